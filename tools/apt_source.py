@@ -54,14 +54,25 @@ def stanzas(text):
 
 def from_deb822(text):
     for fields in stanzas(text):
-        if fields.get("enabled", "yes").lower() in ("no", "false", "0", "off", "without", "disable"):
+        if fields.get("enabled", "yes").lower() in (
+            "no",
+            "false",
+            "0",
+            "off",
+            "without",
+            "disable",
+        ):
             continue
         yield {
             "types": fields.get("types", "").split(),
             "uris": fields.get("uris", "").split(),
             "suites": fields.get("suites", "").split(),
             "components": fields.get("components", "").split(),
-            "kept": {name: fields[name.lower()] for name in KEPT_FIELDS if name.lower() in fields},
+            "kept": {
+                name: fields[name.lower()]
+                for name in KEPT_FIELDS
+                if name.lower() in fields
+            },
         }
 
 
@@ -72,7 +83,9 @@ def from_one_line(text):
         if not match:
             continue
         kind, options, uri, suite, components = match.groups()
-        given = dict(word.split("=", 1) for word in (options or "").split() if "=" in word)
+        given = dict(
+            word.split("=", 1) for word in (options or "").split() if "=" in word
+        )
         kept = {}
         for name in KEPT_FIELDS:
             if name.lower() in given:
@@ -117,9 +130,8 @@ def main():
             continue
         kept = "".join(f"{name}: {value}\n" for name, value in source["kept"].items())
         for uri in source["uris"]:
-            stanza = (
-                f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {architecture}\n{kept}"
-            )
+            stanza = f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
+            stanza += f"Architectures: {architecture}\n{kept}"
             if stanza not in seen:
                 seen.add(stanza)
                 print(stanza)

@@ -3,8 +3,8 @@
 
     godot_version.py PROGRAM
 
-Any program may stand under the name `godot`, so it gets a time limit, no input, and its answer must look like a
-version. Otherwise: nothing printed, exit code 1.
+Any program may stand under the name `godot`, so it gets a time limit, no input, and its answer must look like
+a version. Otherwise: nothing printed, exit code 1.
 """
 
 import re
