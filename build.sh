@@ -6,11 +6,48 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 # shellcheck source=tools/common.sh
 . "$root/tools/common.sh"
+# shellcheck source=tools/prerequisites.sh
+. "$root/tools/prerequisites.sh"
+# shellcheck source=tools/build.sh
+. "$root/tools/build.sh"
 # shellcheck source=tools/godot.sh
 . "$root/tools/godot.sh"
+# shellcheck source=tools/demo.sh
+. "$root/tools/demo.sh"
+# shellcheck source=tools/test.sh
+. "$root/tools/test.sh"
+# shellcheck source=tools/lint.sh
+. "$root/tools/lint.sh"
+# shellcheck source=tools/package.sh
+. "$root/tools/package.sh"
+
+usage() {
+  cat <<'END'
+Usage: ./build.sh [COMMAND] [ARGUMENTS]
+
+  (none), build   build the addon for this machine and put it into addons/ and demo/addons/
+  demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
+  test [FILTER]   build, then run all tests, or those whose name contains FILTER
+  lint            check formatting, warnings and scripts
+  package         build, then make the zip that users install
+  godot           print the path of a Godot to use; fetched if there is none
+
+./build.sh COMMAND --help tells more. Variables:
+  GODOT           the Godot to use (4.3 or newer); otherwise godot4 or godot on the PATH, or a fetched one
+  GODOT_TEMPLATE  the release export template of that Godot, for the test of an exported game
+END
+}
 
 command=${1:-build}
 [ $# -eq 0 ] || shift
+case $command in
+  build | demo | test | lint | package | godot) ;;
+  -h | --help | help)
+    usage
+    exit
+    ;;
+  *) fail "unknown command '$command' (see ./build.sh --help)" ;;
+esac
 for argument; do
   case $argument in
     -h | --help)

@@ -27,7 +27,7 @@ packages=(
 )
 
 work=$folder/work
-rm -rf "$folder/stamp" "$folder/bin" "$folder/root" "$work"
+rm -rf "${folder:?}/stamp" "${folder:?}/bin" "${folder:?}/root" "$work"
 mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/root"
 
 echo "== the system's own Debian mirror"

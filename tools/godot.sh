@@ -44,12 +44,9 @@ godot_version() {
   python3 "$root/tools/godot_version.py" "$1"
 }
 
-# is_new_enough VERSION: 4.3 or newer, which is what the library is built for.
+# is_new_enough VERSION: what the library is built for, the compatibility_minimum of the .gdextension file.
 is_new_enough() {
-  local major minor rest
-  IFS=. read -r major minor rest <<<"$1"
-  minor=${minor%%[!0-9]*}
-  [ "$major" -gt 4 ] || { [ "$major" -eq 4 ] && [ "${minor:-0}" -ge 3 ]; }
+  is_at_least "$1" 4.3
 }
 
 # Prints the path of the Godot to use.

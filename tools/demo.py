@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Run a demo: Godot and its partner in Python, their words side by side.
+
+Without --window both run unattended, twice, so that each side starts first once. Fails if a side fails, does
+not end, or does not tell of the other's message: an exit code alone would not show a script error in Godot.
+"""
+
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent / "demo"
+
+# The partner of each demo, and what either side must have told by the end.
+DEMOS = {
+    "hello": {
+        "partner": "chat.py",
+        "godot": "Hello world from Python Shared Memory!",
+        "python": "Hello world from Godot Shared Memory!",
+    },
+}
+
+# Each side gives up by itself after 20 seconds; this is for one that hangs.
+TIME_LIMIT = 60
+HEAD_START = 1.0
+
+
+class Side:
+    """One of the two programs. Its lines are shown with its name, and kept."""
+
+    def __init__(self, name, command, **options):
+        self.name = name
+        self.lines = []
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            # Its own group, so that what it started can be ended with it.
+            start_new_session=os.name == "posix",
+            **options,
+        )
+        self.reader = threading.Thread(target=self._show, daemon=True)
+        self.reader.start()
+
+    def _show(self):
+        for line in self.process.stdout:
+            line = line.rstrip()
+            self.lines.append(line)
+            if line:
+                print(f"[{self.name}] {line}", flush=True)
+
+    def wait(self, deadline):
+        """The exit code, or None if it had not ended by then."""
+        try:
+            code = self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return None
+        self.reader.join(5)
+        return code
+
+    def end(self):
+        """End it, and what it started, politely at first."""
+        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            if self.process.poll() is not None:
+                return
+            if os.name == "posix":
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def godot_command(godot, name, *options):
+    return [godot, *options, "--path", str(PROJECT), f"res://{name}/{name}.tscn"]
+
+
+def python_command(name, *options):
+    # Unbuffered: its words are to appear when they are said.
+    return [
+        sys.executable,
+        "-u",
+        str(PROJECT / "python" / DEMOS[name]["partner"]),
+        *options,
+    ]
+
+
+def problems(side, code, expected):
+    if code is None:
+        yield f"{side.name} did not end within {TIME_LIMIT} seconds"
+    elif code != 0:
+        yield f"{side.name} ended with exit code {code}"
+    if not any(expected in line for line in side.lines):
+        yield f"{side.name} did not tell of {expected!r}"
+    for line in side.lines:
+        if side.name == "godot" and line.startswith(("ERROR:", "SCRIPT ERROR:")):
+            yield f"{side.name} printed {line!r}"
+
+
+def run_unattended(godot, name, order):
+    commands = {
+        "godot": [*godot_command(godot, name, "--headless"), "--", "--auto"],
+        "python": python_command(name, "--auto"),
+    }
+    say(f"{name}: {order[0]} starts first")
+    sides = []
+    found = []
+    try:
+        for who in order:
+            if sides:
+                time.sleep(HEAD_START)
+            sides.append(Side(who, commands[who], stdin=subprocess.DEVNULL))
+        deadline = time.monotonic() + TIME_LIMIT
+        for side in sides:
+            found += problems(side, side.wait(deadline), DEMOS[name][side.name])
+    finally:
+        for side in sides:
+            side.end()
+    for problem in found:
+        say(f"failed: {problem}")
+    return not found
+
+
+def run_window(godot, name):
+    """Godot in a window until it is closed; Python joins as soon as the scene has made the memory."""
+    say(f"{name}: close the window to end")
+    window = Side("godot", godot_command(godot, name), stdin=subprocess.DEVNULL)
+    partner = None
+    try:
+        # Where nobody can type, an open pipe keeps the partner listening.
+        stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.PIPE
+        partner = Side("python", python_command(name, "--wait", "86400"), stdin=stdin)
+        code = window.process.wait()
+        window.reader.join(5)
+    finally:
+        for side in (window, partner):
+            if side:
+                side.end()
+    if code != 0:
+        say(f"failed: godot ended with exit code {code}")
+    return code == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--godot", help="the Godot program")
+    parser.add_argument("--window", action="store_true")
+    parser.add_argument(
+        "--check", action="store_true", help="only: is there such a demo?"
+    )
+    parser.add_argument("name")
+    options = parser.parse_args()
+
+    if options.name not in DEMOS:
+        sys.exit(
+            f"build.sh: there is no demo '{options.name}'; there are: {', '.join(sorted(DEMOS))}"
+        )
+    if options.check:
+        return 0
+    if options.window:
+        return 0 if run_window(options.godot, options.name) else 1
+    orders = (("godot", "python"), ("python", "godot"))
+    results = [run_unattended(options.godot, options.name, order) for order in orders]
+    if not all(results):
+        return 1
+    say(f"{options.name}: each side heard the other, whichever started first")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

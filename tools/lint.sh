@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# build.sh lint: everything that can be judged without running it.
+
+lint_help() {
+  cat <<'END'
+Usage: ./build.sh lint
+
+Checks Rust (rustfmt, clippy, rustdoc), GDScript (gdformat, gdlint), Python (ruff), shell (shellcheck) and the
+workflows (check-jsonschema, zizmor). All of them run, whatever the first ones find. What is not part of Rust
+comes from PyPI, pinned in tools/requirements-lint.txt, into target/lint-venv.
+END
+}
+
+lint_main() {
+  [ $# -eq 0 ] || fail "lint: unknown argument '$1' (see ./build.sh lint --help)"
+  check_prerequisites
+  (cargo fmt --version && cargo clippy --version) >/dev/null 2>&1 ||
+    fail "rustfmt and clippy are needed: run 'rustup component add rustfmt clippy'."
+  local bin=$root/target/lint-venv/bin file
+  local gdscript=() python=() failed=()
+  make_lint_venv
+
+  cd "$root"
+  while IFS= read -r file; do gdscript+=("$file"); done < <(
+    find demo -name '*.gd' ! -path 'demo/addons/*' ! -path '*/.godot/*' | sort
+  )
+  while IFS= read -r file; do python+=("$file"); done < <(
+    find demo tools -name '*.py' ! -path 'demo/addons/*' | sort
+  )
+
+  check rustfmt cargo fmt --all --check
+  check clippy with_heartbeat "checking Rust" \
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+  check rustdoc with_heartbeat "checking Rust's documentation" \
+    env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+  check gdformat "$bin/gdformat" --check "${gdscript[@]}"
+  check gdlint "$bin/gdlint" "${gdscript[@]}"
+  check ruff "$bin/ruff" check --quiet "${python[@]}"
+  check "ruff format" "$bin/ruff" format --quiet --check "${python[@]}"
+  check shellcheck "$bin/shellcheck" --external-sources --check-sourced build.sh tools/fetch_godot.sh .ci/run
+  check "workflow schema" "$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+  check zizmor "$bin/zizmor" --offline --quiet .github/workflows
+  # Users get a copy of the licence with the folder.
+  check "the addon's LICENSE" cmp LICENSE addons/shared_memory/LICENSE
+
+  [ ${#failed[@]} -eq 0 ] || fail "lint: problems found by$(printf ' %s,' "${failed[@]}" | sed 's/,$//')"
+  say "lint: nothing found"
+}
+
+# check LABEL COMMAND...: runs it; adds LABEL to `failed` of lint_main if it found something.
+check() {
+  local label=$1
+  shift
+  say "$label"
+  "$@" || failed+=("$label")
+}
+
+# Has the tools of requirements-lint.txt in target/lint-venv. The copy of that file inside is written last: an
+# installation that was broken off, or is of other versions, is made anew.
+make_lint_venv() {
+  local venv=$root/target/lint-venv wanted=$root/tools/requirements-lint.txt
+  cmp -s "$wanted" "$venv/requirements.txt" && return
+  say "installing the lint tools from PyPI into target/lint-venv"
+  rm -rf "$venv"
+  mkdir -p "$root/target"
+  python3 -m venv "$venv" >&2 ||
+    fail "python3 cannot make a virtual environment: install its venv module (Debian, Ubuntu: apt install python3-venv)."
+  with_heartbeat "installing the lint tools" \
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" >&2 ||
+    fail "the lint tools could not be installed; they come from PyPI, as tools/requirements-lint.txt lists them."
+  cp "$wanted" "$venv/requirements.txt"
+}

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Print the notices of what is linked into the library: every crate, its licence, and the licences' texts.
+
+    notices.py REPOSITORY
+
+Taken from what cargo resolves for this machine. Of a crate that leaves the choice, the MIT licence is taken.
+Texts come from the crates themselves; for one that ships none, from tools/licenses/, by its SPDX name.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+ADDON = "godot_shared_memory"
+PREFERRED = "MIT"
+
+# Build dependencies are not linked in, but what this one writes is compiled into godot-core.
+GENERATORS = {"godot-codegen"}
+
+# Files that hold a licence or what a licence asks to be kept.
+LICENSE_FILE = re.compile(
+    r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$"
+)
+
+
+def cargo_metadata(repository):
+    host = re.search(
+        r"^host: (\S+)$",
+        subprocess.run(
+            ["rustc", "-vV"], check=True, capture_output=True, text=True
+        ).stdout,
+        re.MULTILINE,
+    ).group(1)
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    command += ["--filter-platform", host]
+    return json.loads(
+        subprocess.run(
+            command, cwd=repository, check=True, stdout=subprocess.PIPE
+        ).stdout
+    )
+
+
+def linked(metadata):
+    """The packages whose code is in the library, without those of this repository."""
+    packages = {package["id"]: package for package in metadata["packages"]}
+    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    waiting = [
+        identity for identity, package in packages.items() if package["name"] == ADDON
+    ]
+    reached = set()
+    while waiting:
+        identity = waiting.pop()
+        # A procedural macro runs in the compiler, and so does all that it needs.
+        kinds = {
+            kind for target in packages[identity]["targets"] for kind in target["kind"]
+        }
+        if identity in reached or "proc-macro" in kinds:
+            continue
+        reached.add(identity)
+        for dependency in nodes[identity]["deps"]:
+            if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
+                waiting.append(dependency["pkg"])
+    found = [packages[identity] for identity in reached]
+    found += [package for package in packages.values() if package["name"] in GENERATORS]
+    return sorted(
+        (package for package in found if package["source"]),
+        key=lambda package: (package["name"], package["version"]),
+    )
+
+
+def alternatives(expression):
+    return [part.strip(" ()") for part in re.split(r"\bOR\b|/", expression)]
+
+
+def license_texts(package):
+    """The texts that hold for the package: of the licence chosen, if its files can be told apart."""
+    folder = pathlib.Path(package["manifest_path"]).parent
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and LICENSE_FILE.match(file.name)
+    )
+    expression = package["license"] or ""
+    if PREFERRED in alternatives(expression):
+        chosen = [file for file in files if PREFERRED.lower() in file.name.lower()]
+        files = (
+            chosen
+            + [
+                file
+                for file in files
+                if file.name.lower().startswith(("notice", "copyright"))
+            ]
+            or files
+        )
+    return [
+        file.read_text(encoding="utf-8", errors="replace").strip() for file in files
+    ]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    repository = pathlib.Path(sys.argv[1])
+    packages = linked(cargo_metadata(repository))
+    release = subprocess.run(
+        ["rustc", "--version"], check=True, capture_output=True, text=True
+    ).stdout.split()[1]
+
+    texts = {}
+    out = [
+        "Godot Shared Memory contains software of others. This file lists it, with the licences it",
+        "comes under. Godot Shared Memory itself: see LICENSE.",
+        "",
+    ]
+    for package in packages:
+        name = f"{package['name']} {package['version']}"
+        expression = package["license"] or "see the texts below"
+        out.append(name)
+        out.append(f"    licence: {expression}")
+        if "MPL-2.0" in expression:
+            # What the licence asks for: where the source can be had.
+            out.append(
+                f"    source: https://crates.io/crates/{package['name']}/{package['version']}"
+            )
+            out.append(
+                "            (unmodified), developed at "
+                + (package["repository"] or "crates.io")
+            )
+        elif package["repository"]:
+            out.append(f"    source: {package['repository']}")
+        found = license_texts(package)
+        if not found:
+            substitute = repository / "tools" / "licenses" / f"{expression}.txt"
+            if substitute.is_file():
+                out.append(
+                    "    The crate ships no licence file; the text below is the licence it names."
+                )
+                found = [substitute.read_text(encoding="utf-8").strip()]
+            else:
+                out.append("    The crate ships no licence file.")
+        for text in found:
+            texts.setdefault(text, []).append(name)
+    out.append(f"The Rust standard library {release}")
+    out.append("    licence: MIT OR Apache-2.0")
+    out.append("    source: https://github.com/rust-lang/rust")
+
+    # Most useful first: the text that holds for the most.
+    for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):
+        out += [
+            "",
+            "-" * 80,
+            "The following holds for " + ", ".join(users) + ":",
+            "",
+            text,
+        ]
+    print("\n".join(out))
+
+
+if __name__ == "__main__":
+    main()

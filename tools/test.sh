@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# build.sh test: the tests of the Rust crates, then those that run in a real Godot.
+
+test_help() {
+  cat <<'END'
+Usage: ./build.sh test [FILTER]
+
+Runs the tests of the Rust crates with cargo, builds the addon, then runs demo/tests in a real Godot
+(see ./build.sh godot --help for which). With FILTER: only the tests, of either kind, whose name contains it.
+END
+}
+
+test_main() {
+  [ $# -le 1 ] || fail "test: one filter at most (see ./build.sh test --help)"
+  local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed engine=passed ran
+  check_prerequisites
+  # Before minutes of building.
+  godot=$(godot_path)
+  if ! template=$(godot_template 2>/dev/null); then
+    template=
+    say "no export template of $godot was found (GODOT_TEMPLATE names one): no test of an exported game"
+  fi
+  mkdir -p "$log"
+
+  say "tests of the Rust crates"
+  with_heartbeat "testing the Rust crates" run_rust_tests || rust=FAILED
+  build_addon
+  say "tests in $godot"
+  with_heartbeat "testing in Godot" run_godot_tests || engine=FAILED
+
+  ran=$(($(passed_in "$log/rust.log") + $(passed_in "$log/godot.log")))
+  say "Rust crates: $rust, in Godot: $engine, $ran tests passed"
+  [ "$rust$engine" = passedpassed ] || exit 1
+  [ "$ran" -gt 0 ] || fail "test: no test has '$filter' in its name"
+}
+
+# These two use the variables of test_main.
+run_rust_tests() {
+  (cd "$root" && cargo test --locked -p shm-segment ${filter:+-- "$filter"}) 2>&1 | tee "$log/rust.log"
+}
+
+run_godot_tests() {
+  PYTHONUNBUFFERED=1 python3 "$root/demo/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
+    ${filter:+"$filter"} 2>&1 | tee "$log/godot.log"
+}
+
+# passed_in LOG: the sum of all 'N passed' in the lines with which cargo and run.py close.
+passed_in() {
+  awk '/^test result: |^[0-9]+ passed, / {
+    for (i = 2; i <= NF; i++) if ($i ~ /^passed/) sum += $(i - 1)
+  } END { print sum + 0 }' "$1"
+}
