@@ -82,18 +82,10 @@ def license_texts(package):
         for file in folder.iterdir()
         if file.is_file() and LICENSE_FILE.match(file.name)
     )
-    expression = package["license"] or ""
-    if PREFERRED in alternatives(expression):
-        chosen = [file for file in files if PREFERRED.lower() in file.name.lower()]
-        files = (
-            chosen
-            + [
-                file
-                for file in files
-                if file.name.lower().startswith(("notice", "copyright"))
-            ]
-            or files
-        )
+    mit = [file for file in files if PREFERRED.lower() in file.name.lower()]
+    if mit and PREFERRED in alternatives(package["license"] or ""):
+        kept = ("notice", "copyright")
+        files = mit + [file for file in files if file.name.lower().startswith(kept)]
     return [
         file.read_text(encoding="utf-8", errors="replace").strip() for file in files
     ]
@@ -119,17 +111,9 @@ def main():
         expression = package["license"] or "see the texts below"
         out.append(name)
         out.append(f"    licence: {expression}")
-        if "MPL-2.0" in expression:
-            # What the licence asks for: where the source can be had.
-            out.append(
-                f"    source: https://crates.io/crates/{package['name']}/{package['version']}"
-            )
-            out.append(
-                "            (unmodified), developed at "
-                + (package["repository"] or "crates.io")
-            )
-        elif package["repository"]:
-            out.append(f"    source: {package['repository']}")
+        # MPL-2.0 asks for this: where the source of what is linked in can be had.
+        home = package["repository"] or "the Rust package registry"
+        out.append(f"    source: {home}, version {package['version']}, unchanged")
         found = license_texts(package)
         if not found:
             substitute = repository / "tools" / "licenses" / f"{expression}.txt"
@@ -142,9 +126,22 @@ def main():
                 out.append("    The crate ships no licence file.")
         for text in found:
             texts.setdefault(text, []).append(name)
-    out.append(f"The Rust standard library {release}")
+    name = f"the Rust standard library {release}"
+    out.append(name)
     out.append("    licence: MIT OR Apache-2.0")
-    out.append("    source: https://github.com/rust-lang/rust")
+    out.append(
+        f"    source: https://github.com/rust-lang/rust, version {release}, unchanged"
+    )
+    out.append(
+        "    Every Rust installation lists the crates it is made of in COPYRIGHT-library.html."
+    )
+    # Its licence file is the plain text, as several crates ship it too.
+    text = (
+        (repository / "tools" / "licenses" / "MIT.txt")
+        .read_text(encoding="utf-8")
+        .strip()
+    )
+    texts.setdefault(text, []).append(name)
 
     # Most useful first: the text that holds for the most.
     for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):
