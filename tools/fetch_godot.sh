@@ -72,7 +72,8 @@ apt() {
 }
 
 echo "== packages"
-apt update
+# One of several mirrors may be down, or too old to have this release. What is missing shows in the next step.
+apt update || echo "not every source answered"
 apt -y --download-only install "${packages[@]}"
 
 echo "== unpacking"

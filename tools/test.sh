@@ -40,7 +40,10 @@ run_rust_tests() {
 }
 
 run_godot_tests() {
-  PYTHONUNBUFFERED=1 python3 "$root/demo/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
+  # The tests' user:// folders, and the settings that an export writes, are not the user's own.
+  local home=$root/target/test-home
+  XDG_DATA_HOME=$home/data XDG_CONFIG_HOME=$home/config XDG_CACHE_HOME=$home/cache \
+    PYTHONUNBUFFERED=1 python3 "$root/demo/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
     ${filter:+"$filter"} 2>&1 | tee "$log/godot.log"
 }
 
