@@ -1,0 +1,65 @@
+extends Node
+## With [code]-- --auto[/code] on the command line: says hello to demo/python/chat.py, waits for its
+## answer, prints both and quits; with exit code 1 and the reason if there is none in time.
+##
+## With [code]-- --auto --window[/code] the window stays once the answer is there.
+
+const Hello := preload("res://hello/hello.gd")
+
+const HELLO := "Hello world from Godot Shared Memory!"
+const ANSWER := "Hello world from Python Shared Memory!"
+const TIMEOUT_SECONDS := 20.0
+
+var _answered := false
+var _waited := 0.0
+
+@onready var _window: Hello = get_parent()
+
+
+func _ready() -> void:
+	set_process(false)
+	if "--auto" not in OS.get_cmdline_user_args():
+		return
+	_window.message_received.connect(_on_message_received)
+	# Children are ready before their parent is.
+	await _window.ready
+	set_process(true)
+
+
+func _process(delta: float) -> void:
+	_waited += delta
+	if _window.memory.is_open() and not _window.is_memory_current():
+		# The partner has ended, and its memory with it: make or find the next one.
+		_window.close_memory()
+	if not _window.memory.is_open() and _window.open_or_create_memory() == OK:
+		_window.send(HELLO)
+		print("Godot sent: ", HELLO)
+	if _answered and _window.conversation.is_all_seen():
+		_finish()
+	elif _waited > TIMEOUT_SECONDS:
+		_give_up()
+
+
+func _on_message_received(text: String) -> void:
+	print("Godot received: ", text)
+	_answered = _answered or text == ANSWER
+
+
+func _finish() -> void:
+	if "--window" in OS.get_cmdline_user_args():
+		set_process(false)
+		return
+	# If both sides only opened it, the memory is left over from a partner that was killed: nobody
+	# else will remove it.
+	_window.memory.unlink()
+	get_tree().quit(0)
+
+
+func _give_up() -> void:
+	var reason := "no partner came"
+	if not _window.memory.is_open():
+		reason = _window.memory.get_last_error_message()
+	elif _window.conversation.is_partner_here():
+		reason = "the partner is here, but did not answer"
+	printerr("No answer from Python within %d seconds: %s" % [TIMEOUT_SECONDS, reason])
+	get_tree().quit(1)
