@@ -28,21 +28,27 @@ func _ready() -> void:
 
 func _process(delta: float) -> void:
 	_waited += delta
+	if _answered:
+		_finish()
+	elif _waited > TIMEOUT_SECONDS:
+		_give_up()
+	else:
+		_stay_connected()
+
+
+func _stay_connected() -> void:
 	if _window.memory.is_open() and not _window.is_memory_current():
 		# The partner has ended, and its memory with it: make or find the next one.
 		_window.close_memory()
 	if not _window.memory.is_open() and _window.open_or_create_memory() == OK:
 		_window.send(HELLO)
 		print("Godot sent: ", HELLO)
-	if _answered and _window.conversation.is_all_seen():
-		_finish()
-	elif _waited > TIMEOUT_SECONDS:
-		_give_up()
 
 
 func _on_message_received(text: String) -> void:
 	print("Godot received: ", text)
-	_answered = _answered or text == ANSWER
+	# The partner answers what it has seen, so the memory may go now.
+	_answered = _answered or (text == ANSWER and _window.conversation.is_all_seen())
 
 
 func _finish() -> void:

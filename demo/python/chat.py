@@ -177,11 +177,15 @@ class Connection:
         self.chat = Chat(segment)
 
     def poll(self) -> str | None:
+        is_current = True
         if time.monotonic() > self._checked_at + NAME_CHECK_INTERVAL:
             self._checked_at = time.monotonic()
-            if not self._segment.is_current():
-                self._reopen()
-        return self.chat.poll()
+            is_current = self._segment.is_current()
+        # After the name: whoever removes it has written its last before.
+        text = self.chat.poll()
+        if not is_current and text is None:
+            self._reopen()
+        return text
 
     def close(self) -> None:
         self.chat.leave()
