@@ -1,8 +1,6 @@
 extends Node
 ## With [code]-- --auto[/code] on the command line: says hello to demo/python/chat.py, waits for its
 ## answer, prints both and quits; with exit code 1 and the reason if there is none in time.
-##
-## With [code]-- --auto --window[/code] the window stays once the answer is there.
 
 const Hello := preload("res://hello/hello.gd")
 
@@ -52,9 +50,6 @@ func _on_message_received(text: String) -> void:
 
 
 func _finish() -> void:
-	if "--window" in OS.get_cmdline_user_args():
-		set_process(false)
-		return
 	# If both sides only opened it, the memory is left over from a partner that was killed: nobody
 	# else will remove it.
 	_window.memory.unlink()

@@ -34,7 +34,14 @@ import sys
 import threading
 import time
 
-from segment import POLL_INTERVAL, Segment, SegmentError, argument_parser, run
+from segment import (
+    POLL_INTERVAL,
+    NotThereError,
+    Segment,
+    SegmentError,
+    argument_parser,
+    run,
+)
 
 CHAT_SIZE = 1024
 GODOT = 0x000
@@ -171,8 +178,9 @@ class Chat:
 class Connection:
     """A `Chat` that follows the name: a side that comes back may make the memory anew."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment, may_create: bool) -> None:
         self._segment = segment
+        self._may_create = may_create
         self._checked_at = time.monotonic()
         self.chat = Chat(segment)
 
@@ -192,11 +200,15 @@ class Connection:
         self._segment.close()
 
     def _reopen(self) -> None:
-        name, size = self._segment.name, self._segment.size
+        find = Segment.open_or_create if self._may_create else Segment.open
+        try:
+            segment = find(self._segment.name, self._segment.size)
+        except NotThereError:
+            return
         unseen = self.chat.unseen()
         self._segment.close()
-        self._segment = Segment.open_or_create(name, size)
-        self.chat = Chat(self._segment)
+        self._segment = segment
+        self.chat = Chat(segment)
         for text in unseen:
             self.chat.say(text)
 
@@ -296,12 +308,13 @@ def main() -> int:
     )
     options = parser.parse_args()
     text_bytes(options.text)
-    if options.auto or options.wait is None:
+    may_create = options.auto or options.wait is None
+    if may_create:
         segment = Segment.open_or_create(options.name, options.size)
     else:
         segment = Segment.open(options.name, options.size, options.wait)
     with segment:
-        connection = Connection(segment)
+        connection = Connection(segment, may_create)
         try:
             if options.auto:
                 timeout = AUTO_TIMEOUT if options.wait is None else options.wait
