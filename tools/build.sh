@@ -27,18 +27,19 @@ build_addon() {
   with_heartbeat "building" build_library
   built=$(library_built)
   [ -f "$built" ] || fail "cargo built no $built"
-  mkdir -p "$addon/bin"
+  mkdir -p "$addon/bin" "$root/target"
   install_file "$built" "$addon/bin/$name"
   say "addons/shared_memory/bin/$name is ready"
   fill_demo
   say "demo/addons/shared_memory is up to date"
 }
 
-# The paths of this machine's cargo folder would otherwise stand in the library, in the text of every panic.
+# The folders of whoever builds would otherwise stand in the library, in the text of every panic.
 build_library() {
-  local registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+  local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+  local flags="'--remap-path-prefix=$root=.', '--remap-path-prefix=$crates=crates'"
   (cd "$root" && cargo build --release --locked -p godot_shared_memory \
-    --config "target.'cfg(all())'.rustflags=['--remap-path-prefix=$registry=/cargo']")
+    --config "target.'cfg(all())'.rustflags=[$flags]")
 }
 
 # What the .gdextension file calls the library of this machine.
@@ -74,15 +75,17 @@ cargo_target() {
 # Left alone when it is the same, so that an open editor sees no change where there is none.
 install_file() {
   cmp -s "$1" "$2" && return
-  cp "$1" "$2.new"
-  mv -f "$2.new" "$2"
+  # Not beside its place, where another build.sh at work would take it for a file of the addon.
+  local unfinished=$root/target/install.$$
+  cp "$1" "$unfinished"
+  mv -f "$unfinished" "$2"
 }
 
 # Makes demo/addons/shared_memory the same as addons/shared_memory.
 fill_demo() {
   local file
   mkdir -p "$demo_addon"
-  (cd "$addon" && find . -type f ! -name '*.new') | while IFS= read -r file; do
+  (cd "$addon" && find . -type f) | while IFS= read -r file; do
     mkdir -p "$(dirname "$demo_addon/$file")"
     install_file "$addon/$file" "$demo_addon/$file"
   done

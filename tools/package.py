@@ -19,7 +19,7 @@ DATE = (1980, 1, 1, 0, 0, 0)
 def entries(folder, extra):
     for file in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.is_file() and not hidden and file.suffix != ".new":
+        if file.is_file() and not hidden:
             yield file.relative_to(folder).as_posix(), file
     for file in extra:
         yield file.name, file
