@@ -136,8 +136,12 @@ def run_unattended(godot, name, order):
 
 def run_window(godot, name):
     """Godot in a window until it is closed; Python joins as soon as the scene has made the memory."""
-    say(f"{name}: close the window to end")
-    window = Side("godot", godot_command(godot, name), stdin=subprocess.DEVNULL)
+    say(
+        f"{name}: Python joins once the scene has made the memory; close the window to end"
+    )
+    # Silent: a machine without sound would fill the screen with complaints.
+    command = godot_command(godot, name, "--audio-driver", "Dummy")
+    window = Side("godot", command, stdin=subprocess.DEVNULL)
     partner = None
     try:
         # Where nobody can type, an open pipe keeps the partner listening.
