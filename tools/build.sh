@@ -37,7 +37,7 @@ build_addon() {
 # The folders of whoever builds would otherwise stand in the library, in the text of every panic.
 build_library() {
   local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
-  local flags="'--remap-path-prefix=$root=.', '--remap-path-prefix=$crates=crates'"
+  local flags="\"--remap-path-prefix=$root=.\", \"--remap-path-prefix=$crates=crates\""
   (cd "$root" && cargo build --release --locked -p godot_shared_memory \
     --config "target.'cfg(all())'.rustflags=[$flags]")
 }

@@ -108,15 +108,16 @@ find "$libraries" -type f -name '*.so*' ! -path '*/gconv/*' | while IFS= read -r
 done
 
 mkdir -p "$folder/bin"
-cat >"$folder/bin/godot" <<END
-#!/bin/sh
-# Made by build.sh. The settings lead to the OpenGL drivers, keyboard tables and sound settings unpacked here.
-export LIBGL_DRIVERS_PATH='$libraries/dri'
-export __EGL_VENDOR_LIBRARY_DIRS='$root/usr/share/glvnd/egl_vendor.d'
-export XKB_CONFIG_ROOT='$root/usr/share/X11/xkb'
-export ALSA_CONFIG_PATH='$root/usr/share/alsa/alsa.conf'
-exec '$root/usr/bin/godot' "\$@"
-END
+{
+  echo '#!/usr/bin/env bash'
+  echo '# Made by build.sh. Leads to the OpenGL drivers, keyboard tables and sound settings unpacked here.'
+  printf 'export %s=%q\n' \
+    LIBGL_DRIVERS_PATH "$libraries/dri" \
+    __EGL_VENDOR_LIBRARY_DIRS "$root/usr/share/glvnd/egl_vendor.d" \
+    XKB_CONFIG_ROOT "$root/usr/share/X11/xkb" \
+    ALSA_CONFIG_PATH "$root/usr/share/alsa/alsa.conf"
+  printf 'exec %q "$@"\n' "$root/usr/bin/godot"
+} >"$folder/bin/godot"
 chmod +x "$folder/bin/godot"
 
 echo "== trying it"
