@@ -29,18 +29,20 @@ func _process(delta: float) -> void:
 	if _answered:
 		_finish()
 	elif _waited > TIMEOUT_SECONDS:
-		_give_up()
-	else:
-		_stay_connected()
-
-
-func _stay_connected() -> void:
-	if _window.memory.is_open() and not _window.is_memory_current():
+		var is_here := _window.conversation != null and _window.conversation.is_partner_here()
+		_give_up("the partner did not answer" if is_here else "no partner came")
+	elif not _window.memory.is_open():
+		_say_hello()
+	elif not _window.is_memory_current():
 		# The partner has ended, and its memory with it: make or find the next one.
 		_window.close_memory()
-	if not _window.memory.is_open() and _window.open_or_create_memory() == OK:
-		_window.send(HELLO)
+
+
+func _say_hello() -> void:
+	if _window.open_or_create_memory() == OK and _window.send(HELLO):
 		print("Godot sent: ", HELLO)
+	else:
+		_give_up(_window.memory.get_last_error_message())
 
 
 func _on_message_received(text: String) -> void:
@@ -50,17 +52,14 @@ func _on_message_received(text: String) -> void:
 
 
 func _finish() -> void:
+	set_process(false)
 	# If both sides only opened it, the memory is left over from a partner that was killed: nobody
 	# else will remove it.
 	_window.memory.unlink()
 	get_tree().quit(0)
 
 
-func _give_up() -> void:
-	var reason := "no partner came"
-	if not _window.memory.is_open():
-		reason = _window.memory.get_last_error_message()
-	elif _window.conversation.is_partner_here():
-		reason = "the partner is here, but did not answer"
-	printerr("No answer from Python within %d seconds: %s" % [TIMEOUT_SECONDS, reason])
+func _give_up(reason: String) -> void:
+	set_process(false)
+	printerr("No answer from Python after %.0f seconds: %s" % [_waited, reason])
 	get_tree().quit(1)
