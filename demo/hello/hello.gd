@@ -188,9 +188,7 @@ func _add_note(text: String) -> void:
 func _read_start() -> PackedByteArray:
 	if not memory.is_open():
 		return PackedByteArray()
-	# A size of 0 when opening means all that there is.
-	var size := memory.get_size() if memory.get_size() > 0 else memory.get_mapped_size()
-	return memory.read(mini(size, BYTES_SHOWN))
+	return memory.read(mini(memory.get_size(), BYTES_SHOWN))
 
 
 func _show_memory() -> void:
@@ -212,7 +210,7 @@ func _show_memory() -> void:
 	_status_label.text = _status_words()
 	_status_light.modulate = _status_color()
 	var has_error := memory.get_last_error() != OK
-	_error_label.text = _error_words() if has_error else "none"
+	_error_label.text = memory.get_last_error_message() if has_error else "none"
 	_error_label.modulate = BAD_COLOR if has_error else QUIET_COLOR
 
 
@@ -271,7 +269,3 @@ func _status_color() -> Color:
 	if conversation != null and conversation.is_partner_here():
 		return GOOD_COLOR
 	return GODOT_COLOR
-
-
-func _error_words() -> String:
-	return "%s (%s)" % [memory.get_last_error_message(), error_string(memory.get_last_error())]

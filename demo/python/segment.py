@@ -39,8 +39,6 @@ POLL_INTERVAL = 0.02
 # A creator sizes its segment in the step after making it. Whoever looks between the two waits.
 _SIZING_TIME = 0.25
 
-_ERROR_ALREADY_EXISTS = 183
-
 
 class SegmentError(Exception):
     """What went wrong, in one line that a person can act on."""
@@ -196,7 +194,7 @@ if os.name == "nt":
                 name,
             )
             try:
-                if _winapi.GetLastError() == _ERROR_ALREADY_EXISTS:
+                if _winapi.GetLastError() == _winapi.ERROR_ALREADY_EXISTS:
                     raise FileExistsError
                 return mmap.mmap(-1, size, tagname=name), None
             finally:
@@ -212,7 +210,9 @@ if os.name == "nt":
             try:
                 view = _winapi.MapViewOfFile(section, _winapi.FILE_MAP_READ, 0, 0, 0)
                 held = _winapi.VirtualQuerySize(view)
-                _winapi.UnmapViewOfFile(view)
+                # Python 3.9 has no such call. A view more or less lasts until the script ends.
+                if hasattr(_winapi, "UnmapViewOfFile"):
+                    _winapi.UnmapViewOfFile(view)
                 if held < size:
                     raise _too_small(name, held, size)
                 return mmap.mmap(-1, size, tagname=name), None
