@@ -1,0 +1,279 @@
+//! Classes whose instance pointer *is* their state.
+//!
+//! gdext's own `#[derive(GodotClass)]` puts a cell around each object. With threads enabled, that cell costs a
+//! mutex and two hash maps a call (some 400 ns), and calls from several threads wait for each other. The classes
+//! of this addon need no cell: their methods take `&self`, and their state is made for being used from any thread.
+//! So this module registers classes with the engine itself. The pointer that the engine keeps for an object, and
+//! passes to each method, is a `Box<C>`; a typed call from GDScript goes from the engine straight into the
+//! method.
+//!
+//! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties. A method
+//! is an ordinary Rust function:
+//!
+//! ```ignore
+//! definition.method::<(Name, Int), ErrorCode>("create", &["name", "size"], &[], SharedMemory::create);
+//! fn create(&self, name: &StringName, size: i64) -> ErrorCode
+//! ```
+//!
+//! What a parameter or a return value may be is in `types.rs`; how a call arrives, in `call.rs`.
+//!
+//! This folder holds all of the addon's `unsafe` code, and all that uses those parts of gdext that are hidden from
+//! its documentation (`godot::sys`), which is why gdext's version is pinned.
+
+mod call;
+mod types;
+
+use std::ffi::c_void;
+use std::ptr;
+
+use godot::builtin::{GString, StringName};
+use godot::sys::{self, GodotFfi, interface_fn};
+
+pub(crate) use call::Default;
+pub(crate) use types::{
+    Bool, Buffer, BytesIn, BytesOut, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
+};
+use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
+
+/// A class that scripts can use. Its instances are shared by all threads.
+pub(crate) trait Class: std::default::Default + Send + Sync + 'static {
+    /// What scripts call it.
+    const NAME: &'static str;
+    /// The engine class it extends.
+    const PARENT: &'static str;
+
+    /// Lists what scripts see of it.
+    fn define(definition: &mut Definition<Self>);
+}
+
+/// What scripts see of a class, in the order in which the help lists it.
+pub(crate) struct Definition<C> {
+    enums: Vec<(&'static str, &'static [(&'static str, i64)])>,
+    methods: Vec<call::Method>,
+    properties: Vec<Property>,
+    class: std::marker::PhantomData<C>,
+}
+
+struct Property {
+    name: &'static str,
+    info: TypeInfo,
+    setter: &'static str,
+    getter: &'static str,
+}
+
+impl<C: Class> Definition<C> {
+    /// An enum, and its constants.
+    pub(crate) fn enumeration(&mut self, name: &'static str, constants: &'static [(&'static str, i64)]) {
+        self.enums.push((name, constants));
+    }
+
+    /// A method of the object. `defaults` are the values of the last parameters.
+    pub(crate) fn method<P, R>(
+        &mut self,
+        name: &'static str,
+        parameters: &'static [&'static str],
+        defaults: &'static [Default],
+        function: impl call::Function<C, P, R>,
+    ) where
+        P: call::Parameters,
+        R: Return,
+    {
+        self.methods.push(call::Method::new(name, parameters, defaults, function));
+    }
+
+    /// A method that needs no object.
+    pub(crate) fn static_method<P, R>(
+        &mut self,
+        name: &'static str,
+        parameters: &'static [&'static str],
+        defaults: &'static [Default],
+        function: impl call::StaticFunction<P, R>,
+    ) where
+        P: call::Parameters,
+        R: Return,
+    {
+        self.methods.push(call::Method::new_static(name, parameters, defaults, function));
+    }
+
+    /// A property, read and written by two methods listed before it.
+    pub(crate) fn property<T: Return>(
+        &mut self,
+        name: &'static str,
+        setter: &'static str,
+        getter: &'static str,
+    ) {
+        self.properties.push(Property { name, info: T::INFO, setter, getter });
+    }
+}
+
+/// Makes `C` known to the engine. To be called once, at the scene level.
+pub(crate) fn register<C: Class>() {
+    let mut definition = Definition::<C> {
+        enums: Vec::new(),
+        methods: Vec::new(),
+        properties: Vec::new(),
+        class: std::marker::PhantomData,
+    };
+    C::define(&mut definition);
+
+    let (class, parent) = (StringName::from(C::NAME), StringName::from(C::PARENT));
+    let info = sys::GDExtensionClassCreationInfo3 {
+        is_virtual: 0,
+        is_abstract: 0,
+        is_exposed: 1,
+        is_runtime: 0,
+        set_func: None,
+        get_func: None,
+        get_property_list_func: None,
+        free_property_list_func: None,
+        property_can_revert_func: None,
+        property_get_revert_func: None,
+        validate_property_func: None,
+        notification_func: None,
+        to_string_func: None,
+        reference_func: None,
+        unreference_func: None,
+        create_instance_func: Some(create_instance::<C>),
+        free_instance_func: Some(free_instance::<C>),
+        recreate_instance_func: Some(recreate_instance::<C>),
+        get_virtual_func: None,
+        get_virtual_call_data_func: None,
+        call_virtual_with_data_func: None,
+        get_rid_func: None,
+        class_userdata: ptr::null_mut(),
+    };
+    // SAFETY: the engine has initialised this library (this runs at its scene level, on the main thread). All
+    // pointers are to values that live until the call returns, which is as long as the engine uses them; the
+    // functions in `info` are for instances that `create_instance::<C>` made.
+    unsafe {
+        interface_fn!(classdb_register_extension_class3)(
+            sys::get_library(),
+            name_ptr(&class),
+            name_ptr(&parent),
+            &raw const info,
+        );
+    }
+    for (enumeration, constants) in &definition.enums {
+        let enumeration = StringName::from(*enumeration);
+        for (constant, value) in *constants {
+            let constant = StringName::from(*constant);
+            // SAFETY: as above.
+            unsafe {
+                interface_fn!(classdb_register_extension_class_integer_constant)(
+                    sys::get_library(),
+                    name_ptr(&class),
+                    name_ptr(&enumeration),
+                    name_ptr(&constant),
+                    *value,
+                    0,
+                );
+            }
+        }
+    }
+    for method in &definition.methods {
+        method.register(&class);
+    }
+    for property in &definition.properties {
+        let (setter, getter) = (StringName::from(property.setter), StringName::from(property.getter));
+        let mut info = PropertyInfo::new(property.name, &property.info, PROPERTY_USAGE_DEFAULT);
+        let info = info.as_sys();
+        // SAFETY: as above.
+        unsafe {
+            interface_fn!(classdb_register_extension_class_property)(
+                sys::get_library(),
+                name_ptr(&class),
+                &raw const info,
+                name_ptr(&setter),
+                name_ptr(&getter),
+            );
+        }
+    }
+}
+
+/// Takes `C` away again. By then, the engine has freed all of its objects (or their Rust part, if the library is
+/// reloaded).
+pub(crate) fn unregister<C: Class>() {
+    let class = StringName::from(C::NAME);
+    // SAFETY: the class was registered with this library; called at the level's end, on the main thread.
+    unsafe { interface_fn!(classdb_unregister_extension_class)(sys::get_library(), name_ptr(&class)) };
+}
+
+/// Gives the editor the help of a class: a file as in the engine's `doc/classes/`.
+pub(crate) fn load_help(xml: &str) {
+    let length = i64::try_from(xml.len()).unwrap_or(0);
+    // SAFETY: `xml` is `length` bytes of UTF-8, which the engine copies.
+    unsafe { interface_fn!(editor_help_load_xml_from_utf8_chars_and_len)(xml.as_ptr().cast(), length) };
+}
+
+unsafe extern "C" fn create_instance<C: Class>(_class_userdata: *mut c_void) -> sys::GDExtensionObjectPtr {
+    let (class, parent) = (StringName::from(C::NAME), StringName::from(C::PARENT));
+    // SAFETY: the name is that of an engine class; an instance of it is what the engine expects here.
+    let object = unsafe { sys::classdb_construct_object(name_ptr(&parent)) };
+    let instance = Box::into_raw(Box::<C>::default());
+    // SAFETY: `object` is new and ours; `free_instance` takes the box back when the engine destroys it.
+    unsafe { interface_fn!(object_set_instance)(object, name_ptr(&class), instance.cast()) };
+    object
+}
+
+/// After the library was reloaded: an object that is still there gets a new Rust part.
+unsafe extern "C" fn recreate_instance<C: Class>(
+    _class_userdata: *mut c_void,
+    _object: sys::GDExtensionObjectPtr,
+) -> sys::GDExtensionClassInstancePtr {
+    Box::into_raw(Box::<C>::default()).cast()
+}
+
+unsafe extern "C" fn free_instance<C: Class>(
+    _class_userdata: *mut c_void,
+    instance: sys::GDExtensionClassInstancePtr,
+) {
+    if !instance.is_null() {
+        // SAFETY: `create_instance` or `recreate_instance` made it, and the engine gives it back once, when
+        // nothing can call the object's methods any more.
+        drop(unsafe { Box::from_raw(instance.cast::<C>()) });
+    }
+}
+
+/// The engine declares pointers to names mutable, even where it only reads them.
+fn name_ptr(name: &StringName) -> sys::GDExtensionStringNamePtr {
+    name.sys().cast_mut().cast()
+}
+
+/// Owns what the engine's description of a property, a parameter or a return value points to.
+struct PropertyInfo {
+    name: StringName,
+    class_name: StringName,
+    hint_string: GString,
+    kind: sys::GDExtensionVariantType,
+    hint: u32,
+    usage: u32,
+}
+
+impl PropertyInfo {
+    fn new(name: &str, info: &TypeInfo, usage: u32) -> Self {
+        Self {
+            name: StringName::from(name),
+            class_name: StringName::from(info.class_name),
+            hint_string: GString::from(info.hint_string),
+            kind: info.kind,
+            hint: info.hint,
+            usage: usage | info.usage,
+        }
+    }
+
+    fn as_sys(&mut self) -> sys::GDExtensionPropertyInfo {
+        sys::GDExtensionPropertyInfo {
+            type_: self.kind,
+            name: name_ptr(&self.name),
+            class_name: name_ptr(&self.class_name),
+            hint: self.hint,
+            hint_string: self.hint_string.sys_mut().cast(),
+            usage: self.usage,
+        }
+    }
+}
+
+/// An array's first element, or null: what the engine expects with a count of 0.
+const fn first_or_null<T>(slice: &mut [T]) -> *mut T {
+    if slice.is_empty() { ptr::null_mut() } else { slice.as_mut_ptr() }
+}

@@ -1,0 +1,62 @@
+//! Errors of segments as the engine's `Error`, in one table.
+
+use godot::global::Error as Code;
+use shm_segment::Error;
+
+use crate::class::ErrorCode;
+
+/// A call that failed: what it returns, and what there is to say about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// A wrong argument: names it, its value and the limit.
+    pub(crate) fn argument(name: &str, value: impl std::fmt::Display, limit: &str) -> Self {
+        Self::new(Code::ERR_INVALID_PARAMETER, format!("{name} must be {limit}, not {value}"))
+    }
+
+    pub(crate) fn not_open() -> Self {
+        Self::new(Code::ERR_UNCONFIGURED, "no segment is open; call create() or open() first")
+    }
+
+    /// A failure of a segment; `other` is the code for one that has none of its own.
+    pub(crate) fn of(error: &Error, other: Code) -> Self {
+        let code = match error {
+            Error::InvalidName { .. }
+            | Error::InvalidPrefix { .. }
+            | Error::InvalidSize { .. }
+            | Error::TooSmall { .. }
+            | Error::OutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
+            Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
+            Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
+            Error::NotSizedYet { .. } => Code::ERR_BUSY,
+            Error::NotASegment { .. } => Code::ERR_CANT_OPEN,
+            Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Code::ERR_UNAUTHORIZED,
+            Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
+            Error::Truncated { .. } => Code::ERR_FILE_CORRUPT,
+            Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
+            _ => other,
+        };
+        Self::new(code, error.to_string())
+    }
+
+    /// Is it the script that is wrong, rather than the world? Then the console should say so.
+    ///
+    /// What a program expects to happen now and then (absent, taken, busy, not permitted, no room) is for the
+    /// program to handle: a loop that waits for a peer must not flood the console.
+    pub(crate) fn is_misuse(&self) -> bool {
+        matches!(self.code, Code::ERR_INVALID_PARAMETER | Code::ERR_UNCONFIGURED | Code::ERR_ALREADY_IN_USE)
+    }
+
+    pub(crate) const fn code(&self) -> ErrorCode {
+        ErrorCode(self.code)
+    }
+}

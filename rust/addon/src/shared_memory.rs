@@ -1,0 +1,622 @@
+//! `SharedMemory`: one segment of bytes.
+//!
+//! Any method may be called from any thread, at the same time as any other. What an object holds is one atomic
+//! pointer to a [`Segment`]: a call takes it, works with it and lets go of it; `close()` and the rest replace it. So
+//! whoever is in the middle of a copy ends on the old mapping, and nobody waits. A flag beside it (`occupied`) makes
+//! sure that one `create` or `open` at a time is under way; it is not a lock: whoever comes second is refused.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
+use godot::global::{Error as Code, push_error};
+use shm_segment::{Access, Lifetime, Link, Scope, Segment};
+
+use crate::class::{
+    Bool, Buffer, BytesIn, BytesOut, Class, Default as Value, Definition, EngineEnum, ErrorCode, Int, Name,
+    OwnEnum, Text,
+};
+use crate::error::Failure;
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+const LOCAL_SCOPE: i64 = 0;
+const GLOBAL_SCOPE: i64 = 1;
+const ACCESS_READ_WRITE: i64 = 0;
+const ACCESS_READ_ONLY: i64 = 1;
+
+/// What a script sees of an object's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Status {
+    #[default]
+    Uninitialized = 0,
+    Created = 1,
+    Open = 2,
+    Error = 3,
+}
+
+impl OwnEnum for Status {
+    const NAME: &'static str = "SharedMemory.Status";
+    const HINT: &'static str = "";
+
+    fn value(self) -> i64 {
+        self as i64
+    }
+}
+
+/// Where the memory comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Backend {
+    #[default]
+    Native = 0,
+    File = 1,
+    SysV = 2,
+    Memfd = 3,
+}
+
+impl Backend {
+    fn from_value(value: i64) -> Result<Self> {
+        match value {
+            0 => Ok(Self::Native),
+            1 => Ok(Self::File),
+            2 => Ok(Self::SysV),
+            3 => Ok(Self::Memfd),
+            _ => Err(Failure::argument("backend", value, "a SharedMemory.Backend (0 to 3)")),
+        }
+    }
+
+    /// Refuses a backend that this build has no code for.
+    fn check_available(self) -> Result<()> {
+        match self {
+            Self::Native => Ok(()),
+            Self::File => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_FILE is not available here")),
+            Self::SysV => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_SYSV is not available here")),
+            Self::Memfd => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_MEMFD is not available here")),
+        }
+    }
+}
+
+impl OwnEnum for Backend {
+    const NAME: &'static str = "SharedMemory.Backend";
+    const HINT: &'static str = "Native:0,File:1,System V:2,memfd:3";
+
+    fn value(self) -> i64 {
+        self as i64
+    }
+}
+
+/// [`Scope`] as scripts see it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ScopeValue(i64);
+
+impl OwnEnum for ScopeValue {
+    const NAME: &'static str = "SharedMemory.Scope";
+    const HINT: &'static str = "";
+
+    fn value(self) -> i64 {
+        self.0
+    }
+}
+
+/// [`Access`] as scripts see it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AccessValue(i64);
+
+impl OwnEnum for AccessValue {
+    const NAME: &'static str = "SharedMemory.Access";
+    const HINT: &'static str = "";
+
+    fn value(self) -> i64 {
+        self.0
+    }
+}
+
+/// The class's state. See the module's text for how threads share it.
+#[derive(Default)]
+pub(crate) struct SharedMemory {
+    /// What it holds.
+    segment: ArcSwapOption<Segment>,
+    /// It holds something, or is about to.
+    occupied: AtomicBool,
+    /// The last `create` or `open` failed, or the memory was taken away.
+    broken: AtomicBool,
+    persistent: AtomicBool,
+    backend: Mutex<Backend>,
+    /// The name of what it last held, for an `unlink()` after `close()`.
+    last_link: Mutex<Option<Link>>,
+    last_error: Mutex<Option<Failure>>,
+}
+
+impl Class for SharedMemory {
+    const NAME: &'static str = "SharedMemory";
+    const PARENT: &'static str = "RefCounted";
+
+    fn define(class: &mut Definition<Self>) {
+        use Value::{Int as I, Text as T};
+
+        class.enumeration("Scope", &[("LOCAL_SCOPE", LOCAL_SCOPE), ("GLOBAL_SCOPE", GLOBAL_SCOPE)]);
+        class.enumeration(
+            "Status",
+            &[
+                ("STATUS_UNINITIALIZED", Status::Uninitialized as i64),
+                ("STATUS_CREATED", Status::Created as i64),
+                ("STATUS_OPEN", Status::Open as i64),
+                ("STATUS_ERROR", Status::Error as i64),
+            ],
+        );
+        class.enumeration(
+            "Access",
+            &[("ACCESS_READ_WRITE", ACCESS_READ_WRITE), ("ACCESS_READ_ONLY", ACCESS_READ_ONLY)],
+        );
+        class.enumeration(
+            "Backend",
+            &[
+                ("BACKEND_NATIVE", Backend::Native as i64),
+                ("BACKEND_FILE", Backend::File as i64),
+                ("BACKEND_SYSV", Backend::SysV as i64),
+                ("BACKEND_MEMFD", Backend::Memfd as i64),
+            ],
+        );
+
+        class.method::<(Name, Int, Int), ErrorCode>(
+            "create",
+            &["name", "size", "scope"],
+            &[I(LOCAL_SCOPE)],
+            Self::create,
+        );
+        class.method::<(Name, Int, Int), ErrorCode>(
+            "open",
+            &["name", "size", "access"],
+            &[I(0), I(ACCESS_READ_WRITE)],
+            Self::open,
+        );
+        class.method::<(Name, Int, Int), ErrorCode>(
+            "open_or_create",
+            &["name", "size", "scope"],
+            &[I(LOCAL_SCOPE)],
+            Self::open_or_create,
+        );
+        class.method::<(Int, Int), PackedByteArray>("read", &["size", "offset"], &[I(0), I(0)], Self::read);
+        class.method::<(BytesOut, Int), ErrorCode>(
+            "read_into",
+            &["buffer", "offset"],
+            &[I(0)],
+            Self::read_into,
+        );
+        class.method::<(BytesIn, Int), ErrorCode>("write", &["data", "offset"], &[I(0)], Self::write);
+        class.method::<(Int, Int, Int), ErrorCode>(
+            "fill",
+            &["value", "offset", "size"],
+            &[I(0), I(0)],
+            Self::fill,
+        );
+        class.method::<(), ()>("close", &[], &[], Self::close);
+        class.method::<(), ()>("unlink", &[], &[], Self::unlink);
+
+        class.method::<(), GString>("get_name", &[], &[], Self::get_name);
+        class.method::<(), GString>("get_native_name", &[], &[], Self::get_native_name);
+        class.method::<(), i64>("get_size", &[], &[], Self::get_size);
+        class.method::<(), i64>("get_mapped_size", &[], &[], Self::get_mapped_size);
+        class.method::<(), EngineEnum<Status>>("get_status", &[], &[], Self::get_status);
+        class.method::<(), bool>("is_open", &[], &[], Self::is_open);
+        class.method::<(), EngineEnum<ScopeValue>>("get_scope", &[], &[], Self::get_scope);
+        class.method::<(), EngineEnum<AccessValue>>("get_access", &[], &[], Self::get_access);
+        class.method::<(), bool>("is_current", &[], &[], Self::is_current);
+
+        class.method::<(), ErrorCode>("get_last_error", &[], &[], Self::get_last_error);
+        class.method::<(), GString>("get_last_error_message", &[], &[], Self::get_last_error_message);
+        class.method::<(), ()>("clear_last_error", &[], &[], Self::clear_last_error);
+
+        class.method::<(Bool,), ()>("set_persistent", &["persistent"], &[], Self::set_persistent);
+        class.method::<(), bool>("is_persistent", &[], &[], Self::is_persistent);
+        class.property::<bool>("persistent", "set_persistent", "is_persistent");
+        class.method::<(Int,), ()>("set_backend", &["backend"], &[], Self::set_backend);
+        class.method::<(), EngineEnum<Backend>>("get_backend", &[], &[], Self::get_backend);
+        class.property::<EngineEnum<Backend>>("backend", "set_backend", "get_backend");
+
+        const NATIVE: i64 = Backend::Native as i64;
+        class.static_method::<(Name, Int, Int), bool>(
+            "exists",
+            &["name", "scope", "backend"],
+            &[I(LOCAL_SCOPE), I(NATIVE)],
+            Self::exists,
+        );
+        class.static_method::<(Name, Int, Int), ErrorCode>(
+            "remove",
+            &["name", "scope", "backend"],
+            &[I(LOCAL_SCOPE), I(NATIVE)],
+            Self::remove,
+        );
+        class.static_method::<(), PackedStringArray>("list_names", &[], &[], Self::list_names);
+        class.static_method::<(Text,), GString>(
+            "generate_name",
+            &["prefix"],
+            &[T("godot")],
+            Self::generate_name,
+        );
+    }
+}
+
+// Taking and letting go of a segment.
+impl SharedMemory {
+    fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+        self.occupy("create", || {
+            let scope = scope_from(scope)?;
+            let size = unsigned("size", size)?;
+            Segment::create(&name.to_string(), size, scope, self.lifetime())
+                .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
+        })
+    }
+
+    fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
+        self.occupy("open", || {
+            let access = match access {
+                ACCESS_READ_WRITE => Access::ReadWrite,
+                ACCESS_READ_ONLY => Access::ReadOnly,
+                _ => return Err(Failure::argument("access", access, "a SharedMemory.Access (0 or 1)")),
+            };
+            let size = unsigned("size", size)?;
+            Segment::open(&name.to_string(), size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
+        })
+    }
+
+    fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+        self.occupy("open_or_create", || {
+            let scope = scope_from(scope)?;
+            let size = unsigned("size", size)?;
+            Segment::open_or_create(&name.to_string(), size, scope, self.lifetime())
+                .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
+        })
+    }
+
+    /// Makes the object hold what `make` gives, unless it holds something already.
+    fn occupy(&self, method: &str, make: impl FnOnce() -> Result<Segment>) -> ErrorCode {
+        if self.occupied.swap(true, Ordering::AcqRel) {
+            let held = Failure::new(
+                Code::ERR_ALREADY_IN_USE,
+                "this object holds a segment already; close() it first, or use another object",
+            );
+            return self.fail(method, held);
+        }
+        match self.get_backend().0.check_available().and_then(|()| make()) {
+            Ok(segment) => {
+                *lock(&self.last_error) = None;
+                *lock(&self.last_link) = None;
+                self.broken.store(false, Ordering::Release);
+                let segment = Arc::new(segment);
+                self.segment.store(Some(Arc::clone(&segment)));
+                // Another thread may have changed `persistent` since `make` looked.
+                let _ = self.apply_lifetime(&segment);
+                ErrorCode(Code::OK)
+            }
+            Err(failure) => {
+                self.broken.store(true, Ordering::Release);
+                self.occupied.store(false, Ordering::Release);
+                self.fail(method, failure)
+            }
+        }
+    }
+
+    fn close(&self) {
+        if let Some(segment) = self.segment.swap(None) {
+            self.let_go(&segment);
+        }
+        self.broken.store(false, Ordering::Release);
+    }
+
+    /// After `segment` was taken out: its name goes now, its memory when the last call in flight is done with it.
+    fn let_go(&self, segment: &Segment) {
+        segment.release_name();
+        *lock(&self.last_link) = Some(segment.link().clone());
+        self.occupied.store(false, Ordering::Release);
+    }
+
+    fn unlink(&self) {
+        let link = match &*self.segment.load() {
+            Some(segment) => Some(segment.link().clone()),
+            None => lock(&self.last_link).take(),
+        };
+        if let Some(Err(e)) = link.map(|link| link.unlink()) {
+            self.fail("unlink", Failure::of(&e, Code::FAILED));
+        }
+    }
+}
+
+// Bytes in and out.
+impl SharedMemory {
+    fn read(&self, size: i64, offset: i64) -> PackedByteArray {
+        self.with("read", |segment| {
+            let (offset, size) = range(segment, offset, size)?;
+            let mut bytes = PackedByteArray::new();
+            let length = usize::try_from(size).unwrap_or(usize::MAX);
+            bytes.resize(length);
+            if bytes.len() != length {
+                let message = format!("no room for an array of {size} bytes");
+                return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, message));
+            }
+            copied(segment.read(offset, bytes.as_mut_slice()))?;
+            Ok(bytes)
+        })
+        .unwrap_or_default()
+    }
+
+    fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
+        code_of(self.with("read_into", |segment| {
+            let offset = unsigned("offset", offset)?;
+            let lost = || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
+            buffer.fill(
+                |bytes| {
+                    if bytes.is_empty() {
+                        return Err(Failure::argument("the size of buffer", 0, "at least 1 byte"));
+                    }
+                    copied(segment.read(offset, bytes))
+                },
+                lost,
+            )
+        }))
+    }
+
+    fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
+        code_of(self.with("write", |segment| {
+            let offset = unsigned("offset", offset)?;
+            if data.is_empty() {
+                return Err(Failure::argument("the size of data", 0, "at least 1 byte"));
+            }
+            copied(segment.write(offset, data.as_slice()))
+        }))
+    }
+
+    fn fill(&self, value: i64, offset: i64, size: i64) -> ErrorCode {
+        code_of(self.with("fill", |segment| {
+            let value =
+                u8::try_from(value).map_err(|_| Failure::argument("value", value, "from 0 to 255"))?;
+            let (offset, size) = range(segment, offset, size)?;
+            copied(segment.fill(offset, size, value))
+        }))
+    }
+
+    /// Calls `work` with the segment that the object holds; it goes on holding it until `work` is done, whatever
+    /// other threads do meanwhile.
+    fn with<T>(&self, method: &str, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
+        let held = self.segment.load();
+        let result = match &*held {
+            Some(segment) => work(segment),
+            None => Err(Failure::not_open()),
+        };
+        result.map_err(|failure| {
+            if failure.code == Code::ERR_FILE_CORRUPT
+                && let Some(segment) = &*held
+            {
+                self.break_off(segment);
+            }
+            self.fail(method, failure)
+        })
+    }
+
+    /// Lets go of memory that a peer has taken away.
+    fn break_off(&self, segment: &Arc<Segment>) {
+        let before = self.segment.compare_and_swap(segment, None);
+        // Another thread may have been first, or have closed it and opened another.
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, segment)) {
+            self.broken.store(true, Ordering::Release);
+            self.let_go(segment);
+        }
+    }
+}
+
+// Questions.
+impl SharedMemory {
+    fn ask<T: Default>(&self, question: impl FnOnce(&Segment) -> T) -> T {
+        self.segment.load().as_deref().map(question).unwrap_or_default()
+    }
+
+    fn get_name(&self) -> GString {
+        self.ask(|segment| GString::from(segment.link().name()))
+    }
+
+    fn get_native_name(&self) -> GString {
+        self.ask(|segment| GString::from(&shm_segment::native_name(segment.link().name())))
+    }
+
+    fn get_size(&self) -> i64 {
+        self.ask(|segment| signed(segment.size()))
+    }
+
+    fn get_mapped_size(&self) -> i64 {
+        self.ask(|segment| segment.mapped_size().map_or(0, signed))
+    }
+
+    fn get_status(&self) -> EngineEnum<Status> {
+        EngineEnum(match &*self.segment.load() {
+            Some(segment) if segment.is_created() => Status::Created,
+            Some(_) => Status::Open,
+            None if self.broken.load(Ordering::Acquire) => Status::Error,
+            None => Status::Uninitialized,
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        self.segment.load().is_some()
+    }
+
+    fn get_scope(&self) -> EngineEnum<ScopeValue> {
+        EngineEnum(self.ask(|segment| {
+            ScopeValue(match segment.scope() {
+                Scope::Local => LOCAL_SCOPE,
+                Scope::Global => GLOBAL_SCOPE,
+            })
+        }))
+    }
+
+    fn get_access(&self) -> EngineEnum<AccessValue> {
+        EngineEnum(self.ask(|segment| {
+            AccessValue(match segment.access() {
+                Access::ReadWrite => ACCESS_READ_WRITE,
+                Access::ReadOnly => ACCESS_READ_ONLY,
+            })
+        }))
+    }
+
+    fn is_current(&self) -> bool {
+        self.ask(|segment| segment.link().is_current())
+    }
+}
+
+// Properties.
+impl SharedMemory {
+    fn set_persistent(&self, persistent: bool) {
+        self.persistent.store(persistent, Ordering::Release);
+        if let Some(segment) = &*self.segment.load()
+            && let Err(failure) = self.apply_lifetime(segment)
+        {
+            self.fail("set_persistent", failure);
+        }
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.persistent.load(Ordering::Acquire)
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        if self.is_persistent() { Lifetime::Persistent } else { Lifetime::Owner }
+    }
+
+    fn apply_lifetime(&self, segment: &Segment) -> Result<()> {
+        segment.set_lifetime(self.lifetime()).map_err(|e| Failure::of(&e, Code::FAILED))
+    }
+
+    fn set_backend(&self, backend: i64) {
+        let refusal = match Backend::from_value(backend) {
+            Err(failure) => failure,
+            Ok(_) if self.occupied.load(Ordering::Acquire) => Failure::new(
+                Code::ERR_ALREADY_IN_USE,
+                "the backend can't change while the object holds a segment; close() it first",
+            ),
+            Ok(backend) => {
+                *lock(&self.backend) = backend;
+                return;
+            }
+        };
+        self.fail("set_backend", refusal);
+    }
+
+    fn get_backend(&self) -> EngineEnum<Backend> {
+        EngineEnum(*lock(&self.backend))
+    }
+}
+
+// Errors.
+impl SharedMemory {
+    fn get_last_error(&self) -> ErrorCode {
+        lock(&self.last_error).as_ref().map_or(ErrorCode(Code::OK), Failure::code)
+    }
+
+    fn get_last_error_message(&self) -> GString {
+        lock(&self.last_error).as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
+    }
+
+    fn clear_last_error(&self) {
+        *lock(&self.last_error) = None;
+    }
+
+    /// Remembers a failure, and says it if it is the script's fault.
+    fn fail(&self, method: &str, failure: Failure) -> ErrorCode {
+        let code = failure.code();
+        report(method, &failure);
+        *lock(&self.last_error) = Some(failure);
+        code
+    }
+}
+
+// What needs no object.
+impl SharedMemory {
+    fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
+        match check_place(scope, backend) {
+            Ok(()) => shm_segment::exists(&name.to_string()),
+            Err(failure) => {
+                report("exists", &failure);
+                false
+            }
+        }
+    }
+
+    fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
+        let removed = check_place(scope, backend)
+            .and_then(|()| shm_segment::remove(&name.to_string()).map_err(|e| Failure::of(&e, Code::FAILED)));
+        match removed {
+            Ok(()) => ErrorCode(Code::OK),
+            Err(failure) => {
+                report("remove", &failure);
+                failure.code()
+            }
+        }
+    }
+
+    fn list_names() -> PackedStringArray {
+        shm_segment::list_names().iter().map(GString::from).collect()
+    }
+
+    fn generate_name(prefix: &GString) -> GString {
+        match shm_segment::generate_name(&prefix.to_string()) {
+            Ok(name) => GString::from(&name),
+            Err(e) => {
+                report("generate_name", &Failure::of(&e, Code::FAILED));
+                GString::new()
+            }
+        }
+    }
+}
+
+fn report(method: &str, failure: &Failure) {
+    if failure.is_misuse() {
+        push_error(&[Variant::from(format!("SharedMemory.{method}(): {failure}"))]);
+    }
+}
+
+fn check_place(scope: i64, backend: i64) -> Result<()> {
+    scope_from(scope)?;
+    Backend::from_value(backend)?.check_available()
+}
+
+fn scope_from(value: i64) -> Result<Scope> {
+    match value {
+        LOCAL_SCOPE => Ok(Scope::Local),
+        GLOBAL_SCOPE => Ok(Scope::Global),
+        _ => Err(Failure::argument("scope", value, "a SharedMemory.Scope (0 or 1)")),
+    }
+}
+
+fn unsigned(argument: &str, value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
+}
+
+/// No mapping is larger than the largest `isize`.
+fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Offset and length of a part of `segment`, where a size of 0 means all from the offset on.
+fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
+    let (offset, size) = (unsigned("offset", offset)?, unsigned("size", size)?);
+    let end = segment.size();
+    if offset >= end {
+        return Err(Failure::argument("offset", offset, &format!("less than the segment's {end} bytes")));
+    }
+    let size = if size == 0 { end - offset } else { size };
+    segment.check_bounds(offset, size).map_err(|e| Failure::of(&e, Code::FAILED))?;
+    Ok((offset, size))
+}
+
+fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
+    result.err().unwrap_or(ErrorCode(Code::OK))
+}
+
+fn copied(result: shm_segment::Result<()>) -> Result<()> {
+    result.map_err(|e| Failure::of(&e, Code::FAILED))
+}
+
+/// A lock whose holder panicked guards nothing that could be half done: its values are stored whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

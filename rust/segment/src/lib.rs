@@ -1,0 +1,37 @@
+//! Named shared memory, shared with programs that can't be trusted to behave.
+//!
+//! Another process that has a segment open may change any byte at any time, cut the memory short, remove the
+//! name, take the name first, or die at any instruction. This crate is written for that: it never makes a
+//! reference to the bytes, believes no length that it finds, and removes a name only while the name still leads
+//! to the segment that it made.
+//!
+//! ```
+//! use shm_segment::{Access, Lifetime, Scope, Segment};
+//!
+//! # fn main() -> Result<(), shm_segment::Error> {
+//! let name = shm_segment::generate_name("doc")?;
+//! let ours = Segment::create(&name, 1024, Scope::Local, Lifetime::Owner)?;
+//! ours.write(0, b"hello")?;
+//!
+//! // Any other process, or this one: all of it, whatever its size.
+//! let theirs = Segment::open(&name, 0, Access::ReadOnly)?;
+//! let mut text = [0; 5];
+//! theirs.read(0, &mut text)?;
+//! assert_eq!(&text, b"hello");
+//!
+//! drop(ours); // its creator removes the name; who has it open keeps the memory
+//! assert!(!theirs.link().is_current());
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod memory;
+mod name;
+mod os;
+mod segment;
+
+pub use error::{Error, Result};
+pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
+pub use os::Link;
+pub use segment::{Access, Lifetime, Scope, Segment, exists, list_names, native_name, remove};

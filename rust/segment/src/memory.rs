@@ -1,0 +1,134 @@
+//! The mapped bytes, and the only code that touches them.
+//!
+//! # Why there is no `&[u8]`
+//! Another process may store into these bytes while we look at them. A Rust reference promises that nobody
+//! does, so none is ever made: bytes go in and out through raw pointers, in the three functions below, into or
+//! from memory that only we have. What was read twice may differ; whoever needs a value checked must check the
+//! copy. A copy that races with a writer may be torn (part old, part new): that is the peers' business, as it is
+//! in C.
+
+use memmap2::MmapRaw;
+
+/// A mapping of `len` bytes.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    map: MmapRaw,
+}
+
+/// The bytes asked for don't all lie in the mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutOfBounds;
+
+// Invariants that the `unsafe` below rests on:
+// - `map` covers exactly `map.len()` bytes from `map.as_mut_ptr()`, for as long as `self` lives.
+// - `range` is the only source of an address, and gives none outside of it.
+// - Who calls `write` and `fill` has a mapping that was made writable (`Segment` checks its access).
+impl Memory {
+    pub(crate) const fn new(map: MmapRaw) -> Self {
+        Self { map }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Copies `into.len()` bytes out, from `offset` on.
+    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), OutOfBounds> {
+        let from = self.range(offset, into.len())?;
+        // SAFETY: `range` says that `into.len()` bytes from `from` lie in the mapping. `into` is exclusively
+        // ours, so the two can't overlap. Other processes may store into `from` meanwhile; see the module's
+        // text for why that is the best there is.
+        unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    /// Copies `from` in, at `offset`. The mapping must be writable.
+    pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), OutOfBounds> {
+        let into = self.range(offset, from.len())?;
+        // SAFETY: as in `read`, with the directions swapped; the caller has checked that it may write.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
+        Ok(())
+    }
+
+    /// Sets `length` bytes from `offset` on to `value`. The mapping must be writable.
+    pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), OutOfBounds> {
+        let length = usize::try_from(length).map_err(|_| OutOfBounds)?;
+        let into = self.range(offset, length)?;
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::write_bytes(into, value, length) };
+        Ok(())
+    }
+
+    fn range(&self, offset: u64, length: usize) -> Result<*mut u8, OutOfBounds> {
+        let offset = usize::try_from(offset).map_err(|_| OutOfBounds)?;
+        let end = offset.checked_add(length).ok_or(OutOfBounds)?;
+        if end > self.map.len() {
+            return Err(OutOfBounds);
+        }
+        Ok(self.map.as_mut_ptr().wrapping_add(offset))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! Run under Miri too: an anonymous mapping stands in for shared memory, which Miri doesn't have.
+    use super::*;
+
+    fn memory(len: usize) -> Memory {
+        Memory::new(memmap2::MmapMut::map_anon(len).unwrap().into())
+    }
+
+    #[test]
+    fn bytes_come_back_where_they_were_put() {
+        let memory = memory(64);
+        memory.write(61, &[1, 2, 3]).unwrap();
+        memory.fill(0, 2, 9).unwrap();
+        let mut all = [0; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all[..3], [9, 9, 0]);
+        assert_eq!(all[60..], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn nothing_outside_the_mapping_is_touched() {
+        let memory = memory(64);
+        let mut into = [7; 8];
+        for offset in [57, 64, 65, u64::from(u32::MAX), u64::MAX - 7, u64::MAX] {
+            assert_eq!(memory.read(offset, &mut into), Err(OutOfBounds), "{offset}");
+            assert_eq!(memory.write(offset, &into), Err(OutOfBounds), "{offset}");
+            assert_eq!(memory.fill(offset, 8, 1), Err(OutOfBounds), "{offset}");
+        }
+        assert_eq!(memory.fill(0, u64::MAX, 1), Err(OutOfBounds));
+        assert_eq!(memory.fill(64, 1, 1), Err(OutOfBounds));
+        assert_eq!(into, [7; 8]);
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
+    }
+
+    #[test]
+    fn an_empty_access_is_allowed_up_to_the_end() {
+        let memory = memory(64);
+        assert_eq!(memory.read(64, &mut []), Ok(()));
+        assert_eq!(memory.write(64, &[]), Ok(()));
+        assert_eq!(memory.read(65, &mut []), Err(OutOfBounds));
+    }
+
+    #[test]
+    fn threads_may_copy_at_once() {
+        let memory = memory(64);
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    let at = u64::from(thread) * 16;
+                    memory.write(at, &[thread; 16]).unwrap();
+                    let mut back = [0; 16];
+                    memory.read(at, &mut back).unwrap();
+                    assert_eq!(back, [thread; 16]);
+                });
+            }
+        });
+    }
+}

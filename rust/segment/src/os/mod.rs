@@ -1,0 +1,14 @@
+//! One contract, one file a system.
+//!
+//! Each offers
+//! - `Object`: an open segment. `create` and `open` return it with its mapping, `size` asks the system for the
+//!   size it has now, `release_name` and `set_lifetime` are the creator's.
+//! - `Link`: a name and the segment it led to: `is_current`, `unlink`.
+//! - `exists`, `remove`, `list_names`, `native_name`.
+
+#[cfg_attr(unix, path = "posix/mod.rs")]
+#[cfg_attr(not(unix), path = "stub.rs")]
+mod system;
+
+pub use system::Link;
+pub(crate) use system::{Object, exists, list_names, native_name, remove};

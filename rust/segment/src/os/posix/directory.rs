@@ -1,0 +1,225 @@
+//! `/dev/shm`: a directory whose regular files are the segments (`shm_overview(7)`).
+//!
+//! Going through the directory instead of `shm_open(3)` buys three things: a link that somebody planted is not
+//! followed, a FIFO doesn't block, and a new segment gets its name only when it is complete. It is made without a
+//! name (`O_TMPFILE`), given its mode, its pages and its owner's lock, mapped, and only then linked to its name:
+//! nobody ever sees it half made, and a creator that is killed before leaves nothing.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::owner::{self, Keeper};
+use super::{Identity, Made, New, allocate, failure};
+use crate::error::{Error, Result};
+use crate::segment::Access;
+
+/// How long to wait for another process that is just now reclaiming the same name.
+const RECLAIM: Duration = Duration::from_millis(50);
+
+/// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
+const SEMAPHORE_PREFIX: &str = "sem.";
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Make segments as on a system without `O_TMPFILE`.
+    #[cfg(test)]
+    named_only: bool,
+}
+
+/// What became of a name that was taken.
+enum Claim {
+    /// It is free now.
+    Free,
+    /// It is a living owner's, or not ours to reclaim.
+    Taken,
+    /// It is changing hands: look again.
+    Changing,
+}
+
+impl Directory {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            #[cfg(test)]
+            named_only: false,
+        }
+    }
+
+    pub(super) fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        let access = match access {
+            Access::ReadWrite => OFlags::RDWR,
+            Access::ReadOnly => OFlags::RDONLY,
+        };
+        // Never waits for the other end of a FIFO, never becomes the owner of a terminal.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::io::retry_on_intr(|| openat(CWD, self.path.join(plain), flags, Mode::empty()))
+    }
+
+    pub(super) fn stat(&self, plain: &str) -> Result<Stat, Errno> {
+        statat(CWD, self.path.join(plain), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    pub(super) fn unlink(&self, plain: &str) -> Result<(), Errno> {
+        unlinkat(CWD, self.path.join(plain), AtFlags::empty())
+    }
+
+    pub(super) fn list(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with(SEMAPHORE_PREFIX))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
+        let end = Instant::now() + RECLAIM;
+        // Before any page is reserved: most often the name is simply free, or simply taken.
+        self.vacate(new.plain, end)?;
+        let Some(fd) = self.unnamed(new)? else { return self.create_named(new, end) };
+        let mode = if new.marked { new.mode | owner::MARK } else { new.mode };
+        rustix::fs::fchmod(&fd, mode).map_err(|e| failure(new.plain, "fchmod", e))?;
+        owner::take_life(&fd).map_err(|e| failure(new.plain, "flock", e))?;
+        let map = allocate(&fd, new)?;
+        let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        loop {
+            match linkat(CWD, &unnamed, CWD, self.path.join(new.plain), AtFlags::SYMLINK_FOLLOW) {
+                Ok(()) => return Ok(Made { fd, map, keeper: Some(Keeper::Segment) }),
+                Err(Errno::EXIST) => self.vacate(new.plain, end)?,
+                // No `/proc` here.
+                Err(Errno::NOENT) => return self.create_named(new, end),
+                Err(errno) => return Err(failure(new.plain, "linkat", errno)),
+            }
+        }
+    }
+
+    /// A file without a name, or `None` where the file system has no such thing.
+    fn unnamed(&self, new: &New<'_>) -> Result<Option<OwnedFd>> {
+        #[cfg(test)]
+        if self.named_only {
+            return Ok(None);
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            match rustix::io::retry_on_intr(|| openat(CWD, &self.path, flags, Mode::RUSR | Mode::WUSR)) {
+                Ok(fd) => Ok(Some(fd)),
+                // open(2): no support in the file system, or in the kernel.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
+                Err(errno) => Err(failure(new.plain, "open", errno)),
+            }
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = new;
+            Ok(None)
+        }
+    }
+
+    /// The way without unnamed files: the name is there before the rest, and openers may see it empty.
+    fn create_named(&self, new: &New<'_>, end: Instant) -> Result<Made> {
+        let path = self.path.join(new.plain);
+        // The mark from the start: killed at any later instruction, it can be reclaimed.
+        let mode = if new.marked { Mode::RUSR | Mode::WUSR | owner::MARK } else { Mode::RUSR | Mode::WUSR };
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            let fd = match rustix::io::retry_on_intr(|| openat(CWD, &path, flags, mode)) {
+                Ok(fd) => fd,
+                Err(Errno::EXIST) => {
+                    self.vacate(new.plain, end)?;
+                    continue;
+                }
+                Err(errno) => return Err(failure(new.plain, "open", errno)),
+            };
+            // Marked, but not locked yet: somebody may take it for a dead owner's.
+            let locked = owner::take_life(&fd).map_err(|e| failure(new.plain, "flock", e))?;
+            let stat = rustix::fs::fstat(&fd).map_err(|e| failure(new.plain, "fstat", e))?;
+            if !locked || !self.leads_to(new.plain, &stat) {
+                self.pause(new.plain, end)?;
+                continue;
+            }
+            let made = allocate(&fd, new).and_then(|map| {
+                let mode = if new.marked { new.mode | owner::MARK } else { new.mode };
+                rustix::fs::fchmod(&fd, mode).map_err(|e| failure(new.plain, "fchmod", e))?;
+                Ok(map)
+            });
+            match made {
+                Ok(map) => return Ok(Made { fd, map, keeper: Some(Keeper::Segment) }),
+                Err(e) => {
+                    if self.leads_to(new.plain, &stat) {
+                        let _ = self.unlink(new.plain);
+                    }
+                    return Err(e);
+                }
+            }
+        }
+    }
+
+    /// Makes sure that nothing has the name, removing it where its owner is dead.
+    fn vacate(&self, plain: &str, end: Instant) -> Result<()> {
+        loop {
+            match self.claim(plain).map_err(|e| failure(plain, "open", e))? {
+                Claim::Free => return Ok(()),
+                Claim::Taken => return Err(Error::AlreadyExists { name: plain.to_owned() }),
+                Claim::Changing => self.pause(plain, end)?,
+            }
+        }
+    }
+
+    fn claim(&self, plain: &str) -> Result<Claim, Errno> {
+        let found = match self.stat(plain) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Claim::Free),
+            Err(errno) => return Err(errno),
+        };
+        if !owner::is_reclaimable(&found) {
+            return Ok(Claim::Taken);
+        }
+        let fd = match self.open(plain, Access::ReadWrite) {
+            Ok(fd) => fd,
+            // Gone, or replaced by what can't be opened, since we looked.
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::ACCESS) => {
+                return Ok(Claim::Changing);
+            }
+            Err(errno) => return Err(errno),
+        };
+        let stat = rustix::fs::fstat(&fd)?;
+        if !owner::is_reclaimable(&stat) {
+            return Ok(Claim::Changing);
+        }
+        if !owner::is_dead(&fd)? {
+            return Ok(Claim::Taken);
+        }
+        // Of all who saw it dead, one at a time goes on; and only while the name leads to what it has locked:
+        // the one before it may have given the name a new, living owner.
+        if !owner::take_remains(&fd)? || !self.leads_to(plain, &stat) {
+            return Ok(Claim::Changing);
+        }
+        match self.unlink(plain) {
+            Ok(()) | Err(Errno::NOENT) => Ok(Claim::Free),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
+        self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(segment))
+    }
+
+    fn pause(&self, plain: &str, end: Instant) -> Result<()> {
+        if Instant::now() >= end {
+            return Err(Error::AlreadyExists { name: plain.to_owned() });
+        }
+        sleep(Duration::from_micros(200));
+        Ok(())
+    }
+}

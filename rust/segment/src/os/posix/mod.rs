@@ -1,0 +1,354 @@
+//! POSIX shared memory.
+//!
+//! Where the names live is a [`Namespace`]: on Linux the directory `/dev/shm`, which can do more than the calls
+//! of POSIX (see `directory.rs`); elsewhere `shm_open(3)` and `shm_unlink(3)` (`calls.rs`).
+
+mod calls;
+mod directory;
+mod owner;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{FileType, Mode, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::name;
+use crate::segment::{Access, Lifetime, Scope};
+use calls::Calls;
+use directory::Directory;
+
+/// Where names lead to segments.
+#[derive(Debug)]
+enum Namespace {
+    Directory(Directory),
+    Calls(Calls),
+}
+
+/// The one namespace of this system.
+fn namespace() -> &'static Namespace {
+    static NAMESPACE: OnceLock<Namespace> = OnceLock::new();
+    NAMESPACE.get_or_init(|| {
+        let dev_shm = Path::new("/dev/shm");
+        if cfg!(target_os = "linux") && dev_shm.is_dir() {
+            Namespace::Directory(Directory::new(dev_shm))
+        } else {
+            Namespace::Calls(Calls::new(owner::private_folder()))
+        }
+    })
+}
+
+impl Namespace {
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Directory(directory) => directory.open(plain, access),
+            Self::Calls(calls) => calls.open(plain, access),
+        }
+    }
+
+    /// What the name leads to now, links not followed.
+    fn stat(&self, plain: &str) -> Result<Stat, Errno> {
+        match self {
+            Self::Directory(directory) => directory.stat(plain),
+            Self::Calls(calls) => calls.stat(plain),
+        }
+    }
+
+    fn unlink(&self, plain: &str) -> Result<(), Errno> {
+        match self {
+            Self::Directory(directory) => directory.unlink(plain),
+            Self::Calls(calls) => calls.unlink(plain),
+        }
+    }
+}
+
+/// Which segment it is, whatever its name: device and inode number (on macOS all segments have the same).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    // The types of `st_dev` and `st_ino` differ between systems; only equality counts.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+    const fn of(stat: &Stat) -> Self {
+        Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+    }
+}
+
+/// A name, and the segment it led to when it was created or opened.
+///
+/// It may outlive the [`Segment`](crate::Segment).
+#[derive(Debug, Clone)]
+pub struct Link {
+    plain: String,
+    identity: Identity,
+}
+
+impl Link {
+    /// The plain name, without `/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.plain
+    }
+
+    /// Does the name still lead to the segment it led to?
+    ///
+    /// False once somebody has removed the name, or made it anew.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        namespace().stat(&self.plain).is_ok_and(|stat| Identity::of(&stat) == self.identity)
+    }
+
+    /// Removes the name, if it still leads there; otherwise does nothing.
+    ///
+    /// Between the look and the removal, somebody else may remove the name and make it anew; theirs is lost
+    /// then. POSIX has no call that does both at once.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`], [`Error::System`].
+    pub fn unlink(&self) -> Result<()> {
+        if !self.is_current() {
+            return Ok(());
+        }
+        match namespace().unlink(&self.plain) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failure(&self.plain, "unlink", errno)),
+        }
+    }
+}
+
+/// An open segment.
+pub(crate) struct Object {
+    fd: OwnedFd,
+    link: Link,
+    scope: Scope,
+    /// The creator's proof of life, and how it is held.
+    keeper: Option<owner::Keeper>,
+    persistent: AtomicBool,
+    name_released: AtomicBool,
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object").field("link", &self.link).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+impl Object {
+    pub(crate) fn create(
+        plain: &str,
+        size: u64,
+        scope: Scope,
+        lifetime: Lifetime,
+    ) -> Result<(Self, MmapRaw)> {
+        let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner };
+        let made = match namespace() {
+            Namespace::Directory(directory) => directory.create(&new),
+            Namespace::Calls(calls) => calls.create(&new),
+        }?;
+        let stat = rustix::fs::fstat(&made.fd).map_err(|e| failure(plain, "fstat", e))?;
+        let object = Self {
+            fd: made.fd,
+            link: Link { plain: plain.to_owned(), identity: Identity::of(&stat) },
+            scope,
+            keeper: made.keeper,
+            persistent: AtomicBool::new(lifetime == Lifetime::Persistent),
+            name_released: AtomicBool::new(false),
+        };
+        Ok((object, made.map))
+    }
+
+    pub(crate) fn open(name: &str, size: u64, access: Access) -> Result<(Self, MmapRaw)> {
+        let plain = name::foreign(name)?;
+        let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        if let Some(found) = not_memory(&stat) {
+            return Err(Error::NotASegment { name: plain.to_owned(), found });
+        }
+        let actual = u64::try_from(stat.st_size).unwrap_or(0);
+        if actual == 0 {
+            return Err(Error::NotSizedYet { name: plain.to_owned() });
+        }
+        if size > actual {
+            return Err(Error::TooSmall { name: plain.to_owned(), actual, requested: size });
+        }
+        let size = if size == 0 { actual } else { size };
+        let map = map(&fd, plain, size, access).map_err(|e| match e {
+            // For an opener, memory isn't what was asked for.
+            Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
+            other => other,
+        })?;
+        let others_write = Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH);
+        let object = Self {
+            fd,
+            link: Link { plain: plain.to_owned(), identity: Identity::of(&stat) },
+            scope: if others_write { Scope::Global } else { Scope::Local },
+            keeper: None,
+            persistent: AtomicBool::new(true),
+            name_released: AtomicBool::new(false),
+        };
+        Ok((object, map))
+    }
+
+    pub(crate) fn size(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure(&self.link.plain, "fstat", e))?;
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    pub(crate) const fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(crate) fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
+        let persistent = lifetime == Lifetime::Persistent;
+        if let Some(keeper) = &self.keeper {
+            keeper
+                .mark(&self.fd, mode_of(self.scope), !persistent)
+                .map_err(|e| failure(&self.link.plain, "fchmod", e))?;
+        }
+        self.persistent.store(persistent, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn release_name(&self) {
+        if self.persistent.load(Ordering::Acquire) || self.name_released.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // While the lock is still held: nobody takes the name for a dead owner's meanwhile.
+        // Nothing can be done about a failure here, and the next creator reclaims what is left.
+        let _ = self.link.unlink();
+        if let Some(keeper) = &self.keeper {
+            keeper.forget();
+        }
+    }
+}
+
+/// What is wanted of a namespace's `create`.
+struct New<'a> {
+    plain: &'a str,
+    size: u64,
+    mode: Mode,
+    /// May be reclaimed once its owner is dead.
+    marked: bool,
+}
+
+/// What a namespace's `create` made: named, sized, locked, mapped.
+struct Made {
+    fd: OwnedFd,
+    map: MmapRaw,
+    keeper: Option<owner::Keeper>,
+}
+
+const fn mode_of(scope: Scope) -> Mode {
+    match scope {
+        Scope::Local => Mode::from_raw_mode(0o600),
+        Scope::Global => Mode::from_raw_mode(0o666),
+    }
+}
+
+/// Gives a new, empty segment its size and its pages, and maps it.
+fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
+    let no_room = |call, errno: Errno| match errno {
+        Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT => {
+            Error::OutOfMemory { name: new.plain.to_owned(), size: new.size, call, source: errno.into() }
+        }
+        other => failure(new.plain, call, other),
+    };
+    // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| new.size > limit) {
+        return Err(no_room("RLIMIT_FSIZE", Errno::FBIG));
+    }
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        // Reserves the pages, so that no later store can fail for want of one.
+        let reserve = || rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, new.size);
+        match rustix::io::retry_on_intr(reserve) {
+            Ok(()) => return map(fd, new.plain, new.size, Access::ReadWrite),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(errno) => return Err(no_room("fallocate", errno)),
+        }
+    }
+    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size)).map_err(|e| no_room("ftruncate", e))?;
+    map(fd, new.plain, new.size, Access::ReadWrite)
+}
+
+fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
+    let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
+    let length = usize::try_from(size).map_err(|_| no_room(Errno::NOMEM.into()))?;
+    let mut options = MmapOptions::new();
+    let options = options.len(length);
+    let mapped = match access {
+        Access::ReadWrite => options.map_raw(fd),
+        Access::ReadOnly => options.map_raw_read_only(fd),
+    };
+    mapped.map_err(|source| match Errno::from_io_error(&source) {
+        Some(Errno::NOMEM) | None => no_room(source),
+        Some(errno) => failure(plain, "mmap", errno),
+    })
+}
+
+/// What it is, if it isn't memory.
+fn not_memory(stat: &Stat) -> Option<&'static str> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("a directory"),
+        FileType::Symlink => Some("a symbolic link"),
+        FileType::Fifo => Some("a FIFO"),
+        FileType::Socket => Some("a socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
+        // FreeBSD and macOS don't say what a segment is: it has no type.
+        FileType::Unknown if cfg!(not(target_os = "linux")) => None,
+        _ => Some("of an unknown type"),
+    }
+}
+
+/// What a failed system call on an existing or wanted name means.
+fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
+    let name = plain.to_owned();
+    match errno {
+        Errno::NOENT => Error::DoesNotExist { name },
+        Errno::EXIST => Error::AlreadyExists { name },
+        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source: errno.into() },
+        Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
+        Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
+        Errno::NXIO => Error::NotASegment { name, found: "a FIFO, a socket or a device" },
+        _ => Error::System { name, call, source: errno.into() },
+    }
+}
+
+pub(crate) fn exists(name: &str) -> bool {
+    name::foreign(name)
+        .is_ok_and(|plain| namespace().stat(plain).is_ok_and(|stat| not_memory(&stat).is_none()))
+}
+
+pub(crate) fn remove(name: &str) -> Result<()> {
+    let plain = name::foreign(name)?;
+    let stat = namespace().stat(plain).map_err(|e| failure(plain, "stat", e))?;
+    if let Some(found) = not_memory(&stat) {
+        return Err(Error::NotASegment { name: plain.to_owned(), found });
+    }
+    namespace().unlink(plain).map_err(|e| failure(plain, "shm_unlink", e))
+}
+
+pub(crate) fn list_names() -> Vec<String> {
+    match namespace() {
+        Namespace::Directory(directory) => directory.list(),
+        Namespace::Calls(_) => Vec::new(),
+    }
+}
+
+pub(crate) fn native_name(plain: &str) -> String {
+    format!("/{plain}")
+}

@@ -1,0 +1,83 @@
+//! Systems without named shared memory: everything compiles, nothing is there.
+
+use memmap2::MmapRaw;
+
+use crate::error::{Error, Result};
+use crate::segment::{Access, Lifetime, Scope};
+
+const UNSUPPORTED: Error = Error::Unsupported { what: "named shared memory" };
+
+/// A name and the segment it led to. There are none here.
+#[derive(Debug, Clone)]
+pub struct Link(std::convert::Infallible);
+
+impl Link {
+    /// The plain name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// Does the name still lead to the segment it led to?
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Removes the name, if it still leads there.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn unlink(&self) -> Result<()> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Object(Link);
+
+impl Object {
+    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime) -> Result<(Self, MmapRaw)> {
+        Err(UNSUPPORTED)
+    }
+
+    pub(crate) fn open(_: &str, _: u64, _: Access) -> Result<(Self, MmapRaw)> {
+        Err(UNSUPPORTED)
+    }
+
+    pub(crate) fn size(&self) -> Result<u64> {
+        match self.0.0 {}
+    }
+
+    pub(crate) const fn scope(&self) -> Scope {
+        match self.0.0 {}
+    }
+
+    pub(crate) const fn link(&self) -> &Link {
+        &self.0
+    }
+
+    pub(crate) fn set_lifetime(&self, _: Lifetime) -> Result<()> {
+        match self.0.0 {}
+    }
+
+    pub(crate) fn release_name(&self) {
+        match self.0.0 {}
+    }
+}
+
+pub(crate) fn exists(_: &str) -> bool {
+    false
+}
+
+pub(crate) fn remove(_: &str) -> Result<()> {
+    Err(UNSUPPORTED)
+}
+
+pub(crate) fn list_names() -> Vec<String> {
+    Vec::new()
+}
+
+pub(crate) fn native_name(plain: &str) -> String {
+    plain.to_owned()
+}
