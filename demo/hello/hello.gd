@@ -51,6 +51,9 @@ var _name_checked_ago := 0.0
 @onready var _start_label: Label = %StartLabel
 @onready var _hex_view: HexView = %HexView
 @onready var _legend: Control = %Legend
+@onready var _godot_legend: Label = %GodotLegend
+@onready var _partner_legend: Label = %PartnerLegend
+@onready var _numbers_legend: Label = %NumbersLegend
 @onready var _error_label: Label = %ErrorLabel
 
 
@@ -67,9 +70,9 @@ func _ready() -> void:
 	_close_button.pressed.connect(close_memory)
 	_send_button.pressed.connect(_send_typed)
 	_text_edit.text_submitted.connect(func(_text: String) -> void: _send_typed())
-	%GodotLegend.modulate = GODOT_COLOR
-	%PartnerLegend.modulate = PARTNER_COLOR
-	%NumbersLegend.modulate = NUMBERS_COLOR
+	_godot_legend.modulate = GODOT_COLOR
+	_partner_legend.modulate = PARTNER_COLOR
+	_numbers_legend.modulate = NUMBERS_COLOR
 	_show_memory()
 
 

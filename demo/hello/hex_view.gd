@@ -2,6 +2,7 @@ extends Control
 ## Shows bytes as a hex dump. Rows of zeros are folded, and what has just changed lights up.
 
 const COLUMNS := 16
+const GROUP := 8
 const FADE_SECONDS := 1.5
 const FONT_SIZE := 13
 const MARGIN := 4.0
@@ -117,7 +118,7 @@ func _range_color(offset: int) -> Color:
 
 
 func _hex_x(column: int) -> float:
-	var group_gap := _cell.x if column >= COLUMNS / 2 else 0.0
+	var group_gap := _cell.x if column >= GROUP else 0.0
 	return MARGIN + 6.0 * _cell.x + column * 3.0 * _cell.x + group_gap
 
 
