@@ -1,0 +1,149 @@
+"""A Godot process that does what a scenario tells it, call by call."""
+
+import collections
+import json
+import queue
+import subprocess
+import threading
+
+from .judge import Printed, mark_in, plain
+from .session import AGENT, PROJECT, kill
+
+TIME_LIMIT = 30
+# As in agent.gd: Godot reads long lines in parts, and doesn't tell where a line ended.
+END_OF_ORDER = "\x1e\n"
+
+
+class Agent:
+    """Starts agent.gd; every answer and every line that Godot prints comes through one pipe."""
+
+    def __init__(self, session, command=None, **options):
+        self._printed = Printed()
+        self.log = collections.deque(maxlen=200)
+        self.is_over = False
+        self._lines = queue.Queue()
+        command = command or [session.godot, "--headless", "--path", PROJECT]
+        self.process = session.start(
+            [*command, "-s", AGENT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            **options,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+        self.pid = self._answer("ready")["pid"]
+
+    def memory(self):
+        """Make a SharedMemory in that process; its methods are called as if it were here."""
+        return Memory(self, self._order("new", "SharedMemory"))
+
+    def run(self, source, *arguments):
+        """Compile a GDScript and return what its function `run` returns."""
+        return self._order("run", source, list(arguments))
+
+    def expect_error(self, text):
+        """Announce that the next call prints this error."""
+        self._printed.expect(text)
+
+    def kill(self):
+        """End it as the editor's Stop button does: it gets no say."""
+        self.is_over = True
+        kill(self.process)
+        self.process.stdin.close()
+
+    def end(self):
+        """Let it end, and hold it to ending well."""
+        self.is_over = True
+        self.process.stdin.close()
+        self._answer("done")
+        self._drain()
+        code = self.process.wait(TIME_LIMIT)
+        assert code == 0, f"the agent's exit code is {code}:\n{self.told()}"
+
+    def told(self):
+        return "\n".join(self.log)
+
+    def order(self, *order):
+        return self._order(*order)
+
+    def _order(self, *order):
+        self.log.append(f"-- {order}")
+        self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
+        self.process.stdin.flush()
+        value = self._answer("answer")["value"]
+        missing = self._printed.settle()
+        assert not missing, f"{missing}\n{self.told()}"
+        return decoded(value)
+
+    def _answer(self, event):
+        while True:
+            try:
+                line = self._lines.get(timeout=TIME_LIMIT)
+            except queue.Empty:
+                kill(self.process)
+                raise AssertionError(
+                    f"no answer within {TIME_LIMIT} s\n{self.told()}"
+                ) from None
+            if line is None:
+                raise AssertionError(
+                    f"the agent ended with {self.process.wait()}\n{self.told()}"
+                )
+            mark = self._see(line)
+            if mark and mark["event"] == event:
+                return mark
+
+    def _drain(self):
+        while True:
+            line = self._lines.get(timeout=TIME_LIMIT)
+            if line is None:
+                return
+            self._see(line)
+
+    def _see(self, line):
+        line = plain(line)
+        self.log.append(line)
+        mark = mark_in(line)
+        problem = None if mark else self._printed.see(line)
+        assert not problem, f"{problem}\n{self.told()}"
+        return mark
+
+    def _read(self):
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+class Memory:
+    """A SharedMemory in an agent: any method, called by its name, untyped as `callv` does."""
+
+    def __init__(self, agent, number):
+        self._agent = agent
+        self._number = number
+
+    def __getattr__(self, method):
+        return lambda *arguments: self._agent.order(
+            "call", self._number, method, list(arguments)
+        )
+
+    def free(self):
+        self._agent.order("free", self._number)
+
+
+def literal(value):
+    """Return the Godot text of a value. JSON alone would turn every number into a float."""
+    if isinstance(value, (bytes, bytearray)):
+        return f"PackedByteArray({', '.join(map(str, value))})"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(literal, value))}]"
+    return json.dumps(value)
+
+
+def decoded(value):
+    if isinstance(value, dict) and set(value) == {"hex"}:
+        return bytes.fromhex(value["hex"])
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    return value

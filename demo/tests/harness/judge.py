@@ -1,0 +1,149 @@
+"""The judge of a log: what a test says about itself, and what was printed meanwhile.
+
+The Godot side (test_case.gd, runner.gd, agent.gd) writes marks between the lines that Godot and the addon
+print, all on stderr, so that their order is the order in which things happened. A test fails
+
+- if it says so: a `fail` mark for every assertion that did not hold,
+- if an error or warning was printed that it did not expect at that point,
+- if one that it expected was not printed before the next assertion,
+- if it made no assertion, or did not come to its end.
+"""
+
+import json
+import re
+
+from .report import Result
+
+MARK = "##test## "
+
+# What Godot puts before an error depends on its version and on whose error it is. A Rust panic should come as
+# one of these, but is not to be missed if it comes by itself.
+_ERROR_LINE = re.compile(
+    r"\s*(USER |SCRIPT |USER SCRIPT |PARSE |SHADER )*(ERROR|WARNING): |.*panicked at "
+)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(line):
+    return _COLOUR.sub("", line.rstrip("\r\n"))
+
+
+def is_error(line):
+    return _ERROR_LINE.match(line) is not None
+
+
+def mark_in(line):
+    """Return the mark that this line is, or None.
+
+    What was printed without a line end stands before the mark.
+    """
+    found = line.find(MARK)
+    return None if found < 0 else json.loads(line[found + len(MARK) :])
+
+
+class Printed:
+    """Holds the errors that were printed against those that were expected, one to one, in order."""
+
+    def __init__(self):
+        self._expected = []
+
+    def expect(self, text):
+        self._expected.append(text)
+
+    def see(self, line):
+        """Return what is wrong with this line, or None."""
+        if not is_error(line):
+            return None
+        if self._expected and self._expected[0] in line:
+            del self._expected[0]
+            return None
+        return f"printed, and not expected here: {line.strip()}"
+
+    def settle(self):
+        """Return what should have been printed by now."""
+        missing = [f"expected, and not printed: {text}" for text in self._expected]
+        self._expected.clear()
+        return missing
+
+
+class Judge:
+    """Reads the log of one test file's process, line by line, into one Result a test."""
+
+    def __init__(self, label, names):
+        """Take the label of the file, and a function or mapping from a test to its full name."""
+        self.results = {test: Result(name) for test, name in names.items()}
+        # What belongs to no test: before the first, between two, after the last.
+        self.whole = Result(f"{label} (the process)")
+        self.current = None
+        self.closed = None
+        self._ended = {}
+        self._printed = Printed()
+
+    def read(self, line):
+        line = plain(line)
+        mark = mark_in(line)
+        place = self.results[self.current] if self.current else self.whole
+        if mark is None:
+            place.log.append(line)
+            self._add(place, self._printed.see(line))
+            return
+        event = mark.pop("event")
+        place.log.append(f"-- {event} {' '.join(str(mark[key]) for key in mark)}")
+        getattr(self, "_on_" + event)(place, **mark)
+
+    def _add(self, result, *problems):
+        result.problems += [problem for problem in problems if problem]
+
+    def _on_begin(self, _place, test):
+        self.current = test
+
+    def _on_expect(self, _place, text):
+        self._printed.expect(text)
+
+    def _on_settle(self, place):
+        self._add(place, *self._printed.settle())
+
+    def _on_fail(self, place, message, where):
+        self._add(place, f"{message} ({where})" if where else message)
+
+    def _on_skip(self, place, why):
+        place.skipped = why
+
+    def _on_end(self, place, test, assertions, seconds):
+        self._add(place, *self._printed.settle())
+        place.seconds = seconds
+        self._ended[test] = assertions
+        if assertions == 0 and place.skipped is None:
+            self._add(place, "it asserted nothing")
+        self.current = None
+
+    def _on_done(self, _place, tests, assertions):
+        self.closed = (tests, assertions)
+
+    def close(self, exit_code, hung_after=None):
+        """Return the results, now that the process has ended (or was ended)."""
+        for test, result in self.results.items():
+            if test in self._ended:
+                continue
+            if test != self.current:
+                self._add(result, "it never ran")
+            elif hung_after is not None:
+                self._add(result, f"it did not end within {hung_after:g} s: killed")
+            else:
+                self._add(result, "the process ended in the middle of it")
+
+        if hung_after is not None:
+            self._add(self.whole, f"no end within {hung_after:g} s: killed")
+        elif exit_code != 0:
+            self._add(self.whole, f"the exit code was {exit_code}")
+        promised = (len(self.results), sum(self._ended.values()))
+        if self.closed is None:
+            self._add(self.whole, "the closing line is missing")
+        elif self.closed != promised:
+            self._add(
+                self.whole,
+                f"the closing line counts {self.closed[0]} tests and {self.closed[1]} assertions,"
+                f" not {promised[0]} and {promised[1]}",
+            )
+        # A process fails in whole also where its tests told of no trouble.
+        return [*self.results.values(), *([self.whole] if self.whole.problems else [])]

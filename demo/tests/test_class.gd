@@ -1,0 +1,168 @@
+extends "res://tests/test_case.gd"
+## What ClassDB and scripts know of the class: methods, types, defaults, enums.
+
+const ENUMS := {
+	"Scope": {"LOCAL_SCOPE": 0, "GLOBAL_SCOPE": 1},
+	"Status":
+	{
+		"STATUS_UNINITIALIZED": 0,
+		"STATUS_CREATED": 1,
+		"STATUS_OPEN": 2,
+		"STATUS_ERROR": 3,
+	},
+	"Access": {"ACCESS_READ_WRITE": 0, "ACCESS_READ_ONLY": 1},
+	"Backend": {"BACKEND_NATIVE": 0, "BACKEND_FILE": 1, "BACKEND_SYSV": 2, "BACKEND_MEMFD": 3},
+}
+
+## Every method: what it returns, the types of its arguments, the values of the last of them.
+const METHODS := {
+	"create": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0]],
+	"open": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
+	"open_or_create": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0]],
+	"read": [TYPE_PACKED_BYTE_ARRAY, [TYPE_INT, TYPE_INT], [0, 0]],
+	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
+	"write": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
+	"fill": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0]],
+	"close": [TYPE_NIL, [], []],
+	"unlink": [TYPE_NIL, [], []],
+	"get_name": [TYPE_STRING, [], []],
+	"get_native_name": [TYPE_STRING, [], []],
+	"get_size": [TYPE_INT, [], []],
+	"get_mapped_size": [TYPE_INT, [], []],
+	"get_status": ["SharedMemory.Status", [], []],
+	"get_scope": ["SharedMemory.Scope", [], []],
+	"get_access": ["SharedMemory.Access", [], []],
+	"is_open": [TYPE_BOOL, [], []],
+	"is_current": [TYPE_BOOL, [], []],
+	"get_last_error": ["Error", [], []],
+	"get_last_error_message": [TYPE_STRING, [], []],
+	"clear_last_error": [TYPE_NIL, [], []],
+	"is_persistent": [TYPE_BOOL, [], []],
+	"set_persistent": [TYPE_NIL, [TYPE_BOOL], []],
+	"get_backend": ["SharedMemory.Backend", [], []],
+	"set_backend": [TYPE_NIL, [TYPE_INT], []],
+	"exists": [TYPE_BOOL, [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
+	"remove": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
+	"list_names": [TYPE_PACKED_STRING_ARRAY, [], []],
+	"generate_name": [TYPE_STRING, [TYPE_STRING], ["godot"]],
+}
+const STATIC := ["exists", "remove", "list_names", "generate_name"]
+
+
+func test_inheritance() -> void:
+	assert_true(ClassDB.class_exists("SharedMemory"), "the class is there")
+	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "what it extends")
+	assert_true(ClassDB.can_instantiate("SharedMemory"), "it can be made")
+	var memory: RefCounted = SharedMemory.new()
+	assert_eq(memory.get_class(), "SharedMemory", "its name")
+
+
+func test_enums_in_class_db() -> void:
+	var names := Array(ClassDB.class_get_enum_list("SharedMemory", true))
+	names.sort()
+	var expected := ENUMS.keys()
+	expected.sort()
+	assert_eq(names, expected, "the enums")
+	var constants := 0
+	for name: String in ENUMS:
+		var values := {}
+		for constant in ClassDB.class_get_enum_constants("SharedMemory", name, true):
+			values[constant] = ClassDB.class_get_integer_constant("SharedMemory", constant)
+		assert_eq(values, ENUMS[name], name)
+		constants += values.size()
+	var all := ClassDB.class_get_integer_constant_list("SharedMemory", true)
+	assert_eq(all.size(), constants, "no constant outside an enum")
+
+
+func test_enums_in_scripts() -> void:
+	var scope: SharedMemory.Scope = SharedMemory.GLOBAL_SCOPE
+	assert_eq(scope, 1, "Scope")
+	scope = SharedMemory.Scope.LOCAL_SCOPE
+	assert_eq(scope, 0, "Scope by its full name")
+	var memory := SharedMemory.new()
+	# These lines compile only if the methods are declared to return the enums.
+	var status: SharedMemory.Status = memory.get_status()
+	var access: SharedMemory.Access = memory.get_access()
+	var backend: SharedMemory.Backend = memory.get_backend()
+	var error: Error = memory.get_last_error()
+	scope = memory.get_scope()
+	assert_eq([status, access, backend, error, scope], [0, 0, 0, 0, 0], "of a new object")
+	memory.backend = SharedMemory.BACKEND_FILE
+	backend = memory.backend
+	assert_eq(backend, SharedMemory.BACKEND_FILE, "the property")
+
+
+func test_methods() -> void:
+	var found := {}
+	for method in ClassDB.class_get_method_list("SharedMemory", true):
+		found[method.name] = method
+	var names := found.keys()
+	names.sort()
+	var expected := METHODS.keys()
+	expected.sort()
+	assert_eq(names, expected, "the methods")
+	for name: String in METHODS:
+		if found.has(name):
+			_check_method(found[name])
+
+
+func test_argument_names() -> void:
+	for method in ClassDB.class_get_method_list("SharedMemory", true):
+		for argument: Dictionary in method.args:
+			assert_true(argument.name.is_valid_ascii_identifier(), "%s: %s" % [method, argument])
+			assert_false(argument.name.begins_with("arg"), "%s: %s" % [method, argument])
+
+
+func test_properties() -> void:
+	var found := {}
+	for property in ClassDB.class_get_property_list("SharedMemory", true):
+		if property.usage & (PROPERTY_USAGE_CATEGORY | PROPERTY_USAGE_GROUP) == 0:
+			found[property.name] = property
+	var names := found.keys()
+	names.sort()
+	if not assert_eq(names, ["backend", "persistent"], "the properties"):
+		return
+	assert_eq(found.persistent.type, TYPE_BOOL, "persistent")
+	assert_eq(found.backend.type, TYPE_INT, "backend")
+	assert_eq(_type_of(found.backend), "SharedMemory.Backend", "backend")
+	for property: String in found:
+		var getter := ClassDB.class_get_property_getter("SharedMemory", property)
+		var setter := ClassDB.class_get_property_setter("SharedMemory", property)
+		assert_true(METHODS.has(String(getter)), "the getter of " + property)
+		assert_true(METHODS.has(String(setter)), "the setter of " + property)
+		var value: Variant = ClassDB.class_get_property_default_value("SharedMemory", property)
+		assert_eq(value, SharedMemory.new().get(property), "the default of " + property)
+
+
+func test_new_object() -> void:
+	var memory := SharedMemory.new()
+	assert_eq(memory.get_status(), SharedMemory.STATUS_UNINITIALIZED, "status")
+	assert_eq(memory.get_name(), "", "name")
+	assert_eq(memory.get_native_name(), "", "native name")
+	assert_eq(memory.get_size(), 0, "size")
+	assert_eq(memory.get_mapped_size(), 0, "mapped size")
+	assert_eq(memory.get_scope(), SharedMemory.LOCAL_SCOPE, "scope")
+	assert_eq(memory.get_access(), SharedMemory.ACCESS_READ_WRITE, "access")
+	assert_eq(memory.get_backend(), SharedMemory.BACKEND_NATIVE, "backend")
+	assert_false(memory.persistent, "persistent")
+	assert_false(memory.is_open(), "is_open")
+	assert_false(memory.is_current(), "is_current")
+	assert_last_error(memory, OK)
+
+
+func _check_method(method: Dictionary) -> void:
+	var expected: Array = METHODS[method.name]
+	assert_eq(_type_of(method.return), expected[0], method.name + " returns")
+	var types: Array = method.args.map(func(argument: Dictionary) -> int: return argument.type)
+	assert_eq(types, expected[1], method.name + " takes")
+	# Since 4.4 text is put in as it is, before as a StringName where the argument is one.
+	assert_eq(method.default_args, expected[2], method.name + " by default")
+	var is_static: bool = method.flags & METHOD_FLAG_STATIC != 0
+	assert_eq(is_static, method.name in STATIC, method.name + " is static")
+
+
+## The name of the enum, if it is one.
+func _type_of(info: Dictionary) -> Variant:
+	if info.type == TYPE_INT and info.usage & PROPERTY_USAGE_CLASS_IS_ENUM:
+		return String(info["class_name"])
+	return info.type
