@@ -1,0 +1,131 @@
+//! What the tests share: names that are cleaned up, and other processes.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A name nobody else has. It is removed at the end, whatever the test left there.
+pub struct Name(pub String);
+
+impl Name {
+    pub fn new() -> Self {
+        Self(shm_segment::generate_name("rust-test").unwrap())
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
+        std::path::Path::new("/dev/shm").join(&self.0)
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if std::fs::remove_file(self.path()).is_err() {
+            let _ = std::fs::remove_dir(self.path());
+        }
+    }
+}
+
+/// This test program, started again to be somebody else. It runs the test `peer`, which does what `lines` of its
+/// standard input say and answers each with a line.
+pub struct Peer {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    pub fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
+            .env("SHM_SEGMENT_PEER", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let to = child.stdin.take().unwrap();
+        let from = BufReader::new(child.stdout.take().unwrap());
+        Self { child, to, from }
+    }
+
+    /// Sends a command without waiting for the answer.
+    pub fn send(&mut self, command: &str) {
+        writeln!(self.to, "{command}").unwrap();
+    }
+
+    /// The next answer.
+    pub fn answer(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the peer has ended");
+            // The test harness talks on the same stream.
+            if let Some(at) = line.find("answer: ") {
+                return line[at + "answer: ".len()..].trim_end().to_owned();
+            }
+        }
+    }
+
+    pub fn ask(&mut self, command: &str) -> String {
+        self.send(command);
+        self.answer()
+    }
+
+    /// Ends it as the system's SIGKILL does: it can clean up nothing.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of a test program's `peer`: does nothing unless a [`Peer`] started it.
+pub fn serve() {
+    use shm_segment::{Access, Lifetime, Scope, Segment};
+    if std::env::var_os("SHM_SEGMENT_PEER").is_none() {
+        return;
+    }
+    let mut held: Vec<Segment> = Vec::new();
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        let result = match words[0] {
+            "create" => Segment::create(words[1], 4096, Scope::Local, Lifetime::Owner),
+            "persist" => Segment::create(words[1], 4096, Scope::Local, Lifetime::Persistent),
+            "open" => Segment::open(words[1], 0, Access::ReadWrite),
+            "open_or_create" => Segment::open_or_create(words[1], 4096, Scope::Local, Lifetime::Owner),
+            "close" => {
+                held.clear();
+                println!("answer: closed");
+                continue;
+            }
+            "write" => {
+                held[0].write(0, words[1].as_bytes()).unwrap();
+                println!("answer: written");
+                continue;
+            }
+            other => panic!("unknown command {other}"),
+        };
+        match result {
+            Ok(segment) => {
+                println!("answer: {}", if segment.is_created() { "created" } else { "opened" });
+                held.push(segment);
+            }
+            Err(shm_segment::Error::AlreadyExists { .. }) => println!("answer: exists"),
+            Err(e) => println!("answer: {e}"),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What somebody else may have put under the name.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use common::Name;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+/// Whatever is under the name: it is no segment, nobody waits, and it is still there afterwards.
+fn assert_refused(name: &Name) {
+    let start = Instant::now();
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        match Segment::open(name, 0, access) {
+            Err(Error::NotASegment { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(
+        Segment::create(name, 1, Scope::Local, Lifetime::Owner),
+        Err(Error::AlreadyExists { .. })
+    ));
+    assert!(Segment::open_or_create(name, 1, Scope::Local, Lifetime::Owner).is_err());
+    assert!(matches!(shm_segment::remove(name), Err(Error::NotASegment { .. })));
+    assert!(!shm_segment::exists(name));
+    assert!(!shm_segment::list_names().contains(&name.0));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(fs::symlink_metadata(name.path()).is_ok());
+}
+
+#[test]
+fn a_link_is_not_followed() {
+    let (name, target) = (Name::new(), Name::new());
+    fs::write(target.path(), b"precious").unwrap();
+    symlink(target.path(), name.path()).unwrap();
+    assert_refused(&name);
+    assert_eq!(fs::read(target.path()).unwrap(), b"precious");
+}
+
+#[test]
+fn a_link_to_nowhere_is_not_filled() {
+    let (name, target) = (Name::new(), Name::new());
+    symlink(target.path(), name.path()).unwrap();
+    assert_refused(&name);
+    assert!(!target.path().exists());
+}
+
+#[test]
+fn a_fifo_does_not_block() {
+    let name = Name::new();
+    let done = std::process::Command::new("mkfifo").arg(name.path()).status().unwrap();
+    assert!(done.success());
+    assert_refused(&name);
+}
+
+#[test]
+fn a_marked_fifo_does_not_block_either() {
+    let name = Name::new();
+    assert!(std::process::Command::new("mkfifo").arg(name.path()).status().unwrap().success());
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
+    assert_refused(&name);
+}
+
+#[test]
+fn a_directory_is_refused() {
+    let name = Name::new();
+    fs::create_dir(name.path()).unwrap();
+    assert_refused(&name);
+}
+
+#[test]
+fn a_socket_is_refused() {
+    let name = Name::new();
+    let _socket = UnixListener::bind(name.path()).unwrap();
+    assert_refused(&name);
+}
+
+#[test]
+fn a_segment_without_a_size_is_busy_at_once() {
+    let name = Name::new();
+    fs::write(name.path(), b"").unwrap();
+    let start = Instant::now();
+    assert!(matches!(Segment::open(&name, 0, Access::ReadWrite), Err(Error::NotSizedYet { .. })));
+    assert!(start.elapsed() < Duration::from_millis(40));
+    assert!(matches!(
+        Segment::open_or_create(&name, 1, Scope::Local, Lifetime::Owner),
+        Err(Error::NotSizedYet { .. })
+    ));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_segment_that_gets_its_size_late_is_opened() {
+    let name = Name::new();
+    fs::write(name.path(), b"").unwrap();
+    let path = name.path();
+    let creator = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(10));
+        fs::write(path, [5; 8]).unwrap();
+    });
+    let opened = Segment::open_or_create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+    assert!(!opened.is_created());
+    creator.join().unwrap();
+}
+
+#[test]
+fn a_name_that_others_hold_locked_is_not_reclaimed() {
+    let name = Name::new();
+    fs::write(name.path(), [0; 8]).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
+    let file = fs::File::open(name.path()).unwrap();
+    file.lock().unwrap();
+    let start = Instant::now();
+    assert!(matches!(
+        Segment::create(&name, 8, Scope::Local, Lifetime::Owner),
+        Err(Error::AlreadyExists { .. })
+    ));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    drop(file);
+    assert!(Segment::create(&name, 8, Scope::Local, Lifetime::Owner).is_ok());
+}
+
+#[test]
+fn names_that_the_system_cannot_take_are_refused() {
+    for name in ["", "/", "a/b", "a\0b", &"n".repeat(256)] {
+        assert!(
+            matches!(Segment::open(name, 0, Access::ReadWrite), Err(Error::InvalidName { .. })),
+            "{name:?}"
+        );
+        assert!(matches!(shm_segment::remove(name), Err(Error::InvalidName { .. })), "{name:?}");
+        assert!(!shm_segment::exists(name), "{name:?}");
+    }
+    // Nothing is there, but it could be: `.` and `..` are directories.
+    assert!(matches!(Segment::open("..", 0, Access::ReadOnly), Err(Error::NotASegment { .. })));
+    assert!(matches!(Segment::open("a\\b", 0, Access::ReadOnly), Err(Error::DoesNotExist { .. })));
+}
+
+#[test]
+fn semaphores_are_not_listed() {
+    let name = Name(format!("sem.{}", &*Name::new()));
+    fs::write(name.path(), [0; 32]).unwrap();
+    assert!(!shm_segment::list_names().contains(&name.0));
+    let segment = Name::new();
+    let _held = Segment::create(&segment, 1, Scope::Local, Lifetime::Owner).unwrap();
+    assert!(shm_segment::list_names().contains(&segment.0));
+}

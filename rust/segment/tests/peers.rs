@@ -1,0 +1,47 @@
+//! The crate `shared_memory`, both ways.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::Name;
+use shared_memory::ShmemConf;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+#[test]
+fn the_crate_shared_memory_opens_what_we_make() {
+    let name = Name::new();
+    let ours = Segment::create(&name, 64, Scope::Local, Lifetime::Owner).unwrap();
+    ours.write(0, b"from us").unwrap();
+    let theirs = ShmemConf::new().os_id(&*name).open().unwrap();
+    assert_eq!(theirs.len(), 64);
+    // SAFETY: 64 bytes are mapped, and nobody writes to them now.
+    let seen = unsafe { std::slice::from_raw_parts(theirs.as_ptr(), 7) };
+    assert_eq!(seen, b"from us");
+    // SAFETY: as above.
+    unsafe { theirs.as_ptr().add(63).write(9) };
+    let mut byte = [0];
+    ours.read(63, &mut byte).unwrap();
+    assert_eq!(byte, [9]);
+}
+
+#[test]
+fn we_open_what_the_crate_shared_memory_makes() {
+    let name = Name::new();
+    let theirs = ShmemConf::new().size(64).os_id(&*name).create().unwrap();
+    // SAFETY: 64 bytes are mapped, and nobody else uses them now.
+    unsafe { theirs.as_ptr().copy_from_nonoverlapping(b"from them".as_ptr(), 9) };
+    let ours = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    assert_eq!(ours.size(), 64);
+    let mut text = [0; 9];
+    ours.read(0, &mut text).unwrap();
+    assert_eq!(&text, b"from them");
+    assert!(matches!(
+        Segment::create(&name, 64, Scope::Local, Lifetime::Owner),
+        Err(Error::AlreadyExists { .. })
+    ));
+    drop(ours);
+    assert!(shm_segment::exists(&name), "an opener leaves the name");
+    drop(theirs);
+    assert!(!shm_segment::exists(&name));
+}
