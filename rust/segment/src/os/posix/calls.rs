@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use memmap2::MmapRaw;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
@@ -42,21 +43,29 @@ impl Calls {
     }
 
     pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
-        let taken = || Error::AlreadyExists { name: new.plain.to_owned() };
-        let lock = match &self.lock_folder {
+        let keeper = match &self.lock_folder {
             // A folder that can't be written to costs the reclaiming, not the segment.
             Some(folder) => match LockFile::take(folder, new.plain) {
-                Ok(Some(lock)) => Some(lock),
-                Ok(None) => return Err(taken()),
+                Ok(Some(lock)) => Some(Keeper::File(lock)),
+                Ok(None) => return Err(taken(new)),
                 Err(_) => None,
             },
             None => None,
         };
+        let made = self.create_locked(new, keeper.as_ref());
+        if let (Err(_), Some(keeper)) = (&made, &keeper) {
+            keeper.forget();
+        }
+        made.map(|(fd, map)| Made { fd, map, keeper })
+    }
+
+    /// With the lock in hand, if there is one.
+    fn create_locked(&self, new: &New<'_>, keeper: Option<&Keeper>) -> Result<(OwnedFd, MmapRaw)> {
         let fd = match self.create_exclusive(new) {
             Err(Errno::EXIST) => {
-                let is_dead_owners = |stat| lock.as_ref().is_some_and(|lock| lock.is_mark_of(&stat));
+                let is_dead_owners = |stat| keeper.is_some_and(|keeper| keeper.is_mark_of(&stat));
                 if !self.stat(new.plain).is_ok_and(is_dead_owners) {
-                    return Err(taken());
+                    return Err(taken(new));
                 }
                 self.unlink(new.plain).map_err(|e| failure(new.plain, "shm_unlink", e))?;
                 self.create_exclusive(new)
@@ -71,14 +80,13 @@ impl Calls {
                 Err(errno) => return Err(failure(new.plain, "fchmod", errno)),
             }
             let map = allocate(&fd, new)?;
-            let keeper = lock.map(Keeper::File);
-            if let (Some(keeper), true) = (&keeper, new.marked) {
+            if let (Some(keeper), true) = (keeper, new.marked) {
                 keeper.mark(&fd, new.mode, true).map_err(|e| failure(new.plain, "write", e))?;
             }
-            Ok((map, keeper))
+            Ok(map)
         };
         match finish() {
-            Ok((map, keeper)) => Ok(Made { fd, map, keeper }),
+            Ok(map) => Ok((fd, map)),
             Err(e) => {
                 let _ = self.unlink(new.plain);
                 Err(e)
@@ -90,5 +98,104 @@ impl Calls {
         let _ = self;
         let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+    }
+}
+
+fn taken(new: &New<'_>) -> Error {
+    Error::AlreadyExists { name: new.plain.to_owned() }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! The way of macOS and FreeBSD, on Linux, whose C library has the same calls.
+    use super::*;
+    use crate::os::system::mode_of;
+    use crate::segment::Scope;
+    use std::fs;
+    use std::os::unix::fs::DirBuilderExt;
+
+    struct Scratch {
+        calls: Calls,
+        folder: PathBuf,
+        name: String,
+    }
+
+    impl Scratch {
+        fn new() -> Self {
+            let name = crate::generate_name("call-test").unwrap();
+            let folder = std::env::temp_dir().join(&name);
+            fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+            Self { calls: Calls::new(Some(folder.clone())), folder, name }
+        }
+
+        fn create(&self, marked: bool) -> Result<Made> {
+            let mode = mode_of(Scope::Global);
+            self.calls.create(&New { plain: &self.name, size: 5000, mode, marked })
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = self.calls.unlink(&self.name);
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    #[test]
+    fn a_living_owner_keeps_its_name_and_a_dead_one_does_not() {
+        let scratch = Scratch::new();
+        let first = scratch.create(true).unwrap();
+        assert_eq!(first.map.len(), 5000);
+        let stat = scratch.calls.stat(&scratch.name).unwrap();
+        assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, 5000));
+        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        // Closes the lock without removing anything: what a killed process leaves.
+        drop(first);
+        let second = scratch.create(true).unwrap();
+        assert_ne!(scratch.calls.stat(&scratch.name).unwrap().st_ino, stat.st_ino);
+        second.keeper.as_ref().unwrap().forget();
+        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_bears_no_mark_is_never_reclaimed() {
+        let scratch = Scratch::new();
+        drop(scratch.create(false).unwrap());
+        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_a_stranger_made_under_a_dead_owners_name_is_not_reclaimed() {
+        let scratch = Scratch::new();
+        drop(scratch.create(true).unwrap());
+        scratch.calls.unlink(&scratch.name).unwrap();
+        let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+        let strangers = shm::open(format!("/{}", scratch.name), flags, Mode::RUSR | Mode::WUSR).unwrap();
+        rustix::fs::ftruncate(&strangers, 5001).unwrap();
+        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+    }
+
+    #[test]
+    fn a_mark_can_be_taken_back() {
+        let scratch = Scratch::new();
+        let made = scratch.create(true).unwrap();
+        let keeper = made.keeper.as_ref().unwrap();
+        keeper.mark(&made.fd, mode_of(Scope::Global), false).unwrap();
+        drop(made);
+        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+    }
+
+    #[test]
+    fn a_planted_lock_file_is_not_followed() {
+        let scratch = Scratch::new();
+        let precious = scratch.folder.join("precious");
+        fs::write(&precious, b"precious").unwrap();
+        std::os::unix::fs::symlink(&precious, scratch.folder.join(format!("{}.lock", scratch.name))).unwrap();
+        let made = scratch.create(true).unwrap();
+        assert!(made.keeper.is_none());
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
     }
 }

@@ -223,3 +223,120 @@ impl Directory {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
+    use super::*;
+    use crate::os::system::mode_of;
+    use crate::segment::Scope;
+    use std::fs::File;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    struct Scratch {
+        directory: Directory,
+        name: String,
+    }
+
+    impl Scratch {
+        fn new(named_only: bool) -> Self {
+            let mut directory = Directory::new(Path::new("/dev/shm"));
+            directory.named_only = named_only;
+            Self { directory, name: crate::generate_name("dir-test").unwrap() }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path.join(&self.name)
+        }
+
+        fn create(&self, size: u64, marked: bool) -> Result<Made> {
+            let mode = mode_of(Scope::Global);
+            self.directory.create(&New { plain: &self.name, size, mode, marked })
+        }
+
+        /// What a dead owner leaves.
+        fn leave(&self) -> File {
+            let file = File::options().read(true).write(true).create_new(true).open(self.path()).unwrap();
+            file.set_permissions(fs::Permissions::from_mode(0o1600)).unwrap();
+            file
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(self.path());
+        }
+    }
+
+    #[test]
+    fn one_reclaimer_at_a_time() {
+        let scratch = Scratch::new(false);
+        let first = scratch.leave();
+        assert!(owner::is_dead(&first).unwrap() && owner::take_remains(&first).unwrap());
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
+        assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+        assert!(scratch.path().exists());
+        drop(first);
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+        assert!(!scratch.path().exists());
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_else_from_looking() {
+        let scratch = Scratch::new(false);
+        let first = scratch.leave();
+        assert!(owner::is_dead(&first).unwrap());
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+    }
+
+    #[test]
+    fn a_living_owner_keeps_its_name() {
+        let scratch = Scratch::new(false);
+        let owner = scratch.leave();
+        assert!(owner::take_life(&owner).unwrap());
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken)));
+    }
+
+    #[test]
+    fn a_name_that_changed_hands_is_left_alone() {
+        let scratch = Scratch::new(false);
+        let old = rustix::fs::fstat(scratch.leave()).unwrap();
+        fs::remove_file(scratch.path()).unwrap();
+        assert!(!scratch.directory.leads_to(&scratch.name, &old));
+        let new = scratch.leave();
+        assert!(!scratch.directory.leads_to(&scratch.name, &old));
+        assert!(scratch.directory.leads_to(&scratch.name, &rustix::fs::fstat(&new).unwrap()));
+    }
+
+    #[test]
+    fn both_ways_of_making_one_come_to_the_same() {
+        for named_only in [false, true] {
+            let scratch = Scratch::new(named_only);
+            for (marked, mode) in [(true, 0o1666), (false, 0o666)] {
+                let made = scratch.create(5000, marked).unwrap();
+                let there = fs::metadata(scratch.path()).unwrap();
+                assert_eq!((there.mode() & 0o7777, there.size()), (mode, 5000), "{named_only}");
+                assert_eq!(made.map.len(), 5000);
+                assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+                assert!(!owner::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                drop(made);
+                assert!(owner::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                if !marked {
+                    assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+                    fs::remove_file(scratch.path()).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_room_leaves_no_name_either_way() {
+        for named_only in [false, true] {
+            let scratch = Scratch::new(named_only);
+            assert!(matches!(scratch.create(1 << 50, true), Err(Error::OutOfMemory { .. })));
+            assert!(!scratch.path().exists(), "{named_only}");
+        }
+    }
+}

@@ -46,6 +46,14 @@ impl Keeper {
         }
     }
 
+    /// Was it a dead owner's, and is `segment` what that owner made? Only a file can tell.
+    pub(super) fn is_mark_of(&self, segment: &Stat) -> bool {
+        match self {
+            Self::Segment => false,
+            Self::File(file) => file.is_mark_of(segment),
+        }
+    }
+
     /// The name is gone: what stood for its owner may go too.
     pub(super) fn forget(&self) {
         if let Self::File(file) = self {
@@ -78,6 +86,10 @@ pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
 pub(super) fn take_remains(segment: impl AsFd) -> Result<bool, Errno> {
     // Unlike `flock`'s, this is a lock of the open file and not of the process, so that it also keeps two
     // threads of one process apart. See fcntl(2), "Open file description locks".
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "constants that C declares as int, for fields of short"
+    )]
     let whole_file = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -149,8 +161,7 @@ impl LockFile {
         }
     }
 
-    /// Was it a dead owner's, and is `segment` what that owner made?
-    pub(super) fn is_mark_of(&self, segment: &Stat) -> bool {
+    fn is_mark_of(&self, segment: &Stat) -> bool {
         let mut found = String::new();
         let mut file = &self.file;
         file.rewind().is_ok()
