@@ -1,0 +1,139 @@
+extends "res://tests/test_case.gd"
+## Thousands of segments one after the other: no growth in open files, mappings or memory.
+
+# time limit: 120 s
+
+const CYCLES := 10_000
+
+
+func test_create_and_close() -> void:
+	var memory := SharedMemory.new()
+	var name := unique_name()
+	_repeat(
+		func() -> bool:
+			var done := memory.create(name, 4096) == OK and memory.fill(1) == OK
+			memory.close()
+			return done
+	)
+
+
+func test_create_and_free() -> void:
+	var name := unique_name()
+	_repeat(func() -> bool: return SharedMemory.new().create(name, 4096) == OK)
+
+
+func test_open_and_close() -> void:
+	var owner := created(4096)
+	var memory := SharedMemory.new()
+	var name := owner.get_name()
+	_repeat(
+		func() -> bool:
+			var done := memory.open(name) == OK and memory.write(bytes([1])) == OK
+			memory.close()
+			return done
+	)
+
+
+func test_failures() -> void:
+	var owner := created(4096)
+	var taken := owner.get_name()
+	var absent := unique_name()
+	var memory := SharedMemory.new()
+	_repeat(
+		func() -> bool:
+			return (
+				memory.open(absent) == ERR_DOES_NOT_EXIST
+				and memory.create(taken, 16) == ERR_ALREADY_EXISTS
+				and memory.create(absent, 1 << 40) == ERR_OUT_OF_MEMORY
+			)
+	)
+
+
+func test_read_and_write() -> void:
+	var memory := created(100_000)
+	var data := pattern(100_000)
+	var buffer: Variant = pattern(100_000)
+	var untyped: Variant = memory
+	_repeat(
+		func() -> bool:
+			memory.write(data)
+			untyped.write(data)
+			untyped.read_into(buffer)
+			return memory.read().size() == untyped.read().size()
+	)
+
+
+func test_statics() -> void:
+	var name := unique_name()
+	_repeat(
+		func() -> bool:
+			SharedMemory.list_names()
+			SharedMemory.generate_name()
+			return not SharedMemory.exists(name)
+	)
+
+
+func test_open_files_can_be_counted() -> void:
+	var before := _state()
+	if before.is_empty():
+		return skip("reads /proc")
+	var file := FileAccess.open("/proc/self/maps", FileAccess.READ)
+	assert_eq(_state().files, before.files + 1, "with one more")
+	file.close()
+	assert_eq(_state().files, before.files, "without it")
+
+
+## Many at once, and all of them gone afterwards.
+func test_many_objects() -> void:
+	var before := _state()
+	for round_number in 3:
+		var objects: Array[SharedMemory] = []
+		for index in 300:
+			var memory := SharedMemory.new()
+			if memory.create(unique_name(), 4096) == OK:
+				objects.append(memory)
+		assert_eq(objects.size(), 300, "all were made")
+		var during := _state()
+		if not during.is_empty():
+			assert_true(during.mappings >= before.mappings + 300, "mappings can be counted")
+		objects.clear()
+	var after := _state()
+	if before.is_empty():
+		return
+	assert_true(after.files <= before.files, "open files: %s, then %s" % [before, after])
+	assert_true(after.mappings <= before.mappings + 20, "mappings: %s, then %s" % [before, after])
+
+
+func _repeat(cycle: Callable) -> void:
+	# What is allocated once, is now.
+	var done := _run(cycle, 500)
+	var before := _state()
+	done = _run(cycle, CYCLES) and done
+	var after := _state()
+	assert_true(done, "every cycle did what it should")
+	if before.is_empty():
+		return
+	assert_true(after.files <= before.files, "open files: %s, then %s" % [before, after])
+	assert_true(after.mappings <= before.mappings + 5, "mappings: %s, then %s" % [before, after])
+	# 100 bytes a cycle would be 1,000.
+	assert_true(after.kib <= before.kib + 500, "memory in KiB: %s, then %s" % [before, after])
+
+
+func _run(cycle: Callable, times: int) -> bool:
+	var done := true
+	for index in times:
+		done = cycle.call() and done
+	return done
+
+
+## Open files, mappings, resident memory; empty where the system doesn't tell.
+func _state() -> Dictionary:
+	if not is_linux():
+		return {}
+	var state := {}
+	state.files = DirAccess.get_files_at("/proc/self/fd").size()
+	state.mappings = lines_of("/proc/self/maps").size()
+	for line in lines_of("/proc/self/status"):
+		if line.begins_with("VmRSS:"):
+			state.kib = line.to_int()
+	return state
