@@ -31,6 +31,8 @@ unsafe impl ExtensionLibrary for Extension {
     fn on_stage_deinit(stage: InitStage) {
         if stage == InitStage::Scene {
             class::unregister::<SharedMemory>();
+            // Every object is gone, and this library's code may be next.
+            shm_segment::uninstall_fault_handler();
         }
     }
 }

@@ -34,4 +34,6 @@ mod segment;
 pub use error::{Error, Result};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use os::Link;
+/// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
+pub use os::uninstall_fault_handler;
 pub use segment::{Access, Lifetime, Scope, Segment, exists, list_names, native_name, remove};

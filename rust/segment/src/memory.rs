@@ -6,26 +6,39 @@
 //! from memory that only we have. What was read twice may differ; whoever needs a value checked must check the
 //! copy. A copy that races with a writer may be torn (part old, part new): that is the peers' business, as it is
 //! in C.
+//!
+//! # When the memory goes away
+//! Another process may also truncate the segment, so that there are no bytes any more. [`Watch`] keeps that from
+//! ending this process; each function asks it afterwards whether what it did was done to the peer's memory.
 
 use memmap2::MmapRaw;
+
+use crate::os::Watch;
 
 /// A mapping of `len` bytes.
 #[derive(Debug)]
 pub(crate) struct Memory {
+    // Before `map`, so that it is dropped first.
+    watch: Watch,
     map: MmapRaw,
 }
 
-/// The bytes asked for don't all lie in the mapping.
+/// Why nothing can be said to have been copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OutOfBounds;
+pub(crate) enum Fault {
+    /// The bytes asked for don't all lie in the mapping; none was touched.
+    OutOfBounds,
+    /// There is no memory behind (a part of) the mapping any more.
+    Gone,
+}
 
 // Invariants that the `unsafe` below rests on:
 // - `map` covers exactly `map.len()` bytes from `map.as_mut_ptr()`, for as long as `self` lives.
 // - `range` is the only source of an address, and gives none outside of it.
 // - Who calls `write` and `fill` has a mapping that was made writable (`Segment` checks its access).
 impl Memory {
-    pub(crate) const fn new(map: MmapRaw) -> Self {
-        Self { map }
+    pub(crate) fn new(map: MmapRaw) -> Self {
+        Self { watch: Watch::new(map.as_ptr(), map.len()), map }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -33,37 +46,41 @@ impl Memory {
     }
 
     /// Copies `into.len()` bytes out, from `offset` on.
-    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), OutOfBounds> {
+    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Fault> {
         let from = self.range(offset, into.len())?;
         // SAFETY: `range` says that `into.len()` bytes from `from` lie in the mapping. `into` is exclusively
         // ours, so the two can't overlap. Other processes may store into `from` meanwhile; see the module's
         // text for why that is the best there is.
         unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
-        Ok(())
+        self.check()
     }
 
     /// Copies `from` in, at `offset`. The mapping must be writable.
-    pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), OutOfBounds> {
+    pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
         // SAFETY: as in `read`, with the directions swapped; the caller has checked that it may write.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
-        Ok(())
+        self.check()
     }
 
     /// Sets `length` bytes from `offset` on to `value`. The mapping must be writable.
-    pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), OutOfBounds> {
-        let length = usize::try_from(length).map_err(|_| OutOfBounds)?;
+    pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), Fault> {
+        let length = usize::try_from(length).map_err(|_| Fault::OutOfBounds)?;
         let into = self.range(offset, length)?;
         // SAFETY: as in `write`.
         unsafe { std::ptr::write_bytes(into, value, length) };
-        Ok(())
+        self.check()
     }
 
-    fn range(&self, offset: u64, length: usize) -> Result<*mut u8, OutOfBounds> {
-        let offset = usize::try_from(offset).map_err(|_| OutOfBounds)?;
-        let end = offset.checked_add(length).ok_or(OutOfBounds)?;
+    fn check(&self) -> Result<(), Fault> {
+        if self.watch.faulted() { Err(Fault::Gone) } else { Ok(()) }
+    }
+
+    fn range(&self, offset: u64, length: usize) -> Result<*mut u8, Fault> {
+        let offset = usize::try_from(offset).map_err(|_| Fault::OutOfBounds)?;
+        let end = offset.checked_add(length).ok_or(Fault::OutOfBounds)?;
         if end > self.map.len() {
-            return Err(OutOfBounds);
+            return Err(Fault::OutOfBounds);
         }
         Ok(self.map.as_mut_ptr().wrapping_add(offset))
     }
@@ -95,12 +112,12 @@ mod tests {
         let memory = memory(64);
         let mut into = [7; 8];
         for offset in [57, 64, 65, u64::from(u32::MAX), u64::MAX - 7, u64::MAX] {
-            assert_eq!(memory.read(offset, &mut into), Err(OutOfBounds), "{offset}");
-            assert_eq!(memory.write(offset, &into), Err(OutOfBounds), "{offset}");
-            assert_eq!(memory.fill(offset, 8, 1), Err(OutOfBounds), "{offset}");
+            assert_eq!(memory.read(offset, &mut into), Err(Fault::OutOfBounds), "{offset}");
+            assert_eq!(memory.write(offset, &into), Err(Fault::OutOfBounds), "{offset}");
+            assert_eq!(memory.fill(offset, 8, 1), Err(Fault::OutOfBounds), "{offset}");
         }
-        assert_eq!(memory.fill(0, u64::MAX, 1), Err(OutOfBounds));
-        assert_eq!(memory.fill(64, 1, 1), Err(OutOfBounds));
+        assert_eq!(memory.fill(0, u64::MAX, 1), Err(Fault::OutOfBounds));
+        assert_eq!(memory.fill(64, 1, 1), Err(Fault::OutOfBounds));
         assert_eq!(into, [7; 8]);
         let mut all = [1; 64];
         memory.read(0, &mut all).unwrap();
@@ -112,7 +129,7 @@ mod tests {
         let memory = memory(64);
         assert_eq!(memory.read(64, &mut []), Ok(()));
         assert_eq!(memory.write(64, &[]), Ok(()));
-        assert_eq!(memory.read(65, &mut []), Err(OutOfBounds));
+        assert_eq!(memory.read(65, &mut []), Err(Fault::OutOfBounds));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A segment: creating and opening one, copying in and out, letting go of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::memory::{Memory, OutOfBounds};
+use crate::memory::{Fault, Memory};
 use crate::name;
 use crate::os::{self, Link};
 
@@ -44,6 +45,8 @@ pub struct Segment {
     object: os::Object,
     access: Access,
     created: bool,
+    /// When the size was last asked for, by [`os::coarse_clock`].
+    looked_at: AtomicU64,
 }
 
 /// How long [`Segment::open_or_create`] goes on trying.
@@ -66,7 +69,11 @@ impl Segment {
             return Err(Error::InvalidSize { size, limit });
         }
         let (object, map) = os::Object::create(name, size, scope, lifetime)?;
-        Ok(Self { memory: Memory::new(map), object, access: Access::ReadWrite, created: true })
+        Ok(Self::new(object, map, Access::ReadWrite, true))
+    }
+
+    fn new(object: os::Object, map: memmap2::MmapRaw, access: Access, created: bool) -> Self {
+        Self { memory: Memory::new(map), object, access, created, looked_at: AtomicU64::new(0) }
     }
 
     /// Opens an existing segment, whoever made it.
@@ -79,7 +86,7 @@ impl Segment {
     /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::System`].
     pub fn open(name: &str, size: u64, access: Access) -> Result<Self> {
         let (object, map) = os::Object::open(name, size, access)?;
-        Ok(Self { memory: Memory::new(map), object, access, created: false })
+        Ok(Self::new(object, map, access, false))
     }
 
     /// Opens the segment, or makes it if nobody has: whichever side starts first.
@@ -112,11 +119,11 @@ impl Segment {
     /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`], and `into` is unchanged; [`Error::Truncated`].
+    /// [`Error::OutOfBounds`], and `into` is unchanged. [`Error::Truncated`]: another process has taken the memory
+    /// away, perhaps in the middle of this copy, and `into` holds nothing that means anything.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        self.check_bounds(offset, into.len() as u64)?;
         self.check_truncation()?;
-        self.memory.read(offset, into).map_err(|OutOfBounds| self.out_of_bounds(offset, into.len() as u64))
+        self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
     /// Copies `from` in, at `offset` (in bytes).
@@ -125,9 +132,8 @@ impl Segment {
     /// [`Error::ReadOnly`]; [`Error::OutOfBounds`], and not a byte is written; [`Error::Truncated`].
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
-        self.check_bounds(offset, from.len() as u64)?;
         self.check_truncation()?;
-        self.memory.write(offset, from).map_err(|OutOfBounds| self.out_of_bounds(offset, from.len() as u64))
+        self.memory.write(offset, from).map_err(|fault| self.fault(fault, offset, from.len() as u64))
     }
 
     /// Sets `length` bytes from `offset` on to `value`.
@@ -136,9 +142,8 @@ impl Segment {
     /// As [`write`](Self::write).
     pub fn fill(&self, offset: u64, length: u64, value: u8) -> Result<()> {
         self.check_writable()?;
-        self.check_bounds(offset, length)?;
         self.check_truncation()?;
-        self.memory.fill(offset, length, value).map_err(|OutOfBounds| self.out_of_bounds(offset, length))
+        self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
     /// Checks that `length` bytes from `offset` on lie in the segment.
@@ -214,15 +219,30 @@ impl Segment {
         }
     }
 
-    /// Touching a page behind the end of a truncated segment raises SIGBUS, which ends the process.
-    ///
-    /// A peer may still truncate between this check and the copy.
+    /// A truncation that leaves the page itself in place, within its last bytes, raises no fault. Asking for the
+    /// size costs more than copying a few bytes, so it is asked at most once per tick of the system's coarse clock.
     fn check_truncation(&self) -> Result<()> {
-        let (actual, expected) = (self.object.size()?, self.size());
-        if actual < expected {
-            return Err(Error::Truncated { name: self.link().name().to_owned(), actual, expected });
+        let now = os::coarse_clock();
+        if self.looked_at.load(Ordering::Relaxed) == now {
+            return Ok(());
         }
+        let actual = self.object.size()?;
+        if actual < self.size() {
+            return Err(self.truncated(actual));
+        }
+        self.looked_at.store(now, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
+        match fault {
+            Fault::OutOfBounds => self.out_of_bounds(offset, length),
+            Fault::Gone => self.truncated(self.object.size().unwrap_or(0)),
+        }
+    }
+
+    fn truncated(&self, actual: u64) -> Error {
+        Error::Truncated { name: self.link().name().to_owned(), actual, expected: self.size() }
     }
 
     fn out_of_bounds(&self, offset: u64, length: u64) -> Error {

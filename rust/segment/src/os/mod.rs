@@ -4,6 +4,8 @@
 //! - `Object`: an open segment. `create` and `open` return it with its mapping, `size` asks the system for the
 //!   size it has now, `release_name` and `set_lifetime` are the creator's.
 //! - `Link`: a name and the segment it led to: `is_current`, `unlink`.
+//! - `Watch`: keeps memory that vanishes from ending the process.
+//! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - `exists`, `remove`, `list_names`, `native_name`.
 
 #[cfg_attr(unix, path = "posix/mod.rs")]
@@ -11,4 +13,5 @@
 mod system;
 
 pub use system::Link;
-pub(crate) use system::{Object, exists, list_names, native_name, remove};
+pub use system::uninstall_fault_handler;
+pub(crate) use system::{Object, Watch, coarse_clock, exists, list_names, native_name, remove};

@@ -81,3 +81,24 @@ pub(crate) fn list_names() -> Vec<String> {
 pub(crate) fn native_name(plain: &str) -> String {
     plain.to_owned()
 }
+
+#[derive(Debug)]
+pub(crate) struct Watch;
+
+impl Watch {
+    pub(crate) fn new(_: *const u8, _: usize) -> Self {
+        Self
+    }
+
+    pub(crate) fn faulted(&self) -> bool {
+        let _ = self;
+        false
+    }
+}
+
+pub(crate) fn coarse_clock() -> u64 {
+    0
+}
+
+/// Nothing to give back.
+pub fn uninstall_fault_handler() {}

@@ -5,6 +5,7 @@
 
 mod calls;
 mod directory;
+mod fault;
 mod owner;
 
 use std::fmt;
@@ -22,6 +23,8 @@ use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
 use calls::Calls;
 use directory::Directory;
+pub(crate) use fault::Watch;
+pub use fault::uninstall as uninstall_fault_handler;
 
 /// Where names lead to segments.
 #[derive(Debug)]
@@ -351,4 +354,18 @@ pub(crate) fn list_names() -> Vec<String> {
 
 pub(crate) fn native_name(plain: &str) -> String {
     format!("/{plain}")
+}
+
+/// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
+/// `CLOCK_MONOTONIC_COARSE`).
+pub(crate) fn coarse_clock() -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = rustix::time::ClockId::MonotonicCoarse;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(clock);
+    // Only equality counts: what wraps around does no harm.
+    #[allow(clippy::cast_sign_loss)]
+    let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
+    seconds.wrapping_mul(1000).wrapping_add(nanoseconds / 1_000_000)
 }

@@ -1,0 +1,235 @@
+//! A peer takes the memory away, at any moment; and faults that are none of ours.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use common::Name;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+const SIZE: usize = 1 << 20;
+const FULL: u8 = 0xA5;
+
+fn full_segment(name: &str) -> Segment {
+    let segment = Segment::create(name, SIZE as u64, Scope::Local, Lifetime::Owner).unwrap();
+    segment.fill(0, SIZE as u64, FULL).unwrap();
+    segment
+}
+
+/// A small generator, so that a failure can be repeated from its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// `SHM_SEGMENT_ROUNDS` overrides how often, `SHM_SEGMENT_SEED` how.
+fn from_environment(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed = from_environment("SHM_SEGMENT_SEED", u64::from(now.subsec_nanos()));
+    let rounds = from_environment("SHM_SEGMENT_ROUNDS", 1000);
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let mut interrupted = 0;
+    for round in 0..rounds {
+        let name = Name::new();
+        let ours = full_segment(&name);
+        let theirs = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+        // Whole pages: what is left of a page is a matter of its own, below.
+        let left = random.below(SIZE as u64 / 4096) * 4096;
+        let delay = Duration::from_nanos(random.below(300_000));
+        let calls = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            let copy = |segment: &Segment, write: bool| {
+                let mut bytes = vec![FULL; SIZE];
+                loop {
+                    let result = if write { segment.write(0, &bytes) } else { segment.read(0, &mut bytes) };
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    match result {
+                        Ok(()) => {
+                            assert!(bytes.iter().all(|byte| *byte == FULL), "round {round}: a wrong OK")
+                        }
+                        Err(Error::Truncated { .. }) => return,
+                        Err(other) => panic!("round {round}: {other}"),
+                    }
+                }
+            };
+            for (segment, write) in [(&ours, false), (&ours, true), (&theirs, false), (&theirs, true)] {
+                scope.spawn(move || copy(segment, write));
+            }
+            std::thread::sleep(delay);
+            File::options().write(true).open(name.path()).unwrap().set_len(left).unwrap();
+        });
+        interrupted += u32::from(calls.into_inner() > 4);
+        for segment in [&ours, &theirs] {
+            assert!(
+                matches!(segment.read(0, &mut [0; 8]), Err(Error::Truncated { .. })),
+                "it stays an error"
+            );
+        }
+    }
+    println!("{interrupted} of {rounds} were truncated after copies had begun");
+}
+
+#[test]
+fn what_is_left_of_the_last_page_is_noticed_soon() {
+    let name = Name::new();
+    let segment = full_segment(&name);
+    let mut byte = [0];
+    segment.read(0, &mut byte).unwrap();
+    File::options().write(true).open(name.path()).unwrap().set_len(SIZE as u64 - 5).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(matches!(
+        segment.read(0, &mut byte),
+        Err(Error::Truncated { actual, expected, .. }) if actual == SIZE as u64 - 5 && expected == SIZE as u64
+    ));
+}
+
+#[test]
+fn hundreds_of_mappings_are_watched() {
+    let held: Vec<(Name, Segment)> = (0..300)
+        .map(|_| {
+            let name = Name::new();
+            let segment = Segment::create(&name, 8192, Scope::Local, Lifetime::Owner).unwrap();
+            (name, segment)
+        })
+        .collect();
+    for (name, segment) in held.iter().rev().step_by(7) {
+        File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+        assert!(matches!(segment.write(5000, b"x"), Err(Error::Truncated { .. })));
+    }
+    let (_, untouched) = &held[0];
+    assert!(untouched.write(0, b"x").is_ok());
+}
+
+#[test]
+fn what_replaces_it_works() {
+    let name = Name::new();
+    let gone = full_segment(&name);
+    File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+    assert!(gone.read(0, &mut [0]).is_err());
+    drop(gone);
+    let again = full_segment(&name);
+    let mut byte = [0];
+    again.read(SIZE as u64 - 1, &mut byte).unwrap();
+    assert_eq!(byte, [FULL]);
+}
+
+/// Starts this program again as `role`, and returns how it ended: an exit code, or a signal's negative number.
+fn ends(role: &str) -> i32 {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--test-threads=1"])
+        .env("SHM_SEGMENT_VICTIM", role)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    status.code().unwrap_or_else(|| -status.signal().unwrap())
+}
+
+extern "C" fn exit_42(_: libc::c_int) {
+    // SAFETY: ends the process; allowed in a handler.
+    unsafe { libc::_exit(42) };
+}
+
+extern "C" fn exit_43(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO, `info` is valid; ends the process.
+    unsafe { libc::_exit(if (*info).si_addr().is_null() { 1 } else { 43 }) };
+}
+
+static OURS: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
+
+extern "C" fn hand_back(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    // SAFETY: it was installed with SA_SIGINFO.
+    let ours = unsafe { std::mem::transmute::<usize, Handler>(OURS.get().unwrap().sa_sigaction) };
+    ours(signal, info, context);
+}
+
+fn handle_with(handler: usize, flags: libc::c_int) -> libc::sigaction {
+    // SAFETY: plain calls with complete arguments.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        assert_eq!(libc::sigaction(libc::SIGBUS, &raw const action, &raw mut before), 0);
+        before
+    }
+}
+
+/// Not a test: what [`ends`] runs.
+#[test]
+fn victim() {
+    let Ok(role) = std::env::var("SHM_SEGMENT_VICTIM") else { return };
+    let name = Name::new();
+    match role.as_str() {
+        "handler before" => drop(handle_with(exit_42 as *const () as usize, 0)),
+        "detailed handler before" => drop(handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO)),
+        _ => {}
+    }
+    let segment = full_segment(&name);
+    match role.as_str() {
+        "handler after" => {
+            handle_with(exit_42 as *const () as usize, 0);
+            // Any new mapping puts ours before it again.
+            let other = Name::new();
+            drop(full_segment(&other));
+        }
+        "handler after that hands back" => {
+            let ours = handle_with(hand_back as *const () as usize, libc::SA_SIGINFO);
+            assert!(OURS.set(ours).is_ok());
+            let other = Name::new();
+            drop(full_segment(&other));
+        }
+        "uninstalled" => shm_segment::uninstall_fault_handler(),
+        _ => {}
+    }
+    // In every role: what is ours is caught.
+    File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+    if role != "uninstalled" {
+        assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
+    }
+    // And what isn't, isn't.
+    let stranger = Name::new();
+    std::fs::write(stranger.path(), [1; 4096]).unwrap();
+    let file = File::options().read(true).write(true).open(stranger.path()).unwrap();
+    let map = memmap2::MmapOptions::new().map_raw(&file).unwrap();
+    file.set_len(0).unwrap();
+    drop((name, segment));
+    std::fs::remove_file(stranger.path()).unwrap();
+    // SAFETY: not at all; that is the point.
+    unsafe { map.as_ptr().read_volatile() };
+    unreachable!("the process should have ended");
+}
+
+#[test]
+fn a_fault_that_is_not_ours_ends_the_process_as_ever() {
+    assert_eq!(ends("nothing else"), -libc::SIGBUS);
+    assert_eq!(ends("uninstalled"), -libc::SIGBUS);
+}
+
+#[test]
+fn a_fault_that_is_not_ours_goes_to_the_handler_that_was_there() {
+    assert_eq!(ends("handler before"), 42);
+    assert_eq!(ends("detailed handler before"), 43);
+}
+
+#[test]
+fn a_handler_that_came_later_gets_what_is_not_ours() {
+    assert_eq!(ends("handler after"), 42);
+    assert_eq!(ends("handler after that hands back"), -libc::SIGBUS);
+}
