@@ -43,6 +43,13 @@ class Agent:
         """Compile a GDScript and return what its function `run` returns."""
         return self._order("run", source, list(arguments))
 
+    @staticmethod
+    def run_in_all(agents, source, *arguments):
+        """The same in several processes at once; return what each returns."""
+        for agent in agents:
+            agent._send("run", source, list(arguments))
+        return [agent._receive() for agent in agents]
+
     def expect_error(self, text):
         """Announce that the next call prints this error."""
         self._printed.expect(text)
@@ -65,13 +72,16 @@ class Agent:
     def told(self):
         return "\n".join(self.log)
 
-    def order(self, *order):
-        return self._order(*order)
-
     def _order(self, *order):
+        self._send(*order)
+        return self._receive()
+
+    def _send(self, *order):
         self.log.append(f"-- {order}")
         self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
         self.process.stdin.flush()
+
+    def _receive(self):
         value = self._answer("answer")["value"]
         missing = self._printed.settle()
         assert not missing, f"{missing}\n{self.told()}"
@@ -117,19 +127,19 @@ class Agent:
 
 
 class Memory:
-    """A SharedMemory in an agent: any method, called by its name, untyped as `callv` does."""
+    """A SharedMemory in an agent: any method by its name, called as `callv` does."""
 
     def __init__(self, agent, number):
         self._agent = agent
         self._number = number
 
     def __getattr__(self, method):
-        return lambda *arguments: self._agent.order(
+        return lambda *arguments: self._agent._order(
             "call", self._number, method, list(arguments)
         )
 
     def free(self):
-        self._agent.order("free", self._number)
+        self._agent._order("free", self._number)
 
 
 def literal(value):

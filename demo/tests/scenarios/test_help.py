@@ -1,0 +1,174 @@
+"""The help that F1 shows, against what ClassDB knows, member by member."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+from harness.scenario import Scenario
+from harness.session import REPOSITORY
+
+HELP = REPOSITORY / "rust/addon/doc_classes"
+
+# As the help's format writes types, enums and values.
+CLASS_DB = """
+func type_of(info):
+	if info.type == TYPE_NIL:
+		return ["void", ""]
+	if info.usage & PROPERTY_USAGE_CLASS_IS_ENUM:
+		return ["int", String(info["class_name"])]
+	return [type_string(info.type), ""]
+
+func run(name):
+	var methods = {}
+	for method in ClassDB.class_get_method_list(name, true):
+		var parameters = []
+		var first_default = method.args.size() - method.default_args.size()
+		for index in method.args.size():
+			var parameter = [method.args[index].name] + type_of(method.args[index])
+			if index >= first_default:
+				parameter.append(var_to_str(method.default_args[index - first_default]))
+			else:
+				parameter.append(null)
+			parameters.append(parameter)
+		var qualifiers = "static" if method.flags & METHOD_FLAG_STATIC else ""
+		methods[method.name] = [type_of(method.return), parameters, qualifiers]
+	var members = {}
+	for property in ClassDB.class_get_property_list(name, true):
+		if property.usage & (PROPERTY_USAGE_CATEGORY | PROPERTY_USAGE_GROUP):
+			continue
+		members[property.name] = type_of(property) + [
+			String(ClassDB.class_get_property_setter(name, property.name)),
+			String(ClassDB.class_get_property_getter(name, property.name)),
+			var_to_str(ClassDB.class_get_property_default_value(name, property.name)),
+		]
+	var constants = {}
+	for enumeration in ClassDB.class_get_enum_list(name, true):
+		for constant in ClassDB.class_get_enum_constants(name, enumeration, true):
+			var value = ClassDB.class_get_integer_constant(name, constant)
+			constants[constant] = [str(value), enumeration]
+	return [ClassDB.get_parent_class(name), methods, members, constants]
+"""
+
+# What the help must say of each method's failures.
+ERRORS = {
+    "create": (
+        "INVALID_PARAMETER ALREADY_IN_USE ALREADY_EXISTS UNAUTHORIZED OUT_OF_MEMORY"
+        " CANT_CREATE UNAVAILABLE"
+    ),
+    "open": (
+        "INVALID_PARAMETER ALREADY_IN_USE DOES_NOT_EXIST BUSY UNAUTHORIZED CANT_OPEN"
+        " UNAVAILABLE"
+    ),
+    "open_or_create": "INVALID_PARAMETER ALREADY_IN_USE",
+    "read": "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT",
+    "read_into": "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT UNAVAILABLE",
+    "write": "INVALID_PARAMETER UNCONFIGURED UNAUTHORIZED FILE_CORRUPT",
+    "fill": "INVALID_PARAMETER UNCONFIGURED UNAUTHORIZED FILE_CORRUPT",
+    "set_backend": "INVALID_PARAMETER ALREADY_IN_USE",
+    "remove": "INVALID_PARAMETER DOES_NOT_EXIST UNAUTHORIZED CANT_OPEN UNAVAILABLE",
+}
+REFERENCE = re.compile(r"\[(method|member|constant|enum|param) ([@\w.]+)\]")
+
+
+class Help(Scenario):
+    def setUp(self):
+        self.help = ElementTree.parse(HELP / "SharedMemory.xml").getroot()
+        answer = self.agent().run(CLASS_DB, "SharedMemory")
+        self.parent, self.methods, self.members, self.constants = answer
+
+    def entries(self, path):
+        found = self.help.findall(path)
+        names = [entry.get("name") for entry in found]
+        self.assertEqual(len(names), len(set(names)), "one entry each")
+        return dict(zip(names, found))
+
+    def assert_told(self, entry, text):
+        self.assertGreater(
+            len((text or "").strip()), 10, f"{entry.get('name')} is not described"
+        )
+
+    def test_class(self):
+        self.assertEqual(self.help.get("name"), "SharedMemory")
+        self.assertEqual(self.help.get("inherits"), self.parent)
+        self.assert_told(self.help, self.help.findtext("brief_description"))
+        self.assert_told(self.help, self.help.findtext("description"))
+
+    def test_methods(self):
+        entries = self.entries("methods/method")
+        # The help of a property stands for those of its setter and getter, if they have none.
+        accessors = {name for member in self.members.values() for name in member[2:4]}
+        self.assertEqual(set(self.methods) - set(entries) - accessors, set())
+        self.assertEqual(set(entries) - set(self.methods), set(), "not in ClassDB")
+        for name, entry in entries.items():
+            with self.subTest(name):
+                returned, parameters, qualifiers = self.methods[name]
+                told = entry.find("return")
+                self.assertEqual([told.get("type"), told.get("enum", "")], returned)
+                found = sorted(
+                    entry.findall("param"), key=lambda p: int(p.get("index"))
+                )
+                self.assertEqual(
+                    [
+                        [
+                            p.get("name"),
+                            p.get("type"),
+                            p.get("enum", ""),
+                            p.get("default"),
+                        ]
+                        for p in found
+                    ],
+                    parameters,
+                )
+                self.assertEqual(entry.get("qualifiers", ""), qualifiers)
+                text = entry.findtext("description")
+                self.assert_told(entry, text)
+                for parameter in found:
+                    self.assertIn(f"[param {parameter.get('name')}]", text)
+
+    def test_members(self):
+        entries = self.entries("members/member")
+        self.assertEqual(set(entries), set(self.members))
+        for name, entry in entries.items():
+            with self.subTest(name):
+                told = [entry.get("type"), entry.get("enum", "")]
+                told += [entry.get(key) for key in ("setter", "getter", "default")]
+                self.assertEqual(told, self.members[name])
+                self.assert_told(entry, entry.text)
+
+    def test_constants(self):
+        entries = self.entries("constants/constant")
+        self.assertEqual(set(entries), set(self.constants))
+        for name, entry in entries.items():
+            with self.subTest(name):
+                told = [entry.get("value"), entry.get("enum")]
+                self.assertEqual(told, self.constants[name])
+                self.assert_told(entry, entry.text)
+
+    def test_errors_are_told(self):
+        entries = self.entries("methods/method")
+        entries.update(
+            {m.get("setter"): m for m in self.help.findall("members/member")}
+        )
+        for name, errors in ERRORS.items():
+            entry = entries[name]
+            text = entry.findtext("description") or entry.text
+            missing = [error for error in errors.split() if f"ERR_{error}" not in text]
+            self.assertEqual(missing, [], name)
+
+    def test_references_lead_somewhere(self):
+        known = {
+            "method": set(self.methods),
+            "member": set(self.members),
+            "constant": set(self.constants),
+            "enum": {enum for _value, enum in self.constants.values()},
+        }
+        for entry in self.help.iter():
+            parameters = {p.get("name") for p in entry.findall("param")}
+            for text in [entry.text or "", entry.findtext("description") or ""]:
+                for kind, name in REFERENCE.findall(text):
+                    # Other classes' are the engine's to know; an entry's parameters, its description's.
+                    if "." in name or (kind == "param" and entry.tag == "description"):
+                        continue
+                    names = parameters if kind == "param" else known[kind]
+                    self.assertIn(
+                        name, names, f"[{kind} {name}] in {entry.get('name')}"
+                    )
