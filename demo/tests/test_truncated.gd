@@ -75,6 +75,32 @@ func test_grown() -> void:
 	assert_eq(memory.read(1, SIZE), PackedByteArray(), "beyond that")
 
 
+## Not between two calls but in the middle of one, where no check before it can see it coming.
+func test_cut_during_a_copy() -> void:
+	if not is_linux():
+		return skip("cuts a file in /dev/shm")
+	const LARGE := 32 << 20
+	var buffer := PackedByteArray()
+	buffer.resize(LARGE)
+	var actions := [
+		func(memory: SharedMemory) -> int: return _code_of_read(memory),
+		func(memory: SharedMemory) -> int: return memory.read_into(buffer),
+		func(memory: SharedMemory) -> int: return memory.write(buffer),
+		func(memory: SharedMemory) -> int: return memory.fill(7),
+	]
+	for round_number in 80:
+		var memory := created(LARGE)
+		var thread := Thread.new()
+		thread.start(_cut_after.bind(memory.get_name(), randi() % 3000))
+		var code := OK
+		while code == OK:
+			code = actions[round_number % 4].call(memory)
+		thread.wait_to_finish()
+		if not assert_code(code, ERR_FILE_CORRUPT, "round %d" % round_number):
+			return
+		assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
+
+
 func _check(action: Callable) -> void:
 	if not is_linux():
 		return skip("cuts a file in /dev/shm")
@@ -106,3 +132,8 @@ func _cut(name: String, size: int) -> void:
 	var file := FileAccess.open(file_of(name), FileAccess.READ_WRITE)
 	file.resize(size)
 	file.close()
+
+
+func _cut_after(name: String, delay_usec: int) -> void:
+	OS.delay_usec(delay_usec)
+	_cut(name, 4096)

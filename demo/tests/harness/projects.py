@@ -1,0 +1,29 @@
+"""Projects of their own for what the demo can't show: an export, the editor, an addon fresh from its zip."""
+
+import platform
+import shutil
+
+from .judge import is_error, plain
+from .session import PROJECT
+
+PROJECTS = PROJECT / "tests/projects"
+ADDON = PROJECT / "addons/shared_memory"
+
+
+def make(session, kind, addon=ADDON):
+    """Copy one of tests/projects, and put the addon in, if one is given."""
+    folder = session.folder / session.name(kind)
+    shutil.copytree(PROJECTS / kind, folder)
+    if addon:
+        shutil.copytree(addon, folder / "addons/shared_memory")
+    return folder
+
+
+def architecture():
+    """Return what Godot calls this machine's processor."""
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def errors_in(lines):
+    return [line for line in map(plain, lines) if is_error(line)]
