@@ -54,6 +54,10 @@ class Agent:
         """Announce that the next call prints this error."""
         self._printed.expect(text)
 
+    def allow_errors(self, text):
+        """Announce that the next call may print errors with this text, however many."""
+        self._printed.allow(text)
+
     def kill(self):
         """End it as the editor's Stop button does: it gets no say."""
         self.is_over = True

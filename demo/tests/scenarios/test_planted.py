@@ -176,6 +176,20 @@ class OtherUsers(Scenario):
         self.assertEqual(stranger.remove(name), ERR_UNAUTHORIZED)
         self.assertTrue(memory.is_current())
 
+    def test_without_permission(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may do all")
+        name = self.name()
+        path = self.foreign(name, b"Python")
+        memory = self.agent().memory()
+        path.chmod(0o000)
+        for access in (0, ACCESS_READ_ONLY):
+            self.assertEqual(memory.open(name, 0, access), ERR_UNAUTHORIZED)
+        path.chmod(0o400)
+        self.assertEqual(memory.open(name), ERR_UNAUTHORIZED)
+        self.assertEqual(memory.open_or_create(name, 6), ERR_UNAUTHORIZED)
+        self.assertEqual(memory.open(name, 0, ACCESS_READ_ONLY), OK)
+
     def test_global_is_open_to_them(self):
         name = self.name()
         memory = self.agent(umask=0o077).memory()

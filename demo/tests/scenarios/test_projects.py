@@ -95,6 +95,27 @@ class Projects(Scenario):
         self.play([game, "--headless"], cwd=game.parent)
 
     @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
+    def test_scripts_for_an_older_addon(self):
+        folder = projects.make(self.session, "classic")
+        path = self.file("SharedMemoryExample")
+        self.assertFalse(path.exists(), "the name that the scripts use is taken")
+        self.open_in_editor(folder)
+        command = [self.session.godot, "--headless", "--path", folder]
+        writer = self.session.start(
+            [*command, "res://writer.tscn"], stdout=subprocess.PIPE, text=True
+        )
+        until = time.monotonic() + TIME_LIMIT
+        while not path.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        lines = self.godot("--path", folder, "res://reader.tscn")
+        self.assertIn("Read: Hello from Godot", lines)
+        told, _errors = writer.communicate(timeout=TIME_LIMIT)
+        self.assertEqual(writer.returncode, 0, told)
+        self.assertIn("Status: true", told)
+        self.assertEqual(projects.errors_in(told.splitlines()), [], told)
+        self.assertFalse(path.exists(), "gone with its creator")
+
+    @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
     def test_reloaded_in_the_editor(self):
         folder = projects.make(self.session, "reload")
         name = self.name()

@@ -1,0 +1,100 @@
+"""A system that gives no more: files, address space, room."""
+
+import pathlib
+import unittest
+
+from harness.scenario import (
+    ERR_CANT_CREATE,
+    ERR_CANT_OPEN,
+    ERR_OUT_OF_MEMORY,
+    OK,
+    STATUS_CREATED,
+    STATUS_ERROR,
+    STATUS_OPEN,
+    Scenario,
+)
+from harness.session import SHARED
+
+try:
+    import resource
+except ImportError:
+    resource = None
+
+
+@unittest.skipUnless(SHARED.is_dir() and hasattr(resource, "prlimit"), "needs Linux")
+class Limits(Scenario):
+    def limit(self, agent, what, value):
+        """Set a limit of the process, as if it had been started with it."""
+        before, hard = resource.prlimit(agent.pid, what)
+        resource.prlimit(agent.pid, what, (value, hard))
+        return before
+
+    def test_no_more_open_files(self):
+        absent, there = self.name(), self.name()
+        self.foreign(there, b"Python")
+        agent = self.agent()
+        memory, held = agent.memory(), agent.memory()
+        self.assertEqual(held.create(self.name(), 64), OK)
+        numbers = {int(p.name) for p in pathlib.Path(f"/proc/{agent.pid}/fd").iterdir()}
+        free = min(set(range(len(numbers) + 1)) - numbers)
+        before = self.limit(agent, resource.RLIMIT_NOFILE, free)
+
+        self.assertEqual(memory.create(absent, 64), ERR_CANT_CREATE)
+        self.assertEqual(memory.get_last_error(), ERR_CANT_CREATE)
+        self.assertIn("Too many open files", memory.get_last_error_message())
+        self.assertEqual(memory.get_status(), STATUS_ERROR)
+        self.assertFalse(self.file(absent).exists())
+        self.assertEqual(memory.open(there), ERR_CANT_OPEN)
+        self.assertIn("Too many open files", memory.get_last_error_message())
+        self.assertEqual(memory.get_status(), STATUS_ERROR)
+        self.assertNotEqual(memory.open_or_create(there, 6), OK)
+        self.assertEqual(held.write(b"still there"), OK)
+        self.assertEqual(held.read(11), b"still there")
+        self.assertTrue(held.is_current())
+        held.close()
+
+        self.limit(agent, resource.RLIMIT_NOFILE, before)
+        self.assertEqual(memory.open(there), OK)
+        self.assertEqual(memory.get_status(), STATUS_OPEN)
+
+    def leave_address_space(self, agent, size):
+        """Let the process have this many bytes more than it has; return the limit before."""
+        status = pathlib.Path(f"/proc/{agent.pid}/status").read_text(encoding="utf-8")
+        lines = [line.split() for line in status.splitlines()]
+        used = next(int(line[1]) * 1024 for line in lines if line[0] == "VmSize:")
+        return self.limit(agent, resource.RLIMIT_AS, used + size)
+
+    def test_no_more_address_space(self):
+        name = self.name()
+        agent = self.agent()
+        memory = agent.memory()
+        before = self.leave_address_space(agent, 64 << 20)
+        self.assertEqual(memory.create(name, 256 << 20), ERR_OUT_OF_MEMORY)
+        self.assertEqual(memory.get_status(), STATUS_ERROR)
+        self.assertFalse(self.file(name).exists(), "nothing is left")
+        self.limit(agent, resource.RLIMIT_AS, before)
+        self.assertEqual(memory.create(name, 64 << 20), OK)
+
+    def test_no_room_for_a_copy(self):
+        agent = self.agent()
+        memory = agent.memory()
+        self.assertEqual(memory.create(self.name(), 256 << 20), OK)
+        before = self.leave_address_space(agent, 64 << 20)
+        # The engine's own, about an array that can't grow.
+        agent.allow_errors('Parameter "mem')
+        self.assertEqual(memory.read(), b"")
+        self.assertEqual(memory.get_last_error(), ERR_OUT_OF_MEMORY)
+        self.limit(agent, resource.RLIMIT_AS, before)
+        self.assertEqual(memory.read(3), bytes(3))
+        self.assertEqual(memory.get_status(), STATUS_CREATED)
+
+    def test_no_larger_files(self):
+        """The system would tell of this limit with a signal that ends the process."""
+        name = self.name()
+        agent = self.agent()
+        memory = agent.memory()
+        before = self.limit(agent, resource.RLIMIT_FSIZE, 1 << 20)
+        self.assertNotEqual(memory.create(name, 2 << 20), OK)
+        self.assertFalse(self.file(name).exists(), "nothing is left")
+        self.limit(agent, resource.RLIMIT_FSIZE, before)
+        self.assertEqual(memory.create(name, 2 << 20), OK)
