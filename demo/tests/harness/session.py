@@ -55,10 +55,12 @@ class Session:
         self._names += 1
         return f"{self.prefix}p{self._names}{label}"
 
-    def environment(self, home=None):
-        """Keep the processes away from the files, settings and Python modules of who runs the tests."""
-        home = home or self.folder / "home"
-        home.mkdir(exist_ok=True)
+    def environment(self, user=None):
+        """Keep a process away from the files and settings of who runs the tests, and of other processes."""
+        home = self.folder / self.name("home")
+        home.mkdir()
+        if user is not None:
+            os.chown(home, user, user)
         changed = {"HOME": str(home)}
         for folder in ("DATA", "CONFIG", "CACHE"):
             changed[f"XDG_{folder}_HOME"] = str(home / folder.lower())
@@ -66,7 +68,8 @@ class Session:
 
     def start(self, command, **options):
         """Start a process, in a group of its own, so that what it starts is killed with it."""
-        options.setdefault("env", self.environment())
+        if "env" not in options:
+            options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
         options["start_new_session"] = True
         process = subprocess.Popen(
