@@ -36,16 +36,6 @@ func test_sizes() -> void:
 		assert_code(memory.write(bytes([9]), size - 1), OK, "the last byte")
 
 
-func test_pages_are_reserved() -> void:
-	if not is_linux():
-		return skip("reads /proc")
-	var before := _shared_kib()
-	var memory := SharedMemory.new()
-	assert_code(memory.create(unique_name(), 16 << 20), OK, "create")
-	# Others may use shared memory meanwhile, but hardly give back this much.
-	assert_true(_shared_kib() - before >= 12 << 10, "16 MiB are taken before the first write")
-
-
 func test_bad_size() -> void:
 	for size: int in [0, -1, -4096, -9223372036854775808]:
 		var memory := SharedMemory.new()
@@ -166,11 +156,3 @@ func test_other_backends() -> void:
 		assert_false(SharedMemory.exists(name, 0, backend), "exists")
 		assert_code(SharedMemory.remove(name, 0, backend), ERR_UNAVAILABLE, "remove")
 		assert_false(is_linux() and is_in_system(name), "nothing is made")
-
-
-## How much shared memory there is in the system, in KiB.
-func _shared_kib() -> int:
-	for line in lines_of("/proc/meminfo"):
-		if line.begins_with("Shmem:"):
-			return line.to_int()
-	return 0

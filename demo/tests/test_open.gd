@@ -92,9 +92,12 @@ func test_not_yet_sized() -> void:
 	var name := unique_name()
 	make_foreign(name, 0)
 	var memory := SharedMemory.new()
-	var began := Time.get_ticks_msec()
-	assert_code(memory.open(name), ERR_BUSY, "open")
-	assert_true(Time.get_ticks_msec() - began < 40, "at once")
+	var fastest := 1000
+	for attempt in 5:
+		var began := Time.get_ticks_msec()
+		assert_code(memory.open(name), ERR_BUSY, "open")
+		fastest = mini(fastest, Time.get_ticks_msec() - began)
+	assert_true(fastest < 20, "at once, not after %d ms" % fastest)
 	assert_last_error(memory, ERR_BUSY, [name])
 	assert_code(memory.open(name, 16), ERR_BUSY, "open with a size")
 	assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
@@ -226,7 +229,8 @@ func test_open_or_create_not_yet_sized() -> void:
 	var began := Time.get_ticks_msec()
 	assert_code(memory.open_or_create(name, 16), ERR_BUSY, "open_or_create")
 	var took := Time.get_ticks_msec() - began
-	assert_true(took >= 20 and took < 200, "retried for about 50 ms: %d" % took)
+	# As much longer as a busy machine needs.
+	assert_true(took >= 40 and took < 2000, "retried for about 50 ms: %d" % took)
 	assert_true(is_in_system(name), "what another program made is left alone")
 	remove_foreign(name)
 

@@ -173,6 +173,26 @@ func test_race_to_open_or_create() -> void:
 		assert_eq(objects[0].read(THREADS), bytes(range(1, THREADS + 1)), "all share it")
 
 
+func test_waiting_keeps_nobody_waiting() -> void:
+	if not is_linux():
+		return skip("makes a file in /dev/shm")
+	var memory := SharedMemory.new()
+	var other := created(64)
+	var name := unique_name()
+	make_foreign(name, 0)
+	var thread := Thread.new()
+	# It hopes for 50 ms that somebody gives it a size.
+	thread.start(func() -> Error: return memory.open_or_create(name, 64))
+	var calls := 0
+	while thread.is_alive():
+		memory.get_status()
+		other.write(bytes([1]))
+		calls += 1
+	assert_code(thread.wait_to_finish(), ERR_BUSY, "open_or_create")
+	assert_true(calls > 100, "calls meanwhile: %d" % calls)
+	remove_foreign(name)
+
+
 func test_freed_by_another_thread() -> void:
 	var names := []
 	for round_number in 50:

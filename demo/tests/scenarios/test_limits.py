@@ -29,6 +29,13 @@ class Limits(Scenario):
         resource.prlimit(agent.pid, what, (value, hard))
         return before
 
+    def test_pages_are_reserved(self):
+        name, size = self.name(), 16 << 20
+        memory = self.agent().memory()
+        self.assertEqual(memory.create(name, size), OK)
+        # In units of 512 bytes, whatever the block size.
+        self.assertGreaterEqual(self.file(name).stat().st_blocks * 512, size)
+
     def test_no_more_open_files(self):
         absent, there = self.name(), self.name()
         self.foreign(there, b"Python")

@@ -1,6 +1,7 @@
 """Godot and Python, and Godot and Godot, each way."""
 
 import mmap
+import os
 import subprocess
 import sys
 import unittest
@@ -115,6 +116,16 @@ class Peers(Scenario):
                 memory.close()
                 self.assertEqual(memory.remove(name), OK)
                 self.assertFalse(self.file(name).exists())
+
+    @unittest.skipUnless(sys.platform == "linux", "other systems refuse such names")
+    def test_names_that_are_no_text(self):
+        name = self.name()
+        path = os.fsencode(self.file(name)) + b"\xff"
+        with open(path, "wb") as file:
+            file.write(b"Python")
+        self.addCleanup(os.unlink, path)
+        names = self.agent().memory().list_names()
+        self.assertEqual([found for found in names if found.startswith(name)], [])
 
     def test_godot_makes_multiprocessing_opens(self):
         name = self.name()
