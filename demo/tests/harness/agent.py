@@ -47,8 +47,21 @@ class Agent:
     def run_in_all(agents, source, *arguments):
         """The same in several processes at once; return what each returns."""
         for agent in agents:
-            agent._send("run", source, list(arguments))
-        return [agent._receive() for agent in agents]
+            agent.send("run", source, list(arguments))
+        return [agent.receive() for agent in agents]
+
+    def send(self, *order):
+        """Give an order without waiting for the answer: see agent.gd for what orders there are."""
+        self.log.append(f"-- {order}")
+        self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
+        self.process.stdin.flush()
+
+    def receive(self):
+        """Wait for the answer to the oldest order."""
+        value = self._answer("answer")["value"]
+        missing = self._printed.settle()
+        assert not missing, f"{missing}\n{self.told()}"
+        return decoded(value)
 
     def expect_error(self, text):
         """Announce that the next call prints this error."""
@@ -77,19 +90,8 @@ class Agent:
         return "\n".join(self.log)
 
     def _order(self, *order):
-        self._send(*order)
-        return self._receive()
-
-    def _send(self, *order):
-        self.log.append(f"-- {order}")
-        self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
-        self.process.stdin.flush()
-
-    def _receive(self):
-        value = self._answer("answer")["value"]
-        missing = self._printed.settle()
-        assert not missing, f"{missing}\n{self.told()}"
-        return decoded(value)
+        self.send(*order)
+        return self.receive()
 
     def _answer(self, event):
         while True:

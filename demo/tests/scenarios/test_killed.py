@@ -230,7 +230,7 @@ class Killed(Scenario):
         name = self.name()
         for delay in range(8):
             agent = self.agent()
-            agent._send(
+            agent.send(
                 "run",
                 "func run(name):\n"
                 "\tvar memory = SharedMemory.new()\n"
