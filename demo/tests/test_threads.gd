@@ -105,6 +105,38 @@ func test_closed_while_in_use() -> void:
 	assert_code(memory.create(unique_name(), 16), OK, "it still works")
 
 
+func test_closed_in_the_middle_of_a_copy() -> void:
+	const LARGE := 64 << 20
+	var memory := SharedMemory.new()
+	var name := unique_name()
+	var buffer := PackedByteArray()
+	buffer.resize(LARGE)
+	for round_number in 10:
+		assert_code(memory.create(name, LARGE), OK, "create")
+		memory.fill(round_number + 1)
+		var copies := [0]
+		var work := func() -> Error:
+			var code := OK
+			while code == OK:
+				code = memory.read_into(buffer)
+				copies[0] += 1
+			return code
+		allow_errors("SharedMemory.read_into(): ")
+		var thread := Thread.new()
+		thread.start(work)
+		while copies[0] == 0:
+			OS.delay_usec(100)
+		# From here on it does nothing but copy.
+		memory.close()
+		var is_left := SharedMemory.exists(name)
+		var status := memory.get_status()
+		assert_code(thread.wait_to_finish(), ERR_UNCONFIGURED, "what comes later")
+		assert_false(is_left, "the name goes at once")
+		assert_eq(status, SharedMemory.STATUS_UNINITIALIZED, "so does the segment")
+		var last := buffer[LARGE - 1]
+		assert_true(buffer[0] == round_number + 1 and last == buffer[0], "what was in flight")
+
+
 func test_everything_at_once() -> void:
 	var memory := SharedMemory.new()
 	var other := created(4096)
