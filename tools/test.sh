@@ -45,7 +45,7 @@ test_main() {
 
 # These two use the variables of test_main.
 run_rust_tests() {
-  (cd "$root" && cargo test --locked -p shm-segment ${filter:+-- "$filter"}) 2>&1 | tee "$log/rust.log"
+  (cd "$root" && cargo test --locked --workspace ${filter:+-- "$filter"}) 2>&1 | tee "$log/rust.log"
 }
 
 run_godot_tests() {

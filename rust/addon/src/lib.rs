@@ -2,6 +2,7 @@
 
 mod class;
 mod error;
+mod held;
 mod shared_memory;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};

@@ -1,23 +1,23 @@
 //! `SharedMemory`: one segment of bytes.
 //!
-//! Any method may be called from any thread, at the same time as any other. What an object holds is one atomic
-//! pointer to a [`Segment`]: a call takes it, works with it and lets go of it; `close()` and the rest replace it. So
-//! whoever is in the middle of a copy ends on the old mapping, and nobody waits. A flag beside it (`occupied`) makes
-//! sure that one `create` or `open` at a time is under way; it is not a lock: whoever comes second is refused.
+//! Any method may be called from any thread, at the same time as any other. The [`Segment`] that an object holds is
+//! in a [`Held`]: whoever is in the middle of a copy when another thread calls `close()` ends on the old mapping, and
+//! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
+//! not a lock: whoever comes second is refused.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
 use godot::global::{Error as Code, push_error};
 use shm_segment::{Access, Lifetime, Link, Scope, Segment};
 
 use crate::class::{
     Bool, Buffer, BytesIn, BytesOut, Class, Default as Value, Definition, EngineEnum, ErrorCode, Int, Name,
-    OwnEnum, Text,
+    OwnEnum, Text, bytes,
 };
 use crate::error::Failure;
+use crate::held::Held;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -44,6 +44,9 @@ impl OwnEnum for Status {
         self as i64
     }
 }
+
+/// The status while `create` or `open` is under way; scripts see [`Status::Uninitialized`].
+const OPENING: u8 = 4;
 
 /// Where the memory comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,11 +119,13 @@ impl OwnEnum for AccessValue {
 #[derive(Default)]
 pub(crate) struct SharedMemory {
     /// What it holds.
-    segment: ArcSwapOption<Segment>,
+    segment: Held<Segment>,
     /// It holds something, or is about to.
     occupied: AtomicBool,
-    /// The last `create` or `open` failed, or the memory was taken away.
-    broken: AtomicBool,
+    /// Whoever has set `occupied`, or has taken the segment out, is the only one to set these two: what is asked
+    /// most often, without a look at the segment.
+    status: AtomicU8,
+    size: AtomicI64,
     persistent: AtomicBool,
     backend: Mutex<Backend>,
     /// The name of what it last held, for an `unlink()` after `close()`.
@@ -279,19 +284,23 @@ impl SharedMemory {
             );
             return self.fail(method, held);
         }
+        self.status.store(OPENING, Ordering::Release);
         match self.get_backend().0.check_available().and_then(|()| make()) {
             Ok(segment) => {
                 *lock(&self.last_error) = None;
                 *lock(&self.last_link) = None;
-                self.broken.store(false, Ordering::Release);
-                let segment = Arc::new(segment);
-                self.segment.store(Some(Arc::clone(&segment)));
+                let status = if segment.is_created() { Status::Created } else { Status::Open };
+                self.size.store(signed(segment.size()), Ordering::Relaxed);
+                self.segment.put(segment);
+                // Unless another thread has closed it by now.
+                let _ =
+                    self.status.compare_exchange(OPENING, status as u8, Ordering::AcqRel, Ordering::Relaxed);
                 // Another thread may have changed `persistent` since `make` looked.
-                let _ = self.apply_lifetime(&segment);
+                self.segment.with(|segment| segment.map(|segment| self.apply_lifetime(segment)));
                 ErrorCode(Code::OK)
             }
             Err(failure) => {
-                self.broken.store(true, Ordering::Release);
+                self.status.store(Status::Error as u8, Ordering::Release);
                 self.occupied.store(false, Ordering::Release);
                 self.fail(method, failure)
             }
@@ -299,24 +308,28 @@ impl SharedMemory {
     }
 
     fn close(&self) {
-        if let Some(segment) = self.segment.swap(None) {
-            self.let_go(&segment);
+        let closed = self.segment.take(|segment| self.let_go(segment, Status::Uninitialized));
+        if closed.is_none() {
+            // Only an error is left to be forgotten; another thread may be opening meanwhile.
+            let (from, to) = (Status::Error as u8, Status::Uninitialized as u8);
+            let _ = self.status.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
         }
-        self.broken.store(false, Ordering::Release);
     }
 
     /// After `segment` was taken out: its name goes now, its memory when the last call in flight is done with it.
-    fn let_go(&self, segment: &Segment) {
+    fn let_go(&self, segment: &Segment, status: Status) {
         segment.release_name();
         *lock(&self.last_link) = Some(segment.link().clone());
+        self.size.store(0, Ordering::Relaxed);
+        self.status.store(status as u8, Ordering::Release);
         self.occupied.store(false, Ordering::Release);
     }
 
     fn unlink(&self) {
-        let link = match &*self.segment.load() {
+        let link = self.segment.with(|segment| match segment {
             Some(segment) => Some(segment.link().clone()),
             None => lock(&self.last_link).take(),
-        };
+        });
         if let Some(Err(e)) = link.map(|link| link.unlink()) {
             self.fail("unlink", Failure::of(&e, Code::FAILED));
         }
@@ -328,15 +341,14 @@ impl SharedMemory {
     fn read(&self, size: i64, offset: i64) -> PackedByteArray {
         self.with("read", |segment| {
             let (offset, size) = range(segment, offset, size)?;
-            let mut bytes = PackedByteArray::new();
+            let mut array = PackedByteArray::new();
             let length = usize::try_from(size).unwrap_or(usize::MAX);
-            bytes.resize(length);
-            if bytes.len() != length {
+            if !bytes::resize(&mut array, length) {
                 let message = format!("no room for an array of {size} bytes");
                 return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, message));
             }
-            copied(segment.read(offset, bytes.as_mut_slice()))?;
-            Ok(bytes)
+            copied(segment.read(offset, bytes::slice_mut(&mut array)))?;
+            Ok(array)
         })
         .unwrap_or_default()
     }
@@ -360,10 +372,11 @@ impl SharedMemory {
     fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
         code_of(self.with("write", |segment| {
             let offset = unsigned("offset", offset)?;
-            if data.is_empty() {
+            let bytes = bytes::slice(data);
+            if bytes.is_empty() {
                 return Err(Failure::argument("the size of data", 0, "at least 1 byte"));
             }
-            copied(segment.write(offset, data.as_slice()))
+            copied(segment.write(offset, bytes))
         }))
     }
 
@@ -379,36 +392,27 @@ impl SharedMemory {
     /// Calls `work` with the segment that the object holds; it goes on holding it until `work` is done, whatever
     /// other threads do meanwhile.
     fn with<T>(&self, method: &str, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
-        let held = self.segment.load();
-        let result = match &*held {
-            Some(segment) => work(segment),
-            None => Err(Failure::not_open()),
-        };
-        result.map_err(|failure| {
-            if failure.code == Code::ERR_FILE_CORRUPT
-                && let Some(segment) = &*held
-            {
-                self.break_off(segment);
-            }
-            self.fail(method, failure)
+        self.segment.with(|segment| match segment {
+            Some(segment) => work(segment).map_err(|failure| self.failed_with(method, failure, segment)),
+            None => Err(self.fail(method, Failure::not_open())),
         })
     }
 
-    /// Lets go of memory that a peer has taken away.
-    fn break_off(&self, segment: &Arc<Segment>) {
-        let before = self.segment.compare_and_swap(segment, None);
-        // Another thread may have been first, or have closed it and opened another.
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, segment)) {
-            self.broken.store(true, Ordering::Release);
-            self.let_go(segment);
+    /// A call that used `segment` failed.
+    #[cold]
+    fn failed_with(&self, method: &str, failure: Failure, segment: &Segment) -> ErrorCode {
+        if failure.code == Code::ERR_FILE_CORRUPT {
+            // A peer has taken the memory away: let go of it, unless another thread has been first.
+            self.segment.take_this(segment, |segment| self.let_go(segment, Status::Error));
         }
+        self.fail(method, failure)
     }
 }
 
 // Questions.
 impl SharedMemory {
     fn ask<T: Default>(&self, question: impl FnOnce(&Segment) -> T) -> T {
-        self.segment.load().as_deref().map(question).unwrap_or_default()
+        self.segment.with(|segment| segment.map(question).unwrap_or_default())
     }
 
     fn get_name(&self) -> GString {
@@ -420,24 +424,28 @@ impl SharedMemory {
     }
 
     fn get_size(&self) -> i64 {
-        self.ask(|segment| signed(segment.size()))
+        self.size.load(Ordering::Relaxed)
     }
 
     fn get_mapped_size(&self) -> i64 {
         self.ask(|segment| segment.mapped_size().map_or(0, signed))
     }
 
+    fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            1 => Status::Created,
+            2 => Status::Open,
+            3 => Status::Error,
+            _ => Status::Uninitialized,
+        }
+    }
+
     fn get_status(&self) -> EngineEnum<Status> {
-        EngineEnum(match &*self.segment.load() {
-            Some(segment) if segment.is_created() => Status::Created,
-            Some(_) => Status::Open,
-            None if self.broken.load(Ordering::Acquire) => Status::Error,
-            None => Status::Uninitialized,
-        })
+        EngineEnum(self.status())
     }
 
     fn is_open(&self) -> bool {
-        self.segment.load().is_some()
+        matches!(self.status(), Status::Created | Status::Open)
     }
 
     fn get_scope(&self) -> EngineEnum<ScopeValue> {
@@ -467,9 +475,8 @@ impl SharedMemory {
 impl SharedMemory {
     fn set_persistent(&self, persistent: bool) {
         self.persistent.store(persistent, Ordering::Release);
-        if let Some(segment) = &*self.segment.load()
-            && let Err(failure) = self.apply_lifetime(segment)
-        {
+        let applied = self.segment.with(|segment| segment.map(|segment| self.apply_lifetime(segment)));
+        if let Some(Err(failure)) = applied {
             self.fail("set_persistent", failure);
         }
     }

@@ -5,30 +5,12 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use godot::builtin::{GString, StringName, Variant};
+use godot::builtin::{StringName, Variant};
 use godot::global::godot_error;
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::types::{PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
+use super::types::{Default, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
-
-/// The value of a parameter that the caller may leave out.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Default {
-    /// An integer.
-    Int(i64),
-    /// A string.
-    Text(&'static str),
-}
-
-impl Default {
-    fn to_variant(self) -> Variant {
-        match self {
-            Self::Int(value) => Variant::from(value),
-            Self::Text(text) => Variant::from(GString::from(text)),
-        }
-    }
-}
 
 /// What a varcall needs to know: the engine passes it back as the method's user data.
 struct Defaults(&'static [Default]);
@@ -218,16 +200,11 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     if given.len() > P::COUNT {
         return refusal(sys::GDEXTENSION_CALL_ERROR_TOO_MANY_ARGUMENTS, 0, P::COUNT);
     }
-    let missing = P::COUNT - given.len();
-    if missing > defaults.len() {
+    if P::COUNT - given.len() > defaults.len() {
         return refusal(sys::GDEXTENSION_CALL_ERROR_TOO_FEW_ARGUMENTS, 0, P::COUNT - defaults.len());
     }
-    let filled_in: Vec<Variant> =
-        defaults[defaults.len() - missing..].iter().map(|value| value.to_variant()).collect();
-    let all: Vec<sys::GDExtensionConstVariantPtr> =
-        given.iter().copied().chain(filled_in.iter().map(|value| value.sys().cast())).collect();
-    // SAFETY: `all` has `COUNT` pointers to `Variant`s: the caller's, and `filled_in`, which lives long enough.
-    match unsafe { P::hold(all.as_ptr()) } {
+    // SAFETY: the caller's.
+    match unsafe { P::hold(given, defaults) } {
         Ok(mut held) => {
             let returned = guard(|| {
                 // SAFETY: the caller's.
@@ -275,12 +252,14 @@ pub(crate) trait Parameters: 'static {
     /// `arguments` points to `COUNT` pointers to values of these types, which live through `'a`.
     unsafe fn from_ptrs<'a>(arguments: *const sys::GDExtensionConstTypePtr) -> Self::Args<'a>;
 
-    /// The values, or the index and the type of the first that doesn't fit.
+    /// The values given, and the last of `defaults` for those that are missing; or the index and the type of the
+    /// first that doesn't fit.
     ///
     /// # Safety
-    /// `arguments` points to `COUNT` pointers to `Variant`s that live as long as what is returned.
+    /// `given` are `Variant`s that live as long as what is returned.
     unsafe fn hold(
-        arguments: *const sys::GDExtensionConstVariantPtr,
+        given: &[sys::GDExtensionConstVariantPtr],
+        defaults: &[Default],
     ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)>;
 
     /// Lends what was held to the method.
@@ -318,10 +297,19 @@ macro_rules! parameters {
             }
 
             unsafe fn hold(
-                arguments: *const sys::GDExtensionConstVariantPtr,
+                given: &[sys::GDExtensionConstVariantPtr],
+                defaults: &[Default],
             ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)> {
-                // SAFETY: the caller's, argument by argument.
-                unsafe { Ok(($($name::hold(*arguments.add($index)).ok_or(($index, $name::INFO.kind))?,)*)) }
+                Ok(($({
+                    let held = match given.get($index) {
+                        // SAFETY: the caller's.
+                        Some(value) => unsafe { $name::hold(*value) },
+                        None => defaults
+                            .get(($index + defaults.len()).wrapping_sub($count))
+                            .and_then(|value| $name::hold_default(*value)),
+                    };
+                    held.ok_or(($index, $name::INFO.kind))?
+                },)*))
             }
 
             fn lend(held: &mut Self::Held) -> Self::Args<'_> {

@@ -20,6 +20,7 @@
 //! This folder holds all of the addon's `unsafe` code, and all that uses those parts of gdext that are hidden from
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
+pub(crate) mod bytes;
 mod call;
 mod types;
 
@@ -29,9 +30,8 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-pub(crate) use call::Default;
 pub(crate) use types::{
-    Bool, Buffer, BytesIn, BytesOut, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
+    Bool, Buffer, BytesIn, BytesOut, Default, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
 };
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
 

@@ -5,10 +5,13 @@
 //! may hold something else; it is converted where the engine's own methods would, and refused otherwise.
 
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
 use godot::meta::ToGodot;
 use godot::sys::{self, GodotFfi, PtrcallType, interface_fn};
+
+use super::bytes;
 
 /// `PROPERTY_USAGE_DEFAULT`
 pub(super) const PROPERTY_USAGE_DEFAULT: u32 = 2 | 4;
@@ -63,8 +66,29 @@ pub(crate) trait Param: 'static {
     /// `value` points to a `Variant` that lives as long as what is returned.
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<Self::Held>;
 
+    /// What is held for an argument that the caller has left out.
+    fn hold_default(value: Default) -> Option<Self::Held>;
+
     /// Lends what was held to the method.
     fn lend(held: &mut Self::Held) -> Self::Arg<'_>;
+}
+
+/// The value of a parameter that the caller may leave out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Default {
+    /// An integer.
+    Int(i64),
+    /// A string.
+    Text(&'static str),
+}
+
+impl Default {
+    pub(super) fn to_variant(self) -> Variant {
+        match self {
+            Self::Int(value) => Variant::from(value),
+            Self::Text(text) => Variant::from(GString::from(text)),
+        }
+    }
 }
 
 /// The type of a return value.
@@ -99,8 +123,13 @@ impl Param for Int {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<i64> {
+        static CONSTRUCTOR: Constructor = Constructor::of(&Int::INFO);
         // SAFETY: the caller's.
-        unsafe { convert::<i64>(value, Self::INFO.kind) }
+        unsafe { CONSTRUCTOR.convert::<i64>(value) }
+    }
+
+    fn hold_default(value: Default) -> Option<i64> {
+        if let Default::Int(value) = value { Some(value) } else { None }
     }
 
     fn lend(held: &mut i64) -> i64 {
@@ -122,8 +151,13 @@ impl Param for Bool {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<u8> {
+        static CONSTRUCTOR: Constructor = Constructor::of(&Bool::INFO);
         // SAFETY: the caller's.
-        unsafe { convert::<u8>(value, Self::INFO.kind) }
+        unsafe { CONSTRUCTOR.convert::<u8>(value) }
+    }
+
+    fn hold_default(_: Default) -> Option<Self::Held> {
+        None
     }
 
     fn lend(held: &mut u8) -> bool {
@@ -145,8 +179,13 @@ impl Param for Name {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<StringName> {
+        static CONSTRUCTOR: Constructor = Constructor::of(&Name::INFO);
         // SAFETY: the caller's.
-        unsafe { convert::<StringName>(value, Self::INFO.kind) }
+        unsafe { CONSTRUCTOR.convert::<StringName>(value) }
+    }
+
+    fn hold_default(_: Default) -> Option<Self::Held> {
+        None
     }
 
     fn lend(held: &mut StringName) -> &StringName {
@@ -168,8 +207,13 @@ impl Param for Text {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<GString> {
+        static CONSTRUCTOR: Constructor = Constructor::of(&Text::INFO);
         // SAFETY: the caller's.
-        unsafe { convert::<GString>(value, Self::INFO.kind) }
+        unsafe { CONSTRUCTOR.convert::<GString>(value) }
+    }
+
+    fn hold_default(value: Default) -> Option<GString> {
+        if let Default::Text(text) = value { Some(GString::from(text)) } else { None }
     }
 
     fn lend(held: &mut GString) -> &GString {
@@ -192,8 +236,13 @@ impl Param for BytesIn {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<PackedByteArray> {
+        static CONSTRUCTOR: Constructor = Constructor::of(&BytesIn::INFO);
         // SAFETY: the caller's.
-        unsafe { convert::<PackedByteArray>(value, Self::INFO.kind) }
+        unsafe { CONSTRUCTOR.convert::<PackedByteArray>(value) }
+    }
+
+    fn hold_default(_: Default) -> Option<Self::Held> {
+        None
     }
 
     fn lend(held: &mut PackedByteArray) -> &PackedByteArray {
@@ -220,11 +269,11 @@ impl Buffer<'_> {
         lost: impl FnOnce() -> E,
     ) -> Result<T, E> {
         match self {
-            Self::InPlace(array) => fill(array.as_mut_slice()),
+            Self::InPlace(array) => fill(bytes::slice_mut(array)),
             Self::Variable(variable) => {
                 // SAFETY: `BytesOut::hold` made it from a pointer to a `Variant` that outlives the call.
                 let mut copy = unsafe { &*variable.cast::<Variant>() }.to::<PackedByteArray>();
-                let done = fill(copy.as_mut_slice())?;
+                let done = fill(bytes::slice_mut(&mut copy))?;
                 // SAFETY: as above. The array in the variable is the caller's own, so that its methods change
                 // what the caller sees.
                 let replaced = unsafe {
@@ -254,6 +303,10 @@ impl Param for BytesOut {
         (unsafe { interface_fn!(variant_get_type)(value) } == Self::INFO.kind).then_some(value.cast_mut())
     }
 
+    fn hold_default(_: Default) -> Option<Self::Held> {
+        None
+    }
+
     fn lend(held: &mut sys::GDExtensionVariantPtr) -> Buffer<'_> {
         match internal_array_getter() {
             // SAFETY: `hold` made sure that it is a `PackedByteArray`, which is what the getter is for.
@@ -267,7 +320,6 @@ type InternalGetter = unsafe extern "C" fn(sys::GDExtensionVariantPtr) -> *mut s
 
 /// The engine's way to the `PackedByteArray` inside a `Variant`; since Godot 4.4, so not in the 4.3 interface.
 fn internal_array_getter() -> Option<InternalGetter> {
-    use std::sync::OnceLock;
     type Lookup =
         unsafe extern "C" fn(sys::GDExtensionVariantType) -> sys::GDExtensionVariantGetInternalPtrFunc;
     static GETTER: OnceLock<Option<InternalGetter>> = OnceLock::new();
@@ -308,24 +360,37 @@ unsafe fn call_builtin(variable: sys::GDExtensionVariantPtr, method: &str, argum
     error.error == sys::GDEXTENSION_CALL_OK
 }
 
-/// The value of a `Variant` as `T`, if it is one or the engine's own methods would take it for one.
-///
-/// # Safety
-/// `value` points to a live `Variant`. `T` is what the engine stores for a value of type `kind`.
-unsafe fn convert<T>(value: sys::GDExtensionConstVariantPtr, kind: sys::GDExtensionVariantType) -> Option<T> {
-    // SAFETY: the caller's.
-    let found = unsafe { interface_fn!(variant_get_type)(value) };
-    // SAFETY: two valid types.
-    if found != kind && unsafe { interface_fn!(variant_can_convert_strict)(found, kind) } == 0 {
-        return None;
+/// The engine's constructors of a type's values from a `Variant`, looked up once a type.
+struct Constructor {
+    kind: sys::GDExtensionVariantType,
+    function: OnceLock<sys::GDExtensionTypeFromVariantConstructorFunc>,
+}
+
+impl Constructor {
+    const fn of(info: &TypeInfo) -> Self {
+        Self { kind: info.kind, function: OnceLock::new() }
     }
-    // SAFETY: a valid type.
-    let constructor = unsafe { interface_fn!(get_variant_to_type_constructor)(kind) }?;
-    let mut converted = MaybeUninit::<T>::uninit();
-    // SAFETY: the constructor initialises a value of `kind` from the variant, which it only reads.
-    unsafe {
-        constructor(converted.as_mut_ptr().cast(), value.cast_mut());
-        Some(converted.assume_init())
+
+    /// The value of a `Variant` as `T`, if it is one or the engine's own methods would take it for one.
+    ///
+    /// # Safety
+    /// `value` points to a live `Variant`. `T` is what the engine stores for a value of this type.
+    unsafe fn convert<T>(&self, value: sys::GDExtensionConstVariantPtr) -> Option<T> {
+        // SAFETY: the caller's.
+        let found = unsafe { interface_fn!(variant_get_type)(value) };
+        // SAFETY: two valid types.
+        if found != self.kind && unsafe { interface_fn!(variant_can_convert_strict)(found, self.kind) } == 0 {
+            return None;
+        }
+        // SAFETY: a valid type.
+        let look_up = || unsafe { interface_fn!(get_variant_to_type_constructor)(self.kind) };
+        let function = (*self.function.get_or_init(look_up))?;
+        let mut converted = MaybeUninit::<T>::uninit();
+        // SAFETY: the constructor initialises a value of this type from the variant, which it only reads.
+        unsafe {
+            function(converted.as_mut_ptr().cast(), value.cast_mut());
+            Some(converted.assume_init())
+        }
     }
 }
 
@@ -411,7 +476,7 @@ impl ErrorCode {
 }
 
 /// An enum of a class of this addon.
-pub(crate) trait OwnEnum: Copy + Default + 'static {
+pub(crate) trait OwnEnum: Copy + std::default::Default + 'static {
     /// `Class.Enum`
     const NAME: &'static str;
     /// Its constants in words, for the inspector.
@@ -437,7 +502,7 @@ impl<E: OwnEnum> Return for EngineEnum<E> {
     }
 
     fn failed() -> Self {
-        Self(E::default())
+        Self(<E as std::default::Default>::default())
     }
 }
 
@@ -457,7 +522,7 @@ macro_rules! engine_return {
             }
 
             fn failed() -> Self {
-                Self::default()
+                <Self as std::default::Default>::default()
             }
         }
     )+};

@@ -89,7 +89,7 @@ impl Directory {
         let Some(fd) = self.unnamed(new)? else { return self.create_named(new, end) };
         let mode = if new.marked { new.mode | owner::MARK } else { new.mode };
         rustix::fs::fchmod(&fd, mode).map_err(|e| failure(new.plain, "fchmod", e))?;
-        owner::take_life(&fd).map_err(|e| failure(new.plain, "flock", e))?;
+        owner::take_life(&fd).map_err(|e| failure(new.plain, "fcntl", e))?;
         let map = allocate(&fd, new)?;
         let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
         loop {
@@ -142,7 +142,7 @@ impl Directory {
                 Err(errno) => return Err(failure(new.plain, "open", errno)),
             };
             // Marked, but not locked yet: somebody may take it for a dead owner's.
-            let locked = owner::take_life(&fd).map_err(|e| failure(new.plain, "flock", e))?;
+            let locked = owner::take_life(&fd).map_err(|e| failure(new.plain, "fcntl", e))?;
             let stat = rustix::fs::fstat(&fd).map_err(|e| failure(new.plain, "fstat", e))?;
             if !locked || !self.leads_to(new.plain, &stat) {
                 self.pause(new.plain, end)?;

@@ -4,20 +4,23 @@
 //! its segment: a *mark*, which says that the segment may be reclaimed once its owner is dead, and a *life lock*,
 //! which the kernel drops when the owner dies, however it dies.
 //!
-//! On Linux both are the segment's own: the mark is the sticky bit of its mode (it means nothing on a regular
-//! file, and no other program sets it), the life lock an exclusive `flock(2)`. Who wants the name takes a *shared*
-//! one to find out, so that any number may look at once and none takes another for the owner; which of those may
-//! remove the name is settled by a second lock of another kind (`F_OFD_SETLK`), which only they use.
+//! On Linux both are the segment's own. The mark is the sticky bit of its mode: it means nothing on a regular file,
+//! and no other program sets it. The life lock is an open file description lock (`F_OFD_SETLK`, fcntl(2)) on a byte
+//! far behind the end of any segment; who wants the name asks whether it is held (`F_OFD_GETLK`), and takes nothing
+//! by asking. Which of those who found it free may remove the name is settled by a second byte. (`flock(2)` would be
+//! simpler, but .NET takes one on every file it opens, and would fail to open a segment whose owner lives.)
 //!
 //! Where segments can be neither locked nor marked (macOS), a lock file a name stands in for both, in a folder
 //! that only this user can write to.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::{os::fd::AsRawFd, ptr};
 
 use rustix::fs::{FlockOperation, Mode, Stat, flock};
 use rustix::io::Errno;
@@ -62,9 +65,21 @@ impl Keeper {
     }
 }
 
-/// Takes the life lock of a segment that nobody else can have open yet. False if somebody has it all the same.
+/// Where the locks are. No segment is as large, so that no lock on a part of its contents can be in the way.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LIFE_BYTE: i64 = 1 << 62;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const REMAINS_BYTE: i64 = LIFE_BYTE + 1;
+
+/// Takes the life lock of a new segment. False if another process has been first.
 pub(super) fn take_life(segment: impl AsFd) -> Result<bool, Errno> {
-    lock(segment, FlockOperation::NonBlockingLockExclusive)
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return take(segment, LIFE_BYTE);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = segment;
+        Ok(true)
+    }
 }
 
 /// Is this a segment of this user, which may be taken once its owner is dead?
@@ -76,45 +91,64 @@ pub(super) fn is_reclaimable(stat: &Stat) -> bool {
 
 /// Is nobody holding the life lock?
 pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
-    lock(segment, FlockOperation::NonBlockingLockShared)
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut found = lock_of(LIFE_BYTE);
+        fcntl_lock(segment, libc::F_OFD_GETLK, &mut found)?;
+        Ok(i32::from(found.l_type) == libc::F_UNLCK)
+    }
+    // Elsewhere segments have no locks of their own, and none is reclaimed that way.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = segment;
+        Ok(false)
+    }
 }
 
 /// Takes the right to remove the name of a dead owner's segment. False if another process has it.
 ///
 /// Held until `segment`, which must be open for writing, is closed.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn take_remains(segment: impl AsFd) -> Result<bool, Errno> {
-    // Unlike `flock`'s, this is a lock of the open file and not of the process, so that it also keeps two
-    // threads of one process apart. See fcntl(2), "Open file description locks".
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "constants that C declares as int, for fields of short"
-    )]
-    let whole_file = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    };
-    // SAFETY: the descriptor is open for the duration of the borrow, and `F_OFD_SETLK` reads one `flock`,
-    // which lives until the call returns.
-    let result =
-        unsafe { libc::fcntl(segment.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const whole_file) };
-    if result == 0 {
-        return Ok(true);
-    }
-    match Errno::from_io_error(&io::Error::last_os_error()) {
-        Some(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-        Some(errno) => Err(errno),
-        None => Err(Errno::IO),
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    return take(segment, REMAINS_BYTE);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = segment;
+        Ok(false)
     }
 }
 
-/// Elsewhere there is no such lock, and nothing is reclaimed that way.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn take_remains(_: impl AsFd) -> Result<bool, Errno> {
-    Ok(false)
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn take(segment: impl AsFd, byte: i64) -> Result<bool, Errno> {
+    match fcntl_lock(segment, libc::F_OFD_SETLK, &mut lock_of(byte)) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(clippy::cast_possible_truncation, reason = "constants that C declares as int, for fields of short")]
+const fn lock_of(byte: i64) -> libc::flock64 {
+    libc::flock64 {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte,
+        l_len: 1,
+        // Must be 0 for these commands.
+        l_pid: 0,
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn fcntl_lock(segment: impl AsFd, command: libc::c_int, lock: &mut libc::flock64) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for the duration of the borrow; both commands take a pointer to one `flock64`,
+    // which lives until the call returns.
+    let result = unsafe { libc::fcntl(segment.as_fd().as_raw_fd(), command, ptr::from_mut(lock)) };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
 }
 
 fn lock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {
