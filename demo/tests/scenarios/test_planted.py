@@ -107,6 +107,22 @@ class Planted(Scenario):
         memory.unlink()
         self.assertTrue(self.file(name).exists())
 
+    def test_unlink_after_close_works_once(self):
+        name, spare = self.name(), self.name()
+        memory = self.agent().memory()
+        memory.set_persistent(True)
+        self.assertEqual(memory.create(name, 64), OK)
+        os.link(self.file(name), self.file(spare))
+        self.addCleanup(self.file(spare).unlink)
+        memory.close()
+        memory.unlink()
+        self.assertFalse(self.file(name).exists())
+        # The very segment that this object had, under its old name.
+        os.link(self.file(spare), self.file(name))
+        self.addCleanup(self.file(name).unlink, missing_ok=True)
+        memory.unlink()
+        self.assertTrue(self.file(name).exists(), "it had its one try")
+
 
 @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
 class Modes(Scenario):
