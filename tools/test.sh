@@ -45,7 +45,11 @@ test_main() {
 
 # These two use the variables of test_main.
 run_rust_tests() {
-  (cd "$root" && cargo test --locked --workspace ${filter:+-- "$filter"}) 2>&1 | tee "$log/rust.log"
+  # Built without a limit, run with one: cargo has none of its own for a test that hangs.
+  (
+    cd "$root" && cargo test --locked --workspace --no-run &&
+      python3 tools/with_limit.py 600 cargo test --locked --workspace ${filter:+-- "$filter"}
+  ) 2>&1 | tee "$log/rust.log"
 }
 
 run_godot_tests() {

@@ -37,8 +37,8 @@ class TestFile:
     def names(self):
         return [self._full(test) for test in self.tests]
 
-    def run(self, session):
-        command = [session.godot, "--headless", "--path", PROJECT, "-s", RUNNER, "--"]
+    def run(self, session, project=PROJECT):
+        command = [session.godot, "--headless", "--path", project, "-s", RUNNER, "--"]
         command += [
             f"--file={self._resource}",
             f"--tests={','.join(self.tests)}",

@@ -19,6 +19,13 @@ def make(session, kind, addon=ADDON):
     return folder
 
 
+def list_addon(folder):
+    """Make Godot load the addon, as the editor does when it first finds it."""
+    (folder / ".godot").mkdir()
+    listed = "res://addons/shared_memory/shared_memory.gdextension\n"
+    (folder / ".godot/extension_list.cfg").write_text(listed, encoding="utf-8")
+
+
 def architecture():
     """Return what Godot calls this machine's processor."""
     machine = platform.machine().lower()
