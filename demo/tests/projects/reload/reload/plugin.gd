@@ -1,6 +1,7 @@
 @tool
 extends EditorPlugin
-## Reloads the extension again and again, while objects hold segments, and tells what became of them.
+## Reloads the extension again and again while objects hold segments, and tells what became of
+## them.
 
 const EXTENSION := "res://addons/shared_memory/shared_memory.gdextension"
 const ROUNDS := 6
