@@ -23,6 +23,8 @@ const METHODS := {
 	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"write": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"fill": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0]],
+	"decode_u32": [TYPE_INT, [TYPE_INT], []],
+	"encode_u32": ["Error", [TYPE_INT, TYPE_INT], []],
 	"close": [TYPE_NIL, [], []],
 	"unlink": [TYPE_NIL, [], []],
 	"get_name": [TYPE_STRING, [], []],

@@ -18,8 +18,9 @@ use crate::class::{
 };
 use crate::error::Failure;
 use crate::held::Held;
+use crate::typed;
 
-type Result<T, E = Failure> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 const LOCAL_SCOPE: i64 = 0;
 const GLOBAL_SCOPE: i64 = 1;
@@ -196,6 +197,7 @@ impl Class for SharedMemory {
             &[I(0), I(0)],
             Self::fill,
         );
+        typed::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 
@@ -391,7 +393,11 @@ impl SharedMemory {
 
     /// Calls `work` with the segment that the object holds; it goes on holding it until `work` is done, whatever
     /// other threads do meanwhile.
-    fn with<T>(&self, method: &str, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
+    pub(crate) fn with<T>(
+        &self,
+        method: &str,
+        work: impl FnOnce(&Segment) -> Result<T>,
+    ) -> Result<T, ErrorCode> {
         self.segment.with(|segment| match segment {
             Some(segment) => work(segment).map_err(|failure| self.failed_with(method, failure, segment)),
             None => Err(self.fail(method, Failure::not_open())),
@@ -594,7 +600,7 @@ fn scope_from(value: i64) -> Result<Scope> {
     }
 }
 
-fn unsigned(argument: &str, value: i64) -> Result<u64> {
+pub(crate) fn unsigned(argument: &str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
 }
 
@@ -615,11 +621,11 @@ fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
     Ok((offset, size))
 }
 
-fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
+pub(crate) fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
     result.err().unwrap_or(ErrorCode(Code::OK))
 }
 
-fn copied(result: shm_segment::Result<()>) -> Result<()> {
+pub(crate) fn copied(result: shm_segment::Result<()>) -> Result<()> {
     result.map_err(|e| Failure::of(&e, Code::FAILED))
 }
 
