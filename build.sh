@@ -16,6 +16,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/demo.sh"
 # shellcheck source=tools/test.sh
 . "$root/tools/test.sh"
+# shellcheck source=tools/miri.sh
+. "$root/tools/miri.sh"
 # shellcheck source=tools/lint.sh
 . "$root/tools/lint.sh"
 # shellcheck source=tools/package.sh
@@ -28,6 +30,7 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   (none), build   build the addon for this machine and put it into addons/ and demo/addons/
   demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
+  miri            run what can be run of the segment crate in the interpreter Miri
   lint            check formatting, warnings and scripts
   package         build, then make the zip that users install
   godot           print the path of a Godot to use; fetched if there is none
@@ -41,7 +44,7 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | lint | package | godot) ;;
+  build | demo | test | miri | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit
