@@ -264,20 +264,17 @@ func _for_each_call(check: Callable) -> void:
 
 
 func _valid(method: String, name: String) -> Array:
-	match method:
-		"create", "open_or_create":
-			return [name, 64, 0]
-		"open":
-			return [name, 0, 0]
-		"read":
-			return [1, 0]
-		"read_into", "write":
-			return [pattern(3), 0]
-		"fill":
-			return [7, 0, 0]
-		"encode_u32":
-			return [0, 7]
-	return [0]
+	var arguments := {
+		"create": [name, 64, 0],
+		"open_or_create": [name, 64, 0],
+		"open": [name, 0, 0],
+		"read": [1, 0],
+		"read_into": [pattern(3), 0],
+		"write": [pattern(3), 0],
+		"fill": [7, 0, 0],
+		"encode_u32": [0, 7],
+	}
+	return arguments.get(method, [0])
 
 
 func _call_untyped(memory: SharedMemory, method: String, arguments: Array) -> Variant:

@@ -19,7 +19,9 @@ class OlderEngine(Scenario):
 
     def build(self):
         """Build the library, and return where it is."""
-        command = "cargo build --release --locked --package godot_shared_memory --features"
+        command = (
+            "cargo build --release --locked --package godot_shared_memory --features"
+        )
         code, lines = self.session.run(
             [*command.split(), FEATURE],
             TIME_LIMIT,
