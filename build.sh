@@ -18,6 +18,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/test.sh"
 # shellcheck source=tools/miri.sh
 . "$root/tools/miri.sh"
+# shellcheck source=tools/bench.sh
+. "$root/tools/bench.sh"
 # shellcheck source=tools/lint.sh
 . "$root/tools/lint.sh"
 # shellcheck source=tools/package.sh
@@ -31,6 +33,7 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
   miri            run what can be run of the segment crate in the interpreter Miri
+  bench           build, then measure: calls, copies and round trips, beside other ways
   lint            check formatting, warnings and scripts
   package         build, then make the zip that users install
   godot           print the path of a Godot to use; fetched if there is none
@@ -44,7 +47,7 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | miri | lint | package | godot) ;;
+  build | demo | test | miri | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit

@@ -1,0 +1,25 @@
+extends SceneTree
+## Measures the addon in Godot. Started by tools/bench.py, which reckons with the values that this
+## writes.
+##
+## Argument (after "--"): a file to write them to, a folder on a disk, a prefix for names, the
+## Python to use.
+
+const PARTS := {
+	"calls": preload("calls.gd"),
+	"copies": preload("copies.gd"),
+	"objects": preload("objects.gd"),
+	"round_trips": preload("round_trips.gd"),
+}
+
+
+func _initialize() -> void:
+	var arguments := OS.get_cmdline_user_args()
+	var options := {"folder": arguments[1], "prefix": arguments[2], "python": arguments[3]}
+	var results := {}
+	for part: String in PARTS:
+		print("==> ", part)
+		results[part] = PARTS[part].new().run(options)
+	# Written last: where there is a file, nothing broke off.
+	FileAccess.open(arguments[0], FileAccess.WRITE).store_string(JSON.stringify(results, "", false))
+	quit()

@@ -1,0 +1,72 @@
+extends RefCounted
+## Copies of 64 B to 8 MiB: into the memory and out of it, and the same bytes by other ways that
+## Godot has.
+
+const Loop := preload("loop.gd")
+const Segments := preload("segments.gd")
+
+const SIZES: Array[int] = [64, 4096, 65_536, 1_048_576, 8_294_400]
+
+## The files are written so that another process sees the bytes. StreamPeerBuffer.put_data is a
+## memcpy into memory that the engine has already: PackedByteArray.duplicate() would not do, as it
+## copies nothing until somebody writes.
+const WRITE := {
+	"write": "shm.write(bytes, 0)",
+	"FileAccess, /dev/shm": "file.seek(0); file.store_buffer(bytes); file.flush()",
+	"FileAccess, disk": "disk.seek(0); disk.store_buffer(bytes); disk.flush()",
+	"memcpy (StreamPeerBuffer.put_data)": "buffer.seek(0); buffer.put_data(bytes)",
+}
+## The files are opened each time: one that stays open gives small reads from its own buffer, and
+## never sees what another process has written since. slice() is a copy into a fresh array, as
+## read() is.
+const READ := {
+	"read": "shm.read(size, 0)",
+	"read_into": "shm.read_into(into, 0)",
+	"FileAccess, /dev/shm": "FileAccess.open(path, FileAccess.READ).get_buffer(size)",
+	"FileAccess, disk": "FileAccess.open(disk_path, FileAccess.READ).get_buffer(size)",
+	"copy to a new array (slice)": "bytes.slice(0)",
+}
+
+const ROUNDS := 25
+const BATCH_USEC := 4_000
+
+
+func run(options: Dictionary) -> Dictionary:
+	var result := {"write": {}, "read": {}}
+	for size in SIZES:
+		print("==> copies of %d bytes" % size)
+		var measured := _measure(size, options.prefix + "copies", options.folder)
+		result.write[size] = measured[0]
+		result.read[size] = measured[1]
+	return result
+
+
+func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
+	var shm := Segments.create(name, size)
+	var bytes := PackedByteArray()
+	bytes.resize(size)
+	bytes.fill(0x5A)
+	var into := PackedByteArray()
+	into.resize(size)
+	# On Linux a segment is a file: FileAccess gets the very same bytes.
+	var path := "/dev/shm/" + name
+	var disk_path := folder.path_join("copies.bin")
+	var variables := {
+		"shm: SharedMemory": shm,
+		"size: int": size,
+		"bytes: PackedByteArray": bytes,
+		"into: PackedByteArray": into,
+		"path: String": path,
+		"disk_path: String": disk_path,
+		"file: FileAccess": FileAccess.open(path, FileAccess.READ_WRITE),
+		"disk: FileAccess": FileAccess.open(disk_path, FileAccess.WRITE),
+		"buffer: StreamPeerBuffer": StreamPeerBuffer.new(),
+	}
+	var result: Array[Dictionary] = [
+		Loop.compare(WRITE, variables, ROUNDS, BATCH_USEC),
+		Loop.compare(READ, variables, ROUNDS, BATCH_USEC),
+	]
+	if into != bytes or FileAccess.get_file_as_bytes(disk_path) != bytes:
+		push_error("a copy of %d bytes is not what was written" % size)
+	DirAccess.remove_absolute(disk_path)
+	return result

@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Measure the addon: what ./build.sh bench does once everything is built."""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+
+import bench_chart
+import bench_report
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "target" / "bench"
+
+# Seconds, for each program that is started.
+TIME_LIMIT = 120
+LOADS = 9
+
+# Everything that is made in /dev/shm has this in front.
+PREFIX = f"bench-{os.getpid()}-"
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def run(command, **options):
+    """Its output. Its progress ("==> ...") is shown, and an error ends everything."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        # Its own group, so that what it started can be ended with it.
+        start_new_session=True,
+        **options,
+    )
+    late = threading.Event()
+
+    def end():
+        late.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    limit = threading.Timer(TIME_LIMIT, end)
+    limit.start()
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("==> "):
+                say(line[4:].rstrip())
+            # At once: the next call might fail as well, a million times.
+            if line.startswith(("ERROR:", "SCRIPT ERROR:")):
+                raise SystemExit(f"bench: {command[0]} printed: {line.rstrip()}")
+        if process.wait() != 0:
+            why = f"was not done after {TIME_LIMIT} s" if late.is_set() else "failed"
+            raise SystemExit(f"bench: {command[0]} {why}\n{''.join(lines[-20:])}")
+    finally:
+        limit.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return "".join(lines)
+
+
+def output_of(*command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return done.stdout.strip()
+
+
+def machine(godot):
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no")
+    return {
+        "cpu": cpu.group(1) if cpu else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "date": datetime.date.today().isoformat(),
+        "load": round(os.getloadavg()[0], 2),
+        "godot": output_of(
+            sys.executable, str(ROOT / "tools" / "godot_version.py"), str(godot)
+        ),
+        "rustc": output_of("rustc", "--version").split()[1],
+        "python": platform.python_version(),
+        "commit": output_of("git", "rev-parse", "--short", "HEAD")
+        + (", changed" if changed else ""),
+    }
+
+
+def medians(tree):
+    """The same tree, with the median in place of each list."""
+    if isinstance(tree, dict):
+        return {key: medians(value) for key, value in tree.items()}
+    return statistics.median(tree) if isinstance(tree, list) else tree
+
+
+def in_godot(godot):
+    values = FOLDER / "godot.json"
+    values.unlink(missing_ok=True)
+    script = ["--headless", "--path", ROOT / "demo", "--script", "res://bench/bench.gd"]
+    run([godot, *script, "--", values, FOLDER, PREFIX, sys.executable])
+    if not values.exists():
+        raise SystemExit("bench: the script in Godot broke off")
+    results = json.loads(values.read_text())
+
+    ns = results["calls"]["ns"]
+    yardstick = ns[results["calls"]["yardstick"]]
+    calls = {
+        call: {
+            "ns": statistics.median(rounds),
+            # Within each round: what slows a round down slows down both.
+            "multiple": statistics.median(a / b for a, b in zip(rounds, yardstick)),
+        }
+        for call, rounds in ns.items()
+    }
+    trips = {
+        transport: {size: trip_times(samples) for size, samples in sizes.items()}
+        for transport, sizes in results["round_trips"].items()
+    }
+    return {
+        "yardstick": results["calls"]["yardstick"],
+        "calls": calls,
+        "copies_ns": medians(results["copies"]),
+        "round_trips_us": trips,
+        "objects": medians(results["objects"]),
+    }
+
+
+def trip_times(samples):
+    return {
+        # Godot's clock counts whole microseconds: the median is found within the one it is in.
+        "median": statistics.median_grouped(samples),
+        "p99": statistics.quantiles(samples, n=100)[98],
+        "rounds": len(samples),
+    }
+
+
+def load_times(godot):
+    """Of loading the library, each in a fresh Godot, with a project that doesn't name it yet."""
+    project = FOLDER / "load"
+    shutil.rmtree(project, ignore_errors=True)
+    shutil.copytree(ROOT / "demo" / "addons", project / "addons")
+    shutil.copy(ROOT / "demo" / "bench" / "load.gd", project)
+    (project / "project.godot").write_text("config_version=5\n")
+    script = ["--headless", "--path", project, "--script", "res://load.gd"]
+    found = []
+    for _ in range(LOADS):
+        line = re.search(r"^loaded in (\d+)$", run([godot, *script]), re.MULTILINE)
+        if not line:
+            raise SystemExit("bench: the library was not loaded")
+        found.append(int(line.group(1)))
+    return statistics.median(found)
+
+
+UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
+
+
+def in_rust(program):
+    """Medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
+    options = ["--bench", "--color", "never", "--sample-count", 500, "--max-time", 1]
+    text = run([program, *options], env={**os.environ, "BENCH_PREFIX": PREFIX})
+    tree = {}
+    path = []
+    for line in text.splitlines():
+        match = re.match(r"((?:│  |   )*)[├╰]─ (\S+)(.*)", line)
+        if not match:
+            continue
+        depth = len(match.group(1)) // 3
+        path[depth:] = [match.group(2)]
+        columns = match.group(3).split("│")
+        if len(columns) > 2 and columns[2].strip():
+            value, unit = columns[2].split()
+            place = tree
+            # The first one is the module of the system.
+            for name in path[1:-1]:
+                place = place.setdefault(name, {})
+            place[path[-1]] = float(value) * UNITS[unit]
+    return tree
+
+
+def library(path):
+    sections = {}
+    if shutil.which("size"):
+        listed = output_of("size", "-A", "-d", str(path))
+        for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.MULTILINE):
+            sections[name] = int(size)
+    return {"bytes": path.stat().st_size, "sections": sections}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--godot", type=pathlib.Path, required=True)
+    parser.add_argument("--library", type=pathlib.Path, required=True)
+    parser.add_argument("--rust", type=pathlib.Path, required=True)
+    parser.add_argument("--chart", action="store_true", help="update the README's")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+
+    try:
+        results = {"machine": machine(options.godot)}
+        say("the segment crate")
+        results["rust_ns"] = in_rust(options.rust)
+        say("loading the library")
+        results["load_us"] = load_times(options.godot)
+        results["library"] = library(options.library)
+        say(f"in {options.godot}")
+        results.update(in_godot(options.godot))
+    finally:
+        # What a program that had to be ended has left.
+        for left in pathlib.Path("/dev/shm").glob(PREFIX + "*"):
+            left.unlink()
+
+    (ROOT / "target" / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+    chart = bench_chart.draw(results)
+    (ROOT / "target" / "bench.svg").write_text(chart)
+    if options.chart:
+        (ROOT / "docs" / "images" / "bench.svg").write_text(chart)
+    print(bench_report.table(results))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

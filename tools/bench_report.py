@@ -1,0 +1,129 @@
+"""The table that ./build.sh bench prints, from what is in target/bench.json."""
+
+
+def table(results):
+    return "\n".join(
+        [
+            heading(results["machine"]),
+            *calls(results),
+            *copies(results["copies_ns"]),
+            *trips(results["round_trips_us"]),
+            *objects(results),
+            *rust(results["rust_ns"]),
+            *library(results),
+        ]
+    )
+
+
+def heading(machine):
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, load {machine['load']}\n"
+        f"{machine['date']}, Godot {machine['godot']}, Python {machine['python']}, "
+        f"rustc {machine['rustc']}, commit {machine['commit']}"
+    )
+
+
+def rows(title, columns, lines):
+    """Numbers to the right of their names."""
+    yield ""
+    widths = [
+        max(len(str(line[i])) for line in [columns, *lines])
+        for i in range(1, len(columns))
+    ]
+    first = max(len(line[0]) for line in [[title], *lines])
+    for line in [[title, *columns[1:]], *lines]:
+        cells = [str(cell).rjust(width) for cell, width in zip(line[1:], widths)]
+        yield "  ".join([line[0].ljust(first), *cells])
+
+
+def calls(results):
+    lines = [
+        [c, f"{v['ns']:.1f}", f"{v['multiple']:.2f}"]
+        for c, v in results["calls"].items()
+    ]
+    return rows("A call (64 bytes)", ["", "ns", f"x {results['yardstick']}"], lines)
+
+
+def copies(directions):
+    for direction, by_size in directions.items():
+        names = list(next(iter(by_size.values())))
+        lines = [[n, *(time(by_size[size][n]) for size in by_size)] for n in names]
+        yield from rows(
+            f"Copies in Godot: {direction}", ["", *map(size_text, by_size)], lines
+        )
+
+
+def trips(transports):
+    sizes = list(next(iter(transports.values())))
+    columns = [
+        "",
+        *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99")),
+    ]
+    lines = [
+        [
+            name,
+            *(
+                time(by_size[s][what] * 1e3)
+                for s in sizes
+                for what in ("median", "p99")
+            ),
+        ]
+        for name, by_size in transports.items()
+    ]
+    return rows("Round trip Godot-Python-Godot", columns, lines)
+
+
+def objects(results):
+    measured = results["objects"]
+    threads = measured["calls_per_second"]
+    counts = list(next(iter(threads.values())))
+    lines = [[c, *(f"{v[n] / 1e6:.1f}" for n in counts)] for c, v in threads.items()]
+    yield from rows(
+        "Million calls a second", ["", *(f"{n} thr." for n in counts)], lines
+    )
+    lines = [[name, f"{value:.0f} B"] for name, value in measured["bytes_each"].items()]
+    yield from rows("Memory of an object", ["", "each"], lines)
+    lines = [
+        [f"create, close: {k}", time(v)] for k, v in measured["create_close_ns"].items()
+    ]
+    lines.append(["load the library", time(results["load_us"] * 1e3)])
+    yield from rows("In Godot", ["", "time"], lines)
+
+
+def rust(groups):
+    for direction in ("write", "read"):
+        group = groups[direction]
+        sizes = list(next(iter(group.values())))
+        lines = [
+            [name, *(time(by_size[s]) for s in sizes)]
+            for name, by_size in group.items()
+        ]
+        yield from rows(
+            f"Segment crate: {direction}", ["", *map(size_text, sizes)], lines
+        )
+    lines = [[name, time(value)] for name, value in groups["create"].items()]
+    yield from rows("Segment crate: create, drop", ["", "1 MiB"], lines)
+
+
+def library(results):
+    found = results["library"]
+    big = sorted(found["sections"].items(), key=lambda item: -item[1])[:6]
+    lines = [["all", f"{found['bytes'] / 1024:.0f} KiB"]]
+    lines += [[name, f"{size / 1024:.0f} KiB"] for name, size in big]
+    return rows("The library, stripped", ["", "size"], lines)
+
+
+def time(ns):
+    for unit, scale in (("ms", 1e6), ("µs", 1e3)):
+        if ns >= scale:
+            return f"{ns / scale:.3g} {unit}"
+    return f"{ns:.3g} ns"
+
+
+def size_text(size):
+    size = int(size)
+    if size == 8_294_400:
+        return "8.3 MB"
+    if size % (1 << 20) == 0:
+        return f"{size >> 20} MiB"
+    return f"{size >> 10} KiB" if size % 1024 == 0 else f"{size} B"
