@@ -6,7 +6,7 @@ use shm_segment::Error;
 use crate::class::ErrorCode;
 
 /// A call that failed: what it returns, and what there is to say about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -23,8 +23,13 @@ impl Failure {
         Self::new(Code::ERR_INVALID_PARAMETER, format!("{name} must be {limit}, not {value}"))
     }
 
-    pub(crate) fn not_open() -> Self {
-        Self::new(Code::ERR_UNCONFIGURED, "no segment is open; call create() or open() first")
+    /// Nothing is open, because of what went wrong `before`, if anything did.
+    pub(crate) fn not_open(before: Option<&Self>) -> Self {
+        let message = match before {
+            None => "no segment is open; call create() or open() first".to_owned(),
+            Some(before) => format!("no segment is open, since an earlier call failed: {before}"),
+        };
+        Self::new(Code::ERR_UNCONFIGURED, message)
     }
 
     /// A failure of a segment; `other` is the code for one that has none of its own.
@@ -41,7 +46,7 @@ impl Failure {
             Error::NotASegment { .. } => Code::ERR_CANT_OPEN,
             Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Code::ERR_UNAUTHORIZED,
             Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
-            Error::Truncated { .. } => Code::ERR_FILE_CORRUPT,
+            Error::Truncated { .. } | Error::PageLost { .. } => Code::ERR_FILE_CORRUPT,
             Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
             _ => other,
         };

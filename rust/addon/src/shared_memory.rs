@@ -5,7 +5,7 @@
 //! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
 //! not a lock: whoever comes second is refused.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
@@ -13,7 +13,7 @@ use godot::global::{Error as Code, push_error};
 use shm_segment::{Access, Lifetime, Link, Scope, Segment};
 
 use crate::class::{
-    Bool, Buffer, BytesIn, BytesOut, Class, Default as Value, Definition, EngineEnum, ErrorCode, Int, Name,
+    Bool, Buffer, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name,
     OwnEnum, Text, bytes,
 };
 use crate::error::Failure;
@@ -47,7 +47,11 @@ impl OwnEnum for Status {
 }
 
 /// The status while `create` or `open` is under way; scripts see [`Status::Uninitialized`].
-const OPENING: u8 = 4;
+const OPENING: u64 = 4;
+/// The status is the lowest bits of a word. Above them, each `create` or `open` counts one up: so that one which another
+/// thread has closed meanwhile doesn't take the next one's `OPENING` for its own.
+const STATUS_BITS: u32 = 8;
+const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
 
 /// Where the memory comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,13 +129,17 @@ pub(crate) struct SharedMemory {
     occupied: AtomicBool,
     /// Whoever has set `occupied`, or has taken the segment out, is the only one to set these two: what is asked
     /// most often, without a look at the segment.
-    status: AtomicU8,
+    status: AtomicU64,
     size: AtomicI64,
     persistent: AtomicBool,
     backend: Mutex<Backend>,
     /// The name of what it last held, for an `unlink()` after `close()`.
     last_link: Mutex<Option<Link>>,
     last_error: Mutex<Option<Failure>>,
+    /// Why nothing is open, if a failure is why.
+    reason: Mutex<Option<Failure>>,
+    /// Held while `persistent` is set and applied, so that the two agree.
+    lifetime_change: Mutex<()>,
 }
 
 impl Class for SharedMemory {
@@ -139,7 +147,7 @@ impl Class for SharedMemory {
     const PARENT: &'static str = "RefCounted";
 
     fn define(class: &mut Definition<Self>) {
-        use Value::{Int as I, Text as T};
+        use DefaultValue::{Int as I, Text as T};
 
         class.enumeration("Scope", &[("LOCAL_SCOPE", LOCAL_SCOPE), ("GLOBAL_SCOPE", GLOBAL_SCOPE)]);
         class.enumeration(
@@ -248,16 +256,16 @@ impl Class for SharedMemory {
 // Taking and letting go of a segment.
 impl SharedMemory {
     fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
-        self.occupy("create", || {
+        self.occupy("create", |lifetime| {
             let scope = scope_from(scope)?;
-            let size = unsigned("size", size)?;
-            Segment::create(&name.to_string(), size, scope, self.lifetime())
+            let size = positive("size", size)?;
+            Segment::create(&name.to_string(), size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
     fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
-        self.occupy("open", || {
+        self.occupy("open", |_| {
             let access = match access {
                 ACCESS_READ_WRITE => Access::ReadWrite,
                 ACCESS_READ_ONLY => Access::ReadOnly,
@@ -269,16 +277,16 @@ impl SharedMemory {
     }
 
     fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
-        self.occupy("open_or_create", || {
+        self.occupy("open_or_create", |lifetime| {
             let scope = scope_from(scope)?;
-            let size = unsigned("size", size)?;
-            Segment::open_or_create(&name.to_string(), size, scope, self.lifetime())
+            let size = positive("size", size)?;
+            Segment::open_or_create(&name.to_string(), size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
     /// Makes the object hold what `make` gives, unless it holds something already.
-    fn occupy(&self, method: &str, make: impl FnOnce() -> Result<Segment>) -> ErrorCode {
+    fn occupy(&self, method: &str, make: impl FnOnce(Lifetime) -> Result<Segment>) -> ErrorCode {
         if self.occupied.swap(true, Ordering::AcqRel) {
             let held = Failure::new(
                 Code::ERR_ALREADY_IN_USE,
@@ -286,35 +294,53 @@ impl SharedMemory {
             );
             return self.fail(method, held);
         }
-        self.status.store(OPENING, Ordering::Release);
-        match self.get_backend().0.check_available().and_then(|()| make()) {
+        let count = (self.status.load(Ordering::Acquire) >> STATUS_BITS).wrapping_add(1);
+        let opening = count << STATUS_BITS | OPENING;
+        self.status.store(opening, Ordering::Release);
+        let lifetime = self.lifetime();
+        match self.get_backend().0.check_available().and_then(|()| make(lifetime)) {
             Ok(segment) => {
                 *lock(&self.last_error) = None;
                 *lock(&self.last_link) = None;
+                *lock(&self.reason) = None;
                 let status = if segment.is_created() { Status::Created } else { Status::Open };
                 self.size.store(signed(segment.size()), Ordering::Relaxed);
                 self.segment.put(segment);
                 // Unless another thread has closed it by now.
-                let _ =
-                    self.status.compare_exchange(OPENING, status as u8, Ordering::AcqRel, Ordering::Relaxed);
-                // Another thread may have changed `persistent` since `make` looked.
-                self.segment.with(|segment| segment.map(|segment| self.apply_lifetime(segment)));
+                let open = count << STATUS_BITS | status as u64;
+                let _ = self.status.compare_exchange(opening, open, Ordering::AcqRel, Ordering::Relaxed);
+                // Another thread may have changed `persistent` since we looked.
+                if lifetime != self.lifetime() {
+                    let _alone = lock(&self.lifetime_change);
+                    let _ = self.apply_lifetime();
+                }
                 ErrorCode(Code::OK)
             }
             Err(failure) => {
-                self.status.store(Status::Error as u8, Ordering::Release);
+                self.set_status(Status::Error);
+                *lock(&self.reason) = Some(failure.clone());
                 self.occupied.store(false, Ordering::Release);
                 self.fail(method, failure)
             }
         }
     }
 
+    /// For who has set `occupied`, or has taken the segment out.
+    fn set_status(&self, status: Status) {
+        let count = self.status.load(Ordering::Acquire) & !STATUS_MASK;
+        self.status.store(count | status as u64, Ordering::Release);
+    }
+
     fn close(&self) {
         let closed = self.segment.take(|segment| self.let_go(segment, Status::Uninitialized));
         if closed.is_none() {
             // Only an error is left to be forgotten; another thread may be opening meanwhile.
-            let (from, to) = (Status::Error as u8, Status::Uninitialized as u8);
-            let _ = self.status.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+            let found = self.status.load(Ordering::Acquire);
+            if found & STATUS_MASK == Status::Error as u64 {
+                let forgotten = (found & !STATUS_MASK) | Status::Uninitialized as u64;
+                let _ = self.status.compare_exchange(found, forgotten, Ordering::AcqRel, Ordering::Relaxed);
+                *lock(&self.reason) = None;
+            }
         }
     }
 
@@ -323,7 +349,7 @@ impl SharedMemory {
         segment.release_name();
         *lock(&self.last_link) = Some(segment.link().clone());
         self.size.store(0, Ordering::Relaxed);
-        self.status.store(status as u8, Ordering::Release);
+        self.set_status(status);
         self.occupied.store(false, Ordering::Release);
     }
 
@@ -345,7 +371,7 @@ impl SharedMemory {
             let (offset, size) = range(segment, offset, size)?;
             let mut array = PackedByteArray::new();
             let length = usize::try_from(size).unwrap_or(usize::MAX);
-            if !bytes::resize(&mut array, length) {
+            if !is_room_for(length) || !bytes::resize(&mut array, length) {
                 let message = format!("no room for an array of {size} bytes");
                 return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, message));
             }
@@ -400,8 +426,14 @@ impl SharedMemory {
     ) -> Result<T, ErrorCode> {
         self.segment.with(|segment| match segment {
             Some(segment) => work(segment).map_err(|failure| self.failed_with(method, failure, segment)),
-            None => Err(self.fail(method, Failure::not_open())),
+            None => Err(self.not_open(method)),
         })
+    }
+
+    #[cold]
+    fn not_open(&self, method: &str) -> ErrorCode {
+        let failure = Failure::not_open(lock(&self.reason).as_ref());
+        self.fail(method, failure)
     }
 
     /// A call that used `segment` failed.
@@ -409,7 +441,10 @@ impl SharedMemory {
     fn failed_with(&self, method: &str, failure: Failure, segment: &Segment) -> ErrorCode {
         if failure.code == Code::ERR_FILE_CORRUPT {
             // A peer has taken the memory away: let go of it, unless another thread has been first.
-            self.segment.take_this(segment, |segment| self.let_go(segment, Status::Error));
+            self.segment.take_this(segment, |segment| {
+                *lock(&self.reason) = Some(failure.clone());
+                self.let_go(segment, Status::Error);
+            });
         }
         self.fail(method, failure)
     }
@@ -438,7 +473,7 @@ impl SharedMemory {
     }
 
     fn status(&self) -> Status {
-        match self.status.load(Ordering::Acquire) {
+        match self.status.load(Ordering::Acquire) & STATUS_MASK {
             1 => Status::Created,
             2 => Status::Open,
             3 => Status::Error,
@@ -480,9 +515,13 @@ impl SharedMemory {
 // Properties.
 impl SharedMemory {
     fn set_persistent(&self, persistent: bool) {
-        self.persistent.store(persistent, Ordering::Release);
-        let applied = self.segment.with(|segment| segment.map(|segment| self.apply_lifetime(segment)));
-        if let Some(Err(failure)) = applied {
+        let applied = {
+            let _alone = lock(&self.lifetime_change);
+            let before = self.persistent.swap(persistent, Ordering::AcqRel);
+            // A property that says what isn't so would be worse than one that can't be set.
+            self.apply_lifetime().inspect_err(|_| self.persistent.store(before, Ordering::Release))
+        };
+        if let Err(failure) = applied {
             self.fail("set_persistent", failure);
         }
     }
@@ -495,19 +534,22 @@ impl SharedMemory {
         if self.is_persistent() { Lifetime::Persistent } else { Lifetime::Owner }
     }
 
-    fn apply_lifetime(&self, segment: &Segment) -> Result<()> {
-        segment.set_lifetime(self.lifetime()).map_err(|e| Failure::of(&e, Code::FAILED))
+    fn apply_lifetime(&self) -> Result<()> {
+        self.segment
+            .with(|segment| segment.map_or(Ok(()), |segment| segment.set_lifetime(self.lifetime())))
+            .map_err(|e| Failure::of(&e, Code::FAILED))
     }
 
     fn set_backend(&self, backend: i64) {
         let refusal = match Backend::from_value(backend) {
             Err(failure) => failure,
-            Ok(_) if self.occupied.load(Ordering::Acquire) => Failure::new(
+            Ok(_) if self.occupied.swap(true, Ordering::AcqRel) => Failure::new(
                 Code::ERR_ALREADY_IN_USE,
                 "the backend can't change while the object holds a segment; close() it first",
             ),
             Ok(backend) => {
                 *lock(&self.backend) = backend;
+                self.occupied.store(false, Ordering::Release);
                 return;
             }
         };
@@ -604,6 +646,13 @@ pub(crate) fn unsigned(argument: &str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
 }
 
+fn positive(argument: &str, value: i64) -> Result<u64> {
+    match u64::try_from(value) {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err(Failure::argument(argument, value, "1 or more")),
+    }
+}
+
 /// No mapping is larger than the largest `isize`.
 fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
@@ -619,6 +668,12 @@ fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
     let size = if size == 0 { end - offset } else { size };
     segment.check_bounds(offset, size).map_err(|e| Failure::of(&e, Code::FAILED))?;
     Ok((offset, size))
+}
+
+/// The engine prints errors when it can't have memory; another program decides how much is asked for here.
+fn is_room_for(length: usize) -> bool {
+    const SMALL: usize = 1 << 24;
+    length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
 pub(crate) fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {

@@ -117,6 +117,13 @@ pub enum Error {
         /// How many were mapped.
         expected: u64,
     },
+    /// The segment has its size, but the system could not supply a page of it: there was no memory left for one
+    /// that its creator had not reserved, or the storage behind it failed.
+    #[error("{name:?}: the system could not supply a page of it (no memory left, or a memory error)")]
+    PageLost {
+        /// The segment's name.
+        name: String,
+    },
     /// This system (or this build) can't do that.
     #[error("{what} is not available on this system")]
     Unsupported {

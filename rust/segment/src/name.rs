@@ -65,7 +65,6 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
 ///
 /// # Errors
 /// [`Error::InvalidName`].
-#[cfg(unix)]
 pub(crate) fn foreign(name: &str) -> Result<&str> {
     let plain = name.trim_start_matches('/');
     check(name, plain, &['\0', '/'])?;
@@ -161,7 +160,6 @@ mod tests {
         assert_eq!(problem(portable(&umlauts)), Some(NameProblem::TooLong { bytes }));
     }
 
-    #[cfg(unix)]
     #[test]
     fn foreign_names_may_be_what_the_system_takes() {
         assert_eq!(foreign("///Local\\IRSDKMemMapFileName").unwrap(), "Local\\IRSDKMemMapFileName");

@@ -49,7 +49,7 @@ pub struct Segment {
     looked_at: AtomicU64,
 }
 
-/// How long [`Segment::open_or_create`] goes on trying.
+/// How long a call goes on trying while the name is changing hands.
 const RACE: Duration = Duration::from_millis(50);
 
 impl Segment {
@@ -63,12 +63,16 @@ impl Segment {
     /// [`Error::OutOfMemory`], with nothing left behind (on Linux every page is reserved before the name
     /// appears); [`Error::System`].
     pub fn create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
+        Self::create_until(Instant::now() + RACE, name, size, scope, lifetime)
+    }
+
+    fn create_until(end: Instant, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
         let name = name::portable(name)?;
         let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
         if size == 0 || size > limit {
             return Err(Error::InvalidSize { size, limit });
         }
-        let (object, map) = os::Object::create(name, size, scope, lifetime)?;
+        let (object, map) = os::Object::create(name, size, scope, lifetime, end)?;
         Ok(Self::new(object, map, Access::ReadWrite, true))
     }
 
@@ -100,7 +104,7 @@ impl Segment {
     pub fn open_or_create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
         let end = Instant::now() + RACE;
         loop {
-            let lost = match Self::create(name, size, scope, lifetime) {
+            let lost = match Self::create_until(end, name, size, scope, lifetime) {
                 Err(taken @ Error::AlreadyExists { .. }) => taken,
                 other => return other,
             };
@@ -237,7 +241,12 @@ impl Segment {
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),
-            Fault::Gone => self.truncated(self.object.size().unwrap_or(0)),
+            Fault::Gone => match self.object.size() {
+                Ok(actual) if actual >= self.size() => {
+                    Error::PageLost { name: self.link().name().to_owned() }
+                }
+                actual => self.truncated(actual.unwrap_or(0)),
+            },
         }
     }
 

@@ -198,6 +198,22 @@ fn victim() {
         "uninstalled" => shm_segment::uninstall_fault_handler(),
         _ => {}
     }
+    if role == "sent" || role == "sent, with a handler" || role == "sent, ignored" {
+        match role.as_str() {
+            "sent, with a handler" => drop(handle_with(exit_42 as *const () as usize, 0)),
+            "sent, ignored" => drop(handle_with(libc::SIG_IGN, 0)),
+            _ => {}
+        }
+        // Puts ours on top again.
+        let other = Name::new();
+        drop(full_segment(&other));
+        // SAFETY: a signal to ourselves, as another process might send it.
+        unsafe { libc::kill(libc::getpid(), libc::SIGBUS) };
+        // Only where it is ignored; and ours must be on guard still.
+        File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+        assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
+        std::process::exit(44);
+    }
     // In every role: what is ours is caught.
     File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
     if role != "uninstalled" {
@@ -232,4 +248,23 @@ fn a_fault_that_is_not_ours_goes_to_the_handler_that_was_there() {
 fn a_handler_that_came_later_gets_what_is_not_ours() {
     assert_eq!(ends("handler after"), 42);
     assert_eq!(ends("handler after that hands back"), -libc::SIGBUS);
+}
+
+#[test]
+fn one_that_was_sent_does_what_it_would_have_done() {
+    assert_eq!(ends("sent"), -libc::SIGBUS);
+    assert_eq!(ends("sent, with a handler"), 42);
+    assert_eq!(ends("sent, ignored"), 44);
+}
+
+#[test]
+fn a_page_that_cannot_be_supplied_is_not_called_a_truncation() {
+    let name = Name::new();
+    let segment = full_segment(&name);
+    let file = File::options().write(true).open(name.path()).unwrap();
+    file.set_len(0).unwrap();
+    assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { actual: 0, .. })));
+    // The size is right again, but the memory that was there is gone.
+    file.set_len(SIZE as u64).unwrap();
+    assert!(matches!(segment.read(0, &mut [0]), Err(Error::PageLost { .. })));
 }

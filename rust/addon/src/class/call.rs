@@ -9,18 +9,18 @@ use godot::builtin::{StringName, Variant};
 use godot::global::godot_error;
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::types::{Default, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
+use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
 
 /// What a varcall needs to know: the engine passes it back as the method's user data.
-struct Defaults(&'static [Default]);
+struct Defaults(&'static [DefaultValue]);
 
 /// A method, ready to be registered.
 pub(super) struct Method {
     name: &'static str,
     parameters: Vec<(&'static str, TypeInfo)>,
     returns: TypeInfo,
-    defaults: &'static [Default],
+    defaults: &'static [DefaultValue],
     flags: i32,
     varcall: sys::GDExtensionClassMethodCall,
     ptrcall: sys::GDExtensionClassMethodPtrCall,
@@ -30,7 +30,7 @@ impl Method {
     pub(super) fn new<C: Class, P: Parameters, R: Return, F: Function<C, P, R>>(
         name: &'static str,
         parameters: &[&'static str],
-        defaults: &'static [Default],
+        defaults: &'static [DefaultValue],
         _function: F,
     ) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Method {
     pub(super) fn new_static<P: Parameters, R: Return, F: StaticFunction<P, R>>(
         name: &'static str,
         parameters: &[&'static str],
-        defaults: &'static [Default],
+        defaults: &'static [DefaultValue],
         _function: F,
     ) -> Self {
         Self {
@@ -123,8 +123,9 @@ struct OfObject<C, F>(std::marker::PhantomData<(C, F)>);
 impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
         // SAFETY: the pointer is the box that `create_instance::<C>` made. The engine frees it when the last
-        // reference to the object goes, and the caller of this method has one. `C` is `Sync`, so any number of
-        // threads may be here at once.
+        // reference to the object goes. As with every method of the engine, the caller has to have one for the
+        // length of the call (the help says: a thread needs its own); the engine itself doesn't see to it. `C` is
+        // `Sync`, so any number of threads may be here at once.
         let object = unsafe { &*instance.cast::<C>() };
         function::<F>().call(object, arguments)
     }
@@ -191,7 +192,7 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
 unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     given: &[sys::GDExtensionConstVariantPtr],
-    defaults: &[Default],
+    defaults: &[DefaultValue],
 ) -> Result<Variant, sys::GDExtensionCallError> {
     let refusal = |error, argument, expected: usize| {
         let expected = i32::try_from(expected).unwrap_or(0);
@@ -259,7 +260,7 @@ pub(crate) trait Parameters: 'static {
     /// `given` are `Variant`s that live as long as what is returned.
     unsafe fn hold(
         given: &[sys::GDExtensionConstVariantPtr],
-        defaults: &[Default],
+        defaults: &[DefaultValue],
     ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)>;
 
     /// Lends what was held to the method.
@@ -298,7 +299,7 @@ macro_rules! parameters {
 
             unsafe fn hold(
                 given: &[sys::GDExtensionConstVariantPtr],
-                defaults: &[Default],
+                defaults: &[DefaultValue],
             ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)> {
                 Ok(($({
                     let held = match given.get($index) {

@@ -17,7 +17,7 @@
 //!
 //! What a parameter or a return value may be is in `types.rs`; how a call arrives, in `call.rs`.
 //!
-//! This folder holds all of the addon's `unsafe` code, and all that uses those parts of gdext that are hidden from
+//! This folder holds all of the addon's `unsafe` code (but for the entry point's one word), and all that uses those parts of gdext that are hidden from
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
 pub(crate) mod bytes;
@@ -31,12 +31,12 @@ use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 pub(crate) use types::{
-    Bool, Buffer, BytesIn, BytesOut, Default, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
+    Bool, Buffer, BytesIn, BytesOut, DefaultValue, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
 };
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
 
 /// A class that scripts can use. Its instances are shared by all threads.
-pub(crate) trait Class: std::default::Default + Send + Sync + 'static {
+pub(crate) trait Class: Default + Send + Sync + 'static {
     /// What scripts call it.
     const NAME: &'static str;
     /// The engine class it extends.
@@ -72,7 +72,7 @@ impl<C: Class> Definition<C> {
         &mut self,
         name: &'static str,
         parameters: &'static [&'static str],
-        defaults: &'static [Default],
+        defaults: &'static [DefaultValue],
         function: impl call::Function<C, P, R>,
     ) where
         P: call::Parameters,
@@ -86,7 +86,7 @@ impl<C: Class> Definition<C> {
         &mut self,
         name: &'static str,
         parameters: &'static [&'static str],
-        defaults: &'static [Default],
+        defaults: &'static [DefaultValue],
         function: impl call::StaticFunction<P, R>,
     ) where
         P: call::Parameters,

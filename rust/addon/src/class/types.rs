@@ -67,7 +67,7 @@ pub(crate) trait Param: 'static {
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<Self::Held>;
 
     /// What is held for an argument that the caller has left out.
-    fn hold_default(value: Default) -> Option<Self::Held>;
+    fn hold_default(value: DefaultValue) -> Option<Self::Held>;
 
     /// Lends what was held to the method.
     fn lend(held: &mut Self::Held) -> Self::Arg<'_>;
@@ -75,14 +75,14 @@ pub(crate) trait Param: 'static {
 
 /// The value of a parameter that the caller may leave out.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Default {
+pub(crate) enum DefaultValue {
     /// An integer.
     Int(i64),
     /// A string.
     Text(&'static str),
 }
 
-impl Default {
+impl DefaultValue {
     pub(super) fn to_variant(self) -> Variant {
         match self {
             Self::Int(value) => Variant::from(value),
@@ -128,8 +128,8 @@ impl Param for Int {
         unsafe { CONSTRUCTOR.convert::<i64>(value) }
     }
 
-    fn hold_default(value: Default) -> Option<i64> {
-        if let Default::Int(value) = value { Some(value) } else { None }
+    fn hold_default(value: DefaultValue) -> Option<i64> {
+        if let DefaultValue::Int(value) = value { Some(value) } else { None }
     }
 
     fn lend(held: &mut i64) -> i64 {
@@ -156,7 +156,7 @@ impl Param for Bool {
         unsafe { CONSTRUCTOR.convert::<u8>(value) }
     }
 
-    fn hold_default(_: Default) -> Option<Self::Held> {
+    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
         None
     }
 
@@ -184,7 +184,7 @@ impl Param for Name {
         unsafe { CONSTRUCTOR.convert::<StringName>(value) }
     }
 
-    fn hold_default(_: Default) -> Option<Self::Held> {
+    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
         None
     }
 
@@ -212,8 +212,8 @@ impl Param for Text {
         unsafe { CONSTRUCTOR.convert::<GString>(value) }
     }
 
-    fn hold_default(value: Default) -> Option<GString> {
-        if let Default::Text(text) = value { Some(GString::from(text)) } else { None }
+    fn hold_default(value: DefaultValue) -> Option<GString> {
+        if let DefaultValue::Text(text) = value { Some(GString::from(text)) } else { None }
     }
 
     fn lend(held: &mut GString) -> &GString {
@@ -241,7 +241,7 @@ impl Param for BytesIn {
         unsafe { CONSTRUCTOR.convert::<PackedByteArray>(value) }
     }
 
-    fn hold_default(_: Default) -> Option<Self::Held> {
+    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
         None
     }
 
@@ -303,7 +303,7 @@ impl Param for BytesOut {
         (unsafe { interface_fn!(variant_get_type)(value) } == Self::INFO.kind).then_some(value.cast_mut())
     }
 
-    fn hold_default(_: Default) -> Option<Self::Held> {
+    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
         None
     }
 
@@ -476,7 +476,7 @@ impl ErrorCode {
 }
 
 /// An enum of a class of this addon.
-pub(crate) trait OwnEnum: Copy + std::default::Default + 'static {
+pub(crate) trait OwnEnum: Copy + Default + 'static {
     /// `Class.Enum`
     const NAME: &'static str;
     /// Its constants in words, for the inspector.
@@ -502,7 +502,7 @@ impl<E: OwnEnum> Return for EngineEnum<E> {
     }
 
     fn failed() -> Self {
-        Self(<E as std::default::Default>::default())
+        Self(E::default())
     }
 }
 
@@ -522,7 +522,7 @@ macro_rules! engine_return {
             }
 
             fn failed() -> Self {
-                <Self as std::default::Default>::default()
+                Self::default()
             }
         }
     )+};

@@ -8,8 +8,9 @@
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - `exists`, `remove`, `list_names`, `native_name`.
 
-#[cfg_attr(unix, path = "posix/mod.rs")]
-#[cfg_attr(not(unix), path = "stub.rs")]
+// Android and the Web are `unix` to Rust, but have no named shared memory.
+#[cfg_attr(all(unix, not(any(target_os = "android", target_os = "emscripten"))), path = "posix/mod.rs")]
+#[cfg_attr(not(all(unix, not(any(target_os = "android", target_os = "emscripten")))), path = "stub.rs")]
 mod system;
 
 pub use system::Link;

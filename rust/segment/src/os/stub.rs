@@ -1,8 +1,11 @@
 //! Systems without named shared memory: everything compiles, nothing is there.
 
+use std::time::Instant;
+
 use memmap2::MmapRaw;
 
 use crate::error::{Error, Result};
+use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
 
 const UNSUPPORTED: Error = Error::Unsupported { what: "named shared memory" };
@@ -37,11 +40,12 @@ impl Link {
 pub(crate) struct Object(Link);
 
 impl Object {
-    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime, _: Instant) -> Result<(Self, MmapRaw)> {
         Err(UNSUPPORTED)
     }
 
-    pub(crate) fn open(_: &str, _: u64, _: Access) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn open(name: &str, _: u64, _: Access) -> Result<(Self, MmapRaw)> {
+        name::foreign(name)?;
         Err(UNSUPPORTED)
     }
 
@@ -70,7 +74,8 @@ pub(crate) fn exists(_: &str) -> bool {
     false
 }
 
-pub(crate) fn remove(_: &str) -> Result<()> {
+pub(crate) fn remove(name: &str) -> Result<()> {
+    name::foreign(name)?;
     Err(UNSUPPORTED)
 }
 

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::shm;
 
 use super::owner::{Keeper, LockFile};
-use super::{Made, New, allocate, failure};
-use crate::error::{Error, Result};
+use super::{Made, New, allocate};
+use crate::error::Result;
 use crate::segment::Access;
 
 #[derive(Debug)]
@@ -47,14 +47,15 @@ impl Calls {
             // A folder that can't be written to costs the reclaiming, not the segment.
             Some(folder) => match LockFile::take(folder, new.plain) {
                 Ok(Some(lock)) => Some(Keeper::File(lock)),
-                Ok(None) => return Err(taken(new)),
-                Err(_) => None,
+                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
+                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => return Err(new.taken()),
+                Ok(None) | Err(_) => None,
             },
             None => None,
         };
         let made = self.create_locked(new, keeper.as_ref());
         if let (Err(_), Some(keeper)) = (&made, &keeper) {
-            keeper.forget();
+            keeper.withdraw();
         }
         made.map(|(fd, map)| Made { fd, map, keeper })
     }
@@ -65,23 +66,23 @@ impl Calls {
             Err(Errno::EXIST) => {
                 let is_dead_owners = |stat| keeper.is_some_and(|keeper| keeper.is_mark_of(&stat));
                 if !self.stat(new.plain).is_ok_and(is_dead_owners) {
-                    return Err(taken(new));
+                    return Err(new.taken());
                 }
-                self.unlink(new.plain).map_err(|e| failure(new.plain, "shm_unlink", e))?;
+                self.unlink(new.plain).map_err(|e| new.failure("shm_unlink", e))?;
                 self.create_exclusive(new)
             }
             other => other,
         }
-        .map_err(|e| failure(new.plain, "shm_open", e))?;
+        .map_err(|e| new.failure("shm_open", e))?;
         let finish = || {
             // Whatever the umask took away; macOS can't, and refuses with EINVAL.
             match rustix::fs::fchmod(&fd, new.mode) {
                 Ok(()) | Err(Errno::INVAL) => {}
-                Err(errno) => return Err(failure(new.plain, "fchmod", errno)),
+                Err(errno) => return Err(new.failure("fchmod", errno)),
             }
             let map = allocate(&fd, new)?;
             if let (Some(keeper), true) = (keeper, new.marked) {
-                keeper.mark(&fd, new.mode, true).map_err(|e| failure(new.plain, "write", e))?;
+                keeper.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
             }
             Ok(map)
         };
@@ -101,16 +102,13 @@ impl Calls {
     }
 }
 
-fn taken(new: &New<'_>) -> Error {
-    Error::AlreadyExists { name: new.plain.to_owned() }
-}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used)]
 mod tests {
     //! The way of macOS and FreeBSD, on Linux, whose C library has the same calls.
     use super::*;
+    use crate::error::Error;
     use crate::os::system::mode_of;
     use crate::segment::Scope;
     use std::fs;
@@ -132,7 +130,13 @@ mod tests {
 
         fn create(&self, marked: bool) -> Result<Made> {
             let mode = mode_of(Scope::Global);
-            self.calls.create(&New { plain: &self.name, size: 5000, mode, marked })
+            self.calls.create(&New {
+                plain: &self.name,
+                size: 5000,
+                mode,
+                marked,
+                end: std::time::Instant::now(),
+            })
         }
     }
 

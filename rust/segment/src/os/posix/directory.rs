@@ -15,12 +15,9 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlin
 use rustix::io::Errno;
 
 use super::owner::{self, Keeper};
-use super::{Identity, Made, New, allocate, failure};
-use crate::error::{Error, Result};
+use super::{Identity, Made, New, allocate};
+use crate::error::Result;
 use crate::segment::Access;
-
-/// How long to wait for another process that is just now reclaiming the same name.
-const RECLAIM: Duration = Duration::from_millis(50);
 
 /// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
 const SEMAPHORE_PREFIX: &str = "sem.";
@@ -83,22 +80,22 @@ impl Directory {
     }
 
     pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
-        let end = Instant::now() + RECLAIM;
         // Before any page is reserved: most often the name is simply free, or simply taken.
-        self.vacate(new.plain, end)?;
-        let Some(fd) = self.unnamed(new)? else { return self.create_named(new, end) };
-        let mode = if new.marked { new.mode | owner::MARK } else { new.mode };
-        rustix::fs::fchmod(&fd, mode).map_err(|e| failure(new.plain, "fchmod", e))?;
-        owner::take_life(&fd).map_err(|e| failure(new.plain, "fcntl", e))?;
+        self.vacate(new)?;
+        let Some(fd) = self.unnamed(new)? else { return self.create_named(new) };
+        let keeper = lock_and_mark(&fd, new)?;
         let map = allocate(&fd, new)?;
         let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
         loop {
             match linkat(CWD, &unnamed, CWD, self.path.join(new.plain), AtFlags::SYMLINK_FOLLOW) {
-                Ok(()) => return Ok(Made { fd, map, keeper: Some(Keeper::Segment) }),
-                Err(Errno::EXIST) => self.vacate(new.plain, end)?,
-                // No `/proc` here.
-                Err(Errno::NOENT) => return self.create_named(new, end),
-                Err(errno) => return Err(failure(new.plain, "linkat", errno)),
+                Ok(()) => return Ok(Made { fd, map, keeper }),
+                Err(Errno::EXIST) => self.vacate(new)?,
+                // No `/proc` here. The pages are needed again.
+                Err(Errno::NOENT) => {
+                    drop((fd, map));
+                    return self.create_named(new);
+                }
+                Err(errno) => return Err(new.failure("linkat", errno)),
             }
         }
     }
@@ -109,17 +106,17 @@ impl Directory {
         if self.named_only {
             return Ok(None);
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         {
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
             match rustix::io::retry_on_intr(|| openat(CWD, &self.path, flags, Mode::RUSR | Mode::WUSR)) {
                 Ok(fd) => Ok(Some(fd)),
                 // open(2): no support in the file system, or in the kernel.
                 Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
-                Err(errno) => Err(failure(new.plain, "open", errno)),
+                Err(errno) => Err(new.failure("open", errno)),
             }
         }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        #[cfg(not(target_os = "linux"))]
         {
             let _ = new;
             Ok(None)
@@ -127,7 +124,7 @@ impl Directory {
     }
 
     /// The way without unnamed files: the name is there before the rest, and openers may see it empty.
-    fn create_named(&self, new: &New<'_>, end: Instant) -> Result<Made> {
+    fn create_named(&self, new: &New<'_>) -> Result<Made> {
         let path = self.path.join(new.plain);
         // The mark from the start: killed at any later instruction, it can be reclaimed.
         let mode = if new.marked { Mode::RUSR | Mode::WUSR | owner::MARK } else { Mode::RUSR | Mode::WUSR };
@@ -136,25 +133,15 @@ impl Directory {
             let fd = match rustix::io::retry_on_intr(|| openat(CWD, &path, flags, mode)) {
                 Ok(fd) => fd,
                 Err(Errno::EXIST) => {
-                    self.vacate(new.plain, end)?;
+                    self.vacate(new)?;
                     continue;
                 }
-                Err(errno) => return Err(failure(new.plain, "open", errno)),
+                Err(errno) => return Err(new.failure("open", errno)),
             };
-            // Marked, but not locked yet: somebody may take it for a dead owner's.
-            let locked = owner::take_life(&fd).map_err(|e| failure(new.plain, "fcntl", e))?;
-            let stat = rustix::fs::fstat(&fd).map_err(|e| failure(new.plain, "fstat", e))?;
-            if !locked || !self.leads_to(new.plain, &stat) {
-                self.pause(new.plain, end)?;
-                continue;
-            }
-            let made = allocate(&fd, new).and_then(|map| {
-                let mode = if new.marked { new.mode | owner::MARK } else { new.mode };
-                rustix::fs::fchmod(&fd, mode).map_err(|e| failure(new.plain, "fchmod", e))?;
-                Ok(map)
-            });
-            match made {
-                Ok(map) => return Ok(Made { fd, map, keeper: Some(Keeper::Segment) }),
+            let stat = rustix::fs::fstat(&fd).map_err(|e| new.failure("fstat", e))?;
+            match self.complete(fd, &stat, new) {
+                Ok(Some(made)) => return Ok(made),
+                Ok(None) => pause(new)?,
                 Err(e) => {
                     if self.leads_to(new.plain, &stat) {
                         let _ = self.unlink(new.plain);
@@ -165,13 +152,28 @@ impl Directory {
         }
     }
 
+    /// Locks, sizes and maps a file that has its name already. `None` if it was taken for a dead owner's meanwhile,
+    /// by somebody who removes its name.
+    fn complete(&self, fd: OwnedFd, stat: &Stat, new: &New<'_>) -> Result<Option<Made>> {
+        // First what a reclaimer needs, then what shows that we live: a reclaimer that was faster asks once more.
+        if new.marked && !owner::take_remains(&fd).map_err(|e| new.failure("fcntl", e))? {
+            return Ok(None);
+        }
+        let keeper = lock_and_mark(&fd, new)?;
+        if !self.leads_to(new.plain, stat) {
+            return Ok(None);
+        }
+        let map = allocate(&fd, new)?;
+        Ok(Some(Made { fd, map, keeper }))
+    }
+
     /// Makes sure that nothing has the name, removing it where its owner is dead.
-    fn vacate(&self, plain: &str, end: Instant) -> Result<()> {
+    fn vacate(&self, new: &New<'_>) -> Result<()> {
         loop {
-            match self.claim(plain).map_err(|e| failure(plain, "open", e))? {
+            match self.claim(new.plain).map_err(|e| new.failure("open", e))? {
                 Claim::Free => return Ok(()),
-                Claim::Taken => return Err(Error::AlreadyExists { name: plain.to_owned() }),
-                Claim::Changing => self.pause(plain, end)?,
+                Claim::Taken => return Err(new.taken()),
+                Claim::Changing => pause(new)?,
             }
         }
     }
@@ -193,16 +195,18 @@ impl Directory {
             }
             Err(errno) => return Err(errno),
         };
-        let stat = rustix::fs::fstat(&fd)?;
-        if !owner::is_reclaimable(&stat) {
-            return Ok(Claim::Changing);
-        }
         if !owner::is_dead(&fd)? {
             return Ok(Claim::Taken);
         }
-        // Of all who saw it dead, one at a time goes on; and only while the name leads to what it has locked:
-        // the one before it may have given the name a new, living owner.
-        if !owner::take_remains(&fd)? || !self.leads_to(plain, &stat) {
+        // Of all who saw it dead, one at a time goes on.
+        if !owner::take_remains(&fd)? {
+            return Ok(Claim::Changing);
+        }
+        // All of what follows is looked at again, now that nothing of it can change any more: a creator that had not
+        // locked it yet may live; an owner may have made it persistent before it died; and the reclaimer before us
+        // may have given the name a new owner.
+        let stat = rustix::fs::fstat(&fd)?;
+        if !owner::is_dead(&fd)? || !owner::is_reclaimable(&stat) || !self.leads_to(plain, &stat) {
             return Ok(Claim::Changing);
         }
         match self.unlink(plain) {
@@ -214,22 +218,36 @@ impl Directory {
     fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
         self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(segment))
     }
+}
 
-    fn pause(&self, plain: &str, end: Instant) -> Result<()> {
-        if Instant::now() >= end {
-            return Err(Error::AlreadyExists { name: plain.to_owned() });
-        }
-        sleep(Duration::from_micros(200));
-        Ok(())
+/// Takes the life lock of a new segment and sets its mode. Where there are no such locks (some sandboxes), it gets no
+/// mark either: nobody could tell whether its owner lives.
+fn lock_and_mark(fd: &OwnedFd, new: &New<'_>) -> Result<Option<Keeper>> {
+    let lockable = match owner::take_life(fd) {
+        Ok(taken) => taken,
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => false,
+        Err(errno) => return Err(new.failure("fcntl", errno)),
+    };
+    let mode = if new.marked && lockable { new.mode | owner::MARK } else { new.mode };
+    rustix::fs::fchmod(fd, mode).map_err(|e| new.failure("fchmod", e))?;
+    Ok(lockable.then_some(Keeper::Segment))
+}
+
+fn pause(new: &New<'_>) -> Result<()> {
+    if Instant::now() >= new.end {
+        return Err(new.taken());
     }
+    sleep(Duration::from_micros(200));
+    Ok(())
 }
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 mod tests {
     //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
     use super::*;
+    use crate::error::Error;
     use crate::os::system::mode_of;
     use crate::segment::Scope;
     use std::fs::File;
@@ -253,7 +271,8 @@ mod tests {
 
         fn create(&self, size: u64, marked: bool) -> Result<Made> {
             let mode = mode_of(Scope::Global);
-            self.directory.create(&New { plain: &self.name, size, mode, marked })
+            let end = Instant::now() + Duration::from_millis(20);
+            self.directory.create(&New { plain: &self.name, size, mode, marked, end })
         }
 
         /// What a dead owner leaves.
@@ -338,5 +357,42 @@ mod tests {
             assert!(matches!(scratch.create(1 << 50, true), Err(Error::OutOfMemory { .. })));
             assert!(!scratch.path().exists(), "{named_only}");
         }
+    }
+
+    #[test]
+    fn a_creator_that_has_its_name_before_its_lock_loses_neither() {
+        let scratch = Scratch::new(true);
+        // A reclaimer has seen the new file without a lock, and has the right to remove it.
+        let new = scratch.leave();
+        let stat = rustix::fs::fstat(&new).unwrap();
+        let reclaimer = File::options().read(true).write(true).open(scratch.path()).unwrap();
+        assert!(owner::is_dead(&reclaimer).unwrap() && owner::take_remains(&reclaimer).unwrap());
+        let end = Instant::now();
+        let wanted = New { plain: &scratch.name, size: 1, mode: mode_of(Scope::Local), marked: true, end };
+        assert!(matches!(scratch.directory.complete(new.into(), &stat, &wanted), Ok(None)));
+        drop(reclaimer);
+        // The other way round: the creator was faster.
+        fs::remove_file(scratch.path()).unwrap();
+        let new = scratch.leave();
+        let stat = rustix::fs::fstat(&new).unwrap();
+        let made = scratch.directory.complete(new.into(), &stat, &wanted).unwrap().unwrap();
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken)));
+        drop(made);
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+    }
+
+    #[test]
+    fn a_lock_on_all_of_the_file_is_not_taken_for_a_living_owner() {
+        let scratch = Scratch::new(false);
+        let left = scratch.leave();
+        let other = File::options().read(true).write(true).open(scratch.path()).unwrap();
+        let everything =
+            libc::flock64 { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        use std::os::fd::AsRawFd as _;
+        // SAFETY: an open descriptor, and one `flock64`.
+        assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const everything) }, 0);
+        assert!(owner::is_dead(&left).unwrap());
+        // But nobody can settle who may remove it meanwhile.
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
     }
 }

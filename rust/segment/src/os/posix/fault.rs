@@ -12,11 +12,10 @@
 //! The handler may run at any instruction of any thread. It therefore takes no lock, allocates nothing, and reads
 //! nothing but atomics: a list of blocks of slots, one slot a mapping, which is only ever appended to.
 
-use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
 use std::sync::{Mutex, PoisonError};
 
 /// A mapping whose faults are caught, as long as this lives.
@@ -80,7 +79,7 @@ impl Watch {
         install();
         let slot = blocks()
             .flat_map(|block| &block.slots)
-            .find(|slot| !slot.taken.load(Ordering::Relaxed))
+            .find(|slot| !slot.taken.load(Ordering::Acquire))
             .unwrap_or_else(append);
         slot.taken.store(true, Ordering::Relaxed);
         slot.faulted.store(false, Ordering::Relaxed);
@@ -91,7 +90,11 @@ impl Watch {
 
     /// Was memory found to be missing? Then what was copied before this call is not to be believed.
     pub(crate) fn faulted(&self) -> bool {
-        self.slot.faulted.load(Ordering::Acquire)
+        // What was copied before must not be looked at after the note: neither by the compiler, for a fault of this
+        // thread, nor by the processor, for one of another.
+        compiler_fence(Ordering::SeqCst);
+        fence(Ordering::Acquire);
+        self.slot.faulted.load(Ordering::Relaxed)
     }
 }
 
@@ -123,16 +126,10 @@ fn watched(address: usize) -> Option<(&'static Slot, usize)> {
     })
 }
 
-/// The handler that was there before ours.
-struct Previous(UnsafeCell<MaybeUninit<libc::sigaction>>);
-
-// SAFETY: written under `CHANGES`, before `INSTALLED` says that it may be read.
-unsafe impl Sync for Previous {}
-
-static PREVIOUS: Previous = Previous(UnsafeCell::new(MaybeUninit::uninit()));
-static INSTALLED: AtomicBool = AtomicBool::new(false);
-/// A fault that isn't ours is with the previous handler.
-static PASSING_ON: AtomicBool = AtomicBool::new(false);
+/// The handler that was there before ours was installed for the first time: the end of every chain. Set once.
+static BELOW: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
+/// The last one that somebody installed over ours, before we put ours on top again. It may hand on to ours.
+static ABOVE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
 /// Makes `on_fault` the handler. Called at each new mapping: somebody may have installed another one meanwhile, and
 /// ours must be asked first. `CHANGES` must be held.
@@ -144,27 +141,44 @@ fn install() {
     if current.sa_sigaction == handler_address() {
         return;
     }
+    // Never changed and never freed: a handler may be reading it at any time.
+    let current: *mut libc::sigaction = Box::into_raw(Box::new(current));
+    let first_time = BELOW.load(Ordering::Acquire).is_null();
+    (if first_time { &BELOW } else { &ABOVE }).store(current, Ordering::Release);
     // SAFETY: all zeros is a valid `sigaction`: no flags, an empty mask.
     let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
     ours.sa_sigaction = handler_address();
     // On the thread's alternative stack if it has one, as the engine's crash handler may want.
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: `CHANGES` is held. A handler that runs meanwhile reads it only if we were installed before; then it
-    // is the same value but for the case that somebody else replaced us, whose handler runs instead of ours.
-    unsafe { (*PREVIOUS.0.get()).write(current) };
     // SAFETY: `ours` is complete, and its handler keeps the rules of signal handlers.
-    if unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) } == 0 {
-        INSTALLED.store(true, Ordering::Release);
+    unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) };
+}
+
+/// Puts the handler that was there before back, if ours is the current one. For a library that is about to be
+/// unloaded.
+pub fn uninstall() {
+    let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: null, or an action that is never freed.
+    let Some(below) = (unsafe { BELOW.load(Ordering::Acquire).as_ref() }) else { return };
+    if current_action().is_some_and(|current| current.sa_sigaction == handler_address()) {
+        // SAFETY: it came from the system.
+        unsafe { libc::sigaction(libc::SIGBUS, ptr::from_ref(below), ptr::null_mut()) };
+    } else {
+        // Somebody above us may still hand on to ours: then its code must stay.
+        pin();
     }
 }
 
-/// Puts the previous handler back, if ours is the current one. For a library that is about to be unloaded.
-pub fn uninstall() {
-    let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_ours = current_action().is_some_and(|current| current.sa_sigaction == handler_address());
-    if is_ours && INSTALLED.load(Ordering::Acquire) {
-        // SAFETY: `INSTALLED` says that it was written; it came from the system.
-        unsafe { libc::sigaction(libc::SIGBUS, (*PREVIOUS.0.get()).as_ptr(), ptr::null_mut()) };
+/// Keeps the library that this code is in from being unloaded.
+fn pin() {
+    // SAFETY: `dladdr` fills `found` where it returns other than 0, with a path that lives as long as the library;
+    // opening a library that is loaded already runs none of its code.
+    unsafe {
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(handler_address() as *const c_void, &raw mut found) != 0 && !found.dli_fname.is_null()
+        {
+            libc::dlopen(found.dli_fname, libc::RTLD_NOW | libc::RTLD_NODELETE);
+        }
     }
 }
 
@@ -181,16 +195,27 @@ fn current_action() -> Option<libc::sigaction> {
 }
 
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: with SA_SIGINFO, the system passes a valid `info`; for SIGBUS it holds an address.
-    let address = unsafe { (*info).si_addr() }.addr();
-    if let Some((slot, end)) = watched(address)
-        && replace(slot, address, end)
-    {
-        return;
+    // SAFETY: with SA_SIGINFO, the system passes a valid `info`.
+    let code = unsafe { (*info).si_code };
+    // Only the kernel's own faults have an address: what a process sends has its sender there (sigaction(2)).
+    if code > 0 {
+        // SAFETY: as above; for a fault it holds an address.
+        let address = unsafe { (*info).si_addr() }.addr();
+        if let Some((slot, end)) = watched(address)
+            && replace(slot, address, end)
+        {
+            return;
+        }
     }
     // SAFETY: as received.
     unsafe { pass_on(signal, info, context) };
 }
+
+/// The zeros need no reservation. FreeBSD has no such flag, and reserves none.
+#[cfg(not(target_os = "freebsd"))]
+const NORESERVE: c_int = libc::MAP_NORESERVE;
+#[cfg(target_os = "freebsd")]
+const NORESERVE: c_int = 0;
 
 /// Puts zeros where there is nothing any more, from the page of `address` on to the mapping's end.
 fn replace(slot: &Slot, address: usize, end: usize) -> bool {
@@ -209,7 +234,7 @@ fn replace(slot: &Slot, address: usize, end: usize) -> bool {
             ptr::without_provenance_mut(from),
             end - from,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | libc::MAP_NORESERVE,
+            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NORESERVE,
             -1,
             0,
         )
@@ -218,45 +243,89 @@ fn replace(slot: &Slot, address: usize, end: usize) -> bool {
     mapped != libc::MAP_FAILED
 }
 
+/// Threads whose fault is with a handler above ours. More at once than there are places: they go below.
+static WITH_ABOVE: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
+
 /// What would have happened without us.
 ///
 /// # Safety
 /// The arguments are those that the system passed to the handler.
 unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // Somebody who installed a handler after ours may hand the fault back to us. Once around is enough.
-    let first_time = !PASSING_ON.swap(true, Ordering::AcqRel);
-    if first_time && INSTALLED.load(Ordering::Acquire) {
-        // SAFETY: `INSTALLED` says that it was written.
-        let previous = unsafe { (*PREVIOUS.0.get()).assume_init_ref() };
-        if previous.sa_sigaction != libc::SIG_DFL && previous.sa_sigaction != libc::SIG_IGN {
-            if previous.sa_flags & libc::SA_SIGINFO != 0 {
-                type Detailed = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-                // SAFETY: with this flag, the system would have called it with this type.
-                unsafe {
-                    std::mem::transmute::<usize, Detailed>(previous.sa_sigaction)(signal, info, context)
-                };
-            } else {
-                // SAFETY: without the flag, with this one.
-                unsafe {
-                    std::mem::transmute::<usize, unsafe extern "C" fn(c_int)>(previous.sa_sigaction)(signal);
-                }
-            }
-            PASSING_ON.store(false, Ordering::Release);
+    // SAFETY: both are null, or actions that are never freed.
+    let (above, below) =
+        unsafe { (ABOVE.load(Ordering::Acquire).as_ref(), BELOW.load(Ordering::Acquire).as_ref()) };
+    if let Some(above) = above {
+        // A place of this thread's own. Not a `thread_local!`, which may allocate at its first use.
+        #[allow(
+            clippy::unnecessary_cast,
+            clippy::cast_possible_truncation,
+            reason = "a pointer on some systems, a number as large on others"
+        )]
+        // SAFETY: no preconditions.
+        let thread = unsafe { libc::pthread_self() } as usize;
+        // It hands on to us what it doesn't want; once around is enough.
+        let is_back = WITH_ABOVE.iter().any(|place| place.load(Ordering::Acquire) == thread);
+        let free = |place: &&AtomicUsize| {
+            place.compare_exchange(0, thread, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        if !is_back && let Some(place) = WITH_ABOVE.iter().find(free) {
+            // SAFETY: as received.
+            unsafe { act(above, signal, info, context) };
+            place.store(0, Ordering::Release);
             return;
         }
     }
-    // Nobody wants it: when this returns, the instruction faults again, and the process ends with SIGBUS.
-    // SAFETY: the default action has no handler that could be wrong.
-    unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+    if let Some(below) = below {
+        // SAFETY: as received.
+        unsafe { act(below, signal, info, context) };
+    }
 }
 
-#[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "redox"))]
+/// Does what the system would have done, had `action` been the current one.
+///
+/// # Safety
+/// The arguments are those that the system passed to the handler.
+unsafe fn act(action: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: `info` is valid.
+    let code = unsafe { (*info).si_code };
+    // Sent by a process, or a memory error that nobody has touched yet: no instruction will fault again.
+    let is_sent = code <= 0 || code == BUS_MCEERR_AO;
+    match action.sa_sigaction {
+        libc::SIG_IGN if is_sent => {}
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // When the handler returns, the instruction faults again, and the process ends with SIGBUS.
+            // SAFETY: the default action has no handler that could be wrong.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            if is_sent {
+                // SAFETY: a signal to ourselves; it arrives when the handler returns.
+                unsafe { libc::raise(signal) };
+            }
+        }
+        handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
+            type Detailed = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+            // SAFETY: with this flag, the system would have called it with this type.
+            unsafe { std::mem::transmute::<usize, Detailed>(handler)(signal, info, context) };
+        }
+        handler => {
+            // SAFETY: without the flag, with this one.
+            unsafe { std::mem::transmute::<usize, unsafe extern "C" fn(c_int)>(handler)(signal) };
+        }
+    }
+}
+
+/// A memory error was found in a page that nobody is touching; "action optional" (sigaction(2)).
+#[cfg(target_os = "linux")]
+const BUS_MCEERR_AO: c_int = libc::BUS_MCEERR_AO;
+#[cfg(not(target_os = "linux"))]
+const BUS_MCEERR_AO: c_int = 0;
+
+#[cfg(any(target_os = "linux", target_os = "redox"))]
 fn errno_location() -> *mut c_int {
     // SAFETY: no preconditions.
     unsafe { libc::__errno_location() }
 }
 
-#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
 fn errno_location() -> *mut c_int {
     // SAFETY: no preconditions.
     unsafe { libc::__errno() }

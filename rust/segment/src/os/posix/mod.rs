@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FileType, Mode, Stat};
@@ -145,13 +146,15 @@ impl fmt::Debug for Object {
 }
 
 impl Object {
+    /// While the name is changing hands, tries until `end`.
     pub(crate) fn create(
         plain: &str,
         size: u64,
         scope: Scope,
         lifetime: Lifetime,
+        end: Instant,
     ) -> Result<(Self, MmapRaw)> {
-        let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner };
+        let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner, end };
         let made = match namespace() {
             Namespace::Directory(directory) => directory.create(&new),
             Namespace::Calls(calls) => calls.create(&new),
@@ -244,6 +247,27 @@ struct New<'a> {
     mode: Mode,
     /// May be reclaimed once its owner is dead.
     marked: bool,
+    /// How long to wait for a name that is changing hands.
+    end: Instant,
+}
+
+impl New<'_> {
+    fn taken(&self) -> Error {
+        Error::AlreadyExists { name: self.plain.to_owned() }
+    }
+
+    /// What a failed system call means to who makes a segment.
+    fn failure(&self, call: &'static str, errno: Errno) -> Error {
+        let (name, source) = (self.plain.to_owned(), errno.into());
+        match errno {
+            Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT => {
+                Error::OutOfMemory { name, size: self.size, call, source }
+            }
+            // Not the segment, which nobody expects to exist, but the place for it.
+            Errno::NOENT => Error::System { name, call, source },
+            _ => failure(self.plain, call, errno),
+        }
+    }
 }
 
 /// What a namespace's `create` made: named, sized, locked, mapped.
@@ -262,28 +286,23 @@ const fn mode_of(scope: Scope) -> Mode {
 
 /// Gives a new, empty segment its size and its pages, and maps it.
 fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
-    let no_room = |call, errno: Errno| match errno {
-        Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT => {
-            Error::OutOfMemory { name: new.plain.to_owned(), size: new.size, call, source: errno.into() }
-        }
-        other => failure(new.plain, call, other),
-    };
     // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     if limit.is_some_and(|limit| new.size > limit) {
-        return Err(no_room("RLIMIT_FSIZE", Errno::FBIG));
+        return Err(new.failure("RLIMIT_FSIZE", Errno::FBIG));
     }
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
         // Reserves the pages, so that no later store can fail for want of one.
         let reserve = || rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, new.size);
         match rustix::io::retry_on_intr(reserve) {
             Ok(()) => return map(fd, new.plain, new.size, Access::ReadWrite),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(errno) => return Err(no_room("fallocate", errno)),
+            Err(errno) => return Err(new.failure("fallocate", errno)),
         }
     }
-    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size)).map_err(|e| no_room("ftruncate", e))?;
+    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size))
+        .map_err(|e| new.failure("ftruncate", e))?;
     map(fd, new.plain, new.size, Access::ReadWrite)
 }
 
@@ -332,8 +351,12 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
 }
 
 pub(crate) fn exists(name: &str) -> bool {
-    name::foreign(name)
-        .is_ok_and(|plain| namespace().stat(plain).is_ok_and(|stat| not_memory(&stat).is_none()))
+    name::foreign(name).is_ok_and(|plain| match namespace().stat(plain) {
+        Ok(stat) => not_memory(&stat).is_none(),
+        // Where looking takes opening: it is there, but not for this user.
+        Err(Errno::ACCESS) => matches!(namespace(), Namespace::Calls(_)),
+        Err(_) => false,
+    })
 }
 
 pub(crate) fn remove(name: &str) -> Result<()> {
@@ -359,9 +382,9 @@ pub(crate) fn native_name(plain: &str) -> String {
 /// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
 /// `CLOCK_MONOTONIC_COARSE`).
 pub(crate) fn coarse_clock() -> u64 {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     let clock = libc::CLOCK_MONOTONIC_COARSE;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(target_os = "linux"))]
     let clock = libc::CLOCK_MONOTONIC;
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // Not through rustix, which takes twice as long to find the kernel's page for it.

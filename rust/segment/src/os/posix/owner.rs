@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 use std::{os::fd::AsRawFd, ptr};
 
 use rustix::fs::{FlockOperation, Mode, Stat, flock};
@@ -57,6 +57,15 @@ impl Keeper {
         }
     }
 
+    /// Nothing was made: leaves no file behind, unless it is still the mark of what a dead owner left.
+    pub(super) fn withdraw(&self) {
+        if let Self::File(file) = self
+            && file.is_empty()
+        {
+            file.remove();
+        }
+    }
+
     /// The name is gone: what stood for its owner may go too.
     pub(super) fn forget(&self) {
         if let Self::File(file) = self {
@@ -65,17 +74,20 @@ impl Keeper {
     }
 }
 
-/// Where the locks are. No segment is as large, so that no lock on a part of its contents can be in the way.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// Where the locks are. No segment is as large, so that a lock on a part of its contents is never in the way. One on
+/// all of the file is (the default of `lockf`): while such a lock is held, nobody can take ours; and while the owner
+/// lives, nobody can take such a lock.
+#[cfg(target_os = "linux")]
 const LIFE_BYTE: i64 = 1 << 62;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const REMAINS_BYTE: i64 = LIFE_BYTE + 1;
+#[cfg(target_os = "linux")]
+/// Not the next one: the kernel makes one lock of two that touch.
+const REMAINS_BYTE: i64 = LIFE_BYTE + 2;
 
 /// Takes the life lock of a new segment. False if another process has been first.
 pub(super) fn take_life(segment: impl AsFd) -> Result<bool, Errno> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     return take(segment, LIFE_BYTE);
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(target_os = "linux"))]
     {
         let _ = segment;
         Ok(true)
@@ -91,14 +103,16 @@ pub(super) fn is_reclaimable(stat: &Stat) -> bool {
 
 /// Is nobody holding the life lock?
 pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     {
         let mut found = lock_of(LIFE_BYTE);
         fcntl_lock(segment, libc::F_OFD_GETLK, &mut found)?;
-        Ok(i32::from(found.l_type) == libc::F_UNLCK)
+        // Another program may hold a lock on all of the file; only where nobody holds ours.
+        let is_life = found.l_start == LIFE_BYTE && found.l_len == 1;
+        Ok(i32::from(found.l_type) == libc::F_UNLCK || !is_life)
     }
     // Elsewhere segments have no locks of their own, and none is reclaimed that way.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(target_os = "linux"))]
     {
         let _ = segment;
         Ok(false)
@@ -109,16 +123,16 @@ pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
 ///
 /// Held until `segment`, which must be open for writing, is closed.
 pub(super) fn take_remains(segment: impl AsFd) -> Result<bool, Errno> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     return take(segment, REMAINS_BYTE);
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(target_os = "linux"))]
     {
         let _ = segment;
         Ok(false)
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn take(segment: impl AsFd, byte: i64) -> Result<bool, Errno> {
     match fcntl_lock(segment, libc::F_OFD_SETLK, &mut lock_of(byte)) {
         Ok(()) => Ok(true),
@@ -127,7 +141,7 @@ fn take(segment: impl AsFd, byte: i64) -> Result<bool, Errno> {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 #[allow(clippy::cast_possible_truncation, reason = "constants that C declares as int, for fields of short")]
 const fn lock_of(byte: i64) -> libc::flock64 {
     libc::flock64 {
@@ -140,7 +154,7 @@ const fn lock_of(byte: i64) -> libc::flock64 {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn fcntl_lock(segment: impl AsFd, command: libc::c_int, lock: &mut libc::flock64) -> Result<(), Errno> {
     // SAFETY: the descriptor is open for the duration of the borrow; both commands take a pointer to one `flock64`,
     // which lives until the call returns.
@@ -215,6 +229,11 @@ impl LockFile {
 
     fn unmark(&self) -> Result<(), Errno> {
         rustix::fs::ftruncate(&self.file, 0)
+    }
+
+    /// Is there no mark in it?
+    fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() == 0)
     }
 
     fn remove(&self) {
