@@ -25,6 +25,10 @@ FOLDER = ROOT / "target" / "bench"
 TIME_LIMIT = 120
 LOADS = 9
 
+EXTENSION = "res://addons/shared_memory/shared_memory.gdextension"
+# What Godot calls them.
+ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+
 # Everything that is made in /dev/shm has this in front.
 PREFIX = f"bench-{os.getpid()}-"
 
@@ -105,35 +109,82 @@ def medians(tree):
     return statistics.median(tree) if isinstance(tree, list) else tree
 
 
-def in_godot(godot):
+def measured(command, *parts):
+    """What bench.gd has measured of these parts."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
-    script = ["--headless", "--path", ROOT / "demo", "--script", "res://bench/bench.gd"]
-    run([godot, *script, "--", values, FOLDER, PREFIX, sys.executable])
+    run([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
     if not values.exists():
-        raise SystemExit("bench: the script in Godot broke off")
-    results = json.loads(values.read_text())
+        raise SystemExit(f"bench: the script in {command[0]} broke off")
+    return json.loads(values.read_text())
 
-    ns = results["calls"]["ns"]
-    yardstick = ns[results["calls"]["yardstick"]]
-    calls = {
-        call: {
-            "ns": statistics.median(rounds),
-            # Within each round: what slows a round down slows down both.
-            "multiple": statistics.median(a / b for a, b in zip(rounds, yardstick)),
-        }
-        for call, rounds in ns.items()
-    }
+
+def in_editor(godot):
+    scene = [godot, "--headless", "--path", ROOT / "demo", "res://bench/bench.tscn"]
+    results = measured(scene, "calls", "copies", "objects", "round_trips")
     trips = {
         transport: {size: trip_times(samples) for size, samples in sizes.items()}
         for transport, sizes in results["round_trips"].items()
     }
     return {
         "yardstick": results["calls"]["yardstick"],
-        "calls": calls,
+        "calls": call_times(results["calls"]),
         "copies_ns": medians(results["copies"]),
         "round_trips_us": trips,
         "objects": medians(results["objects"]),
+    }
+
+
+def in_exported_game(godot, template):
+    """What differs there: the editor's build checks more at each call."""
+    project = project_with_addon("game")
+    shutil.copytree(
+        ROOT / "demo" / "bench",
+        project / "bench",
+        # Godot exports nothing out of a folder with this file.
+        ignore=shutil.ignore_patterns(".gdignore"),
+    )
+    (project / "project.godot").write_text(
+        'config_version=5\n[application]\nrun/main_scene="res://bench/bench.tscn"\n'
+    )
+    presets = ROOT / "demo" / "tests" / "projects" / "game" / "export_presets.cfg"
+    (project / "export_presets.cfg").write_text(
+        presets.read_text().format(
+            template=template, architecture=ARCHITECTURES[platform.machine()]
+        )
+    )
+    (project / ".godot").mkdir()
+    (project / ".godot" / "extension_list.cfg").write_text(EXTENSION + "\n")
+    game = project / "exported" / "game"
+    game.parent.mkdir()
+    home = {
+        f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")
+    }
+    options = ["--headless", "--path", project, "--export-release", "Game", game]
+    run([godot, *options], env={**os.environ, **home})
+    results = measured([game, "--headless"], "calls", "objects")
+    return {
+        "calls": call_times(results["calls"]),
+        "objects": medians(results["objects"]),
+    }
+
+
+def project_with_addon(name):
+    project = FOLDER / name
+    shutil.rmtree(project, ignore_errors=True)
+    shutil.copytree(ROOT / "demo" / "addons", project / "addons")
+    return project
+
+
+def call_times(results):
+    yardstick = results["ns"][results["yardstick"]]
+    return {
+        call: {
+            "ns": statistics.median(rounds),
+            # Within each round: what slows a round down slows down both.
+            "multiple": statistics.median(a / b for a, b in zip(rounds, yardstick)),
+        }
+        for call, rounds in results["ns"].items()
     }
 
 
@@ -148,9 +199,7 @@ def trip_times(samples):
 
 def load_times(godot):
     """Of loading the library, each in a fresh Godot, with a project that doesn't name it yet."""
-    project = FOLDER / "load"
-    shutil.rmtree(project, ignore_errors=True)
-    shutil.copytree(ROOT / "demo" / "addons", project / "addons")
+    project = project_with_addon("load")
     shutil.copy(ROOT / "demo" / "bench" / "load.gd", project)
     (project / "project.godot").write_text("config_version=5\n")
     script = ["--headless", "--path", project, "--script", "res://load.gd"]
@@ -201,6 +250,7 @@ def library(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--godot", type=pathlib.Path, required=True)
+    parser.add_argument("--template", help="the release export template of that Godot")
     parser.add_argument("--library", type=pathlib.Path, required=True)
     parser.add_argument("--rust", type=pathlib.Path, required=True)
     parser.add_argument("--chart", action="store_true", help="update the README's")
@@ -215,7 +265,10 @@ def main():
         results["load_us"] = load_times(options.godot)
         results["library"] = library(options.library)
         say(f"in {options.godot}")
-        results.update(in_godot(options.godot))
+        results.update(in_editor(options.godot))
+        if options.template:
+            say("in an exported game")
+            results["exported"] = in_exported_game(options.godot, options.template)
     finally:
         # What a program that had to be ended has left.
         for left in pathlib.Path("/dev/shm").glob(PREFIX + "*"):

@@ -5,9 +5,9 @@ bench_help() {
   cat <<'END'
 Usage: ./build.sh bench [--chart]
 
-Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot; round trips
-to a Python partner, beside sockets and a pipe; the segment crate beside memcpy, the bare system calls and the crate
-shared_memory; the library's size. Prints a table, and writes target/bench.json and target/bench.svg. Asserts nothing:
+Builds the addon and measures it, in a minute or so: calls, copies, objects and threads in a real Godot, and in a game
+that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate beside memcpy, the bare
+system calls and the crate shared_memory; the library's size. Prints a table, and writes target/bench.json and target/bench.svg. Asserts nothing:
 times depend on the machine, and on what else it does. Linux only.
 
   --chart   also update docs/images/bench.svg, the chart of the README
@@ -15,7 +15,7 @@ END
 }
 
 bench_main() {
-  local chart='' argument godot built library
+  local chart='' argument godot template built library
   for argument; do
     case $argument in
       --chart) chart=$argument ;;
@@ -25,11 +25,16 @@ bench_main() {
   [ "$(uname -s)" = Linux ] || fail "bench: this measures on Linux only"
   check_prerequisites
   godot=$(godot_path)
+  if ! template=$(godot_template 2>/dev/null); then
+    template=
+    say "no export template of $godot was found (GODOT_TEMPLATE names one): nothing is measured in an exported game"
+  fi
   build_addon
   library=$addon/bin/$(library_name)
   say "building the segment crate's benchmark"
   built=$(with_heartbeat "building" build_bench)
-  python3 "$root/tools/bench.py" --godot "$godot" --library "$library" --rust "$built" ${chart:+"$chart"}
+  python3 "$root/tools/bench.py" --godot "$godot" ${template:+--template "$template"} --library "$library" \
+    --rust "$built" ${chart:+"$chart"}
 }
 
 # Prints the path of the program.

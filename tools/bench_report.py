@@ -37,11 +37,17 @@ def rows(title, columns, lines):
 
 
 def calls(results):
+    builds = [b for b in (results, results.get("exported")) if b]
+    columns = ["", "ns", "multiple", "exported: ns", "multiple"][: 1 + 2 * len(builds)]
     lines = [
-        [c, f"{v['ns']:.1f}", f"{v['multiple']:.2f}"]
-        for c, v in results["calls"].items()
+        [
+            call,
+            *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple")),
+        ]
+        for call in results["calls"]
     ]
-    return rows("A call (64 bytes)", ["", "ns", f"x {results['yardstick']}"], lines)
+    yield from rows("A call (64 bytes)", columns, lines)
+    yield f"(multiple: of {results['yardstick']})"
 
 
 def copies(directions):
@@ -75,12 +81,9 @@ def trips(transports):
 
 def objects(results):
     measured = results["objects"]
-    threads = measured["calls_per_second"]
-    counts = list(next(iter(threads.values())))
-    lines = [[c, *(f"{v[n] / 1e6:.1f}" for n in counts)] for c, v in threads.items()]
-    yield from rows(
-        "Million calls a second", ["", *(f"{n} thr." for n in counts)], lines
-    )
+    yield from threads("Threads: million a second", measured)
+    if "exported" in results:
+        yield from threads("The same, exported", results["exported"]["objects"])
     lines = [[name, f"{value:.0f} B"] for name, value in measured["bytes_each"].items()]
     yield from rows("Memory of an object", ["", "each"], lines)
     lines = [
@@ -88,6 +91,13 @@ def objects(results):
     ]
     lines.append(["load the library", time(results["load_us"] * 1e3)])
     yield from rows("In Godot", ["", "time"], lines)
+
+
+def threads(title, measured):
+    rates = measured["runs_per_second"]
+    counts = list(next(iter(rates.values())))
+    lines = [[c, *(f"{v[n] / 1e6:.1f}" for n in counts)] for c, v in rates.items()]
+    return rows(title, ["", *(f"{n} thr." for n in counts)], lines)
 
 
 def rust(groups):

@@ -1,9 +1,9 @@
-extends SceneTree
+extends Node
 ## Measures the addon in Godot. Started by tools/bench.py, which reckons with the values that this
 ## writes.
 ##
-## Argument (after "--"): a file to write them to, a folder on a disk, a prefix for names, the
-## Python to use.
+## Arguments (after "--"): a file to write them to, a folder on a disk, a prefix for names, the
+## Python to use, and the parts to measure.
 
 const PARTS := {
 	"calls": preload("calls.gd"),
@@ -13,13 +13,13 @@ const PARTS := {
 }
 
 
-func _initialize() -> void:
+func _ready() -> void:
 	var arguments := OS.get_cmdline_user_args()
 	var options := {"folder": arguments[1], "prefix": arguments[2], "python": arguments[3]}
 	var results := {}
-	for part: String in PARTS:
+	for part in arguments.slice(4):
 		print("==> ", part)
 		results[part] = PARTS[part].new().run(options)
 	# Written last: where there is a file, nothing broke off.
 	FileAccess.open(arguments[0], FileAccess.WRITE).store_string(JSON.stringify(results, "", false))
-	quit()
+	get_tree().quit()
