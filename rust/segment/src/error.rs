@@ -54,10 +54,12 @@ pub enum Error {
         size: u64,
     },
     /// The name is taken by something that may not be reclaimed.
-    #[error("{name:?} exists already")]
+    #[error("{name:?} exists already: {why}")]
     AlreadyExists {
         /// The name that is taken.
         name: String,
+        /// Why it was not taken over.
+        why: &'static str,
     },
     /// Nothing has this name.
     #[error("{name:?} does not exist")]

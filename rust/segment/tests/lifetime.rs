@@ -25,6 +25,19 @@ fn assert_exists_already(result: &Result<Segment, Error>) {
 }
 
 #[test]
+fn who_may_not_have_a_name_is_told_why() {
+    let name = Name::new();
+    let owner = create(&name).unwrap();
+    assert!(create(&name).unwrap_err().to_string().contains("is running"));
+    owner.set_lifetime(Lifetime::Persistent).unwrap();
+    drop(owner);
+    assert!(create(&name).unwrap_err().to_string().contains("persistent"));
+    shm_segment::remove(&name).unwrap();
+    fs::create_dir(name.path()).unwrap();
+    assert!(create(&name).unwrap_err().to_string().contains("a directory"));
+}
+
+#[test]
 fn the_creator_takes_the_name_with_it() {
     let name = Name::new();
     let ours = create(&name).unwrap();

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
 
-use super::owner::{Keeper, LockFile};
+use super::owner::{self, Keeper, LockFile};
 use super::{Made, New, allocate};
 use crate::error::Result;
 use crate::segment::Access;
@@ -48,7 +48,9 @@ impl Calls {
             Some(folder) => match LockFile::take(folder, new.plain) {
                 Ok(Some(lock)) => Some(Keeper::File(lock)),
                 // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
-                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => return Err(new.taken()),
+                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
+                    return Err(new.taken(owner::ALIVE));
+                }
                 Ok(None) | Err(_) => None,
             },
             None => None,
@@ -66,7 +68,7 @@ impl Calls {
             Err(Errno::EXIST) => {
                 let is_dead_owners = |stat| keeper.is_some_and(|keeper| keeper.is_mark_of(&stat));
                 if !self.stat(new.plain).is_ok_and(is_dead_owners) {
-                    return Err(new.taken());
+                    return Err(new.taken(owner::NOT_OURS));
                 }
                 self.unlink(new.plain).map_err(|e| new.failure("shm_unlink", e))?;
                 self.create_exclusive(new)

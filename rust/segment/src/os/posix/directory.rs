@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlin
 use rustix::io::Errno;
 
 use super::owner::{self, Keeper};
-use super::{Identity, Made, New, allocate};
+use super::{Identity, Made, New, allocate, not_memory};
 use crate::error::Result;
 use crate::segment::Access;
 
@@ -34,8 +34,8 @@ pub(super) struct Directory {
 enum Claim {
     /// It is free now.
     Free,
-    /// It is a living owner's, or not ours to reclaim.
-    Taken,
+    /// It stays, and why.
+    Taken(&'static str),
     /// It is changing hands: look again.
     Changing,
 }
@@ -172,7 +172,7 @@ impl Directory {
         loop {
             match self.claim(new.plain).map_err(|e| new.failure("open", e))? {
                 Claim::Free => return Ok(()),
-                Claim::Taken => return Err(new.taken()),
+                Claim::Taken(why) => return Err(new.taken(why)),
                 Claim::Changing => pause(new)?,
             }
         }
@@ -184,8 +184,11 @@ impl Directory {
             Err(Errno::NOENT) => return Ok(Claim::Free),
             Err(errno) => return Err(errno),
         };
+        if let Some(other) = not_memory(&found) {
+            return Ok(Claim::Taken(other));
+        }
         if !owner::is_reclaimable(&found) {
-            return Ok(Claim::Taken);
+            return Ok(Claim::Taken(owner::NOT_OURS));
         }
         let fd = match self.open(plain, Access::ReadWrite) {
             Ok(fd) => fd,
@@ -196,7 +199,7 @@ impl Directory {
             Err(errno) => return Err(errno),
         };
         if !owner::is_dead(&fd)? {
-            return Ok(Claim::Taken);
+            return Ok(Claim::Taken(owner::ALIVE));
         }
         // Of all who saw it dead, one at a time goes on.
         if !owner::take_remains(&fd)? {
@@ -235,7 +238,7 @@ fn lock_and_mark(fd: &OwnedFd, new: &New<'_>) -> Result<Option<Keeper>> {
 
 fn pause(new: &New<'_>) -> Result<()> {
     if Instant::now() >= new.end {
-        return Err(new.taken());
+        return Err(new.taken(owner::CHANGING));
     }
     sleep(Duration::from_micros(200));
     Ok(())
@@ -315,7 +318,7 @@ mod tests {
         let scratch = Scratch::new(false);
         let owner = scratch.leave();
         assert!(owner::take_life(&owner).unwrap());
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken)));
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken(owner::ALIVE))));
     }
 
     #[test]
@@ -376,7 +379,7 @@ mod tests {
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let made = scratch.directory.complete(new.into(), &stat, &wanted).unwrap().unwrap();
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken)));
+        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken(owner::ALIVE))));
         drop(made);
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
     }

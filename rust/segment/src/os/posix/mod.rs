@@ -252,8 +252,8 @@ struct New<'a> {
 }
 
 impl New<'_> {
-    fn taken(&self) -> Error {
-        Error::AlreadyExists { name: self.plain.to_owned() }
+    fn taken(&self, why: &'static str) -> Error {
+        Error::AlreadyExists { name: self.plain.to_owned(), why }
     }
 
     /// What a failed system call means to who makes a segment.
@@ -341,7 +341,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
     let name = plain.to_owned();
     match errno {
         Errno::NOENT => Error::DoesNotExist { name },
-        Errno::EXIST => Error::AlreadyExists { name },
+        Errno::EXIST => Error::AlreadyExists { name, why: owner::CHANGING },
         Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source: errno.into() },
         Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
         Errno::ISDIR => Error::NotASegment { name, found: "a directory" },

@@ -27,6 +27,12 @@ use rustix::io::Errno;
 
 use super::Identity;
 
+/// Why a name was not taken over, in words that tell what to do.
+pub(super) const ALIVE: &str = "the process that made it is running";
+pub(super) const NOT_OURS: &str =
+    "another program made it, or it was made to be persistent; remove() removes it";
+pub(super) const CHANGING: &str = "other processes are making or removing it just now";
+
 /// The sticky bit.
 pub(super) const MARK: Mode = Mode::SVTX;
 
