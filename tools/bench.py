@@ -85,7 +85,15 @@ def output_of(*command):
 
 def machine(godot):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    changed = output_of("git", "status", "--porcelain", "--untracked-files=no")
+    changed = output_of(
+        "git",
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "rust",
+        "demo/bench",
+    )
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
