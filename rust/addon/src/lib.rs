@@ -4,7 +4,6 @@ mod class;
 mod error;
 mod held;
 mod shared_memory;
-mod typed;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};
 

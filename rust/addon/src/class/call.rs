@@ -33,15 +33,8 @@ impl Method {
         defaults: &'static [DefaultValue],
         _function: F,
     ) -> Self {
-        Self {
-            name,
-            parameters: P::infos(parameters),
-            returns: R::INFO,
-            defaults,
-            flags: sys::GDEXTENSION_METHOD_FLAGS_DEFAULT,
-            varcall: Some(varcall::<OfObject<C, F>, P, R>),
-            ptrcall: Some(ptrcall::<OfObject<C, F>, P, R>),
-        }
+        let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT;
+        Self::of::<OfObject<C, F>, P, R>(name, parameters, defaults, flags)
     }
 
     pub(super) fn new_static<P: Parameters, R: Return, F: StaticFunction<P, R>>(
@@ -50,14 +43,24 @@ impl Method {
         defaults: &'static [DefaultValue],
         _function: F,
     ) -> Self {
+        let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT | sys::GDEXTENSION_METHOD_FLAG_STATIC;
+        Self::of::<OfClass<F>, P, R>(name, parameters, defaults, flags)
+    }
+
+    fn of<T: Target<P, R>, P: Parameters, R: Return>(
+        name: &'static str,
+        parameters: &[&'static str],
+        defaults: &'static [DefaultValue],
+        flags: i32,
+    ) -> Self {
         Self {
             name,
             parameters: P::infos(parameters),
             returns: R::INFO,
             defaults,
-            flags: sys::GDEXTENSION_METHOD_FLAGS_DEFAULT | sys::GDEXTENSION_METHOD_FLAG_STATIC,
-            varcall: Some(varcall::<OfClass<F>, P, R>),
-            ptrcall: Some(ptrcall::<OfClass<F>, P, R>),
+            flags,
+            varcall: Some(varcall::<T, P, R>),
+            ptrcall: Some(ptrcall::<T, P, R>),
         }
     }
 

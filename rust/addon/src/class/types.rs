@@ -165,89 +165,51 @@ impl Param for Bool {
     }
 }
 
-/// A `StringName`; a `String` becomes one.
-pub(crate) struct Name;
+/// Parameters that are borrowed from the caller: types of gdext that hold the engine's value and nothing else.
+macro_rules! borrowed {
+    ($($(#[$doc:meta])* $param:ident: $type:ty, $opaque:ty, $kind:ident, $default:expr;)+) => {$(
+        $(#[$doc])*
+        pub(crate) struct $param;
 
-impl Param for Name {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_STRING_NAME);
-    type Arg<'a> = &'a StringName;
-    type Held = StringName;
+        impl Param for $param {
+            const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
+            type Arg<'a> = &'a $type;
+            type Held = $type;
 
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> &'a StringName {
-        // SAFETY: the caller's; `StringName` is a transparent wrapper around the engine's.
-        unsafe { &*value.cast::<StringName>() }
-    }
+            unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> &'a $type {
+                const { assert_same_layout::<$type, $opaque>() };
+                // SAFETY: the caller's; the type is a wrapper around the engine's, of the same size.
+                unsafe { &*value.cast::<$type>() }
+            }
 
-    unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<StringName> {
-        static CONSTRUCTOR: Constructor = Constructor::of(&Name::INFO);
-        // SAFETY: the caller's.
-        unsafe { CONSTRUCTOR.convert::<StringName>(value) }
-    }
+            unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<$type> {
+                static CONSTRUCTOR: Constructor = Constructor::of(&$param::INFO);
+                // SAFETY: the caller's.
+                unsafe { CONSTRUCTOR.convert::<$type>(value) }
+            }
 
-    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
-        None
-    }
+            fn hold_default(value: DefaultValue) -> Option<$type> {
+                let default: fn(DefaultValue) -> Option<$type> = $default;
+                default(value)
+            }
 
-    fn lend(held: &mut StringName) -> &StringName {
-        held
-    }
+            fn lend(held: &mut $type) -> &$type {
+                held
+            }
+        }
+    )+};
 }
 
-/// A `String`.
-pub(crate) struct Text;
-
-impl Param for Text {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_STRING);
-    type Arg<'a> = &'a GString;
-    type Held = GString;
-
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> &'a GString {
-        // SAFETY: the caller's; `GString` is a transparent wrapper around the engine's `String`.
-        unsafe { &*value.cast::<GString>() }
-    }
-
-    unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<GString> {
-        static CONSTRUCTOR: Constructor = Constructor::of(&Text::INFO);
-        // SAFETY: the caller's.
-        unsafe { CONSTRUCTOR.convert::<GString>(value) }
-    }
-
-    fn hold_default(value: DefaultValue) -> Option<GString> {
-        if let DefaultValue::Text(text) = value { Some(GString::from(text)) } else { None }
-    }
-
-    fn lend(held: &mut GString) -> &GString {
-        held
-    }
-}
-
-/// A `PackedByteArray` that the method reads.
-pub(crate) struct BytesIn;
-
-impl Param for BytesIn {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY);
-    type Arg<'a> = &'a PackedByteArray;
-    type Held = PackedByteArray;
-
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> &'a PackedByteArray {
-        const { assert_same_layout::<PackedByteArray, sys::types::OpaquePackedByteArray>() };
-        // SAFETY: the caller's; `PackedArray` holds the engine's array and nothing else.
-        unsafe { &*value.cast::<PackedByteArray>() }
-    }
-
-    unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<PackedByteArray> {
-        static CONSTRUCTOR: Constructor = Constructor::of(&BytesIn::INFO);
-        // SAFETY: the caller's.
-        unsafe { CONSTRUCTOR.convert::<PackedByteArray>(value) }
-    }
-
-    fn hold_default(_: DefaultValue) -> Option<Self::Held> {
-        None
-    }
-
-    fn lend(held: &mut PackedByteArray) -> &PackedByteArray {
-        held
-    }
+borrowed! {
+    /// A `StringName`; a `String` becomes one.
+    Name: StringName, sys::types::OpaqueStringName, GDEXTENSION_VARIANT_TYPE_STRING_NAME, |_| None;
+    /// A `String`.
+    Text: GString, sys::types::OpaqueString, GDEXTENSION_VARIANT_TYPE_STRING, |value| match value {
+        DefaultValue::Text(text) => Some(GString::from(text)),
+        DefaultValue::Int(_) => None,
+    };
+    /// A `PackedByteArray` that the method reads.
+    BytesIn: PackedByteArray, sys::types::OpaquePackedByteArray, GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY, |_| None;
 }
 
 /// A `PackedByteArray` whose elements the method sets, in the caller's own array.

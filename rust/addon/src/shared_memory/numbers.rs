@@ -3,10 +3,10 @@
 //!
 //! A new one is a line in `define` and a line in `numbers!`.
 
+use super::{SharedMemory, code_of, copied, unsigned};
 use crate::class::{Definition, ErrorCode, Int};
-use crate::shared_memory::{SharedMemory, code_of, copied, unsigned};
 
-pub(crate) fn define(class: &mut Definition<SharedMemory>) {
+pub(super) fn define(class: &mut Definition<SharedMemory>) {
     class.method::<(Int,), i64>("decode_u32", &["byte_offset"], &[], SharedMemory::decode_u32);
     class.method::<(Int, Int), ErrorCode>(
         "encode_u32",

@@ -5,6 +5,10 @@
 //! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
 //! not a lock: whoever comes second is refused.
 
+mod definition;
+mod enums;
+mod numbers;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,39 +16,15 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Va
 use godot::global::{Error as Code, push_error};
 use shm_segment::{Access, Lifetime, Link, Scope, Segment};
 
-use crate::class::{
-    Bool, Buffer, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name,
-    OwnEnum, Text, bytes,
-};
+use crate::class::{Buffer, EngineEnum, ErrorCode, bytes};
 use crate::error::Failure;
 use crate::held::Held;
-use crate::typed;
+use enums::{
+    ACCESS_READ_ONLY, ACCESS_READ_WRITE, AccessValue, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, ScopeValue, Status,
+    access_from, scope_from,
+};
 
-pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
-
-const LOCAL_SCOPE: i64 = 0;
-const GLOBAL_SCOPE: i64 = 1;
-const ACCESS_READ_WRITE: i64 = 0;
-const ACCESS_READ_ONLY: i64 = 1;
-
-/// What a script sees of an object's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Status {
-    #[default]
-    Uninitialized = 0,
-    Created = 1,
-    Open = 2,
-    Error = 3,
-}
-
-impl OwnEnum for Status {
-    const NAME: &'static str = "SharedMemory.Status";
-    const HINT: &'static str = "";
-
-    fn value(self) -> i64 {
-        self as i64
-    }
-}
+type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The status while `create` or `open` is under way; scripts see [`Status::Uninitialized`].
 const OPENING: u64 = 4;
@@ -52,73 +32,6 @@ const OPENING: u64 = 4;
 /// thread has closed meanwhile doesn't take the next one's `OPENING` for its own.
 const STATUS_BITS: u32 = 8;
 const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
-
-/// Where the memory comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Backend {
-    #[default]
-    Native = 0,
-    File = 1,
-    SysV = 2,
-    Memfd = 3,
-}
-
-impl Backend {
-    fn from_value(value: i64) -> Result<Self> {
-        match value {
-            0 => Ok(Self::Native),
-            1 => Ok(Self::File),
-            2 => Ok(Self::SysV),
-            3 => Ok(Self::Memfd),
-            _ => Err(Failure::argument("backend", value, "a SharedMemory.Backend (0 to 3)")),
-        }
-    }
-
-    /// Refuses a backend that this build has no code for.
-    fn check_available(self) -> Result<()> {
-        match self {
-            Self::Native => Ok(()),
-            Self::File => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_FILE is not available here")),
-            Self::SysV => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_SYSV is not available here")),
-            Self::Memfd => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_MEMFD is not available here")),
-        }
-    }
-}
-
-impl OwnEnum for Backend {
-    const NAME: &'static str = "SharedMemory.Backend";
-    const HINT: &'static str = "Native:0,File:1,System V:2,memfd:3";
-
-    fn value(self) -> i64 {
-        self as i64
-    }
-}
-
-/// [`Scope`] as scripts see it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ScopeValue(i64);
-
-impl OwnEnum for ScopeValue {
-    const NAME: &'static str = "SharedMemory.Scope";
-    const HINT: &'static str = "";
-
-    fn value(self) -> i64 {
-        self.0
-    }
-}
-
-/// [`Access`] as scripts see it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AccessValue(i64);
-
-impl OwnEnum for AccessValue {
-    const NAME: &'static str = "SharedMemory.Access";
-    const HINT: &'static str = "";
-
-    fn value(self) -> i64 {
-        self.0
-    }
-}
 
 /// The class's state. See the module's text for how threads share it.
 #[derive(Default)]
@@ -142,120 +55,9 @@ pub(crate) struct SharedMemory {
     lifetime_change: Mutex<()>,
 }
 
-impl Class for SharedMemory {
-    const NAME: &'static str = "SharedMemory";
-    const PARENT: &'static str = "RefCounted";
-
-    fn define(class: &mut Definition<Self>) {
-        use DefaultValue::{Int as I, Text as T};
-
-        class.enumeration("Scope", &[("LOCAL_SCOPE", LOCAL_SCOPE), ("GLOBAL_SCOPE", GLOBAL_SCOPE)]);
-        class.enumeration(
-            "Status",
-            &[
-                ("STATUS_UNINITIALIZED", Status::Uninitialized as i64),
-                ("STATUS_CREATED", Status::Created as i64),
-                ("STATUS_OPEN", Status::Open as i64),
-                ("STATUS_ERROR", Status::Error as i64),
-            ],
-        );
-        class.enumeration(
-            "Access",
-            &[("ACCESS_READ_WRITE", ACCESS_READ_WRITE), ("ACCESS_READ_ONLY", ACCESS_READ_ONLY)],
-        );
-        class.enumeration(
-            "Backend",
-            &[
-                ("BACKEND_NATIVE", Backend::Native as i64),
-                ("BACKEND_FILE", Backend::File as i64),
-                ("BACKEND_SYSV", Backend::SysV as i64),
-                ("BACKEND_MEMFD", Backend::Memfd as i64),
-            ],
-        );
-
-        class.method::<(Name, Int, Int), ErrorCode>(
-            "create",
-            &["name", "size", "scope"],
-            &[I(LOCAL_SCOPE)],
-            Self::create,
-        );
-        class.method::<(Name, Int, Int), ErrorCode>(
-            "open",
-            &["name", "size", "access"],
-            &[I(0), I(ACCESS_READ_WRITE)],
-            Self::open,
-        );
-        class.method::<(Name, Int, Int), ErrorCode>(
-            "open_or_create",
-            &["name", "size", "scope"],
-            &[I(LOCAL_SCOPE)],
-            Self::open_or_create,
-        );
-        class.method::<(Int, Int), PackedByteArray>("read", &["size", "offset"], &[I(0), I(0)], Self::read);
-        class.method::<(BytesOut, Int), ErrorCode>(
-            "read_into",
-            &["buffer", "offset"],
-            &[I(0)],
-            Self::read_into,
-        );
-        class.method::<(BytesIn, Int), ErrorCode>("write", &["data", "offset"], &[I(0)], Self::write);
-        class.method::<(Int, Int, Int), ErrorCode>(
-            "fill",
-            &["value", "offset", "size"],
-            &[I(0), I(0)],
-            Self::fill,
-        );
-        typed::define(class);
-        class.method::<(), ()>("close", &[], &[], Self::close);
-        class.method::<(), ()>("unlink", &[], &[], Self::unlink);
-
-        class.method::<(), GString>("get_name", &[], &[], Self::get_name);
-        class.method::<(), GString>("get_native_name", &[], &[], Self::get_native_name);
-        class.method::<(), i64>("get_size", &[], &[], Self::get_size);
-        class.method::<(), i64>("get_mapped_size", &[], &[], Self::get_mapped_size);
-        class.method::<(), EngineEnum<Status>>("get_status", &[], &[], Self::get_status);
-        class.method::<(), bool>("is_open", &[], &[], Self::is_open);
-        class.method::<(), EngineEnum<ScopeValue>>("get_scope", &[], &[], Self::get_scope);
-        class.method::<(), EngineEnum<AccessValue>>("get_access", &[], &[], Self::get_access);
-        class.method::<(), bool>("is_current", &[], &[], Self::is_current);
-
-        class.method::<(), ErrorCode>("get_last_error", &[], &[], Self::get_last_error);
-        class.method::<(), GString>("get_last_error_message", &[], &[], Self::get_last_error_message);
-        class.method::<(), ()>("clear_last_error", &[], &[], Self::clear_last_error);
-
-        class.method::<(Bool,), ()>("set_persistent", &["persistent"], &[], Self::set_persistent);
-        class.method::<(), bool>("is_persistent", &[], &[], Self::is_persistent);
-        class.property::<bool>("persistent", "set_persistent", "is_persistent");
-        class.method::<(Int,), ()>("set_backend", &["backend"], &[], Self::set_backend);
-        class.method::<(), EngineEnum<Backend>>("get_backend", &[], &[], Self::get_backend);
-        class.property::<EngineEnum<Backend>>("backend", "set_backend", "get_backend");
-
-        const NATIVE: i64 = Backend::Native as i64;
-        class.static_method::<(Name, Int, Int), bool>(
-            "exists",
-            &["name", "scope", "backend"],
-            &[I(LOCAL_SCOPE), I(NATIVE)],
-            Self::exists,
-        );
-        class.static_method::<(Name, Int, Int), ErrorCode>(
-            "remove",
-            &["name", "scope", "backend"],
-            &[I(LOCAL_SCOPE), I(NATIVE)],
-            Self::remove,
-        );
-        class.static_method::<(), PackedStringArray>("list_names", &[], &[], Self::list_names);
-        class.static_method::<(Text,), GString>(
-            "generate_name",
-            &["prefix"],
-            &[T("godot")],
-            Self::generate_name,
-        );
-    }
-}
-
 // Taking and letting go of a segment.
 impl SharedMemory {
-    fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+    pub(super) fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
         self.occupy("create", |lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
@@ -264,19 +66,15 @@ impl SharedMemory {
         })
     }
 
-    fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
+    pub(super) fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
         self.occupy("open", |_| {
-            let access = match access {
-                ACCESS_READ_WRITE => Access::ReadWrite,
-                ACCESS_READ_ONLY => Access::ReadOnly,
-                _ => return Err(Failure::argument("access", access, "a SharedMemory.Access (0 or 1)")),
-            };
+            let access = access_from(access)?;
             let size = unsigned("size", size)?;
             Segment::open(&name.to_string(), size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
         })
     }
 
-    fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+    pub(super) fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
         self.occupy("open_or_create", |lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
@@ -331,7 +129,7 @@ impl SharedMemory {
         self.status.store(count | status as u64, Ordering::Release);
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         let closed = self.segment.take(|segment| self.let_go(segment, Status::Uninitialized));
         if closed.is_none() {
             // Only an error is left to be forgotten; another thread may be opening meanwhile.
@@ -353,7 +151,7 @@ impl SharedMemory {
         self.occupied.store(false, Ordering::Release);
     }
 
-    fn unlink(&self) {
+    pub(super) fn unlink(&self) {
         let link = self.segment.with(|segment| match segment {
             Some(segment) => Some(segment.link().clone()),
             None => lock(&self.last_link).take(),
@@ -366,7 +164,7 @@ impl SharedMemory {
 
 // Bytes in and out.
 impl SharedMemory {
-    fn read(&self, size: i64, offset: i64) -> PackedByteArray {
+    pub(super) fn read(&self, size: i64, offset: i64) -> PackedByteArray {
         self.with("read", |segment| {
             let (offset, size) = range(segment, offset, size)?;
             let mut array = PackedByteArray::new();
@@ -381,7 +179,7 @@ impl SharedMemory {
         .unwrap_or_default()
     }
 
-    fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
+    pub(super) fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
         code_of(self.with("read_into", |segment| {
             let offset = unsigned("offset", offset)?;
             let lost = || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
@@ -397,7 +195,7 @@ impl SharedMemory {
         }))
     }
 
-    fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
+    pub(super) fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
         code_of(self.with("write", |segment| {
             let offset = unsigned("offset", offset)?;
             let bytes = bytes::slice(data);
@@ -408,7 +206,7 @@ impl SharedMemory {
         }))
     }
 
-    fn fill(&self, value: i64, offset: i64, size: i64) -> ErrorCode {
+    pub(super) fn fill(&self, value: i64, offset: i64, size: i64) -> ErrorCode {
         code_of(self.with("fill", |segment| {
             let value =
                 u8::try_from(value).map_err(|_| Failure::argument("value", value, "from 0 to 255"))?;
@@ -419,11 +217,7 @@ impl SharedMemory {
 
     /// Calls `work` with the segment that the object holds; it goes on holding it until `work` is done, whatever
     /// other threads do meanwhile.
-    pub(crate) fn with<T>(
-        &self,
-        method: &str,
-        work: impl FnOnce(&Segment) -> Result<T>,
-    ) -> Result<T, ErrorCode> {
+    fn with<T>(&self, method: &str, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
         self.segment.with(|segment| match segment {
             Some(segment) => work(segment).map_err(|failure| self.failed_with(method, failure, segment)),
             None => Err(self.not_open(method)),
@@ -456,19 +250,19 @@ impl SharedMemory {
         self.segment.with(|segment| segment.map(question).unwrap_or_default())
     }
 
-    fn get_name(&self) -> GString {
+    pub(super) fn get_name(&self) -> GString {
         self.ask(|segment| GString::from(segment.link().name()))
     }
 
-    fn get_native_name(&self) -> GString {
+    pub(super) fn get_native_name(&self) -> GString {
         self.ask(|segment| GString::from(&shm_segment::native_name(segment.link().name())))
     }
 
-    fn get_size(&self) -> i64 {
+    pub(super) fn get_size(&self) -> i64 {
         self.size.load(Ordering::Relaxed)
     }
 
-    fn get_mapped_size(&self) -> i64 {
+    pub(super) fn get_mapped_size(&self) -> i64 {
         self.ask(|segment| segment.mapped_size().map_or(0, signed))
     }
 
@@ -481,15 +275,15 @@ impl SharedMemory {
         }
     }
 
-    fn get_status(&self) -> EngineEnum<Status> {
+    pub(super) fn get_status(&self) -> EngineEnum<Status> {
         EngineEnum(self.status())
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self.status(), Status::Created | Status::Open)
     }
 
-    fn get_scope(&self) -> EngineEnum<ScopeValue> {
+    pub(super) fn get_scope(&self) -> EngineEnum<ScopeValue> {
         EngineEnum(self.ask(|segment| {
             ScopeValue(match segment.scope() {
                 Scope::Local => LOCAL_SCOPE,
@@ -498,7 +292,7 @@ impl SharedMemory {
         }))
     }
 
-    fn get_access(&self) -> EngineEnum<AccessValue> {
+    pub(super) fn get_access(&self) -> EngineEnum<AccessValue> {
         EngineEnum(self.ask(|segment| {
             AccessValue(match segment.access() {
                 Access::ReadWrite => ACCESS_READ_WRITE,
@@ -507,14 +301,14 @@ impl SharedMemory {
         }))
     }
 
-    fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.ask(|segment| segment.link().is_current())
     }
 }
 
 // Properties.
 impl SharedMemory {
-    fn set_persistent(&self, persistent: bool) {
+    pub(super) fn set_persistent(&self, persistent: bool) {
         let applied = {
             let _alone = lock(&self.lifetime_change);
             let before = self.persistent.swap(persistent, Ordering::AcqRel);
@@ -526,7 +320,7 @@ impl SharedMemory {
         }
     }
 
-    fn is_persistent(&self) -> bool {
+    pub(super) fn is_persistent(&self) -> bool {
         self.persistent.load(Ordering::Acquire)
     }
 
@@ -540,7 +334,7 @@ impl SharedMemory {
             .map_err(|e| Failure::of(&e, Code::FAILED))
     }
 
-    fn set_backend(&self, backend: i64) {
+    pub(super) fn set_backend(&self, backend: i64) {
         let refusal = match Backend::from_value(backend) {
             Err(failure) => failure,
             Ok(_) if self.occupied.swap(true, Ordering::AcqRel) => Failure::new(
@@ -556,22 +350,22 @@ impl SharedMemory {
         self.fail("set_backend", refusal);
     }
 
-    fn get_backend(&self) -> EngineEnum<Backend> {
+    pub(super) fn get_backend(&self) -> EngineEnum<Backend> {
         EngineEnum(*lock(&self.backend))
     }
 }
 
 // Errors.
 impl SharedMemory {
-    fn get_last_error(&self) -> ErrorCode {
+    pub(super) fn get_last_error(&self) -> ErrorCode {
         lock(&self.last_error).as_ref().map_or(ErrorCode(Code::OK), Failure::code)
     }
 
-    fn get_last_error_message(&self) -> GString {
+    pub(super) fn get_last_error_message(&self) -> GString {
         lock(&self.last_error).as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
     }
 
-    fn clear_last_error(&self) {
+    pub(super) fn clear_last_error(&self) {
         *lock(&self.last_error) = None;
     }
 
@@ -586,7 +380,7 @@ impl SharedMemory {
 
 // What needs no object.
 impl SharedMemory {
-    fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
+    pub(super) fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
         match check_place(scope, backend) {
             Ok(()) => shm_segment::exists(&name.to_string()),
             Err(failure) => {
@@ -596,7 +390,7 @@ impl SharedMemory {
         }
     }
 
-    fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
+    pub(super) fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
         let removed = check_place(scope, backend)
             .and_then(|()| shm_segment::remove(&name.to_string()).map_err(|e| Failure::of(&e, Code::FAILED)));
         match removed {
@@ -608,11 +402,11 @@ impl SharedMemory {
         }
     }
 
-    fn list_names() -> PackedStringArray {
+    pub(super) fn list_names() -> PackedStringArray {
         shm_segment::list_names().iter().map(GString::from).collect()
     }
 
-    fn generate_name(prefix: &GString) -> GString {
+    pub(super) fn generate_name(prefix: &GString) -> GString {
         match shm_segment::generate_name(&prefix.to_string()) {
             Ok(name) => GString::from(&name),
             Err(e) => {
@@ -634,15 +428,7 @@ fn check_place(scope: i64, backend: i64) -> Result<()> {
     Backend::from_value(backend)?.check_available()
 }
 
-fn scope_from(value: i64) -> Result<Scope> {
-    match value {
-        LOCAL_SCOPE => Ok(Scope::Local),
-        GLOBAL_SCOPE => Ok(Scope::Global),
-        _ => Err(Failure::argument("scope", value, "a SharedMemory.Scope (0 or 1)")),
-    }
-}
-
-pub(crate) fn unsigned(argument: &str, value: i64) -> Result<u64> {
+fn unsigned(argument: &str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
 }
 
@@ -676,11 +462,11 @@ fn is_room_for(length: usize) -> bool {
     length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
-pub(crate) fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
+fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
     result.err().unwrap_or(ErrorCode(Code::OK))
 }
 
-pub(crate) fn copied(result: shm_segment::Result<()>) -> Result<()> {
+fn copied(result: shm_segment::Result<()>) -> Result<()> {
     result.map_err(|e| Failure::of(&e, Code::FAILED))
 }
 
