@@ -48,8 +48,20 @@ run_rust_tests() {
   # Built without a limit, run with one: cargo has none of its own for a test that hangs.
   (
     cd "$root" && cargo test --locked --workspace --no-run &&
-      python3 tools/with_limit.py 600 cargo test --locked --workspace ${filter:+-- "$filter"}
+      python3 tools/with_limit.py 600 cargo test --locked --workspace ${filter:+-- "$filter"} &&
+      nothing_left
   ) 2>&1 | tee "$log/rust.log"
+}
+
+# The names that the Rust tests make all have one of these beginnings.
+nothing_left() {
+  local path found=0
+  for path in /dev/shm/{rust,dir,call}-test_*; do
+    [ -e "$path" ] || continue
+    say "the tests left $path"
+    found=1
+  done
+  [ "$found" -eq 0 ]
 }
 
 run_godot_tests() {

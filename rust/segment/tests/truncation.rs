@@ -131,9 +131,12 @@ fn what_replaces_it_works() {
 
 /// Starts this program again as `role`, and returns how it ended: an exit code, or a signal's negative number.
 fn ends(role: &str) -> i32 {
+    // Removed here: whoever ends by a signal removes nothing.
+    let name = Name::new();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--test-threads=1"])
         .env("SHM_SEGMENT_VICTIM", role)
+        .env("SHM_SEGMENT_NAME", &*name)
         .stdout(std::process::Stdio::null())
         .status()
         .unwrap();
@@ -175,7 +178,7 @@ fn handle_with(handler: usize, flags: libc::c_int) -> libc::sigaction {
 #[test]
 fn victim() {
     let Ok(role) = std::env::var("SHM_SEGMENT_VICTIM") else { return };
-    let name = Name::new();
+    let name = Name(std::env::var("SHM_SEGMENT_NAME").unwrap());
     match role.as_str() {
         "handler before" => drop(handle_with(exit_42 as *const () as usize, 0)),
         // Rust's own programs come with a handler, for overflowing stacks; others have none.
