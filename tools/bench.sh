@@ -7,8 +7,8 @@ Usage: ./build.sh bench [--chart]
 
 Builds the addon and measures it, in a minute or so: calls, copies, objects and threads in a real Godot, and in a game
 that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate beside memcpy, the bare
-system calls and the crate shared_memory; the library's size. Prints a table, and writes target/bench.json and target/bench.svg. Asserts nothing:
-times depend on the machine, and on what else it does. Linux only.
+system calls and the crate shared_memory; the library's size. Prints a table, and writes target/bench.json and
+target/bench.svg. Asserts nothing: times depend on the machine, and on what else it does. Linux only.
 
   --chart   also update docs/images/bench.svg, the chart of the README
 END
