@@ -62,10 +62,14 @@ pub enum Error {
         why: &'static str,
     },
     /// Nothing has this name.
-    #[error("{name:?} does not exist")]
+    #[error("{name:?} does not exist, says {call}: {source}")]
     DoesNotExist {
         /// The name that leads nowhere.
         name: String,
+        /// The system call that found nothing.
+        call: &'static str,
+        /// The system's own words.
+        source: io::Error,
     },
     /// The segment has no size yet: its creator is between its two system calls (or died there).
     #[error("{name:?} has been made, but its creator has not given it a size yet")]

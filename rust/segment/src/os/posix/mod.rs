@@ -340,7 +340,7 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
 fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
     let name = plain.to_owned();
     match errno {
-        Errno::NOENT => Error::DoesNotExist { name },
+        Errno::NOENT => Error::DoesNotExist { name, call, source: errno.into() },
         Errno::EXIST => Error::AlreadyExists { name, why: owner::CHANGING },
         Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source: errno.into() },
         Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
