@@ -184,7 +184,15 @@ def main():
     return 0
 
 
+def end_with_children(number, _frame):
+    """Leave through every `finally`: what was started must not outlive us."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end_with_children)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -1,6 +1,10 @@
 """The demo: Godot and Python greet each other, whichever starts first."""
 
+import pathlib
+import signal
+import subprocess
 import sys
+import time
 
 from harness import projects
 from harness.judge import plain
@@ -24,3 +28,29 @@ class Demo(Scenario):
         for listener, speaker in (("Python", "Godot"), ("Godot", "Python")):
             heard = f"{listener} received: {GREETING.format(speaker)}"
             self.assertEqual(said.count(heard), 2, f"once for each order\n{told}")
+
+    def test_nothing_outlives_it(self):
+        if not DEMO.exists() or not pathlib.Path("/proc/self/stat").exists():
+            self.skipTest("run from the repository, where /proc tells of processes")
+        command = [sys.executable, "-u", DEMO, "--godot", self.session.godot, "hello"]
+        demo = self.session.start(command, stdout=subprocess.PIPE, text=True)
+        with demo.stdout:
+            # From here on, a Godot is running; its partner comes a moment later.
+            self.assertIn("starts first", demo.stdout.readline())
+            time.sleep(0.3)
+            demo.send_signal(signal.SIGTERM)
+            self.assertEqual(demo.wait(20), 128 + signal.SIGTERM)
+        self.assertEqual(still_running(), [])
+
+
+def still_running():
+    """Return what still runs of an unattended demo, wherever it was put."""
+    left = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"--auto" in words:
+            left.append(b" ".join(words).decode(errors="replace"))
+    return left
