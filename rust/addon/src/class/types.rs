@@ -438,11 +438,13 @@ impl ErrorCode {
 }
 
 /// An enum of a class of this addon.
-pub(crate) trait OwnEnum: Copy + Default + 'static {
+pub(crate) trait OwnEnum: Copy + 'static {
     /// `Class.Enum`
     const NAME: &'static str;
     /// Its constants in words, for the inspector.
     const HINT: &'static str;
+    /// The value where there is none to tell.
+    const FALLBACK: Self;
 
     /// The value that scripts see.
     fn value(self) -> i64;
@@ -464,7 +466,7 @@ impl<E: OwnEnum> Return for EngineEnum<E> {
     }
 
     fn failed() -> Self {
-        Self(E::default())
+        Self(E::FALLBACK)
     }
 }
 

@@ -1,10 +1,9 @@
 //! What scripts see of the class, in one table: the engine gets it from here, and a test holds the help against it.
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray};
+use shm_segment::{Access, Scope};
 
-use super::enums::{
-    ACCESS_READ_ONLY, ACCESS_READ_WRITE, AccessValue, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, ScopeValue, Status,
-};
+use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
 use super::{SharedMemory, numbers};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text,
@@ -83,8 +82,8 @@ impl Class for SharedMemory {
         class.method::<(), i64>("get_mapped_size", &[], &[], Self::get_mapped_size);
         class.method::<(), EngineEnum<Status>>("get_status", &[], &[], Self::get_status);
         class.method::<(), bool>("is_open", &[], &[], Self::is_open);
-        class.method::<(), EngineEnum<ScopeValue>>("get_scope", &[], &[], Self::get_scope);
-        class.method::<(), EngineEnum<AccessValue>>("get_access", &[], &[], Self::get_access);
+        class.method::<(), EngineEnum<Scope>>("get_scope", &[], &[], Self::get_scope);
+        class.method::<(), EngineEnum<Access>>("get_access", &[], &[], Self::get_access);
         class.method::<(), bool>("is_current", &[], &[], Self::is_current);
 
         class.method::<(), ErrorCode>("get_last_error", &[], &[], Self::get_last_error);

@@ -13,9 +13,8 @@ pub(super) const ACCESS_READ_WRITE: i64 = 0;
 pub(super) const ACCESS_READ_ONLY: i64 = 1;
 
 /// What a script sees of an object's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    #[default]
     Uninitialized = 0,
     Created = 1,
     Open = 2,
@@ -25,6 +24,7 @@ pub(crate) enum Status {
 impl OwnEnum for Status {
     const NAME: &'static str = "SharedMemory.Status";
     const HINT: &'static str = "";
+    const FALLBACK: Self = Self::Uninitialized;
 
     fn value(self) -> i64 {
         self as i64
@@ -66,35 +66,36 @@ impl Backend {
 impl OwnEnum for Backend {
     const NAME: &'static str = "SharedMemory.Backend";
     const HINT: &'static str = "Native:0,File:1,System V:2,memfd:3";
+    const FALLBACK: Self = Self::Native;
 
     fn value(self) -> i64 {
         self as i64
     }
 }
 
-/// [`Scope`] as scripts see it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ScopeValue(pub(super) i64);
-
-impl OwnEnum for ScopeValue {
+impl OwnEnum for Scope {
     const NAME: &'static str = "SharedMemory.Scope";
     const HINT: &'static str = "";
+    const FALLBACK: Self = Self::Local;
 
     fn value(self) -> i64 {
-        self.0
+        match self {
+            Self::Local => LOCAL_SCOPE,
+            Self::Global => GLOBAL_SCOPE,
+        }
     }
 }
 
-/// [`Access`] as scripts see it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AccessValue(pub(super) i64);
-
-impl OwnEnum for AccessValue {
+impl OwnEnum for Access {
     const NAME: &'static str = "SharedMemory.Access";
     const HINT: &'static str = "";
+    const FALLBACK: Self = Self::ReadWrite;
 
     fn value(self) -> i64 {
-        self.0
+        match self {
+            Self::ReadWrite => ACCESS_READ_WRITE,
+            Self::ReadOnly => ACCESS_READ_ONLY,
+        }
     }
 }
 

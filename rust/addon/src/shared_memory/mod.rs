@@ -16,13 +16,10 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Va
 use godot::global::{Error as Code, push_error};
 use shm_segment::{Access, Lifetime, Link, Scope, Segment};
 
-use crate::class::{Buffer, EngineEnum, ErrorCode, bytes};
+use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, bytes};
 use crate::error::Failure;
 use crate::held::Held;
-use enums::{
-    ACCESS_READ_ONLY, ACCESS_READ_WRITE, AccessValue, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, ScopeValue, Status,
-    access_from, scope_from,
-};
+use enums::{Backend, Status, access_from, scope_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -283,22 +280,12 @@ impl SharedMemory {
         matches!(self.status(), Status::Created | Status::Open)
     }
 
-    pub(super) fn get_scope(&self) -> EngineEnum<ScopeValue> {
-        EngineEnum(self.ask(|segment| {
-            ScopeValue(match segment.scope() {
-                Scope::Local => LOCAL_SCOPE,
-                Scope::Global => GLOBAL_SCOPE,
-            })
-        }))
+    pub(super) fn get_scope(&self) -> EngineEnum<Scope> {
+        EngineEnum(self.segment.with(|segment| segment.map_or(Scope::FALLBACK, Segment::scope)))
     }
 
-    pub(super) fn get_access(&self) -> EngineEnum<AccessValue> {
-        EngineEnum(self.ask(|segment| {
-            AccessValue(match segment.access() {
-                Access::ReadWrite => ACCESS_READ_WRITE,
-                Access::ReadOnly => ACCESS_READ_ONLY,
-            })
-        }))
+    pub(super) fn get_access(&self) -> EngineEnum<Access> {
+        EngineEnum(self.segment.with(|segment| segment.map_or(Access::FALLBACK, Segment::access)))
     }
 
     pub(super) fn is_current(&self) -> bool {

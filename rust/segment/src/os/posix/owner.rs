@@ -85,8 +85,8 @@ impl Keeper {
 /// lives, nobody can take such a lock.
 #[cfg(target_os = "linux")]
 const LIFE_BYTE: i64 = 1 << 62;
-#[cfg(target_os = "linux")]
 /// Not the next one: the kernel makes one lock of two that touch.
+#[cfg(target_os = "linux")]
 const REMAINS_BYTE: i64 = LIFE_BYTE + 2;
 
 /// Takes the life lock of a new segment. False if another process has been first.
