@@ -9,7 +9,7 @@ import time
 from harness import projects
 from harness.judge import plain
 from harness.scenario import Scenario
-from harness.session import REPOSITORY
+from harness.session import REPOSITORY, SHARED
 
 DEMO = REPOSITORY / "tools/demo.py"
 GREETING = "Hello world from {} Shared Memory!"
@@ -33,6 +33,8 @@ class Demo(Scenario):
         if not DEMO.exists() or not pathlib.Path("/proc/self/stat").exists():
             self.skipTest("run from the repository, where /proc tells of processes")
         command = [sys.executable, "-u", DEMO, "--godot", self.session.godot, "hello"]
+        # A Godot that is ended by a signal leaves the name of its memory, as any killed program does.
+        self.addCleanup((SHARED / "SharedMemoryExample").unlink, missing_ok=True)
         demo = self.session.start(command, stdout=subprocess.PIPE, text=True)
         with demo.stdout:
             # From here on, a Godot is running; its partner comes a moment later.
