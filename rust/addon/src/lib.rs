@@ -2,7 +2,6 @@
 
 mod class;
 mod error;
-mod held;
 mod shared_memory;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};

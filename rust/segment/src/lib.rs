@@ -25,13 +25,16 @@
 //! # }
 //! ```
 
+mod barrier;
 mod error;
+mod held;
 mod memory;
 mod name;
 mod os;
 mod segment;
 
 pub use error::{Error, Result};
+pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use os::Link;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.

@@ -14,11 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
 use godot::global::{Error as Code, push_error};
-use shm_segment::{Access, Lifetime, Link, Scope, Segment};
+use shm_segment::{Access, Held, Lifetime, Link, Scope, Segment};
 
 use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, bytes};
 use crate::error::Failure;
-use crate::held::Held;
 use enums::{Backend, Status, access_from, scope_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
