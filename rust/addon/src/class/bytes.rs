@@ -74,12 +74,16 @@ pub(crate) fn slice_mut(array: &mut PackedByteArray) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), size) }
 }
 
-/// Makes an empty array `size` zero bytes long. False if there is no room for them.
-pub(crate) fn resize(array: &mut PackedByteArray, size: usize) -> bool {
-    let (Some(functions), Ok(wanted)) = (functions(), i64::try_from(size)) else { return false };
+/// Makes an empty array `size` zero bytes long, and returns them. `None` if there is no room for them.
+pub(crate) fn resize(array: &mut PackedByteArray, size: usize) -> Option<&mut [u8]> {
+    let (functions, wanted) = (functions()?, i64::try_from(size).ok()?);
     let mut error = 0_i64;
     let argument: sys::GDExtensionConstTypePtr = (&raw const wanted).cast();
     // SAFETY: `resize` takes one `int` and returns one.
     unsafe { (functions.resize)(array.sys_mut(), &raw const argument, (&raw mut error).cast(), 1) };
-    error == 0
+    if error != 0 || size == 0 {
+        return None;
+    }
+    // SAFETY: an index below the size that the array has now; otherwise as in `slice_mut`.
+    Some(unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), size) })
 }

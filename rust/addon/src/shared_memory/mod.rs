@@ -88,12 +88,14 @@ impl SharedMemory {
             );
             return self.fail(method, held);
         }
+        let place = Place(self);
         let count = (self.status.load(Ordering::Acquire) >> STATUS_BITS).wrapping_add(1);
         let opening = count << STATUS_BITS | OPENING;
         self.status.store(opening, Ordering::Release);
         let lifetime = self.lifetime();
         match self.get_backend().0.check_available().and_then(|()| make(lifetime)) {
             Ok(segment) => {
+                std::mem::forget(place);
                 *lock(&self.last_error) = None;
                 *lock(&self.last_link) = None;
                 *lock(&self.reason) = None;
@@ -111,9 +113,8 @@ impl SharedMemory {
                 ErrorCode(Code::OK)
             }
             Err(failure) => {
-                self.set_status(Status::Error);
                 *lock(&self.reason) = Some(failure.clone());
-                self.occupied.store(false, Ordering::Release);
+                drop(place);
                 self.fail(method, failure)
             }
         }
@@ -158,6 +159,16 @@ impl SharedMemory {
     }
 }
 
+/// The right to put a segment into an object. Dropped when nothing came of it, whatever the reason.
+struct Place<'a>(&'a SharedMemory);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set_status(Status::Error);
+        self.0.occupied.store(false, Ordering::Release);
+    }
+}
+
 // Bytes in and out.
 impl SharedMemory {
     pub(super) fn read(&self, size: i64, offset: i64) -> PackedByteArray {
@@ -165,11 +176,11 @@ impl SharedMemory {
             let (offset, size) = range(segment, offset, size)?;
             let mut array = PackedByteArray::new();
             let length = usize::try_from(size).unwrap_or(usize::MAX);
-            if !is_room_for(length) || !bytes::resize(&mut array, length) {
-                let message = format!("no room for an array of {size} bytes");
-                return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, message));
-            }
-            copied(segment.read(offset, bytes::slice_mut(&mut array)))?;
+            let bytes = is_room_for(length).then(|| bytes::resize(&mut array, length)).flatten();
+            let bytes = bytes.ok_or_else(|| {
+                Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for an array of {size} bytes"))
+            })?;
+            copied(segment.read(offset, bytes))?;
             Ok(array)
         })
         .unwrap_or_default()
