@@ -92,7 +92,7 @@ impl Method {
             ptrcall_func: self.ptrcall,
             #[allow(clippy::cast_sign_loss, reason = "a set of flags")]
             method_flags: self.flags as u32,
-            has_return_value: u8::from(self.returns.kind != sys::GDEXTENSION_VARIANT_TYPE_NIL),
+            has_return_value: u8::from(!self.returns.is_void()),
             return_value_info: &raw mut returns,
             return_value_metadata: metadata(&self.returns),
             argument_count: u32::try_from(arguments.len()).unwrap_or(0),

@@ -20,8 +20,8 @@
 //! This folder holds all of the addon's `unsafe` code (but for the entry point's one word), and all that uses those parts of gdext that are hidden from
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
-pub(crate) mod bytes;
 mod call;
+pub(crate) mod packed;
 mod types;
 
 use std::ffi::c_void;
@@ -30,9 +30,7 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-pub(crate) use types::{
-    Bool, Buffer, BytesIn, BytesOut, DefaultValue, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
-};
+pub(crate) use types::*;
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
 
 /// A class that scripts can use. Its instances are shared by all threads.

@@ -4,7 +4,7 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray};
 use shm_segment::{Access, Scope};
 
 use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
-use super::{SharedMemory, numbers};
+use super::{SharedMemory, arrays, images, numbers, texts};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text,
 };
@@ -73,6 +73,9 @@ impl Class for SharedMemory {
             Self::fill,
         );
         numbers::define(class);
+        arrays::define(class);
+        texts::define(class);
+        images::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 

@@ -5,9 +5,12 @@
 //! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
 //! not a lock: whoever comes second is refused.
 
+mod arrays;
 mod definition;
 mod enums;
+mod images;
 mod numbers;
+mod texts;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +19,7 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Va
 use godot::global::{Error as Code, push_error};
 use shm_segment::{Access, Held, Lifetime, Link, Scope, Segment};
 
-use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, bytes};
+use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, packed};
 use crate::error::Failure;
 use enums::{Backend, Status, access_from, scope_from};
 
@@ -176,7 +179,7 @@ impl SharedMemory {
             let (offset, size) = range(segment, offset, size)?;
             let mut array = PackedByteArray::new();
             let length = usize::try_from(size).unwrap_or(usize::MAX);
-            let bytes = is_room_for(length).then(|| bytes::resize(&mut array, length)).flatten();
+            let bytes = is_room_for(length).then(|| packed::resize(&mut array, length)).flatten();
             let bytes = bytes.ok_or_else(|| {
                 Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for an array of {size} bytes"))
             })?;
@@ -203,11 +206,15 @@ impl SharedMemory {
     }
 
     pub(super) fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
-        code_of(self.with("write", |segment| {
-            let offset = unsigned("offset", offset)?;
-            let bytes = bytes::slice(data);
+        self.write_bytes("write", packed::bytes(data), "offset", offset)
+    }
+
+    /// `argument` is what the method calls its offset.
+    fn write_bytes(&self, method: &str, bytes: &[u8], argument: &str, offset: i64) -> ErrorCode {
+        code_of(self.with(method, |segment| {
+            let offset = unsigned(argument, offset)?;
             if bytes.is_empty() {
-                return Err(Failure::argument("the size of data", 0, "at least 1 byte"));
+                return Err(Failure::argument("the size of data", 0, "at least 1"));
             }
             copied(segment.write(offset, bytes))
         }))
@@ -441,14 +448,22 @@ fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
+/// The offset of something in `segment`. `argument` is what the method calls it.
+fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
+    let (value, end) = (unsigned(argument, offset)?, segment.size());
+    if value < end {
+        return Ok(value);
+    }
+    Err(Failure::argument(argument, offset, &format!("less than the segment's {end} bytes")))
+}
+
 /// Offset and length of a part of `segment`, where a size of 0 means all from the offset on.
 fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
-    let (offset, size) = (unsigned("offset", offset)?, unsigned("size", size)?);
-    let end = segment.size();
-    if offset >= end {
-        return Err(Failure::argument("offset", offset, &format!("less than the segment's {end} bytes")));
-    }
-    let size = if size == 0 { end - offset } else { size };
+    let offset = offset_inside(segment, "offset", offset)?;
+    let size = match unsigned("size", size)? {
+        0 => segment.size() - offset,
+        size => size,
+    };
     segment.check_bounds(offset, size).map_err(|e| Failure::of(&e, Code::FAILED))?;
     Ok((offset, size))
 }
