@@ -26,9 +26,12 @@ pub(crate) trait Packed: GodotFfi + Default + 'static {
 pub(crate) struct Functions {
     size: Method,
     resize: Method,
-    at: unsafe extern "C" fn(sys::GDExtensionConstTypePtr, i64) -> *const u8,
-    at_mut: unsafe extern "C" fn(sys::GDExtensionTypePtr, i64) -> *mut u8,
+    at: At,
+    at_mut: AtMut,
 }
+
+type At = unsafe extern "C" fn(sys::GDExtensionConstTypePtr, i64) -> *const u8;
+type AtMut = unsafe extern "C" fn(sys::GDExtensionTypePtr, i64) -> *mut u8;
 
 type Method = unsafe extern "C" fn(
     sys::GDExtensionTypePtr,
@@ -49,9 +52,9 @@ macro_rules! packed {
                     size: method(sys::$kind, "size", 3_173_160_232)?,
                     resize: method(sys::$kind, "resize", 848_867_239)?,
                     // SAFETY: they differ in the type that the returned pointer points to, and in nothing else.
-                    at: unsafe { transmute::<*const (), _>(interface_fn!($at) as *const ()) },
+                    at: unsafe { transmute::<*const (), At>(interface_fn!($at) as *const ()) },
                     // SAFETY: as above.
-                    at_mut: unsafe { transmute::<*const (), _>(interface_fn!($at_mut) as *const ()) },
+                    at_mut: unsafe { transmute::<*const (), AtMut>(interface_fn!($at_mut) as *const ()) },
                 })).as_ref()
             }
         }

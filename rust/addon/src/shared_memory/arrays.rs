@@ -9,7 +9,7 @@ use godot::builtin::{
 };
 use godot::global::Error as Code;
 
-use super::{SharedMemory, code_of, copied, is_room_for, offset_inside, unsigned};
+use super::{SharedMemory, copied, is_room_for, offset_inside, unsigned};
 use crate::class::packed::{self, Packed};
 use crate::class::{
     ColorsIn, DefaultValue, Definition, ErrorCode, Floats32In, Floats64In, Int, Ints32In, Ints64In,
