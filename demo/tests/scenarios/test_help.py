@@ -12,7 +12,9 @@ HELP = REPOSITORY / "rust/addon/doc_classes"
 CLASS_DB = """
 func type_of(info):
 	if info.type == TYPE_NIL:
-		return ["void", ""]
+		return ["Variant" if info.usage & PROPERTY_USAGE_NIL_IS_VARIANT else "void", ""]
+	if info.type == TYPE_OBJECT:
+		return [String(info["class_name"]), ""]
 	if info.usage & PROPERTY_USAGE_CLASS_IS_ENUM:
 		return ["int", String(info["class_name"])]
 	return [type_string(info.type), ""]
@@ -66,6 +68,20 @@ ERRORS = {
     "set_backend": "INVALID_PARAMETER ALREADY_IN_USE",
     "remove": "INVALID_PARAMETER DOES_NOT_EXIST UNAUTHORIZED CANT_OPEN UNAVAILABLE",
 }
+READS = "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT"
+WRITES = READS + " UNAUTHORIZED"
+for kind in "u8 s8 u16 s16 u32 s32 u64 s64 half float double".split():
+    ERRORS[f"decode_{kind}"] = READS
+    ERRORS[f"encode_{kind}"] = WRITES
+for kind in "int32 int64 float32 float64 vector2 vector3 vector4 color".split():
+    ERRORS[f"read_{kind}_array"] = READS + " OUT_OF_MEMORY"
+    ERRORS[f"write_{kind}_array"] = WRITES
+for kind in "read_string unpack".split():
+    ERRORS[kind] = READS + " OUT_OF_MEMORY"
+ERRORS["read_image"] = READS
+for kind in "write_string write_image".split():
+    ERRORS[kind] = WRITES
+ERRORS["pack"] = WRITES + " OUT_OF_MEMORY"
 REFERENCE = re.compile(r"\[(method|member|constant|enum|param) ([@\w.]+)\]")
 
 

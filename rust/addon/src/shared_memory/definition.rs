@@ -4,7 +4,7 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray};
 use shm_segment::{Access, Scope};
 
 use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
-use super::{SharedMemory, arrays, images, numbers, texts};
+use super::{SharedMemory, arrays, images, numbers, structs, texts};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text,
 };
@@ -76,6 +76,7 @@ impl Class for SharedMemory {
         arrays::define(class);
         texts::define(class);
         images::define(class);
+        structs::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 

@@ -10,6 +10,7 @@ mod definition;
 mod enums;
 mod images;
 mod numbers;
+mod structs;
 mod texts;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 //!
 //! A new one is a line in `numbers!`, and a [`Number`] where its type has none yet.
 
-use half::f16;
+use shm_segment::layout::half;
 
 use super::{SharedMemory, code_of, copied, unsigned};
 use crate::class::{Definition, ErrorCode, Float, Int};
@@ -32,14 +32,18 @@ macro_rules! integers {
 
 integers! { u8 i8 u16 i16 u32 i32 u64 i64 }
 
-impl Number<f64, 2> for f16 {
+/// A 16-bit float.
+struct Half;
+
+impl Number<f64, 2> for Half {
     fn decode(bytes: [u8; 2]) -> f64 {
-        Self::from_le_bytes(bytes).to_f64()
+        half::to_f64(u16::from_le_bytes(bytes))
     }
 
     /// Rounded to the nearest, as Python and numpy do; `PackedByteArray` cuts the rest off.
     fn encode(value: f64) -> [u8; 2] {
-        Self::from_f64(value).to_le_bytes()
+        let infinity = half::from_f64(f64::INFINITY.copysign(value)).unwrap_or_default();
+        half::from_f64(value).unwrap_or(infinity).to_le_bytes()
     }
 }
 
@@ -126,7 +130,7 @@ numbers! {
     decode_s32, encode_s32: i32, Int, i64;
     decode_u64, encode_u64: u64, Int, i64;
     decode_s64, encode_s64: i64, Int, i64;
-    decode_half, encode_half: f16, Float, f64;
+    decode_half, encode_half: Half, Float, f64;
     decode_float, encode_float: f32, Float, f64;
     decode_double, encode_double: f64, Float, f64;
 }

@@ -1,9 +1,11 @@
-//! The formats in which others put values into shared memory: one module a format, and none knows another.
+//! The formats in which others put values into shared memory: one module a format, and none knows another
+//! (but for [`half`], which is a kind of number).
 //!
 //! They work on bytes that only we have, never on the mapping: whoever checks a length and then uses it must
 //! find the same both times, and in shared memory it may change in between. What can work on either (because it
 //! looks at each byte once) takes a [`Source`], which hands out copies.
 
+pub mod half;
 pub mod structs;
 pub mod variant;
 
