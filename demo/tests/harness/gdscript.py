@@ -39,11 +39,11 @@ class TestFile:
     def names(self):
         return [self._full(test) for test in self.tests]
 
-    def run(self, session, command=None):
-        """Run them in the demo, or in what `command` starts."""
-        demo = [session.godot, "--headless", "--path", PROJECT, "-s", RUNNER]
+    def run(self, session, project=PROJECT, game=None):
+        """Run them in a project, or in an exported game, whose main scene has to be in_game.tscn."""
+        editor = [session.godot, "--headless", "--path", project, "-s", RUNNER]
         command = [
-            *(command or demo),
+            *([game, "--headless"] if game else editor),
             "--",
             f"--file={self._resource}",
             f"--tests={','.join(self.tests)}",

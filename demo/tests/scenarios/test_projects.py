@@ -117,7 +117,7 @@ class Projects(Scenario):
         game = self.export(folder)
         passed = 0
         for file in gdscript.discover(TESTS, ""):
-            for result in file.run(self.session, [game, "--headless"]):
+            for result in file.run(self.session, game=game):
                 with self.subTest(result.name):
                     told = "\n".join(result.log[-40:])
                     self.assertEqual(result.problems, [], told)
