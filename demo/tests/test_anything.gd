@@ -66,6 +66,8 @@ func test_every_method() -> void:
 		worked += counts[1]
 	note("seed %d: %d calls, of which %d worked" % [started_with, calls, worked])
 	_memory.close()
+	_memory.persistent = false
+	_memory.backend = SharedMemory.BACKEND_NATIVE
 	# Some have been persistent.
 	for number in NAMES:
 		SharedMemory.remove(_name(number))
