@@ -121,7 +121,8 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 		var argument := method.arguments[position]
 		if chance.randf() < 0.2:
 			arguments[position] = Argument.empty(chance.randi() % TYPE_MAX)
-			is_typed = typeof(arguments[position]) == argument.type
+			# What has a class may not be of the right one.
+			is_typed = typeof(arguments[position]) == argument.type and argument.type != TYPE_OBJECT
 			converts = argument.does_convert(typeof(arguments[position]))
 		else:
 			var bad: Array = argument.values()

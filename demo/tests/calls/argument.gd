@@ -131,10 +131,10 @@ func verdict(value: Variant) -> Variant:
 	return _allowed(takes in [ANY, ASKED_NAME])
 
 
-## Whether the engine takes a value of this type for one of the argument's.
+## Whether the engine takes the [method empty] value of this type for one of the argument's.
 func does_convert(from: int) -> bool:
-	# TYPE_NIL stands for any type.
-	if type in [from, TYPE_NIL]:
+	# As an argument's, TYPE_NIL stands for any type. An object is of another class than is wanted.
+	if type == TYPE_NIL or type == from and type != TYPE_OBJECT:
 		return true
 	return name != FILLED and from in CONVERTS.get(type, [])
 
