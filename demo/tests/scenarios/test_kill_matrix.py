@@ -1,6 +1,6 @@
 """Killed at any moment, whatever it was doing: the others go on, the next one starts, nothing is left.
 
-A line a operation; each is done in a loop by a Godot that made the segment, and by one that opened another's.
+A line an operation; each is done in a loop by a Godot that made the segment, and by one that opened it.
 SHM_TEST_ROUNDS sets how often each of them is killed.
 """
 
