@@ -46,6 +46,17 @@ func skip(why: String) -> void:
 	mark("skip", {"why": why})
 
 
+## Has the runner tell something beside the result, such as a seed.
+func note(text: String) -> void:
+	mark("note", {"text": text})
+
+
+## How much of a randomised test to do: what this variable of the environment says, or else this.
+func effort(variable: String, usual: float) -> float:
+	var wanted := OS.get_environment(variable)
+	return float(wanted) if wanted else usual
+
+
 func fail(message: String) -> bool:
 	return _judge(false, message)
 
