@@ -17,8 +17,17 @@ const SIZE := 64
 const ANY := "any value"
 ## A number of bytes to make.
 const ROOM := "room"
-## An offset from which on there is place for the number that the method is named for.
+## An offset from which on there is place for one of what the method is named for.
 const FITS := "fits"
+## A number of them, none included; or an array of them.
+const SOME := "some"
+## As many bytes of text as there are in the segment.
+const TEXT := "text"
+## Pixels that fit.
+const IMAGE := "an image"
+## The format of a struct of 4 bytes, and its values.
+const FORMAT := "a format"
+const VALUES := "values"
 const NEW_NAME := "a name for a new segment"
 const OLD_NAME := "the name of a segment"
 ## The same, but a bad one is just the name of none.
@@ -41,9 +50,25 @@ const CONVERTS := {
 	TYPE_PACKED_FLOAT64_ARRAY: [TYPE_ARRAY],
 	TYPE_PACKED_VECTOR2_ARRAY: [TYPE_ARRAY],
 	TYPE_PACKED_VECTOR3_ARRAY: [TYPE_ARRAY],
+	TYPE_PACKED_VECTOR4_ARRAY: [TYPE_ARRAY],
 	TYPE_PACKED_COLOR_ARRAY: [TYPE_ARRAY],
+	TYPE_ARRAY:
+	[
+		TYPE_PACKED_BYTE_ARRAY,
+		TYPE_PACKED_INT32_ARRAY,
+		TYPE_PACKED_INT64_ARRAY,
+		TYPE_PACKED_FLOAT32_ARRAY,
+		TYPE_PACKED_FLOAT64_ARRAY,
+		TYPE_PACKED_STRING_ARRAY,
+		TYPE_PACKED_VECTOR2_ARRAY,
+		TYPE_PACKED_VECTOR3_ARRAY,
+		TYPE_PACKED_VECTOR4_ARRAY,
+		TYPE_PACKED_COLOR_ARRAY,
+	],
 	TYPE_OBJECT: [TYPE_NIL],
 }
+const GOOD_FORMATS := ["<4B", "2B 2B"]
+const GOOD_VALUES := [1, 2, 3, 255]
 ## An argument of this name is filled, so a converted copy would not do.
 const FILLED := "buffer"
 
@@ -74,6 +99,8 @@ const LONG := 256
 
 var name: String
 var type: int
+## Of an object.
+var class_of_it: StringName
 ## A range, or one of the constants.
 var takes: Variant
 
@@ -92,6 +119,11 @@ static func empty(of_type: int) -> Variant:
 	return type_convert(null, of_type)
 
 
+## One of so many bytes.
+static func image_of(size: int) -> Image:
+	return Image.create_empty(size, 1, false, Image.FORMAT_L8)
+
+
 ## What to try: the edges of what it takes, and hostile values.
 func values() -> Array:
 	if takes is Array:
@@ -104,7 +136,23 @@ func values() -> Array:
 	var values_of := {
 		ANY: {TYPE_INT: INTS, TYPE_FLOAT: FLOATS}.get(type, [empty(type)]),
 		ROOM: INTS,
+		TEXT: ["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
+		IMAGE: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
 		BACKEND: INTS + [3, 4],
+		FORMAT: GOOD_FORMATS + ["y", "5", "<P", "ä", "9".repeat(30) + "B", "y".repeat(70_000)],
+		VALUES:
+		[
+			GOOD_VALUES,
+			[],
+			[1, 2, 3],
+			[1, 2, 3, 4, 5],
+			[1, 2, 3, 256],
+			[-1, 2, 3, 4],
+			[1.0, 2, 3, 4],
+			["1", 2, 3, 4],
+			[null, 2, 3, 4],
+			[RefCounted.new(), 2, 3, 4],
+		],
 		NEW_NAME: names + ["a\\b", ".", ".."],
 		OLD_NAME: names + ["../x"],
 		ASKED_NAME: names + ["../x"],
@@ -116,19 +164,34 @@ func values() -> Array:
 ## What the method says to one of [method values], if nothing else is wrong; null if that can't be
 ## known, or costs too much to try.
 func verdict(value: Variant) -> Variant:
+	var is_allowed := false
 	if takes is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
-		return _allowed(amount >= takes[0] and amount <= takes[1])
+		return _code(amount >= takes[0] and amount <= takes[1])
 	match takes:
+		ANY, ASKED_NAME:
+			is_allowed = true
+		ROOM when value >= TOO_MUCH:
+			return ERR_OUT_OF_MEMORY
+		ROOM when value > SIZE:
+			return null
 		ROOM:
-			if value >= TOO_MUCH:
-				return ERR_OUT_OF_MEMORY
-			return null if value > SIZE else _allowed(value > 0)
+			is_allowed = value > 0
+		BACKEND when value in [1, 2, 3]:
+			return ERR_UNAVAILABLE
 		BACKEND:
-			return ERR_UNAVAILABLE if value in [1, 2, 3] else _allowed(value == 0)
+			is_allowed = value == 0
 		PREFIX:
-			return _allowed(value.length() == 13)
-	return _allowed(takes in [ANY, ASKED_NAME])
+			is_allowed = value.length() == 13
+		FORMAT:
+			is_allowed = value in GOOD_FORMATS
+		VALUES:
+			is_allowed = value == GOOD_VALUES
+		TEXT:
+			is_allowed = value.to_utf8_buffer().size() <= SIZE
+		IMAGE:
+			is_allowed = value != null and value.get_data_size() in range(1, SIZE + 1)
+	return _code(is_allowed)
 
 
 ## Whether the engine takes the [method empty] value of this type for one of the argument's.
@@ -150,6 +213,10 @@ func good(new_name: String, old_name: String) -> Variant:
 		OLD_NAME: old_name,
 		ASKED_NAME: old_name,
 		PREFIX: "a",
+		TEXT: "a",
+		FORMAT: GOOD_FORMATS[0],
+		VALUES: GOOD_VALUES.duplicate(),
+		IMAGE: image_of(1),
 	}
 	return good_one.get(takes, empty(type))
 
@@ -165,7 +232,7 @@ func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
 	return chance.randf() < 0.5 if type == TYPE_BOOL else good(a_name, a_name)
 
 
-func _allowed(is_allowed: bool) -> Error:
+func _code(is_allowed: bool) -> Error:
 	return OK if is_allowed else ERR_INVALID_PARAMETER
 
 

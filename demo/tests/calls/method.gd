@@ -27,6 +27,8 @@ var does: int
 var arguments: Array[Argument] = []
 ## How many of them have no default.
 var required: int
+## What it returns if it fails, where that isn't an [enum Error] or an empty value.
+var fails_with: Variant
 ## The type of what it returns; TYPE_NIL is nothing.
 var returns: int
 ## It returns an [enum Error].
@@ -35,6 +37,8 @@ var returns_code: bool
 
 ## What it returns if it fails.
 func failure(code: Error) -> Variant:
+	if fails_with != null:
+		return fails_with
 	return code if returns_code else Argument.empty(returns)
 
 
@@ -73,7 +77,11 @@ func typed_source(count: int) -> String:
 	var names := []
 	for index in count:
 		names.append("a%d" % index)
-		parameters.append("a%d: %s" % [index, type_string(arguments[index].type)])
+		var argument := arguments[index]
+		var type := type_string(argument.type)
+		if argument.type == TYPE_OBJECT:
+			type = argument.class_of_it
+		parameters.append("a%d: %s" % [index, type])
 	var of := "SharedMemory" if does == STATIC else "object"
 	var call_of_it := "%s.%s(%s)" % [of, name, ", ".join(names)]
 	var body := "return " + call_of_it

@@ -10,7 +10,8 @@ const Method := preload("res://tests/calls/method.gd")
 
 const LAST := Argument.SIZE - 1
 
-## What it does, and what each argument takes: the constants are those of the two classes above.
+## What it does, and what each argument takes: the constants are those of the two classes above. Then
+## what it returns if it fails, where that isn't an [enum Error] or an empty value.
 const TABLE := {
 	"create": [Method.TAKES, {"name": Argument.NEW_NAME, "size": Argument.ROOM, "scope": [0, 1]}],
 	"open":
@@ -23,6 +24,23 @@ const TABLE := {
 	"fill": [Method.WRITES, {"value": [0, 255], "offset": [0, LAST], "size": [0, Argument.SIZE]}],
 	"decode_*": [Method.READS, {"byte_offset": Argument.FITS}],
 	"encode_*": [Method.WRITES, {"byte_offset": Argument.FITS, "value": Argument.ANY}],
+	"read_*_array": [Method.READS, {"count": Argument.SOME, "byte_offset": Argument.FITS}],
+	"write_*_array": [Method.WRITES, {"data": Argument.SOME, "byte_offset": Argument.FITS}],
+	"read_string": [Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST]}],
+	"write_string": [Method.WRITES, {"text": Argument.TEXT, "byte_offset": [0, LAST]}],
+	"read_image": [Method.READS, {"image": Argument.IMAGE, "byte_offset": [0, LAST]}],
+	"write_image": [Method.WRITES, {"image": Argument.IMAGE, "byte_offset": [0, LAST]}],
+	"pack":
+	[
+		Method.WRITES,
+		{
+			"format": Argument.FORMAT,
+			"values": Argument.VALUES,
+			"byte_offset": [0, Argument.SIZE - 4]
+		}
+	],
+	"unpack": [Method.READS, {"format": Argument.FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
+	"calcsize": [Method.STATIC, {"format": Argument.FORMAT}, -1],
 	"set_persistent": [Method.SETS, {"persistent": Argument.ANY}],
 	"set_backend": [Method.SETS_IF_FREE, {"backend": [0, 3]}],
 	"get_*": [Method.ASKS, {}],
@@ -38,7 +56,7 @@ const TABLE := {
 	"generate_name": [Method.STATIC, {"prefix": Argument.PREFIX}],
 }
 
-## How many bytes a number has, by what its methods are named for.
+## How many bytes one has, by what the methods are named for.
 const WIDTHS := {
 	"u8": 1,
 	"s8": 1,
@@ -51,6 +69,14 @@ const WIDTHS := {
 	"u64": 8,
 	"s64": 8,
 	"double": 8,
+	"int32": 4,
+	"int64": 8,
+	"float32": 4,
+	"float64": 8,
+	"vector2": 8,
+	"vector3": 12,
+	"vector4": 16,
+	"color": 16,
 }
 
 var all: Array[Method] = []
@@ -102,6 +128,7 @@ func _add(found: Dictionary, line: Array) -> void:
 	var method := Method.new()
 	method.name = found.name
 	method.does = line[0]
+	method.fails_with = line[2] if line.size() > 2 else null
 	method.required = found.args.size() - found.default_args.size()
 	method.returns = found.return.type
 	method.returns_code = found.return.class_name == &"Error"
@@ -112,15 +139,24 @@ func _add(found: Dictionary, line: Array) -> void:
 		var argument := Argument.new()
 		argument.name = described.name
 		argument.type = described.type
+		argument.class_of_it = described.class_name
 		argument.takes = line[1].get(argument.name, Argument.ANY)
-		if argument.takes is String and argument.takes == Argument.FITS:
-			var number := method.name.get_slice("_", 1)
-			argument.takes = [0, Argument.SIZE - WIDTHS.get(number, 1)]
-			if number not in WIDTHS:
-				problems.append("how many bytes has what %s() is named for?" % method.name)
+		if argument.takes is String and argument.takes in [Argument.FITS, Argument.SOME]:
+			argument.takes = _range_of(method, argument)
 		method.arguments.append(argument)
 		there.append(argument.name)
 	if line[1].keys() != there:
 		problems.append("%s() has the arguments %s, not %s" % [method.name, there, line[1].keys()])
 	if (method.does == Method.STATIC) != bool(found.flags & METHOD_FLAG_STATIC):
 		problems.append("is %s() static?" % method.name)
+
+
+func _range_of(method: Method, argument: Argument) -> Array:
+	var of := method.name.get_slice("_", 1)
+	if of not in WIDTHS:
+		problems.append("how many bytes has what %s() is named for?" % method.name)
+		return [0, 0]
+	if argument.takes == Argument.FITS:
+		return [0, Argument.SIZE - WIDTHS[of]]
+	# None is all of them, where it is a number.
+	return [0 if argument.type == TYPE_INT else 1, Argument.SIZE / WIDTHS[of]]

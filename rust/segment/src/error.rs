@@ -10,7 +10,7 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// The name can't be the name of a segment.
-    #[error("the name {name:?} {problem}")]
+    #[error("the name {} {problem}", short(name))]
     InvalidName {
         /// The name as it was given.
         name: String,
@@ -18,7 +18,7 @@ pub enum Error {
         problem: crate::NameProblem,
     },
     /// The prefix leaves no room for the random part of a generated name.
-    #[error("the prefix {prefix:?} is {} bytes long; at most {limit} fit", prefix.len())]
+    #[error("the prefix {} is {} bytes long; at most {limit} fit", short(prefix), prefix.len())]
     InvalidPrefix {
         /// The prefix as it was given.
         prefix: String,
@@ -150,3 +150,22 @@ pub enum Error {
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A text that may be of any length, as much of it as a message can do with.
+fn short(text: &str) -> String {
+    const CHARACTERS: usize = 300;
+    match text.char_indices().nth(CHARACTERS) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_message_does_not_repeat_a_name_of_any_length() {
+        let message = |name: &str| crate::generate_name(name).map_or_else(|e| e.to_string(), |name| name);
+        assert!(message("a\b").contains(r#""a\\b""#));
+        assert!(message(&"ä".repeat(70_000)).len() < 1000);
+    }
+}
