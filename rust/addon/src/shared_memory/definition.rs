@@ -6,12 +6,16 @@ use shm_segment::{Access, Scope};
 use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
 use super::{SharedMemory, arrays, images, numbers, structs, texts};
 use crate::class::{
-    Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text,
+    Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
 
 impl Class for SharedMemory {
     const NAME: &'static str = "SharedMemory";
     const PARENT: &'static str = "RefCounted";
+
+    fn new(_: This) -> Self {
+        Self::default()
+    }
 
     fn define(class: &mut Definition<Self>) {
         use DefaultValue::{Int as I, Text as T};

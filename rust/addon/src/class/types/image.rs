@@ -32,10 +32,9 @@ impl Param for Image {
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
-        static CONSTRUCTOR: super::Constructor = super::Constructor::of(&Image::INFO);
-        // SAFETY: the caller's; the engine stores an object as a pointer to it.
+        // SAFETY: the caller's; the object came from a live `Variant`.
         unsafe {
-            let object: sys::GDExtensionObjectPtr = CONSTRUCTOR.convert(value)?;
+            let object = super::object_of(value)?;
             (object.is_null() || Picture::of(object).is_some()).then_some(object)
         }
     }

@@ -47,11 +47,11 @@ impl TypeInfo {
     }
 
     /// Any type.
-    const fn variant() -> Self {
+    pub(crate) const fn variant() -> Self {
         Self { usage: PROPERTY_USAGE_NIL_IS_VARIANT, ..Self::plain(sys::GDEXTENSION_VARIANT_TYPE_NIL) }
     }
 
-    const fn object(class_name: &'static str) -> Self {
+    pub(super) const fn object(class_name: &'static str) -> Self {
         Self { class_name, ..Self::plain(sys::GDEXTENSION_VARIANT_TYPE_OBJECT) }
     }
 
@@ -133,6 +133,16 @@ pub(crate) trait Return: Sized + 'static {
 
     /// What to return where the method could not run to its end.
     fn failed() -> Self;
+}
+
+/// The object in a `Variant`, or null; `None` if it holds something else.
+///
+/// # Safety
+/// `value` points to a live `Variant`.
+pub(super) unsafe fn object_of(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
+    static CONSTRUCTOR: Constructor = Constructor::of(&TypeInfo::object(""));
+    // SAFETY: the caller's; the engine stores an object as a pointer to it.
+    unsafe { CONSTRUCTOR.convert(value) }
 }
 
 /// The engine's constructors of a type's values from a `Variant`, looked up once a type.
