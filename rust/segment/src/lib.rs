@@ -28,6 +28,7 @@
 mod barrier;
 mod error;
 mod held;
+pub mod layout;
 mod memory;
 mod name;
 mod os;
