@@ -71,6 +71,8 @@ static void stream_flood(uint32_t messages) {
     for (uint32_t i = 0; i < messages; i++) {
         memset(data, (int)(i % 251), i % 200 + 1);
         stream_write(data, i % 200 + 1);
+        // Not before somebody reads: a flood is over soon.
+        while (i == 0 && atomic_load_explicit(word(8), memory_order_acquire) != 1) sched_yield();
     }
 }
 
