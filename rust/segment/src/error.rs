@@ -53,6 +53,12 @@ pub enum Error {
         /// The size of the segment in bytes.
         size: u64,
     },
+    /// A word of 32 bits that is read or written in one step must lie where 4 divides the offset.
+    #[error("offset {offset} is no multiple of 4, as that of a word must be")]
+    Misaligned {
+        /// The offset as it was given.
+        offset: u64,
+    },
     /// The name is taken by something that may not be reclaimed.
     #[error("{name:?} exists already: {why}")]
     AlreadyExists {
