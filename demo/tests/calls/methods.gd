@@ -10,8 +10,8 @@ const Method := preload("res://tests/calls/method.gd")
 
 const LAST := Argument.SIZE - 1
 
-## What it does, and what each argument takes: the constants are those of the two classes above. Then
-## what it returns if it fails, where that isn't an [enum Error] or an empty value.
+## What it does, and what each argument takes: the constants are those of the two classes above.
+## Then what it returns if it fails, where that isn't an [enum Error] or an empty value.
 const TABLE := {
 	"create": [Method.TAKES, {"name": Argument.NEW_NAME, "size": Argument.ROOM, "scope": [0, 1]}],
 	"open":

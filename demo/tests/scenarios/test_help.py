@@ -70,16 +70,37 @@ ERRORS = {
 }
 READS = "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT"
 WRITES = READS + " UNAUTHORIZED"
-for kind in "u8 s8 u16 s16 u32 s32 u64 s64 half float double".split():
+for kind in [
+    "u8",
+    "s8",
+    "u16",
+    "s16",
+    "u32",
+    "s32",
+    "u64",
+    "s64",
+    "half",
+    "float",
+    "double",
+]:
     ERRORS[f"decode_{kind}"] = READS
     ERRORS[f"encode_{kind}"] = WRITES
-for kind in "int32 int64 float32 float64 vector2 vector3 vector4 color".split():
+for kind in [
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "vector2",
+    "vector3",
+    "vector4",
+    "color",
+]:
     ERRORS[f"read_{kind}_array"] = READS + " OUT_OF_MEMORY"
     ERRORS[f"write_{kind}_array"] = WRITES
-for kind in "read_string unpack".split():
+for kind in ["read_string", "unpack"]:
     ERRORS[kind] = READS + " OUT_OF_MEMORY"
 ERRORS["read_image"] = READS
-for kind in "write_string write_image".split():
+for kind in ["write_string", "write_image"]:
     ERRORS[kind] = WRITES
 ERRORS["pack"] = WRITES + " OUT_OF_MEMORY"
 REFERENCE = re.compile(r"\[(method|member|constant|enum|param) ([@\w.]+)\]")

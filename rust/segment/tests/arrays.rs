@@ -1,5 +1,11 @@
 //! The array of shared-memory-zig: byte for byte, with a partner in Python, and with partners that lie.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation, // Everything here is small.
+    missing_docs
+)]
 
 mod common;
 #[path = "common/layouts.rs"]
@@ -30,7 +36,7 @@ fn golden_files_are_read() {
     assert_eq!(array.count(&theirs).unwrap(), 1);
     let element = get(&array, &theirs, 0).unwrap();
     assert_eq!(element[..4], 42i32.to_le_bytes());
-    assert_eq!(element[8..], 3.14f64.to_le_bytes());
+    assert_eq!(element[8..], 6.02f64.to_le_bytes());
 
     let (_ours, theirs) = planted(&golden("array_slice"));
     let array = Array::attach(&theirs, 4).unwrap();

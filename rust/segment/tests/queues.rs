@@ -1,5 +1,11 @@
 //! The queues of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation, // Everything here is small.
+    missing_docs
+)]
 
 mod common;
 #[path = "common/layouts.rs"]
@@ -615,7 +621,8 @@ fn a_killed_producer_loses_nothing() {
                 Err(Error::Full { .. }) => {}
                 other => panic!("{context}: {other:?}"),
             }
-            for i in after..20 {
+            let first = after;
+            for i in first..20 {
                 queue.enqueue(&ours, &message(NEXT + i), ONCE).unwrap();
                 after += 1;
                 if after >= 5 {

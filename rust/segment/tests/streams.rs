@@ -1,5 +1,11 @@
 //! The streams of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation, // Everything here is small.
+    missing_docs
+)]
 
 mod common;
 #[path = "common/layouts.rs"]

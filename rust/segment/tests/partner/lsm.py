@@ -1,4 +1,4 @@
-"""The wire formats of libsharedmemory and shared-memory-zig, by somebody else: nothing here is shared with the crate.
+"""The wire formats of libsharedmemory and shared-memory-zig, by somebody else than the crate.
 
 Does what the lines of its standard input say, and answers each with a line. Data are in hexadecimal. With the
 argument `golden` and a folder, it writes there what each format looks like.
@@ -26,7 +26,9 @@ def stream_write(memory, version, kind, data):
     if version == "v2":
         _, revision, ack, _, lock = STREAM_V2.unpack_from(memory)
         assert lock == 0
-        STREAM_V2.pack_into(memory, 0, flags, (revision + 1) & 0xFFFFFFFF, ack, len(data), 0)
+        STREAM_V2.pack_into(
+            memory, 0, flags, (revision + 1) & 0xFFFFFFFF, ack, len(data), 0
+        )
         memory[20 : 20 + len(data)] = data
         return
     size_at, data_at = V0[kind] if version == "v0" else (1, 5)
@@ -70,7 +72,9 @@ def enqueue(memory, version, data):
     at = slot(version, write, longest)
     struct.pack_into("<I", memory, at, len(data))
     memory[at + 4 : at + 4 + len(data)] = data
-    struct.pack_into("<IIIII", memory, 0, (write + 1) % capacity, read, capacity, count + 1, longest)
+    struct.pack_into(
+        "<IIIII", memory, 0, (write + 1) % capacity, read, capacity, count + 1, longest
+    )
 
 
 def dequeue(memory, version):
@@ -79,7 +83,9 @@ def dequeue(memory, version):
     at = slot(version, read, longest)
     (size,) = struct.unpack_from("<I", memory, at)
     data = bytes(memory[at + 4 : at + 4 + size])
-    struct.pack_into("<IIIII", memory, 0, write, (read + 1) % capacity, capacity, count - 1, longest)
+    struct.pack_into(
+        "<IIIII", memory, 0, write, (read + 1) % capacity, capacity, count - 1, longest
+    )
     return data
 
 
@@ -96,7 +102,12 @@ def golden():
     text = "Grüße".encode()
     floats = struct.pack("<3f", 1.5, -2.25, 1e10)
     doubles = struct.pack("<2d", 0.1, -1e300)
-    values = {"bytes": b"\0\xff\x01", "string": text, "floats": floats, "doubles": doubles}
+    values = {
+        "bytes": b"\0\xff\x01",
+        "string": text,
+        "floats": floats,
+        "doubles": doubles,
+    }
     files = {}
     for version in ("v0", "v1", "v2"):
         for kind, data in values.items():
@@ -124,7 +135,7 @@ def golden():
     # One element, as Zig's side makes it of a value: id i32, padding, f64.
     memory = bytearray(32)
     array_create(memory, 32, 1)
-    memory[16:] = struct.pack("<i4xd", 42, 3.14)
+    memory[16:] = struct.pack("<i4xd", 42, 6.02)
     files["array_struct"] = memory
     # A slice of three i32, whose total counts 16 bytes each.
     memory = bytearray(64)
@@ -142,7 +153,9 @@ def golden():
 def write_golden(folder):
     for name, memory in golden().items():
         lines = (memory[at : at + 16].hex(" ") for at in range(0, len(memory), 16))
-        with open(os.path.join(folder, name + ".hex"), "w", encoding="ascii", newline="\n") as file:
+        with open(
+            os.path.join(folder, name + ".hex"), "w", encoding="ascii", newline="\n"
+        ) as file:
             file.write("".join(line + "\n" for line in lines))
 
 
