@@ -45,6 +45,8 @@ pub struct Segment {
     object: os::Object,
     access: Access,
     created: bool,
+    /// No other has it.
+    id: u64,
     /// When the size was last asked for, by [`os::coarse_clock`].
     looked_at: AtomicU64,
 }
@@ -77,7 +79,15 @@ impl Segment {
     }
 
     fn new(object: os::Object, map: memmap2::MmapRaw, access: Access, created: bool) -> Self {
-        Self { memory: Memory::new(map), object, access, created, looked_at: AtomicU64::new(0) }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { memory: Memory::new(map), object, access, created, id, looked_at: AtomicU64::new(0) }
+    }
+
+    /// Tells it from all others that this process has or had open, those of the same name included.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 
     /// Opens an existing segment, whoever made it.

@@ -55,6 +55,13 @@ unsafe impl Send for This {}
 unsafe impl Sync for This {}
 
 impl This {
+    /// A reference to the object. Whoever runs a script's code in the middle of a method, as [`emit`](Self::emit) does,
+    /// holds one until the method is done: the script may let go of its own.
+    pub(crate) fn keep(self) -> Variant {
+        // SAFETY: the object lives, as in `emit`.
+        unsafe { referenced(self.0) }.unwrap_or_default()
+    }
+
     /// Emits a signal: calls, in this thread, what is connected to it.
     pub(crate) fn emit(self, signal: &str, arguments: &[Variant]) {
         static EMIT: OnceLock<Method> = OnceLock::new();
@@ -121,14 +128,21 @@ impl<C: Class> Reference<C> {
             return None;
         }
         let instance = NonNull::new(std::ptr::with_exposed_provenance_mut(instance))?;
-        // SAFETY: a valid type; the constructor initialises a `Variant` from a pointer to the pointer to the object,
-        // which lives, and counts one more reference to it.
-        let object = unsafe {
-            let from_object = interface_fn!(get_variant_from_type_constructor)(Self::INFO.kind)?;
-            let mut object_pointer = object;
-            Variant::new_with_var_uninit(|place| from_object(place, (&raw mut object_pointer).cast()))
-        };
-        Some(Self { object, instance })
+        // SAFETY: the caller's.
+        Some(Self { object: unsafe { referenced(object) }?, instance })
+    }
+}
+
+/// A `Variant` with the object, which counts as one more reference to it.
+///
+/// # Safety
+/// `object` lives.
+unsafe fn referenced(mut object: sys::GDExtensionObjectPtr) -> Option<Variant> {
+    let kind = sys::GDEXTENSION_VARIANT_TYPE_OBJECT;
+    // SAFETY: a valid type; the constructor initialises a `Variant` from a pointer to the pointer to the object.
+    unsafe {
+        let from_object = interface_fn!(get_variant_from_type_constructor)(kind)?;
+        Some(Variant::new_with_var_uninit(|place| from_object(place, (&raw mut object).cast())))
     }
 }
 

@@ -9,13 +9,14 @@ use godot::builtin::{
 };
 use godot::global::Error as Code;
 
-use super::{SharedMemory, copied, is_room_for, offset_inside, unsigned};
+use super::{SharedMemory, copied, offset_inside, unsigned};
 use crate::class::packed::{self, Packed};
 use crate::class::{
     ColorsIn, DefaultValue, Definition, ErrorCode, Floats32In, Floats64In, Int, Ints32In, Ints64In,
     Vectors2In, Vectors3In, Vectors4In,
 };
 use crate::error::Failure;
+use crate::values::is_room_for;
 
 #[cfg(target_endian = "big")]
 compile_error!("arrays are copied as they are, and the memory is little-endian");

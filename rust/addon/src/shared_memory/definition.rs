@@ -8,6 +8,7 @@ use super::{SharedMemory, arrays, images, numbers, structs, texts};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
+use crate::last_error;
 
 impl Class for SharedMemory {
     const NAME: &'static str = "SharedMemory";
@@ -94,9 +95,7 @@ impl Class for SharedMemory {
         class.method::<(), EngineEnum<Access>>("get_access", &[], &[], Self::get_access);
         class.method::<(), bool>("is_current", &[], &[], Self::is_current);
 
-        class.method::<(), ErrorCode>("get_last_error", &[], &[], Self::get_last_error);
-        class.method::<(), GString>("get_last_error_message", &[], &[], Self::get_last_error_message);
-        class.method::<(), ()>("clear_last_error", &[], &[], Self::clear_last_error);
+        last_error::define(class);
 
         class.method::<(Bool,), ()>("set_persistent", &["persistent"], &[], Self::set_persistent);
         class.method::<(), bool>("is_persistent", &[], &[], Self::is_persistent);

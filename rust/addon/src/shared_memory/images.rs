@@ -2,9 +2,9 @@
 
 use godot::global::Error as Code;
 
-use super::{Result, SharedMemory, code_of, copied, unsigned};
+use super::{Result, SharedMemory, copied, unsigned};
 use crate::class::{DefaultValue, Definition, ErrorCode, Image, Int, Picture};
-use crate::error::Failure;
+use crate::error::{Failure, code_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     use DefaultValue::Int as I;

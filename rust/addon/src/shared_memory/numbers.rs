@@ -5,8 +5,9 @@
 
 use shm_segment::layout::half;
 
-use super::{SharedMemory, code_of, copied, unsigned};
+use super::{SharedMemory, copied, unsigned};
 use crate::class::{Definition, ErrorCode, Float, Int};
+use crate::error::code_of;
 
 /// A number as it stands in the memory, and what scripts have for it.
 trait Number<Script, const BYTES: usize> {

@@ -4,9 +4,10 @@ use godot::builtin::GString;
 use godot::global::Error as Code;
 use shm_segment::Segment;
 
-use super::{Result, SharedMemory, code_of, copied, is_room_for, offset_inside, unsigned};
+use super::{Result, SharedMemory, copied, offset_inside, unsigned};
 use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text};
-use crate::error::Failure;
+use crate::error::{Failure, code_of};
+use crate::values::is_room_for;
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     use DefaultValue::Int as I;
