@@ -30,7 +30,7 @@ pub enum Error {
         layout: &'static str,
     },
     /// The segment has no room for the header and one element.
-    #[error("{size} bytes of memory are too few for a {layout}, which takes at least {needed}")]
+    #[error("{size} bytes of memory are too few: the {layout} takes at least {needed}")]
     SegmentTooSmall {
         /// What the memory should hold.
         layout: &'static str,
