@@ -53,7 +53,8 @@ const METHODS := {
 	"list_names": [TYPE_PACKED_STRING_ARRAY, [], []],
 	"generate_name": [TYPE_STRING, [TYPE_STRING], ["godot"]],
 }
-## The values of which there are decode_ and encode_, and the arrays of which there are read_ and write_.
+## The values of which there are decode_ and encode_, and the arrays of which there are read_ and
+## write_.
 const NUMBERS := {
 	TYPE_INT: ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"],
 	TYPE_FLOAT: ["half", "float", "double"],
