@@ -8,6 +8,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/common.sh"
 # shellcheck source=tools/prerequisites.sh
 . "$root/tools/prerequisites.sh"
+# shellcheck source=tools/fetch.sh
+. "$root/tools/fetch.sh"
+# shellcheck source=tools/toolchain.sh
+. "$root/tools/toolchain.sh"
 # shellcheck source=tools/build.sh
 . "$root/tools/build.sh"
 # shellcheck source=tools/godot.sh

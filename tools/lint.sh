@@ -37,7 +37,7 @@ lint_main() {
   check gdlint "$bin/gdlint" "${gdscript[@]}"
   check ruff "$bin/ruff" check --quiet "${python[@]}"
   check "ruff format" "$bin/ruff" format --quiet --check "${python[@]}"
-  check shellcheck "$bin/shellcheck" --external-sources --check-sourced build.sh tools/fetch_godot.sh .ci/run
+  check shellcheck "$bin/shellcheck" --external-sources --check-sourced build.sh tools/fetch_*.sh .ci/run
   check "workflow schema" "$bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
   check zizmor "$bin/zizmor" --offline --quiet .github/workflows
   # Users get a copy of the licence with the folder.
