@@ -2,11 +2,11 @@
 # Fetches packages of Debian releases into a folder, without installing anything and without root. Sourced by the
 # fetch_*.sh programs.
 
-# fetch_packages WORK INSTALLED SUITES PACKAGE...: downloads the packages, and what they need and INSTALLED (a dpkg
-# status file) hasn't got, into WORK/cache/archives. Of the SUITES, names of releases with spaces between them, not
-# every one must be there.
+# fetch_packages WORK SUITES WANTED PACKAGE...: downloads the packages, and what they need, into WORK/cache/archives. Of
+# what the system has installed, only what matches WANTED (a regular expression for whole names) is fetched all the same.
+# Of the SUITES, names of releases with spaces between them, not every one must be there.
 fetch_packages() {
-  local work=$1 installed=$2 suites=$3 suite architecture here sources
+  local work=$1 suites=$2 wanted=$3 suite architecture here sources
   shift 3
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
@@ -23,6 +23,8 @@ fetch_packages() {
     return 1
   }
   cat "$sources"
+
+  awk -v RS= -v ORS='\n\n' -v wanted="^($wanted)\$" '$2 !~ wanted' /var/lib/dpkg/status >"$work/installed"
 
   # What the system does after an update of its own lists is none of this one's business.
   cat >"$work/apt.conf" <<'CONF'
@@ -48,7 +50,7 @@ own_apt() {
     -oDir::Etc::PreferencesParts=/dev/null \
     -oDir::State="$work/state" \
     -oDir::State::Lists="$work/state/lists" \
-    -oDir::State::status="$installed" \
+    -oDir::State::status="$work/installed" \
     -oDir::Cache="$work/cache" \
     -oAPT::Sandbox::User= \
     -oAPT::Default-Release= \

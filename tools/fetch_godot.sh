@@ -31,9 +31,8 @@ work=$folder/work
 rm -rf "${folder:?}/stamp" "${folder:?}/bin" "${folder:?}/root" "$work"
 mkdir -p "$work"
 
-# As if nothing was installed, so that every dependency is fetched.
-: >"$work/nothing"
-fetch_packages "$work" "$work/nothing" "$suite" "${packages[@]}"
+# All they need: the libraries of an older release won't do.
+fetch_packages "$work" "$suite" ".*" "${packages[@]}"
 unpack_packages "$work" "$work/root"
 root=$folder/root
 mv "$work/root" "$root"

@@ -22,7 +22,7 @@ packages=(rustc-web rust-web-src rust-web-clippy patchelf)
 work=$folder/work
 rm -rf "${folder:?}/stamp" "${folder:?}/root" "$work"
 mkdir -p "$work"
-fetch_packages "$work" /var/lib/dpkg/status "$suites" "${packages[@]}"
+fetch_packages "$work" "$suites" ".*rust.*|cargo.*|patchelf" "${packages[@]}"
 unpack_packages "$work" "$work/root"
 root=$folder/root
 mv "$work/root" "$root"

@@ -1,8 +1,9 @@
 //! Which names are allowed, and what the system calls them.
 //!
 //! A name has two forms. The *plain* one, `frames`, is what this crate's users write; Python's
-//! `multiprocessing.shared_memory` calls segments the same. The *native* one, `/frames`, is what POSIX
-//! `shm_open(3)` takes. A leading `/` is therefore allowed, and dropped.
+//! `multiprocessing.shared_memory` calls segments the same. The *native* one is what the system's calls take: `/frames`
+//! for POSIX `shm_open(3)`, `Local\frames` or `Global\frames` for Windows. A leading `/` is therefore allowed, and
+//! dropped.
 
 use std::fmt;
 
@@ -61,13 +62,13 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
 
 /// Checks a name of somebody else's segment and drops all leading `/`, as glibc's `shm_open` does.
 ///
-/// Only what no system call can take is refused, so that every foreign segment can be reached.
+/// Only what no call of this system can take is refused, so that every foreign segment can be reached.
 ///
 /// # Errors
 /// [`Error::InvalidName`].
 pub(crate) fn foreign(name: &str) -> Result<&str> {
     let plain = name.trim_start_matches('/');
-    check(name, plain, &['\0', '/'])?;
+    check(name, plain, if cfg!(windows) { &['\0'] } else { &['\0', '/'] })?;
     Ok(plain)
 }
 
@@ -164,7 +165,9 @@ mod tests {
     fn foreign_names_may_be_what_the_system_takes() {
         assert_eq!(foreign("///Local\\IRSDKMemMapFileName").unwrap(), "Local\\IRSDKMemMapFileName");
         assert_eq!(problem(foreign("///")), Some(NameProblem::Empty));
-        assert_eq!(problem(foreign("a/b")), Some(NameProblem::Forbidden('/')));
+        assert_eq!(problem(foreign("a\0b")), Some(NameProblem::Forbidden('\0')));
+        let expected = if cfg!(windows) { None } else { Some(NameProblem::Forbidden('/')) };
+        assert_eq!(problem(foreign("a/b")), expected);
     }
 
     #[test]

@@ -1,9 +1,19 @@
 //! What the tests share: names that are cleaned up, and other processes.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+#[cfg(unix)]
+mod posix;
+#[cfg(windows)]
+mod windows;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+#[cfg(unix)]
+pub use posix::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
+#[cfg(windows)]
+pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
 
 /// A name nobody else has. It is removed at the end, whatever the test left there.
 pub struct Name(pub String);
@@ -13,8 +23,12 @@ impl Name {
         Self(shm_segment::generate_name("rust-test").unwrap())
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
-        std::path::Path::new("/dev/shm").join(&self.0)
+    pub fn exists(&self) -> bool {
+        shm_segment::exists(self, shm_segment::Scope::Local)
+    }
+
+    pub fn remove(&self) -> shm_segment::Result<()> {
+        shm_segment::remove(self, shm_segment::Scope::Local)
     }
 }
 
@@ -23,14 +37,6 @@ impl std::ops::Deref for Name {
 
     fn deref(&self) -> &str {
         &self.0
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        if std::fs::remove_file(self.path()).is_err() {
-            let _ = std::fs::remove_dir(self.path());
-        }
     }
 }
 

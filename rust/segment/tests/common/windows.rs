@@ -1,0 +1,57 @@
+//! Where names are those of sections, which are there while somebody has them open.
+
+use std::os::windows::io::{FromRawHandle, OwnedHandle};
+
+use windows_sys::Win32::Foundation::{GetLastError, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::System::Memory::{CreateFileMappingW, PAGE_READWRITE};
+
+use super::Name;
+
+/// The call that finds that there is no room.
+pub const RESERVING: &str = "CreateFileMappingW";
+
+/// What a segment of `size` bytes has.
+pub fn whole(size: u64) -> u64 {
+    size.next_multiple_of(4096)
+}
+
+impl Name {
+    /// Is there anything of this name, be it a segment or not?
+    pub fn is_there(&self) -> bool {
+        self.exists() || shm_segment::exists(self, shm_segment::Scope::Global)
+    }
+}
+
+pub fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+/// A segment as any other program would make it.
+pub struct Foreign(OwnedHandle);
+
+impl Foreign {
+    pub fn make(name: &str, size: usize) -> Self {
+        Self::with(name, size, PAGE_READWRITE)
+    }
+
+    pub fn with(name: &str, size: usize, flags: u32) -> Self {
+        let name = wide(name);
+        let (high, low) = ((size as u64 >> 32) as u32, size as u32);
+        // SAFETY: `name` ends with a zero; no access list is given.
+        unsafe {
+            let handle =
+                CreateFileMappingW(INVALID_HANDLE_VALUE, std::ptr::null(), flags, high, low, name.as_ptr());
+            assert!(!handle.is_null(), "{}", GetLastError());
+            assert_eq!(GetLastError(), 0, "the name is taken");
+            Self(OwnedHandle::from_raw_handle(handle))
+        }
+    }
+}
+
+/// A creator that was killed leaves nothing here.
+pub fn leave_a_dead_owner(_: &Name) {}
+
+/// Does the name lead to a segment of the session?
+pub fn is_as_created(name: &Name) -> bool {
+    name.exists() && !shm_segment::exists(name, shm_segment::Scope::Global)
+}
