@@ -54,6 +54,7 @@ impl fmt::Display for NameProblem {
 pub(crate) fn portable(name: &str) -> Result<&str> {
     let plain = name.strip_prefix('/').unwrap_or(name);
     check(name, plain, &['\0', '/', '\\'])?;
+    check_length(name, plain)?;
     if plain == "." || plain == ".." {
         return Err(invalid(name, NameProblem::Dots));
     }
@@ -68,7 +69,12 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
 /// [`Error::InvalidName`].
 pub(crate) fn foreign(name: &str) -> Result<&str> {
     let plain = name.trim_start_matches('/');
-    check(name, plain, if cfg!(windows) { &['\0'] } else { &['\0', '/'] })?;
+    if cfg!(windows) {
+        check(name, plain, &['\0'])?;
+    } else {
+        check(name, plain, &['\0', '/'])?;
+        check_length(name, plain)?;
+    }
     Ok(plain)
 }
 
@@ -79,6 +85,10 @@ fn check(name: &str, plain: &str, forbidden: &[char]) -> Result<()> {
     if let Some(c) = plain.chars().find(|c| forbidden.contains(c)) {
         return Err(invalid(name, NameProblem::Forbidden(c)));
     }
+    Ok(())
+}
+
+fn check_length(name: &str, plain: &str) -> Result<()> {
     if plain.len() > MAX_NAME_BYTES {
         return Err(invalid(name, NameProblem::TooLong { bytes: plain.len() }));
     }

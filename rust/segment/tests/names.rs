@@ -9,9 +9,9 @@ use shm_segment::{Access, Error, Lifetime, Scope, Segment};
 #[test]
 fn names_that_the_system_cannot_take_are_refused() {
     let too_long = "n".repeat(256);
-    let mut refused = vec!["", "/", "a\0b", &too_long];
+    let mut refused = vec!["", "/", "a\0b"];
     if cfg!(unix) {
-        refused.push("a/b");
+        refused.extend(["a/b", &too_long]);
     }
     for name in refused {
         let is_refused = |error: Option<Error>| matches!(error, Some(Error::InvalidName { .. }));

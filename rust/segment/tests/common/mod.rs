@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 #[cfg(unix)]
 pub use posix::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
 #[cfg(windows)]
-pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
+pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole, wide};
 
 /// A name nobody else has. It is removed at the end, whatever the test left there.
 pub struct Name(pub String);
@@ -50,13 +50,21 @@ pub struct Peer {
 
 impl Peer {
     pub fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
-            .env("SHM_SEGMENT_PEER", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"]);
+        command.env("SHM_SEGMENT_PEER", "1");
+        Self::run(command)
+    }
+
+    /// Another program instead, in C: `partner/partner.c`.
+    pub fn partner() -> Self {
+        let program = std::env::var_os("SHM_SEGMENT_PARTNER")
+            .expect("SHM_SEGMENT_PARTNER names partner/partner.c, built; ./build.sh test-windows sees to it");
+        Self::run(Command::new(program))
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let to = child.stdin.take().unwrap();
         let from = BufReader::new(child.stdout.take().unwrap());
         Self { child, to, from }
@@ -82,6 +90,11 @@ impl Peer {
     pub fn ask(&mut self, command: &str) -> String {
         self.send(command);
         self.answer()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Ends it as the system's SIGKILL does: it can clean up nothing.

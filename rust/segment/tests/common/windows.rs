@@ -1,8 +1,13 @@
 //! Where names are those of sections, which are there while somebody has them open.
 
-use std::os::windows::io::{FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::ptr;
 
-use windows_sys::Win32::Foundation::{GetLastError, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{GetLastError, HANDLE, INVALID_HANDLE_VALUE, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Memory::{CreateFileMappingW, PAGE_READWRITE};
 
 use super::Name;
@@ -35,16 +40,46 @@ impl Foreign {
     }
 
     pub fn with(name: &str, size: usize, flags: u32) -> Self {
+        Self::with_attributes(name, size, flags, ptr::null())
+    }
+
+    pub fn with_access_list(name: &str, size: usize, list: &str) -> Self {
+        let (list, mut descriptor) = (wide(list), ptr::null_mut());
+        // SAFETY: `list` ends with a zero; the call makes a descriptor, which is freed when it has been used.
+        unsafe {
+            let done = ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                list.as_ptr(),
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                ptr::null_mut(),
+            );
+            assert_ne!(done, 0);
+            let attributes = SECURITY_ATTRIBUTES {
+                nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+                lpSecurityDescriptor: descriptor,
+                bInheritHandle: 0,
+            };
+            let made = Self::with_attributes(name, size, PAGE_READWRITE, &raw const attributes);
+            LocalFree(descriptor);
+            made
+        }
+    }
+
+    fn with_attributes(name: &str, size: usize, flags: u32, attributes: *const SECURITY_ATTRIBUTES) -> Self {
         let name = wide(name);
         let (high, low) = ((size as u64 >> 32) as u32, size as u32);
-        // SAFETY: `name` ends with a zero; no access list is given.
+        // SAFETY: `name` ends with a zero; `attributes` are none, or valid.
         unsafe {
             let handle =
-                CreateFileMappingW(INVALID_HANDLE_VALUE, std::ptr::null(), flags, high, low, name.as_ptr());
+                CreateFileMappingW(INVALID_HANDLE_VALUE, attributes, flags, high, low, name.as_ptr());
             assert!(!handle.is_null(), "{}", GetLastError());
             assert_eq!(GetLastError(), 0, "the name is taken");
             Self(OwnedHandle::from_raw_handle(handle))
         }
+    }
+
+    pub fn handle(&self) -> HANDLE {
+        self.0.as_raw_handle()
     }
 }
 

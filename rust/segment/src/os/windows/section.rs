@@ -59,6 +59,7 @@ impl Failed {
                 | errors::ERROR_PATH_NOT_FOUND
                 | errors::ERROR_INVALID_NAME
                 | errors::ERROR_BAD_PATHNAME
+                | errors::ERROR_FILENAME_EXCED_RANGE
         )
     }
 }

@@ -51,14 +51,16 @@ impl Drop for Descriptor {
     }
 }
 
-/// The list in the words of the Security Descriptor Definition Language: nothing inherited (`P`); everything for the
-/// user and for the system (`SY`); and with [`Scope::Global`], for everybody (`WD`), what `CreateFileMappingW` asks for
-/// when it is to open a section for reading and writing, as Python's `mmap` has it do. (That is more than
-/// `OpenFileMappingW` needs: `STANDARD_RIGHTS_REQUIRED`, 0xF0000, is in it.)
+/// The list in the words of the Security Descriptor Definition Language: nothing inherited (`P`), and everything for the
+/// user, for the system (`SY`) and, with [`Scope::Global`], for everybody (`WD`).
+///
+/// For everybody, rights to read and write would not do: most programs open with `FILE_MAP_ALL_ACCESS`, and
+/// `CreateFileMappingW`, through which Python's `mmap` opens, asks for `STANDARD_RIGHTS_REQUIRED` as well. Nothing can be
+/// executed with it all the same: that takes a section which was made for it.
 fn access_list(scope: Scope, user: &str) -> String {
     let everybody = match scope {
         Scope::Local => "",
-        Scope::Global => "(A;;0xf0007;;;WD)",
+        Scope::Global => "(A;;GA;;;WD)",
     };
     format!("D:P(A;;GA;;;{user})(A;;GA;;;SY){everybody}")
 }
