@@ -25,6 +25,6 @@ for_target() {
   fi
   fetch_once toolchain "$toolchain_stamp" "a Rust that has its library's source (140 MB)" ||
     fail "this Rust has no library for $target: run 'rustup target add $target'."
-  RUSTC_BOOTSTRAP=1 RUSTC=$toolchain_folder/root/usr/bin/rustc \
+  RUSTC_BOOTSTRAP=1 RUSTC=$toolchain_folder/root/usr/bin/rustc RUSTDOC=$toolchain_folder/root/usr/bin/rustdoc \
     CARGO_UNSTABLE_BUILD_STD=std,panic_unwind "$@"
 }
