@@ -83,7 +83,7 @@ C
 
 echo "== trying it"
 stop() {
-  timeout -s KILL 20 "$folder/bin/wineserver" -k || true
+  timeout -s KILL 20 "$folder/bin/wineserver" --kill || echo "Wine was not running"
 }
 trap stop EXIT
 timeout -s KILL 180 "$folder/bin/wine" wineboot --init </dev/null

@@ -44,8 +44,8 @@ test_windows_main() {
   build_for_windows
   mkdir -p "$(dirname "$log")"
   say "tests in Wine"
-  # What Wine has started in the background goes with it, however this ends.
   trap stop_wine EXIT
+  start_wine
   with_heartbeat "testing in Wine" run_windows_tests || result=FAILED
   ran=$(passed_in "$log")
   [ "$result" = FAILED ] || [ "$ran" -gt 0 ] || fail "test-windows: no test has '$filter' in its name"
@@ -100,7 +100,15 @@ load_library() {
     "Z:$windows_library" godot_shared_memory_init
 }
 
+# What Wine runs in the background is there before the tests, without their output: who reads that waits until all are
+# gone that have it.
+start_wine() {
+  "$windows_folder/bin/wineserver" --persistent >/dev/null 2>&1 </dev/null
+  python3 "$root/tools/with_limit.py" 60 "$windows_folder/bin/wine" cmd /c exit >/dev/null 2>&1 </dev/null ||
+    fail "Wine does not run: remove target/windows, and try again."
+}
+
+# Ends all that runs in it.
 stop_wine() {
-  python3 "$root/tools/with_limit.py" 20 "$windows_folder/bin/wineserver" -k >/dev/null 2>&1 ||
-    say "Wine was not running any more"
+  python3 "$root/tools/with_limit.py" 20 "$windows_folder/bin/wineserver" --kill || say "Wine could not be stopped"
 }
