@@ -25,7 +25,7 @@ lint_main() {
     find demo -name '*.gd' ! -path 'demo/addons/*' ! -path '*/.godot/*' | sort
   )
   while IFS= read -r file; do python+=("$file"); done < <(
-    find demo tools -name '*.py' ! -path 'demo/addons/*' | sort
+    find demo rust tools -name '*.py' ! -path 'demo/addons/*' | sort
   )
 
   check rustfmt cargo fmt --all --check

@@ -48,6 +48,10 @@ class Scenario(unittest.TestCase):
     def name(self, label=""):
         return self.session.name(label)
 
+    def note(self, text):
+        """Have the runner tell something beside the result, such as a seed."""
+        self.notes.append(text)
+
     def agent(self, **options):
         """Start a Godot that does what it is told. At the end of the test it must end well, or be dead."""
         agent = Agent(self.session, **options)
@@ -96,6 +100,7 @@ class ScenarioFile:
     def run(self, session):
         for case in self.tests:
             case.session = session
+            case.notes = []
             yield self._run(case)
 
     def _run(self, case):
@@ -107,6 +112,7 @@ class ScenarioFile:
             case.run(outcome)
         result.seconds = time.monotonic() - began
         result.log = printed.getvalue().splitlines()
+        result.notes = case.notes
         return result
 
 

@@ -45,6 +45,8 @@ pub struct Segment {
     object: os::Object,
     access: Access,
     created: bool,
+    /// No other has it.
+    id: u64,
     /// When the size was last asked for, by [`os::coarse_clock`].
     looked_at: AtomicU64,
 }
@@ -77,7 +79,15 @@ impl Segment {
     }
 
     fn new(object: os::Object, map: memmap2::MmapRaw, access: Access, created: bool) -> Self {
-        Self { memory: Memory::new(map), object, access, created, looked_at: AtomicU64::new(0) }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { memory: Memory::new(map), object, access, created, id, looked_at: AtomicU64::new(0) }
+    }
+
+    /// Tells it from all others that this process has or had open, those of the same name included.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 
     /// Opens an existing segment, whoever made it.
@@ -148,6 +158,48 @@ impl Segment {
         self.check_writable()?;
         self.check_truncation()?;
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
+    }
+
+    /// The 32-bit word at `offset` (in bytes; 4 must divide it), which is there in little-endian order. Acquires: what
+    /// its writer wrote before it [stored](Self::store_u32) the word, [`read`](Self::read) sees.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`].
+    pub fn load_u32(&self, offset: u64) -> Result<u32> {
+        self.check_truncation()?;
+        self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Stores a word, for others to [load](Self::load_u32). Releases: see there.
+    ///
+    /// # Errors
+    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.store(offset, value).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Stores `new` if the word at `offset` is `current`, in one step that nobody else can come between; says whether
+    /// it did. Acquires, and releases.
+    ///
+    /// # Errors
+    /// As [`store_u32`](Self::store_u32).
+    pub fn compare_exchange_u32(&self, offset: u64, current: u32, new: u32) -> Result<bool> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.compare_exchange(offset, current, new).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Adds to a word, wrapping around, in one step that nobody else can come between; returns what was there before.
+    /// Acquires, and releases.
+    ///
+    /// # Errors
+    /// As [`store_u32`](Self::store_u32).
+    pub fn fetch_add_u32(&self, offset: u64, value: u32) -> Result<u32> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.fetch_add(offset, value).map_err(|fault| self.fault(fault, offset, 4))
     }
 
     /// Checks that `length` bytes from `offset` on lie in the segment.
@@ -241,6 +293,7 @@ impl Segment {
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),
+            Fault::Misaligned => Error::Misaligned { offset },
             Fault::Gone => match self.object.size() {
                 Ok(actual) if actual >= self.size() => {
                     Error::PageLost { name: self.link().name().to_owned() }

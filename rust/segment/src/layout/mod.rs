@@ -1,40 +1,33 @@
-//! The formats in which others put values into shared memory: one module a format, and none knows another.
+//! What other programs put into shared memory: one module a format, none knowing another (but for [`half`], which is a
+//! kind of number).
 //!
-//! They work on bytes that only we have, never on the mapping: whoever checks a length and then uses it must
-//! find the same both times, and in shared memory it may change in between. What can work on either (because it
-//! looks at each byte once) takes a [`Source`], which hands out copies.
+//! [`structs`] and [`variant`] are about values. They work on bytes that only we have: whoever checks a length and
+//! then uses it must find the same both times, and in shared memory it may change in between. What looks at each byte
+//! once may work on either, and takes a [`Source`].
+//!
+//! [`stream`], [`queue`] and [`array`] are wire formats: each is a header and a discipline over a
+//! [`Segment`](crate::Segment), in safe code. What they have in common:
+//!
+//! - **A small value describes what was attached to**, and takes the segment anew at each call. It holds no bytes, so
+//!   that who has it and who has the segment may be different owners.
+//! - **Nothing in the header is believed.** A length, a count or an index is read once for an operation, checked against
+//!   the mapping, and the checked copy is used. The next operation looks anew: a peer may change it at any time.
+//! - **`attach` lays the header out** if this process created the segment and the header is all zeros, and checks it
+//!   otherwise. `reset` lays it out whatever is there, for the time after a peer died in the middle: nobody
+//!   may be using it meanwhile, and whoever is attached attaches anew.
+//! - **No lock is waited for without limit.** A peer that dies with a lock never releases it. Who gives up has written
+//!   nothing.
 
+pub mod array;
+mod error;
+mod fields;
+pub mod half;
+mod lock;
+pub mod queue;
+mod source;
+pub mod stream;
 pub mod structs;
 pub mod variant;
 
-use crate::error::{Error, Result};
-use crate::segment::Segment;
-
-/// Bytes that can be copied out, a few at a time.
-pub trait Source {
-    /// Copies `into.len()` bytes out, from `offset` on.
-    ///
-    /// # Errors
-    /// [`Error::OutOfBounds`], and what else the source has.
-    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()>;
-}
-
-impl Source for [u8] {
-    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        let from = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)?.get(..into.len()));
-        match from {
-            Some(from) => into.copy_from_slice(from),
-            None => {
-                let (length, size) = (into.len() as u64, self.len() as u64);
-                return Err(Error::OutOfBounds { offset, length, size });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Source for Segment {
-    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        self.read(offset, into)
-    }
-}
+pub use error::{Error, Result};
+pub use source::Source;

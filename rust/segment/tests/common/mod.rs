@@ -44,13 +44,16 @@ pub struct Peer {
 
 impl Peer {
     pub fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
-            .env("SHM_SEGMENT_PEER", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
+                .env("SHM_SEGMENT_PEER", "1"),
+        )
+    }
+
+    /// Another program, which answers as `serve` does.
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let to = child.stdin.take().unwrap();
         let from = BufReader::new(child.stdout.take().unwrap());
         Self { child, to, from }

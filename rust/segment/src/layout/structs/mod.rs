@@ -25,7 +25,6 @@
 
 mod codes;
 mod format;
-mod half;
 mod pack;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 
 use super::codes::{Code, Kind};
 use super::format::{Format, Item};
-use super::{Value, WrongLength, half};
+use super::{Value, WrongLength};
+use crate::layout::half;
 
 /// Why values can't be packed. Indices count the values from 0.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]

@@ -4,7 +4,8 @@ use std::slice;
 
 use super::codes::Kind;
 use super::format::{Format, Item};
-use super::{Value, WrongLength, half};
+use super::{Value, WrongLength};
+use crate::layout::half;
 
 /// The values of a struct, one after the other. [`Format::unpack`] makes it.
 #[derive(Debug, Clone)]

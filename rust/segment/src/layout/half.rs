@@ -1,4 +1,4 @@
-//! The 16-bit floats of `e`.
+//! 16-bit floats (IEEE 754 binary16): the `e` of Python's `struct`, and `encode_half`.
 //!
 //! The crate `half` rounds twice on its way from 64 bits (through 32, or by dropping the lower 32 of the mantissa
 //! first), so that 1 + 2⁻¹¹ + 2⁻⁴⁰ becomes 1, not the next above. CPython rounds once, and so must we.
@@ -6,7 +6,8 @@
 const EXPONENT: u16 = 0x7c00;
 
 /// Rounds to the nearest, ties to even. Nothing if a finite value is too large.
-pub(super) fn from_f64(value: f64) -> Option<u16> {
+#[must_use]
+pub fn from_f64(value: f64) -> Option<u16> {
     let bits = value.to_bits();
     let sign = low_16(bits >> 48) & 0x8000;
     let fraction = bits & ((1 << 52) - 1);
@@ -38,7 +39,8 @@ pub(super) fn from_f64(value: f64) -> Option<u16> {
 }
 
 /// Exact: every half is a 64-bit float.
-pub(super) fn to_f64(half: u16) -> f64 {
+#[must_use]
+pub fn to_f64(half: u16) -> f64 {
     let sign = u64::from(half & 0x8000) << 48;
     let fraction = half & 0x3ff;
     let magnitude = match (half & EXPONENT) >> 10 {
@@ -50,7 +52,7 @@ pub(super) fn to_f64(half: u16) -> f64 {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
-pub(super) fn low_16(bits: u64) -> u16 {
+pub(crate) fn low_16(bits: u64) -> u16 {
     bits as u16
 }
 
