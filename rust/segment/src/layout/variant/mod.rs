@@ -1,6 +1,6 @@
 //! The engine's binary form of a Variant, as `var_to_bytes` writes it and `PackedByteArray.decode_var` reads it.
 //!
-//! Nothing is decoded here. [`size`] finds out how many bytes a Variant takes, and whether they can be given to the
+//! Nothing is decoded here. [`measure`] finds out how many bytes a Variant takes, and whether they can be given to the
 //! engine: its decoder prints an error for what it doesn't like, and leaves the value half read. What passes here is
 //! decoded without a word, and makes nothing that the bytes don't account for: every count was compared with the bytes
 //! that are left, and containers are nested no deeper than the engine allows.
@@ -118,14 +118,37 @@ pub enum Error {
     Source(#[from] crate::Error),
 }
 
-/// How many bytes the Variant at `offset` takes. As many as `limit` from there may be looked at; the source has them.
+/// What there is to know of a Variant before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// How many bytes it takes.
+    pub size: u64,
+    /// How much memory the engine needs for the value, at a guess that is rather too high: an empty array of 8 bytes
+    /// becomes an object of some hundred.
+    pub memory: u64,
+}
+
+/// Measures the Variant at `offset`. As many bytes as `limit` from there may be looked at; the source has them.
 ///
-/// It takes time in proportion to that size, and a few kilobytes of memory.
+/// It takes time in proportion to the Variant's size, and a few kilobytes of memory.
+///
+/// # Errors
+/// What [`Error`] lists.
+pub fn measure<S: Source + ?Sized>(
+    source: &S,
+    offset: u64,
+    limit: u64,
+    engine: Engine,
+) -> Result<Measured, Error> {
+    walk::measure(cursor::Cursor::new(source, offset, limit), engine)
+}
+
+/// How many bytes the Variant at `offset` takes; see [`measure`].
 ///
 /// # Errors
 /// What [`Error`] lists.
 pub fn size<S: Source + ?Sized>(source: &S, offset: u64, limit: u64, engine: Engine) -> Result<u64, Error> {
-    walk::size(cursor::Cursor::new(source, offset, limit), engine)
+    measure(source, offset, limit, engine).map(|measured| measured.size)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn what_the_engine_prints_about_is_refused() {
     assert!(matches!(check(&words(&[24, 0, 0])), Err(Error::Object { at: 0 })));
     assert!(matches!(check(&words(&[22, 4, 0, 0])), Err(Error::OldNodePath { at: 0 })));
     for string in
-        [&b"a\0b"[..], b"\0", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\x80"]
+        [&b"a\0b"[..], b"\0a", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\x80"]
     {
         for number in [4, 21] {
             assert!(
@@ -79,7 +79,10 @@ fn what_the_engine_prints_about_is_refused() {
             );
         }
     }
-    assert_eq!(check(&text(4, b"abc\0")).unwrap(), 12);
+    // As in a PackedStringArray.
+    for string in [&b"abc\0"[..], b"\0"] {
+        assert_eq!(check(&text(4, string)).unwrap(), 12);
+    }
     // An id is a value; so is a callable, which becomes an empty one.
     assert_eq!(check(&words(&[24 | 1 << 16, 5, 6])).unwrap(), 12);
     assert_eq!(check(&words(&[25])).unwrap(), 4);
@@ -178,6 +181,21 @@ fn nesting_is_limited() {
     let value = [words(&[27, 1, 0]), nested(MAX_KEY_DEPTH, &null)].concat();
     assert!(check(&value).is_ok());
     assert!(matches!(check(&with_key(&value)), Err(Error::KeyTooDeep { .. })));
+}
+
+#[test]
+fn memory_is_that_of_the_values() {
+    let memory = |bytes: &[u8]| measure(bytes, 0, bytes.len() as u64, NEW).unwrap().memory;
+    assert!(memory(&words(&[0])) < 100);
+    // Many empty containers are much more than their bytes, a packed array is little more.
+    let many = [words(&[28, 1000]), words(&[28, 0]).repeat(1000)].concat();
+    assert!(memory(&many) > 20 * many.len() as u64);
+    let packed = [words(&[29, 1 << 16]), vec![7; 1 << 16]].concat();
+    assert!(memory(&packed) < 2 * packed.len() as u64);
+    // A character is 4 bytes.
+    assert!(memory(&text(4, &[b'a'; 1000])) > 4000);
+    let strings = [words(&[34, 1000]), words(&[0]).repeat(1000)].concat();
+    assert!(memory(&strings) > 30_000);
 }
 
 /// As a peer who writes all the time: no byte is the same twice.

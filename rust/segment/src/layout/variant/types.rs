@@ -95,6 +95,16 @@ pub(super) fn name(number: u8) -> &'static str {
 }
 
 impl Shape {
+    /// How many bytes of memory the engine needs for a byte of it, at the most. A character has 4.
+    pub(super) fn growth(self) -> u64 {
+        match self {
+            // Each has a place in an array and an allocation of its own, be it ever so short.
+            Self::Strings | Self::NodePath => 16,
+            Self::String | Self::Signal => 4,
+            _ => 1,
+        }
+    }
+
     /// The bits beside the number that a header of it may have.
     pub(super) fn flags(self, typed_dictionaries: bool) -> u32 {
         match self {

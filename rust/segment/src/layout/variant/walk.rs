@@ -4,7 +4,12 @@ use super::cursor::Cursor;
 use super::types::{
     ELEMENT_SHIFT, FLAG_ID, FLAG_WIDE, NIL, NUMBER_MASK, OBJECT, Shape, VALUE_SHIFT, name, shape,
 };
-use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Source};
+use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Measured, Source};
+
+/// What the engine needs for a value beside what is in the bytes; in a dictionary, an entry takes most.
+const VALUE_BYTES: u64 = 64;
+/// What it needs for a container beside its values.
+const CONTAINER_BYTES: u64 = 192;
 
 /// The type that the elements of a container have, if they must have one.
 type Element = Option<u8>;
@@ -28,21 +33,29 @@ struct Place {
     key_depth: usize,
 }
 
-/// The size of what the cursor is at.
-pub(super) fn size<S: Source + ?Sized>(mut cursor: Cursor<'_, S>, engine: Engine) -> Result<u64, Error> {
+/// Measures what the cursor is at.
+pub(super) fn measure<S: Source + ?Sized>(
+    mut cursor: Cursor<'_, S>,
+    engine: Engine,
+) -> Result<Measured, Error> {
+    let mut memory = 0;
     let mut open: Vec<Open> = Vec::new();
     let mut place = Place { element: None, key_depth: 0 };
     loop {
         if open.len() > MAX_DEPTH {
             return Err(Error::TooDeep { at: cursor.at() });
         }
-        if let Some(container) = value(&mut cursor, &place, engine)? {
+        let before = cursor.passed();
+        let (shape, container) = value(&mut cursor, &place, engine)?;
+        memory += VALUE_BYTES + (cursor.passed() - before) * shape.growth();
+        if let Some(container) = container {
+            memory += CONTAINER_BYTES;
             open.push(container);
         }
         while open.pop_if(|container| container.left == 0).is_some() {}
         match open.last_mut() {
             Some(container) => place = container.next(),
-            None => return Ok(cursor.passed()),
+            None => return Ok(Measured { size: cursor.passed(), memory }),
         }
     }
 }
@@ -65,7 +78,7 @@ fn value<S: Source + ?Sized>(
     cursor: &mut Cursor<'_, S>,
     place: &Place,
     engine: Engine,
-) -> Result<Option<Open>, Error> {
+) -> Result<(Shape, Option<Open>), Error> {
     let at = cursor.at();
     let header = cursor.u32()?;
     let (number, shape) = type_of(header & NUMBER_MASK, at)?;
@@ -109,10 +122,11 @@ fn value<S: Source + ?Sized>(
             // The shortest value is a header. Also keeps a lying count from being believed for long.
             cursor.check(left * 4)?;
             let elements = [second, first];
-            return Ok(Some(Open { left, elements, is_dictionary, key_depth: place.key_depth }));
+            let container = Open { left, elements, is_dictionary, key_depth: place.key_depth };
+            return Ok((shape, Some(container)));
         }
     }
-    Ok(None)
+    Ok((shape, None))
 }
 
 fn type_of(number: u32, at: u64) -> Result<(u8, Shape), Error> {
