@@ -4,7 +4,7 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray};
 use shm_segment::{Access, Scope};
 
 use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
-use super::{SharedMemory, arrays, images, numbers, structs, texts};
+use super::{SharedMemory, arrays, images, numbers, structs, texts, variants};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
@@ -82,6 +82,7 @@ impl Class for SharedMemory {
         texts::define(class);
         images::define(class);
         structs::define(class);
+        variants::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 
