@@ -11,6 +11,11 @@ const TOO_MUCH := 1 << 44
 
 ## The bytes of the segment on which all is tried.
 const SIZE := 64
+## What a stream takes there (see [constant MESSAGE]), how long a queue's messages may be, and
+## how many elements of [constant GOOD_FORMATS] an array has.
+const CAPACITY := 44
+const LONGEST := 5
+const ELEMENTS := 12
 
 # What an argument takes, where it isn't a range [lowest, highest] of its value, or of its number of
 # elements.
@@ -28,6 +33,10 @@ const IMAGE := "an image"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
+## An object that has a segment open.
+const MEMORY := "memory"
+## A value for a stream.
+const MESSAGE := "a message"
 const NEW_NAME := "a name for a new segment"
 const OLD_NAME := "the name of a segment"
 ## The same, but a bad one is just the name of none.
@@ -97,6 +106,9 @@ const FLOATS: Array[float] = [NAN, INF, -INF, 1e300, -1e300, 5e-324, -1.5, 64.5]
 ## Longer than any system allows, in characters or in bytes.
 const LONG := 256
 
+## What is good for [constant MEMORY]; set by the test.
+static var memory: SharedMemory
+
 var name: String
 var type: int
 ## Of an object.
@@ -139,6 +151,22 @@ func values() -> Array:
 		TEXT: ["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
 		BACKEND: INTS + [3, 4],
+		MEMORY: [null, SharedMemory.new(), memory],
+		MESSAGE:
+		[
+			"x".repeat(CAPACITY),
+			"x".repeat(CAPACITY + 1),
+			"ä".repeat(CAPACITY),
+			"x".repeat(70_000),
+			PackedFloat32Array(range(CAPACITY / 4)),
+			PackedFloat64Array(range(CAPACITY / 8 + 1)),
+			PackedInt32Array([1]),
+			RefCounted.new(),
+			null,
+			NAN,
+			[],
+			{},
+		],
 		FORMAT: GOOD_FORMATS + ["y", "5", "<P", "ä", "9".repeat(30) + "B", "y".repeat(70_000)],
 		VALUES:
 		[
@@ -186,7 +214,15 @@ func verdict(value: Variant) -> Variant:
 		FORMAT:
 			is_allowed = value in GOOD_FORMATS
 		VALUES:
-			is_allowed = value == GOOD_VALUES
+			is_allowed = value is Array and value == GOOD_VALUES
+		MEMORY when value != null and not value.is_open():
+			return ERR_UNCONFIGURED
+		MEMORY:
+			is_allowed = value != null
+		MESSAGE when value is String:
+			is_allowed = value.to_utf8_buffer().size() <= CAPACITY
+		MESSAGE:
+			is_allowed = value is PackedFloat32Array
 		TEXT:
 			is_allowed = value.to_utf8_buffer().size() <= SIZE
 		IMAGE:
@@ -217,6 +253,8 @@ func good(new_name: String, old_name: String) -> Variant:
 		FORMAT: GOOD_FORMATS[0],
 		VALUES: GOOD_VALUES.duplicate(),
 		IMAGE: image_of(1),
+		MEMORY: memory,
+		MESSAGE: "a",
 	}
 	return good_one.get(takes, empty(type))
 

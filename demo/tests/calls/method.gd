@@ -1,5 +1,5 @@
 extends RefCounted
-## A method of SharedMemory: its arguments, what it does, and how it fails.
+## A method: its arguments, what it does, and how it fails.
 
 enum {
 	## Makes the object hold a segment: ERR_ALREADY_IN_USE if it holds one.
@@ -8,6 +8,8 @@ enum {
 	READS,
 	## The same, and needs permission: ERR_UNAUTHORIZED if it is open for reading only.
 	WRITES,
+	## The same; and says nothing.
+	POLLS,
 	## Changes the object.
 	SETS,
 	## The same, but not while it holds a segment: ERR_ALREADY_IN_USE.
@@ -52,8 +54,11 @@ func codes(verdict: Error, holds: bool, is_reader: bool) -> Array[Error]:
 		TAKES when verdict == ERR_OUT_OF_MEMORY:
 			# Or no number of bytes that this system can count.
 			found = [ERR_OUT_OF_MEMORY, ERR_INVALID_PARAMETER]
-		READS, WRITES when not holds:
+		READS, WRITES, POLLS when not holds:
 			found = [ERR_UNCONFIGURED]
+		POLLS when is_reader:
+			# Who takes messages out can't.
+			found = [verdict, ERR_UNAUTHORIZED]
 		WRITES when is_reader:
 			# A bad argument and no permission: whichever it tells of.
 			found = [ERR_UNAUTHORIZED]
@@ -72,8 +77,8 @@ func good(new_name: String, old_name: String) -> Array:
 
 
 ## A call of it with the first [param count] arguments, as source of a static function.
-func typed_source(count: int) -> String:
-	var parameters := ["object: SharedMemory"]
+func typed_source(of_class: String, count: int) -> String:
+	var parameters := ["object: " + of_class]
 	var names := []
 	for index in count:
 		names.append("a%d" % index)
@@ -81,8 +86,10 @@ func typed_source(count: int) -> String:
 		var type := type_string(argument.type)
 		if argument.type == TYPE_OBJECT:
 			type = argument.class_of_it
+		elif argument.type == TYPE_NIL:
+			type = "Variant"
 		parameters.append("a%d: %s" % [index, type])
-	var of := "SharedMemory" if does == STATIC else "object"
+	var of := of_class if does == STATIC else "object"
 	var call_of_it := "%s.%s(%s)" % [of, name, ", ".join(names)]
 	var body := "return " + call_of_it
 	if returns == TYPE_NIL:

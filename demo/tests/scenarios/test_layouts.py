@@ -1,12 +1,22 @@
-"""Streams, queues and arrays, with a partner in Python that shares nothing with the addon, and with another Godot."""
+"""Streams, queues and arrays: with a partner in Python of which the addon knows nothing, and another Godot."""
 
 import importlib.util
 import mmap
 import pathlib
+import random
 import struct
+import time
 import unittest
 
-from harness.scenario import OK, Scenario
+from harness.effort import rounds
+from harness.scenario import (
+    ERR_BUSY,
+    ERR_DOES_NOT_EXIST,
+    ERR_INVALID_DATA,
+    ERR_TIMEOUT,
+    OK,
+    Scenario,
+)
 from harness.session import REPOSITORY, SHARED
 
 # Written from what the formats look like in other programs; the tests of the segment crate use it, too.
@@ -160,9 +170,7 @@ class Layouts(Scenario):
                     ["peek"],
                     ["enqueue", b"back"],
                 )
-                self.assertEqual(
-                    answers, [5, 10, 3, b"first", b"", b"0123456789", OK]
-                )
+                self.assertEqual(answers, [5, 10, 3, b"first", b"", b"0123456789", OK])
                 self.assertEqual(lsm.dequeue(view, version), b"0123456789")
                 self.assertEqual(lsm.dequeue(view, version), b"back")
 
@@ -229,3 +237,123 @@ func run(name):
             agent.send("run", source, [name, count])
         self.assertEqual(owner.receive(), count)
         self.assertEqual(consumer.receive(), count)
+
+
+# What somebody is killed in the middle of, and what he had attached.
+OPERATIONS = {
+    "write": ("SharedMemoryStream", [3], 'object.write("x".repeat(500))'),
+    "read": ("SharedMemoryStream", [3], 'object.write("y"); object.read()'),
+    "enqueue": (
+        "SharedMemoryQueue",
+        [3, 100],
+        "object.enqueue(data); object.dequeue() if object.is_full() else null",
+    ),
+    "dequeue": (
+        "SharedMemoryQueue",
+        [3, 100],
+        "object.enqueue(data); object.dequeue()",
+    ),
+    "poll": ("SharedMemoryQueue", [3, 100], "object.enqueue(data); object.poll()"),
+    "set_element": ("SharedMemoryArray", ["<q"], "object.set_element(3, 7)"),
+    "to_array": ("SharedMemoryArray", ["<q"], "object.to_array()"),
+    "attach": (
+        "SharedMemoryQueue",
+        [3, 100],
+        "memory.fill(0); object.attach(memory, 3, 100)",
+    ),
+    "reset": ("SharedMemoryQueue", [3, 100], "object.enqueue(data); object.reset()"),
+}
+VICTIM = """
+func run(kind, name, size, attach):
+    var memory = SharedMemory.new()
+    var object = ClassDB.instantiate(kind)
+    var data = PackedByteArray([1, 2, 3])
+    memory.create(name, size) if size else memory.open(name)
+    object.callv("attach", [memory] + attach)
+    printerr('##test## {"event": "answer", "value": "it begins"}')
+    while true:
+        OPERATION
+"""
+OWNER = """
+func run(kind, name, attach):
+    var memory = SharedMemory.new()
+    Engine.set_meta("memory", memory)
+    memory.create(name, 4096)
+    return ClassDB.instantiate(kind).callv("attach", [memory] + attach)
+"""
+# Goes on where the other was, in at most the time that a lock is waited for; then puts it right.
+SURVIVE = """
+func run(kind, name, attach):
+    var memory = SharedMemory.new()
+    var object = ClassDB.instantiate(kind)
+    var codes = [memory.open(name)]
+    codes.append(object.callv("attach", [memory] + attach))
+    var calls = {
+        "SharedMemoryStream": [["read"], ["write", "z"], ["read"], ["poll"]],
+        "SharedMemoryQueue": [["dequeue"], ["enqueue", PackedByteArray([9])], ["poll"]],
+        "SharedMemoryArray": [["set_element", 3, 5], ["get_element", 3]],
+    }[kind]
+    var after = []
+    if codes[1] == OK:
+        for call in calls:
+            object.callv(call[0], call.slice(1))
+            codes.append(object.get_last_error())
+        after.append(object.reset())
+        for call in calls.slice(1):
+            object.callv(call[0], call.slice(1))
+            after.append(object.get_last_error())
+    if Engine.has_meta("memory"):
+        Engine.get_meta("memory").close()
+        Engine.remove_meta("memory")
+    return [codes, after]
+"""
+
+
+@unittest.skipUnless(
+    SHARED.is_dir(), "needs segments that stay when their owner is killed"
+)
+class Killed(Scenario):
+    """SHM_TEST_ROUNDS sets how often each of them is killed."""
+
+    rounds = rounds(1)
+    time_limit = 60 + 20 * rounds
+
+    def check(self, owner_is_killed):
+        chance = random.Random(self.session.seed)
+        survivor = self.agent()
+        for operation, (kind, attach, source) in OPERATIONS.items():
+            for number in range(self.rounds):
+                with self.subTest(operation, round=number):
+                    name = self.name()
+                    path = pathlib.Path(self.file(name))
+                    self.addCleanup(path.unlink, missing_ok=True)
+                    if not owner_is_killed:
+                        self.assertEqual(survivor.run(OWNER, kind, name, attach), OK)
+                    victim = self.agent()
+                    source_of_victim = VICTIM.replace("OPERATION", source)
+                    size = 4096 if owner_is_killed else 0
+                    victim.send("run", source_of_victim, [kind, name, size, attach])
+                    self.assertEqual(victim.receive(), "it begins")
+                    time.sleep(chance.uniform(0, 0.02))
+                    victim.kill()
+                    start = time.monotonic()
+                    codes, after = survivor.run(SURVIVE, kind, name, attach)
+                    self.assertLess(time.monotonic() - start, 5, "it waits no longer")
+                    self.assertEqual(codes[0], OK)
+                    allowed = [OK, ERR_TIMEOUT, ERR_DOES_NOT_EXIST, ERR_BUSY]
+                    if operation == "attach":
+                        # Half of a header.
+                        allowed.append(ERR_INVALID_DATA)
+                    self.assertEqual([c for c in codes if c not in allowed], [])
+                    self.assertEqual([c for c in after if c != OK], [])
+                    memory = survivor.memory()
+                    if path.exists():
+                        self.assertEqual(memory.create(name, 64), OK, "reclaimed")
+                        memory.close()
+        self.note(f"seed {self.session.seed}")
+
+    def test_the_one_who_made_it(self):
+        self.check(owner_is_killed=True)
+
+    def test_one_who_opened_it(self):
+        self.check(owner_is_killed=False)

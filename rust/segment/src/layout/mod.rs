@@ -5,7 +5,7 @@
 //! then uses it must find the same both times, and in shared memory it may change in between. What looks at each byte
 //! once may work on either, and takes a [`Source`].
 //!
-//! [`stream`], [`queue`] and [`array`] are wire formats: each is a header and a discipline over a
+//! [`stream`], [`queue`] and [`mod@array`] are wire formats: each is a header and a discipline over a
 //! [`Segment`](crate::Segment), in safe code. What they have in common:
 //!
 //! - **A small value describes what was attached to**, and takes the segment anew at each call. It holds no bytes, so
