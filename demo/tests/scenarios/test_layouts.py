@@ -1,4 +1,4 @@
-"""Streams, queues and arrays: with a partner in Python of which the addon knows nothing, and another Godot."""
+"""Streams, queues and arrays, with another Godot and with a partner in Python that shares nothing with it."""
 
 import importlib.util
 import mmap

@@ -17,6 +17,7 @@ TIME_LIMIT = 60
 TESTS = PROJECT / "tests"
 BUILD = REPOSITORY / "build.sh"
 ADDON = REPOSITORY / "addons/shared_memory"
+HELP = REPOSITORY / "rust/addon/doc_classes"
 
 
 class Projects(Scenario):
@@ -218,6 +219,7 @@ class Projects(Scenario):
         for key, path in libraries.items():
             self.assertRegex(path, r"^bin/\w+\.(linux|windows|macos)\.\w+\.\w+$", key)
         icons = {key: file(value) for key, value in settings["icons"].items()}
-        self.assertEqual(set(icons), {"SharedMemory"})
+        classes = {path.stem for path in HELP.glob("*.xml")}
+        self.assertEqual(set(icons), classes, "one for each class")
         for key, path in icons.items():
             self.assertTrue((folder / path).is_file(), f"{key}: {path}")

@@ -18,16 +18,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use memmap2::MmapRaw;
-
-use crate::os::Watch;
+use crate::os::{Mapping, Watch};
 
 /// A mapping of `len` bytes.
 #[derive(Debug)]
 pub(crate) struct Memory {
     // Before `map`, so that it is dropped first.
     watch: Watch,
-    map: MmapRaw,
+    map: Mapping,
 }
 
 /// Why nothing can be said to have been copied.
@@ -46,7 +44,7 @@ pub(crate) enum Fault {
 // - `range` is the only source of an address, and gives none outside of it.
 // - Who calls anything but `read` and `load` has a mapping that was made writable (`Segment` checks its access).
 impl Memory {
-    pub(crate) fn new(map: MmapRaw) -> Self {
+    pub(crate) fn new(map: Mapping) -> Self {
         Self { watch: Watch::new(map.as_ptr(), map.len()), map }
     }
 
@@ -150,7 +148,7 @@ mod tests {
     use super::*;
 
     fn memory(len: usize) -> Memory {
-        Memory::new(memmap2::MmapMut::map_anon(len).unwrap().into())
+        Memory::new(crate::os::anonymous(len))
     }
 
     #[test]

@@ -11,9 +11,11 @@ use crate::os::{self, Link};
 /// Who may open a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// This user only. POSIX: mode 0600, whatever the umask.
+    /// This user only. POSIX: mode 0600, whatever the umask. Windows: a name of this session, and an access list with
+    /// this user and the system.
     Local,
-    /// Every user of the machine. POSIX: mode 0666, whatever the umask.
+    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for which the
+    /// privilege to create global objects is needed, and an access list that lets everybody read and write.
     Global,
 }
 
@@ -26,19 +28,20 @@ pub enum Access {
     ReadOnly,
 }
 
-/// When a segment's name goes.
+/// When a segment's name goes. On Windows, whatever is asked for: with the last one who has it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
     /// With its creator. If the creator is killed, the next one to create the name reclaims it.
     Owner,
-    /// When somebody removes it, or the system restarts.
+    /// When somebody removes it, or the system restarts. Windows has nothing of the kind: see [`can_persist`].
     Persistent,
 }
 
 /// An open segment of shared memory.
 ///
 /// Every method takes `&self` and may be called from any thread at once. Dropping it lets go of the memory;
-/// if this is the creator and the lifetime is [`Lifetime::Owner`], the name is removed as well.
+/// if this is the creator and the lifetime is [`Lifetime::Owner`], the name is removed as well (on Windows: if nobody
+/// else has the segment open).
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
@@ -62,8 +65,8 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
-    /// [`Error::OutOfMemory`], with nothing left behind (on Linux every page is reserved before the name
-    /// appears); [`Error::System`].
+    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
+    /// appears); [`Error::Unsupported`], see [`can_persist`]; [`Error::System`].
     pub fn create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
         Self::create_until(Instant::now() + RACE, name, size, scope, lifetime)
     }
@@ -78,7 +81,7 @@ impl Segment {
         Ok(Self::new(object, map, Access::ReadWrite, true))
     }
 
-    fn new(object: os::Object, map: memmap2::MmapRaw, access: Access, created: bool) -> Self {
+    fn new(object: os::Object, map: os::Mapping, access: Access, created: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { memory: Memory::new(map), object, access, created, id, looked_at: AtomicU64::new(0) }
@@ -93,13 +96,14 @@ impl Segment {
     /// Opens an existing segment, whoever made it.
     ///
     /// `size` is how many of its first bytes are wanted; 0 means all. Any name that the system itself takes is
-    /// allowed. This never blocks, and never follows a link.
+    /// allowed; on Windows, it is looked for as it was given, then without a leading `/`, among the session's names and
+    /// then among the machine's. This never blocks, and never follows a link.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
     /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::System`].
     pub fn open(name: &str, size: u64, access: Access) -> Result<Self> {
-        let (object, map) = os::Object::open(name, size, access)?;
+        let (object, map) = os::Object::open(name, size, access, None)?;
         Ok(Self::new(object, map, access, false))
     }
 
@@ -118,10 +122,12 @@ impl Segment {
                 Err(taken @ Error::AlreadyExists { .. }) => taken,
                 other => return other,
             };
-            let lost = match Self::open(name, size, Access::ReadWrite) {
+            // What has the name that was wanted, and not one of another scope.
+            let lost = match os::Object::open(name, size, Access::ReadWrite, Some(scope)) {
+                Ok((object, map)) => return Ok(Self::new(object, map, Access::ReadWrite, false)),
                 Err(Error::DoesNotExist { .. }) => lost,
                 Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
-                other => return other,
+                Err(other) => return Err(other),
             };
             if Instant::now() >= end {
                 return Err(lost);
@@ -219,7 +225,7 @@ impl Segment {
         self.memory.len() as u64
     }
 
-    /// What the system says the whole segment has now, in bytes.
+    /// What the system says the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -239,7 +245,8 @@ impl Segment {
         self.access
     }
 
-    /// Who may open the segment. For an opener on POSIX: global if its mode lets others write.
+    /// Who may open the segment. For an opener on POSIX: global if its mode lets others write; on Windows: where its
+    /// name was found.
     #[must_use]
     pub const fn scope(&self) -> Scope {
         self.object.scope()
@@ -319,28 +326,33 @@ impl Drop for Segment {
 }
 
 /// Is there a segment of this name? A link, a FIFO or a directory is none.
+///
+/// The scope tells where to look on Windows; on POSIX, all share their names.
 #[must_use]
-pub fn exists(name: &str) -> bool {
-    os::exists(name)
+pub fn exists(name: &str, scope: Scope) -> bool {
+    os::exists(name, scope)
 }
 
 /// Removes a name, whoever made it; who has the segment open keeps it.
 ///
+/// The scope tells where to look on Windows; on POSIX, all share their names.
+///
 /// # Errors
 /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
-/// [`Error::PermissionDenied`]; [`Error::System`].
-pub fn remove(name: &str) -> Result<()> {
-    os::remove(name)
+/// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only they who have it open can end a segment;
+/// [`Error::System`].
+pub fn remove(name: &str, scope: Scope) -> Result<()> {
+    os::remove(name, scope)
+}
+
+/// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+#[must_use]
+pub const fn can_persist() -> bool {
+    os::CAN_PERSIST
 }
 
 /// The names of all segments that this user can see, sorted; none where the system can't list them.
 #[must_use]
 pub fn list_names() -> Vec<String> {
     os::list_names()
-}
-
-/// The form of a plain name that the system's own calls take: `/frames` on POSIX.
-#[must_use]
-pub fn native_name(plain: &str) -> String {
-    os::native_name(plain)
 }

@@ -15,10 +15,10 @@ mod texts;
 mod variants;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName};
-use godot::global::Error as Code;
+use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
+use godot::global::{Error as Code, push_warning};
 use shm_segment::{Access, Held, Lifetime, Link, Scope, Segment};
 
 use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, packed};
@@ -107,6 +107,7 @@ impl SharedMemory {
                 *lock(&self.last_link) = None;
                 *lock(&self.reason) = None;
                 let status = if segment.is_created() { Status::Created } else { Status::Open };
+                self.warn_if_not_persistent(&segment);
                 self.size.store(signed(segment.size()), Ordering::Relaxed);
                 self.segment.put(segment);
                 // Unless another thread has closed it by now.
@@ -296,7 +297,7 @@ impl SharedMemory {
     }
 
     pub(super) fn get_native_name(&self) -> GString {
-        self.ask(|segment| GString::from(&shm_segment::native_name(segment.link().name())))
+        self.ask(|segment| GString::from(&segment.link().native_name()))
     }
 
     pub(super) fn get_size(&self) -> i64 {
@@ -355,14 +356,32 @@ impl SharedMemory {
         self.persistent.load(Ordering::Acquire)
     }
 
+    /// What is wanted, where the system has it.
     fn lifetime(&self) -> Lifetime {
-        if self.is_persistent() { Lifetime::Persistent } else { Lifetime::Owner }
+        if self.is_persistent() && shm_segment::can_persist() {
+            Lifetime::Persistent
+        } else {
+            Lifetime::Owner
+        }
     }
 
     fn apply_lifetime(&self) -> Result<()> {
         self.segment
-            .with(|segment| segment.map_or(Ok(()), |segment| segment.set_lifetime(self.lifetime())))
+            .with(|segment| {
+                segment.map_or(Ok(()), |segment| {
+                    self.warn_if_not_persistent(segment);
+                    segment.set_lifetime(self.lifetime())
+                })
+            })
             .map_err(|e| Failure::of(&e, Code::FAILED))
+    }
+
+    /// Says, the first time, that a segment made here will not be `persistent` although it is to be.
+    fn warn_if_not_persistent(&self, segment: &Segment) {
+        static WARNED: Once = Once::new();
+        if segment.is_created() && self.is_persistent() && !shm_segment::can_persist() {
+            WARNED.call_once(|| push_warning(&[Variant::from(NOT_PERSISTENT)]));
+        }
     }
 
     pub(super) fn set_backend(&self, backend: i64) {
@@ -396,7 +415,7 @@ impl Fallible for SharedMemory {
 impl SharedMemory {
     pub(super) fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
         match check_place(scope, backend) {
-            Ok(()) => shm_segment::exists(&name.to_string()),
+            Ok(scope) => shm_segment::exists(&name.to_string(), scope),
             Err(failure) => {
                 report("exists", &failure);
                 false
@@ -405,8 +424,9 @@ impl SharedMemory {
     }
 
     pub(super) fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
-        let removed = check_place(scope, backend)
-            .and_then(|()| shm_segment::remove(&name.to_string()).map_err(|e| Failure::of(&e, Code::FAILED)));
+        let removed = check_place(scope, backend).and_then(|scope| {
+            shm_segment::remove(&name.to_string(), scope).map_err(|e| Failure::of(&e, Code::FAILED))
+        });
         match removed {
             Ok(()) => ErrorCode(Code::OK),
             Err(failure) => {
@@ -431,13 +451,17 @@ impl SharedMemory {
     }
 }
 
+const NOT_PERSISTENT: &str = "SharedMemory.persistent: on this system, shared memory goes when the last process that has \
+    it open lets go of it; nothing keeps it longer. BACKEND_FILE can, where it is available.";
+
 fn report(method: &str, failure: &Failure) {
     last_error::report::<SharedMemory>(method, failure);
 }
 
-fn check_place(scope: i64, backend: i64) -> Result<()> {
-    scope_from(scope)?;
-    Backend::from_value(backend)?.check_available()
+fn check_place(scope: i64, backend: i64) -> Result<Scope> {
+    let scope = scope_from(scope)?;
+    Backend::from_value(backend)?.check_available()?;
+    Ok(scope)
 }
 
 fn unsigned(argument: &str, value: i64) -> Result<u64> {

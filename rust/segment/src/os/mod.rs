@@ -3,16 +3,26 @@
 //! Each offers
 //! - `Object`: an open segment. `create` and `open` return it with its mapping, `size` asks the system for the
 //!   size it has now, `release_name` and `set_lifetime` are the creator's.
+//! - `Mapping`: the bytes, `len` of them from `as_mut_ptr` on, for as long as it lives.
 //! - `Link`: a name and the segment it led to: `is_current`, `unlink`.
 //! - `Watch`: keeps memory that vanishes from ending the process.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
-//! - `exists`, `remove`, `list_names`, `native_name`.
+//! - `exists`, `remove`, `list_names`, and `CAN_PERSIST`: is there a [`Lifetime`](crate::Lifetime) but its owner's?
+//! - For tests, `anonymous`: a mapping that has no name.
 
 // Android and the Web are `unix` to Rust, but have no named shared memory.
 #[cfg_attr(all(unix, not(any(target_os = "android", target_os = "emscripten"))), path = "posix/mod.rs")]
-#[cfg_attr(not(all(unix, not(any(target_os = "android", target_os = "emscripten")))), path = "stub.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+#[cfg_attr(
+    not(any(windows, all(unix, not(any(target_os = "android", target_os = "emscripten"))))),
+    path = "stub.rs"
+)]
 mod system;
+#[cfg(not(all(unix, not(any(target_os = "android", target_os = "emscripten")))))]
+mod unwatched;
 
 pub use system::Link;
+#[cfg(test)]
+pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
-pub(crate) use system::{Object, Watch, coarse_clock, exists, list_names, native_name, remove};
+pub(crate) use system::{CAN_PERSIST, Mapping, Object, Watch, coarse_clock, exists, list_names, remove};

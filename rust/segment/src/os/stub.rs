@@ -2,11 +2,18 @@
 
 use std::time::Instant;
 
-use memmap2::MmapRaw;
+#[cfg(test)]
+use memmap2::MmapMut;
+pub(crate) use memmap2::MmapRaw as Mapping;
 
+use super::unwatched;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
+pub(crate) use unwatched::Watch;
+pub use unwatched::uninstall_fault_handler;
+
+pub(crate) const CAN_PERSIST: bool = false;
 
 const UNSUPPORTED: Error = Error::Unsupported { what: "named shared memory" };
 
@@ -18,6 +25,12 @@ impl Link {
     /// The plain name.
     #[must_use]
     pub fn name(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// The form of the name that the system's own calls take.
+    #[must_use]
+    pub fn native_name(&self) -> String {
         match self.0 {}
     }
 
@@ -40,11 +53,11 @@ impl Link {
 pub(crate) struct Object(Link);
 
 impl Object {
-    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime, _: Instant) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime, _: Instant) -> Result<(Self, Mapping)> {
         Err(UNSUPPORTED)
     }
 
-    pub(crate) fn open(name: &str, _: u64, _: Access) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn open(name: &str, _: u64, _: Access, _: Option<Scope>) -> Result<(Self, Mapping)> {
         name::foreign(name)?;
         Err(UNSUPPORTED)
     }
@@ -70,11 +83,11 @@ impl Object {
     }
 }
 
-pub(crate) fn exists(_: &str) -> bool {
+pub(crate) fn exists(_: &str, _: Scope) -> bool {
     false
 }
 
-pub(crate) fn remove(name: &str) -> Result<()> {
+pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
     name::foreign(name)?;
     Err(UNSUPPORTED)
 }
@@ -83,27 +96,13 @@ pub(crate) fn list_names() -> Vec<String> {
     Vec::new()
 }
 
-pub(crate) fn native_name(plain: &str) -> String {
-    plain.to_owned()
-}
-
-#[derive(Debug)]
-pub(crate) struct Watch;
-
-impl Watch {
-    pub(crate) fn new(_: *const u8, _: usize) -> Self {
-        Self
-    }
-
-    pub(crate) fn faulted(&self) -> bool {
-        let _ = self;
-        false
-    }
-}
-
 pub(crate) fn coarse_clock() -> u64 {
     0
 }
 
-/// Nothing to give back.
-pub fn uninstall_fault_handler() {}
+/// Memory without a name.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn anonymous(length: usize) -> Mapping {
+    MmapMut::map_anon(length).unwrap().into()
+}

@@ -15,7 +15,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapOptions;
+pub(crate) use memmap2::MmapRaw as Mapping;
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
@@ -26,6 +27,8 @@ use calls::Calls;
 use directory::Directory;
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
+
+pub(crate) const CAN_PERSIST: bool = true;
 
 /// Where names lead to segments.
 #[derive(Debug)]
@@ -102,6 +105,12 @@ impl Link {
         &self.plain
     }
 
+    /// The form of the name that `shm_open(3)` takes: `/frames`.
+    #[must_use]
+    pub fn native_name(&self) -> String {
+        format!("/{}", self.plain)
+    }
+
     /// Does the name still lead to the segment it led to?
     ///
     /// False once somebody has removed the name, or made it anew.
@@ -153,7 +162,7 @@ impl Object {
         scope: Scope,
         lifetime: Lifetime,
         end: Instant,
-    ) -> Result<(Self, MmapRaw)> {
+    ) -> Result<(Self, Mapping)> {
         let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner, end };
         let made = match namespace() {
             Namespace::Directory(directory) => directory.create(&new),
@@ -171,7 +180,8 @@ impl Object {
         Ok((object, made.map))
     }
 
-    pub(crate) fn open(name: &str, size: u64, access: Access) -> Result<(Self, MmapRaw)> {
+    /// All scopes share one namespace.
+    pub(crate) fn open(name: &str, size: u64, access: Access, _: Option<Scope>) -> Result<(Self, Mapping)> {
         let plain = name::foreign(name)?;
         let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
@@ -273,7 +283,7 @@ impl New<'_> {
 /// What a namespace's `create` made: named, sized, locked, mapped.
 struct Made {
     fd: OwnedFd,
-    map: MmapRaw,
+    map: Mapping,
     keeper: Option<owner::Keeper>,
 }
 
@@ -285,7 +295,7 @@ const fn mode_of(scope: Scope) -> Mode {
 }
 
 /// Gives a new, empty segment its size and its pages, and maps it.
-fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
+fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<Mapping> {
     // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     if limit.is_some_and(|limit| new.size > limit) {
@@ -306,7 +316,7 @@ fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
     map(fd, new.plain, new.size, Access::ReadWrite)
 }
 
-fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
+fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> {
     let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
     let length = usize::try_from(size).map_err(|_| no_room(Errno::NOMEM.into()))?;
     let mut options = MmapOptions::new();
@@ -350,7 +360,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
     }
 }
 
-pub(crate) fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str, _: Scope) -> bool {
     name::foreign(name).is_ok_and(|plain| match namespace().stat(plain) {
         Ok(stat) => not_memory(&stat).is_none(),
         // Where looking takes opening: it is there, but not for this user.
@@ -359,7 +369,7 @@ pub(crate) fn exists(name: &str) -> bool {
     })
 }
 
-pub(crate) fn remove(name: &str) -> Result<()> {
+pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
     let plain = name::foreign(name)?;
     let stat = namespace().stat(plain).map_err(|e| failure(plain, "stat", e))?;
     if let Some(found) = not_memory(&stat) {
@@ -373,10 +383,6 @@ pub(crate) fn list_names() -> Vec<String> {
         Namespace::Directory(directory) => directory.list(),
         Namespace::Calls(_) => Vec::new(),
     }
-}
-
-pub(crate) fn native_name(plain: &str) -> String {
-    format!("/{plain}")
 }
 
 /// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
@@ -394,4 +400,11 @@ pub(crate) fn coarse_clock() -> u64 {
     #[allow(clippy::cast_sign_loss)]
     let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
     seconds.wrapping_mul(1000).wrapping_add(nanoseconds >> 20)
+}
+
+/// Memory without a name.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn anonymous(length: usize) -> Mapping {
+    memmap2::MmapMut::map_anon(length).unwrap().into()
 }
