@@ -40,4 +40,4 @@ pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as gen
 pub use os::Link;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::{Access, Lifetime, Scope, Segment, can_persist, exists, list_names, remove};
+pub use segment::{Access, Backend, Lifetime, Scope, Segment, can_persist, exists, list_names, remove};

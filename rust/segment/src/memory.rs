@@ -25,8 +25,15 @@ use crate::os::{Mapping, Watch};
 pub(crate) struct Memory {
     // Before `map`, so that it is dropped first.
     watch: Watch,
-    map: Mapping,
+    start: *mut u8,
+    len: usize,
+    _map: Box<dyn Mapping>,
 }
+
+// SAFETY: the mapping may be used and dropped in any thread, and `start` is nothing but its address.
+unsafe impl Send for Memory {}
+// SAFETY: as above; what threads do with the bytes at once is as in the module's text.
+unsafe impl Sync for Memory {}
 
 /// Why nothing can be said to have been copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +47,17 @@ pub(crate) enum Fault {
 }
 
 // Invariants that the `unsafe` below rests on:
-// - `map` covers exactly `map.len()` bytes from `map.as_mut_ptr()`, for as long as `self` lives.
+// - There are `len` mapped bytes from `start` on, for as long as `self` lives: the mapping's promise.
 // - `range` is the only source of an address, and gives none outside of it.
 // - Who calls anything but `read` and `load` has a mapping that was made writable (`Segment` checks its access).
 impl Memory {
-    pub(crate) fn new(map: Mapping) -> Self {
-        Self { watch: Watch::new(map.as_ptr(), map.len()), map }
+    pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
+        let (start, len) = (map.as_mut_ptr(), map.len());
+        Self { watch: Watch::new(start, len), start, len, _map: map }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Copies `into.len()` bytes out, from `offset` on.
@@ -134,10 +142,10 @@ impl Memory {
     fn range(&self, offset: u64, length: usize) -> Result<*mut u8, Fault> {
         let offset = usize::try_from(offset).map_err(|_| Fault::OutOfBounds)?;
         let end = offset.checked_add(length).ok_or(Fault::OutOfBounds)?;
-        if end > self.map.len() {
+        if end > self.len {
             return Err(Fault::OutOfBounds);
         }
-        Ok(self.map.as_mut_ptr().wrapping_add(offset))
+        Ok(self.start.wrapping_add(offset))
     }
 }
 
@@ -148,7 +156,7 @@ mod tests {
     use super::*;
 
     fn memory(len: usize) -> Memory {
-        Memory::new(crate::os::anonymous(len))
+        Memory::new(Box::new(crate::os::anonymous(len)))
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum NameProblem {
     Forbidden(char),
     /// It is `.` or `..`.
     Dots,
+    /// The key that is made of it is that of segments without a key.
+    NoKey,
 }
 
 impl fmt::Display for NameProblem {
@@ -40,6 +42,7 @@ impl fmt::Display for NameProblem {
             }
             Self::Forbidden(c) => write!(f, "contains {c:?}, which is not allowed in a name"),
             Self::Dots => f.write_str("is a directory's name"),
+            Self::NoKey => f.write_str("has the key 0, which no segment can have"),
         }
     }
 }
@@ -95,7 +98,7 @@ fn check_length(name: &str, plain: &str) -> Result<()> {
     Ok(())
 }
 
-fn invalid(name: &str, problem: NameProblem) -> Error {
+pub(crate) fn invalid(name: &str, problem: NameProblem) -> Error {
     Error::InvalidName { name: name.to_owned(), problem }
 }
 

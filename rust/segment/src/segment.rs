@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::memory::{Fault, Memory};
-use crate::name;
-use crate::os::{self, Link};
+use crate::os::{self, Link, Opened, Provider};
 
 /// Who may open a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +36,124 @@ pub enum Lifetime {
     Persistent,
 }
 
+/// Where the memory of a segment comes from. Each has names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// The shared memory that the system itself gives names to: `shm_open(3)`, or a section that the page file backs.
+    #[default]
+    Native,
+    /// A file: its path is the name, its content the memory. For programs that can only map files.
+    ///
+    /// It stays until somebody removes it, whatever the [`Lifetime`]. A link is never followed to it.
+    File,
+    /// System V (`shmget(2)`), on Linux: the key is the hash of the name that the Node package
+    /// `@markusjx/shared_memory` computes.
+    ///
+    /// The name goes with its creator, or stays if that is killed: nobody reclaims it.
+    SystemV,
+    /// Memory without a name (`memfd_create(2)`), on Linux: a file in `$XDG_RUNTIME_DIR` says which process has it, as
+    /// shared-memory-zig does it. It is for this user alone, and goes with its creator.
+    Memfd,
+}
+
+impl Backend {
+    /// Does this system have it?
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        os::provider(self).is_some()
+    }
+
+    /// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+    #[must_use]
+    pub fn can_persist(self) -> bool {
+        os::provider(self).is_some_and(Provider::can_persist)
+    }
+
+    /// As [`Segment::create`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::create`]; [`Error::Unsupported`].
+    pub fn create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
+        self.create_until(Instant::now() + RACE, name, size, scope, lifetime)
+    }
+
+    fn create_until(
+        self,
+        end: Instant,
+        name: &str,
+        size: u64,
+        scope: Scope,
+        lifetime: Lifetime,
+    ) -> Result<Segment> {
+        let provider = self.provider()?;
+        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
+        if size == 0 || size > limit {
+            return Err(Error::InvalidSize { size, limit });
+        }
+        let opened = provider.create(name, size, scope, lifetime, end)?;
+        Ok(Segment::new(opened, Access::ReadWrite, true))
+    }
+
+    /// As [`Segment::open`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::open`]; [`Error::Unsupported`].
+    pub fn open(self, name: &str, size: u64, access: Access) -> Result<Segment> {
+        Ok(Segment::new(self.provider()?.open(name, size, access, None)?, access, false))
+    }
+
+    /// As [`Segment::open_or_create`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::open_or_create`]; [`Error::Unsupported`].
+    pub fn open_or_create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
+        let provider = self.provider()?;
+        let end = Instant::now() + RACE;
+        loop {
+            let lost = match self.create_until(end, name, size, scope, lifetime) {
+                Err(taken @ Error::AlreadyExists { .. }) => taken,
+                other => return other,
+            };
+            // What has the name that was wanted, and not one of another scope.
+            let lost = match provider.open(name, size, Access::ReadWrite, Some(scope)) {
+                Ok(opened) => return Ok(Segment::new(opened, Access::ReadWrite, false)),
+                Err(Error::DoesNotExist { .. }) => lost,
+                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
+                Err(other) => return Err(other),
+            };
+            if Instant::now() >= end {
+                return Err(lost);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// As [`exists`].
+    #[must_use]
+    pub fn exists(self, name: &str, scope: Scope) -> bool {
+        os::provider(self).is_some_and(|provider| provider.exists(name, scope))
+    }
+
+    /// As [`remove`].
+    ///
+    /// # Errors
+    /// Those of [`remove`].
+    pub fn remove(self, name: &str, scope: Scope) -> Result<()> {
+        self.provider()?.remove(name, scope)
+    }
+
+    fn provider(self) -> Result<&'static dyn Provider> {
+        os::provider(self).ok_or(Error::Unsupported {
+            what: match self {
+                Self::Native => "named shared memory",
+                Self::File => "shared memory in a file",
+                Self::SystemV => "System V shared memory",
+                Self::Memfd => "shared memory without a name",
+            },
+        })
+    }
+}
+
 /// An open segment of shared memory.
 ///
 /// Every method takes `&self` and may be called from any thread at once. Dropping it lets go of the memory;
@@ -45,7 +162,8 @@ pub enum Lifetime {
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
-    object: os::Object,
+    object: Box<dyn os::Object>,
+    link: Link,
     access: Access,
     created: bool,
     /// No other has it.
@@ -68,23 +186,14 @@ impl Segment {
     /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
     /// appears); [`Error::Unsupported`], see [`can_persist`]; [`Error::System`].
     pub fn create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        Self::create_until(Instant::now() + RACE, name, size, scope, lifetime)
+        Backend::Native.create(name, size, scope, lifetime)
     }
 
-    fn create_until(end: Instant, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        let name = name::portable(name)?;
-        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
-        if size == 0 || size > limit {
-            return Err(Error::InvalidSize { size, limit });
-        }
-        let (object, map) = os::Object::create(name, size, scope, lifetime, end)?;
-        Ok(Self::new(object, map, Access::ReadWrite, true))
-    }
-
-    fn new(object: os::Object, map: os::Mapping, access: Access, created: bool) -> Self {
+    fn new(opened: Opened, access: Access, created: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { memory: Memory::new(map), object, access, created, id, looked_at: AtomicU64::new(0) }
+        let Opened { object, link, map } = opened;
+        Self { memory: Memory::new(map), object, link, access, created, id, looked_at: AtomicU64::new(0) }
     }
 
     /// Tells it from all others that this process has or had open, those of the same name included.
@@ -103,8 +212,7 @@ impl Segment {
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
     /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::System`].
     pub fn open(name: &str, size: u64, access: Access) -> Result<Self> {
-        let (object, map) = os::Object::open(name, size, access, None)?;
-        Ok(Self::new(object, map, access, false))
+        Backend::Native.open(name, size, access)
     }
 
     /// Opens the segment, or makes it if nobody has: whichever side starts first.
@@ -116,24 +224,7 @@ impl Segment {
     /// Those of [`create`](Self::create) and [`open`](Self::open), but for [`Error::AlreadyExists`] (unless
     /// the race outlasts the 50 ms).
     pub fn open_or_create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        let end = Instant::now() + RACE;
-        loop {
-            let lost = match Self::create_until(end, name, size, scope, lifetime) {
-                Err(taken @ Error::AlreadyExists { .. }) => taken,
-                other => return other,
-            };
-            // What has the name that was wanted, and not one of another scope.
-            let lost = match os::Object::open(name, size, Access::ReadWrite, Some(scope)) {
-                Ok((object, map)) => return Ok(Self::new(object, map, Access::ReadWrite, false)),
-                Err(Error::DoesNotExist { .. }) => lost,
-                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
-                Err(other) => return Err(other),
-            };
-            if Instant::now() >= end {
-                return Err(lost);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        Backend::Native.open_or_create(name, size, scope, lifetime)
     }
 
     /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
@@ -248,14 +339,14 @@ impl Segment {
     /// Who may open the segment. For an opener on POSIX: global if its mode lets others write; on Windows: where its
     /// name was found.
     #[must_use]
-    pub const fn scope(&self) -> Scope {
+    pub fn scope(&self) -> Scope {
         self.object.scope()
     }
 
     /// The name, and which segment it led to.
     #[must_use]
     pub const fn link(&self) -> &Link {
-        self.object.link()
+        &self.link
     }
 
     /// Changes when the name goes. Nothing to do for an opener.
@@ -330,7 +421,7 @@ impl Drop for Segment {
 /// The scope tells where to look on Windows; on POSIX, all share their names.
 #[must_use]
 pub fn exists(name: &str, scope: Scope) -> bool {
-    os::exists(name, scope)
+    Backend::Native.exists(name, scope)
 }
 
 /// Removes a name, whoever made it; who has the segment open keeps it.
@@ -342,13 +433,13 @@ pub fn exists(name: &str, scope: Scope) -> bool {
 /// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only they who have it open can end a segment;
 /// [`Error::System`].
 pub fn remove(name: &str, scope: Scope) -> Result<()> {
-    os::remove(name, scope)
+    Backend::Native.remove(name, scope)
 }
 
 /// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
 #[must_use]
-pub const fn can_persist() -> bool {
-    os::CAN_PERSIST
+pub fn can_persist() -> bool {
+    Backend::Native.can_persist()
 }
 
 /// The names of all segments that this user can see, sorted; none where the system can't list them.

@@ -19,24 +19,21 @@ const UNSUPPORTED: Error = Error::Unsupported { what: "named shared memory" };
 
 /// A name and the segment it led to. There are none here.
 #[derive(Debug, Clone)]
-pub struct Link(std::convert::Infallible);
+pub(crate) struct Link(std::convert::Infallible);
 
 impl Link {
     /// The plain name.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self.0 {}
     }
 
     /// The form of the name that the system's own calls take.
-    #[must_use]
-    pub fn native_name(&self) -> String {
+    pub(crate) fn native_name(&self) -> String {
         match self.0 {}
     }
 
     /// Does the name still lead to the segment it led to?
-    #[must_use]
-    pub fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         match self.0 {}
     }
 
@@ -44,7 +41,7 @@ impl Link {
     ///
     /// # Errors
     /// None here.
-    pub fn unlink(&self) -> Result<()> {
+    pub(crate) fn unlink(&self) -> Result<()> {
         match self.0 {}
     }
 }

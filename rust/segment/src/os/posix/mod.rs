@@ -9,7 +9,8 @@ mod fault;
 mod owner;
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,29 +94,26 @@ impl Identity {
 ///
 /// It may outlive the [`Segment`](crate::Segment).
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     plain: String,
     identity: Identity,
 }
 
 impl Link {
     /// The plain name, without `/`.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.plain
     }
 
     /// The form of the name that `shm_open(3)` takes: `/frames`.
-    #[must_use]
-    pub fn native_name(&self) -> String {
+    pub(crate) fn native_name(&self) -> String {
         format!("/{}", self.plain)
     }
 
     /// Does the name still lead to the segment it led to?
     ///
     /// False once somebody has removed the name, or made it anew.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         namespace().stat(&self.plain).is_ok_and(|stat| Identity::of(&stat) == self.identity)
     }
 
@@ -126,7 +124,7 @@ impl Link {
     ///
     /// # Errors
     /// [`Error::PermissionDenied`], [`Error::System`].
-    pub fn unlink(&self) -> Result<()> {
+    pub(crate) fn unlink(&self) -> Result<()> {
         if !self.is_current() {
             return Ok(());
         }
@@ -296,24 +294,29 @@ const fn mode_of(scope: Scope) -> Mode {
 
 /// Gives a new, empty segment its size and its pages, and maps it.
 fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<Mapping> {
+    reserve(fd, new.size)
+        .map_err(|(call, source)| new.failure(call, Errno::from_io_error(&source).unwrap_or(Errno::NOMEM)))?;
+    map(fd, new.plain, new.size, Access::ReadWrite)
+}
+
+/// Gives a new, empty file its size and, where the system can, its pages. An error names the call.
+pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io::Error)> {
     // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| new.size > limit) {
-        return Err(new.failure("RLIMIT_FSIZE", Errno::FBIG));
+    if limit.is_some_and(|limit| size > limit) {
+        return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
     }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
         // Reserves the pages, so that no later store can fail for want of one.
-        let reserve = || rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, new.size);
+        let reserve = || rustix::fs::fallocate(&fd, rustix::fs::FallocateFlags::empty(), 0, size);
         match rustix::io::retry_on_intr(reserve) {
-            Ok(()) => return map(fd, new.plain, new.size, Access::ReadWrite),
+            Ok(()) => return Ok(()),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(errno) => return Err(new.failure("fallocate", errno)),
+            Err(errno) => return Err(("fallocate", errno.into())),
         }
     }
-    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size))
-        .map_err(|e| new.failure("ftruncate", e))?;
-    map(fd, new.plain, new.size, Access::ReadWrite)
+    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
 }
 
 fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> {

@@ -42,21 +42,19 @@ const OTHER_KIND: &str = "an object of another kind (an event, a mutex, ...)";
 ///
 /// It may outlive the [`Segment`](crate::Segment).
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     place: Place,
     section: Weak<Section>,
 }
 
 impl Link {
     /// The name as it was given, but for a leading `/` that is no part of it.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.place.name
     }
 
     /// The form of the name that the system's own calls take: `Local\frames` or `Global\frames`.
-    #[must_use]
-    pub fn native_name(&self) -> String {
+    pub(crate) fn native_name(&self) -> String {
         self.place.native.clone()
     }
 
@@ -64,8 +62,7 @@ impl Link {
     ///
     /// True for as long as the [`Segment`](crate::Segment) has it open: nobody can give the name to another one
     /// meanwhile. After that the system gives no way to tell, and it is false.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         self.section.strong_count() > 0
     }
 
@@ -73,7 +70,7 @@ impl Link {
     ///
     /// # Errors
     /// None here.
-    pub fn unlink(&self) -> Result<()> {
+    pub(crate) fn unlink(&self) -> Result<()> {
         let _ = self;
         Ok(())
     }
