@@ -150,7 +150,7 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 func _judged(method: Method, result: Variant, converts: bool) -> String:
 	if not converts:
 		return "refused" if result == null else ""
-	var is_right := typeof(result) == method.returns
+	var is_right := method.may_return(result)
 	var has_worked := true
 	if method.returns_code and method.does != Method.ASKS:
 		has_worked = result == OK

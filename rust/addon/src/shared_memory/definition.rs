@@ -7,7 +7,7 @@ use super::enums::{
     ACCESS_READ_ONLY, ACCESS_READ_WRITE, BACKEND_FILE, BACKEND_MEMFD, BACKEND_NATIVE, BACKEND_SYSV,
     GLOBAL_SCOPE, LOCAL_SCOPE, Status,
 };
-use super::{SharedMemory, arrays, images, numbers, structs, texts};
+use super::{SharedMemory, arrays, images, numbers, structs, texts, variants};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
@@ -85,6 +85,7 @@ impl Class for SharedMemory {
         texts::define(class);
         images::define(class);
         structs::define(class);
+        variants::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 

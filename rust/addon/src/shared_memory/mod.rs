@@ -12,6 +12,7 @@ mod images;
 mod numbers;
 mod structs;
 mod texts;
+mod variants;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
