@@ -46,7 +46,6 @@ const OLD_NAME := "the name of a segment"
 ## The same, but a bad one is just the name of none.
 const ASKED_NAME := "the name of a segment, or of none"
 const PREFIX := "a prefix for names"
-## One that is not available is not a mistake.
 const BACKEND := "a backend"
 
 ## Of what other types the engine's own methods take values, for an argument of this type.
@@ -224,7 +223,8 @@ func verdict(value: Variant) -> Variant:
 		ROOM:
 			is_allowed = value > 0
 		BACKEND when value in [1, 2, 3]:
-			return ERR_UNAVAILABLE
+			# Its names are others.
+			return null
 		BACKEND:
 			is_allowed = value == 0
 		PREFIX:
