@@ -10,15 +10,16 @@
 //! - `exists`, `remove`, `list_names`, and `CAN_PERSIST`: is there a [`Lifetime`](crate::Lifetime) but its owner's?
 //! - For tests, `anonymous`: a mapping that has no name.
 
-// Android and the Web are `unix` to Rust, but have no named shared memory.
-#[cfg_attr(all(unix, not(any(target_os = "android", target_os = "emscripten"))), path = "posix/mod.rs")]
+// Where a system is in none of the lists, everything compiles, and nothing is there. Such are Android, iOS and the Web:
+// the first two are Unix, but keep apps from sharing memory by name, the last has no processes.
+#[cfg_attr(any(target_os = "linux", target_os = "macos", target_os = "freebsd"), path = "posix/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 #[cfg_attr(
-    not(any(windows, all(unix, not(any(target_os = "android", target_os = "emscripten"))))),
+    not(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows)),
     path = "stub.rs"
 )]
 mod system;
-#[cfg(not(all(unix, not(any(target_os = "android", target_os = "emscripten")))))]
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
 
 pub use system::Link;

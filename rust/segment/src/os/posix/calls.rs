@@ -3,13 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use memmap2::MmapRaw;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
 
-use super::owner::{self, Keeper, LockFile};
-use super::{Made, New, allocate};
+use super::lock_file::LockFile;
+use super::owner::{self, Keeper};
+use super::{Made, Mapping, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::segment::Access;
 
@@ -24,54 +24,16 @@ impl Calls {
         Self { lock_folder }
     }
 
-    pub(super) fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
-        let _ = self;
-        let flags = match access {
-            Access::ReadWrite => shm::OFlags::RDWR,
-            Access::ReadOnly => shm::OFlags::RDONLY,
-        };
-        rustix::io::retry_on_intr(|| shm::open(format!("/{plain}"), flags, Mode::empty()))
-    }
-
-    pub(super) fn stat(&self, plain: &str) -> Result<Stat, Errno> {
-        rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
-    }
-
-    pub(super) fn unlink(&self, plain: &str) -> Result<(), Errno> {
-        let _ = self;
-        shm::unlink(format!("/{plain}"))
-    }
-
-    pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
-        let keeper = match &self.lock_folder {
-            // A folder that can't be written to costs the reclaiming, not the segment.
-            Some(folder) => match LockFile::take(folder, new.plain) {
-                Ok(Some(lock)) => Some(Keeper::File(lock)),
-                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
-                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
-                    return Err(new.taken(owner::ALIVE));
-                }
-                Ok(None) | Err(_) => None,
-            },
-            None => None,
-        };
-        let made = self.create_locked(new, keeper.as_ref());
-        if let (Err(_), Some(keeper)) = (&made, &keeper) {
-            keeper.withdraw();
-        }
-        made.map(|(fd, map)| Made { fd, map, keeper })
-    }
-
     /// With the lock in hand, if there is one.
-    fn create_locked(&self, new: &New<'_>, keeper: Option<&Keeper>) -> Result<(OwnedFd, MmapRaw)> {
-        let fd = match self.create_exclusive(new) {
+    fn create_locked(&self, new: &New<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, Mapping)> {
+        let fd = match create_exclusive(new) {
             Err(Errno::EXIST) => {
-                let is_dead_owners = |stat| keeper.is_some_and(|keeper| keeper.is_mark_of(&stat));
+                let is_dead_owners = |stat| lock.is_some_and(|lock| lock.is_mark_of(&stat));
                 if !self.stat(new.plain).is_ok_and(is_dead_owners) {
                     return Err(new.taken(owner::NOT_OURS));
                 }
                 self.unlink(new.plain).map_err(|e| new.failure("shm_unlink", e))?;
-                self.create_exclusive(new)
+                create_exclusive(new)
             }
             other => other,
         }
@@ -83,8 +45,8 @@ impl Calls {
                 Err(errno) => return Err(new.failure("fchmod", errno)),
             }
             let map = allocate(&fd, new)?;
-            if let (Some(keeper), true) = (keeper, new.marked) {
-                keeper.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
+            if let (Some(lock), true) = (lock, new.marked) {
+                lock.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
             }
             Ok(map)
         };
@@ -96,11 +58,65 @@ impl Calls {
             }
         }
     }
+}
 
-    fn create_exclusive(&self, new: &New<'_>) -> Result<OwnedFd, Errno> {
-        let _ = self;
-        let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
-        rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+fn create_exclusive(new: &New<'_>) -> Result<OwnedFd, Errno> {
+    let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+    rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+}
+
+impl Namespace for Calls {
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        let flags = match access {
+            Access::ReadWrite => shm::OFlags::RDWR,
+            Access::ReadOnly => shm::OFlags::RDONLY,
+        };
+        rustix::io::retry_on_intr(|| shm::open(format!("/{plain}"), flags, Mode::empty()))
+    }
+
+    fn stat(&self, plain: &str) -> Result<Stat, Errno> {
+        rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
+    }
+
+    fn exists(&self, plain: &str) -> bool {
+        match self.stat(plain) {
+            Ok(stat) => not_memory(&stat).is_none(),
+            // Looking takes opening: it is there, but not for this user.
+            Err(errno) => errno == Errno::ACCESS,
+        }
+    }
+
+    /// There is no call for it.
+    fn list(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn unlink(&self, plain: &str) -> Result<(), Errno> {
+        shm::unlink(format!("/{plain}"))
+    }
+
+    fn create(&self, new: &New<'_>) -> Result<Made> {
+        let lock = match &self.lock_folder {
+            // A folder that can't be written to costs the reclaiming, not the segment.
+            Some(folder) => match LockFile::take(folder, new.plain) {
+                Ok(Some(lock)) => Some(lock),
+                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
+                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
+                    return Err(new.taken(owner::ALIVE));
+                }
+                Ok(None) | Err(_) => None,
+            },
+            None => None,
+        };
+        match self.create_locked(new, lock.as_ref()) {
+            Ok((fd, map)) => Ok(Made { fd, map, keeper: lock.map(|lock| Box::new(lock) as Box<dyn Keeper>) }),
+            Err(e) => {
+                if let Some(lock) = &lock {
+                    lock.withdraw();
+                }
+                Err(e)
+            }
+        }
     }
 }
 
