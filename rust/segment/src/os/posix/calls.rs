@@ -121,16 +121,18 @@ impl Namespace for Calls {
 }
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    //! The way of macOS and FreeBSD, on Linux, whose C library has the same calls.
+    //! The way of macOS and FreeBSD; on Linux, too, which has the same calls.
     use super::*;
     use crate::error::Error;
     use crate::os::system::mode_of;
     use crate::segment::Scope;
     use std::fs;
     use std::os::unix::fs::DirBuilderExt;
+    use std::time::Instant;
+
+    const SIZE: u64 = 5000;
 
     struct Scratch {
         calls: Calls,
@@ -140,21 +142,27 @@ mod tests {
 
     impl Scratch {
         fn new() -> Self {
-            let name = crate::generate_name("call-test").unwrap();
-            let folder = std::env::temp_dir().join(&name);
+            Self::named(crate::generate_name("call-test").unwrap())
+        }
+
+        fn named(name: String) -> Self {
+            let folder = std::env::temp_dir().join(crate::generate_name("call-test").unwrap());
             fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
             Self { calls: Calls::new(Some(folder.clone())), folder, name }
         }
 
         fn create(&self, marked: bool) -> Result<Made> {
+            self.create_sized(SIZE, marked)
+        }
+
+        fn create_sized(&self, size: u64, marked: bool) -> Result<Made> {
             let mode = mode_of(Scope::Global);
-            self.calls.create(&New {
-                plain: &self.name,
-                size: 5000,
-                mode,
-                marked,
-                end: std::time::Instant::now(),
-            })
+            self.calls.create(&New { plain: &self.name, size, mode, marked, end: Instant::now() })
+        }
+
+        /// How many lock files there are.
+        fn locks(&self) -> usize {
+            fs::read_dir(&self.folder).unwrap().count()
         }
     }
 
@@ -165,20 +173,63 @@ mod tests {
         }
     }
 
+    /// What the system says that a segment of so many bytes has: on macOS whole pages, of 16 KiB on Apple's processors.
+    fn system_size(size: u64) -> i64 {
+        let page = if cfg!(target_os = "macos") { rustix::param::page_size() as u64 } else { 1 };
+        i64::try_from(size.next_multiple_of(page)).unwrap()
+    }
+
     #[test]
     fn a_living_owner_keeps_its_name_and_a_dead_one_does_not() {
         let scratch = Scratch::new();
         let first = scratch.create(true).unwrap();
-        assert_eq!(first.map.len(), 5000);
-        let stat = scratch.calls.stat(&scratch.name).unwrap();
-        assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, 5000));
+        // SAFETY: the first byte of a mapping that has more, and nobody else has.
+        unsafe { first.map.as_mut_ptr().write(1) };
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
         // Closes the lock without removing anything: what a killed process leaves.
         drop(first);
         let second = scratch.create(true).unwrap();
-        assert_ne!(scratch.calls.stat(&scratch.name).unwrap().st_ino, stat.st_ino);
+        // SAFETY: as above.
+        assert_eq!(unsafe { second.map.as_ptr().read() }, 0, "new memory, not the old");
         second.keeper.as_ref().unwrap().forget();
-        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0);
+        assert_eq!(scratch.locks(), 0);
+    }
+
+    #[test]
+    fn a_segment_has_the_size_and_the_mode_that_were_asked_for() {
+        let scratch = Scratch::new();
+        for size in [1, SIZE, 16384, 16385, 1_000_003] {
+            let made = scratch.create_sized(size, false).unwrap();
+            assert_eq!(made.map.len() as u64, size);
+            let stat = scratch.calls.stat(&scratch.name).unwrap();
+            assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, system_size(size)));
+            scratch.calls.unlink(&scratch.name).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_room_leaves_neither_a_name_nor_a_lock() {
+        let scratch = Scratch::new();
+        for size in [1 << 50, i64::MAX as u64] {
+            assert!(matches!(scratch.create_sized(size, true), Err(Error::OutOfMemory { .. })), "{size}");
+            assert!(!scratch.calls.exists(&scratch.name));
+            assert_eq!(scratch.locks(), 0);
+        }
+    }
+
+    #[test]
+    fn names_have_30_bytes_and_case_matters() {
+        let random = crate::generate_name("case-test-").unwrap();
+        let lower = Scratch::named(format!("{random:a<30}"));
+        let upper = Scratch {
+            calls: Calls::new(Some(lower.folder.clone())),
+            folder: lower.folder.clone(),
+            name: lower.name.to_uppercase(),
+        };
+        assert_eq!(lower.name.len(), 30);
+        let (one, other) = (lower.create(true).unwrap(), upper.create(true).unwrap());
+        assert!(one.keeper.is_some() && other.keeper.is_some(), "each has a lock of its own");
+        assert_eq!(lower.locks(), 2);
     }
 
     #[test]
@@ -186,7 +237,7 @@ mod tests {
         let scratch = Scratch::new();
         drop(scratch.create(false).unwrap());
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
-        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0, "nothing is left behind");
+        assert_eq!(scratch.locks(), 0, "nothing is left behind");
     }
 
     #[test]
@@ -196,7 +247,8 @@ mod tests {
         scratch.calls.unlink(&scratch.name).unwrap();
         let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         let strangers = shm::open(format!("/{}", scratch.name), flags, Mode::RUSR | Mode::WUSR).unwrap();
-        rustix::fs::ftruncate(&strangers, 5001).unwrap();
+        // Another number of pages: all that tells them apart on macOS.
+        rustix::fs::ftruncate(&strangers, SIZE + (1 << 16)).unwrap();
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
 
@@ -219,5 +271,26 @@ mod tests {
         let made = scratch.create(true).unwrap();
         assert!(made.keeper.is_none());
         assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    }
+
+    /// What macOS does, and why a segment gets its size in one call, and never another.
+    #[cfg(target_os = "macos")]
+    #[test]
+    fn the_system_lets_nobody_change_a_size() {
+        let scratch = Scratch::new();
+        let made = scratch.create(false).unwrap();
+        for size in [0, 1, 1 << 20] {
+            assert_eq!(rustix::fs::ftruncate(&made.fd, size), Err(Errno::INVAL), "{size}");
+        }
+        assert_eq!(scratch.calls.stat(&scratch.name).unwrap().st_size, system_size(SIZE));
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[test]
+    fn this_is_the_way_of_a_system_without_a_directory_of_segments() {
+        let scratch = Scratch::new();
+        let _made = scratch.create(false).unwrap();
+        assert!(crate::exists(&scratch.name, Scope::Global));
+        assert_eq!(crate::list_names(), Vec::<String>::new());
     }
 }

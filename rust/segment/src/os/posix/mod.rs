@@ -286,16 +286,23 @@ fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<Mapping> {
     if limit.is_some_and(|limit| new.size > limit) {
         return Err(new.failure("RLIMIT_FSIZE", Errno::FBIG));
     }
+    // Nobody has an address space for more, and macOS must not be asked: it makes an object of any size, from parts of
+    // 4 GiB, and nothing stops it while it does.
+    #[cfg(target_os = "macos")]
+    if new.size > 1 << 47 {
+        return Err(new.failure("ftruncate", Errno::NOMEM));
+    }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
         // Reserves the pages, so that no later store can fail for want of one.
         let reserve = || rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, new.size);
         match rustix::io::retry_on_intr(reserve) {
             Ok(()) => return map(fd, new.plain, new.size, Access::ReadWrite),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {}
             Err(errno) => return Err(new.failure("fallocate", errno)),
         }
     }
+    // Once: macOS lets nobody change a size, not even back to what it is.
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size))
         .map_err(|e| new.failure("ftruncate", e))?;
     map(fd, new.plain, new.size, Access::ReadWrite)
