@@ -24,9 +24,7 @@ build_addon() {
   local built name
   name=$(library_name)
   if [ -n "${SHARED_MEMORY_LIBRARY:-}" ]; then
-    built=$SHARED_MEMORY_LIBRARY
-    [ -f "$built" ] || fail "SHARED_MEMORY_LIBRARY is set to '$built', which is not a file."
-    say "not building the addon: SHARED_MEMORY_LIBRARY is $built"
+    given_library "$name"
   else
     say "building the addon (release)"
     with_heartbeat "building" build_library
@@ -38,6 +36,22 @@ build_addon() {
   say "addons/shared_memory/bin/$name is ready"
   fill_demo
   say "demo/addons/shared_memory is up to date"
+}
+
+# given_library NAME: sets `built` of build_addon to the library of that name that SHARED_MEMORY_LIBRARY says.
+given_library() {
+  built=$SHARED_MEMORY_LIBRARY
+  [ -f "$built" ] || fail "SHARED_MEMORY_LIBRARY is set to '$built', which is not a file."
+  say "not building the addon: SHARED_MEMORY_LIBRARY is $built"
+  case $built in
+    *.zip)
+      mkdir -p "$root/target"
+      built=$root/target/given.$1
+      python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
+        "$SHARED_MEMORY_LIBRARY" "addons/shared_memory/bin/$1" >"$built" ||
+        fail "there is no $1 in $SHARED_MEMORY_LIBRARY"
+      ;;
+  esac
 }
 
 # build_library [CARGO ARGUMENTS]

@@ -2,6 +2,7 @@
 # build.sh cross: the libraries of other systems, and this one's so that it loads on old ones.
 
 cross_folder=$root/target/cross
+zigbuild=$root/target/cross-venv/bin/cargo-zigbuild
 # Of 2018: Debian 10, Ubuntu 18.10, RHEL 8.
 oldest_glibc=2.28
 # The oldest macOS that runs on Apple's own processors.
@@ -24,11 +25,17 @@ END
 }
 
 cross_main() {
-  local key keys=("$@") libraries=()
+  local key keys=("$@")
   check_prerequisites
   if [ $# -eq 0 ]; then
     while IFS= read -r key; do keys+=("$key"); done < <(library_keys)
   fi
+  cross_all "${keys[@]}"
+}
+
+# cross_all KEY...: builds them, and looks into them.
+cross_all() {
+  local key keys=("$@") libraries=()
   for key in "${keys[@]}"; do
     library_of "$key" >/dev/null ||
       fail "cross: the .gdextension file has no key '$key', but these: $(library_keys | paste -sd ' ' -)"
@@ -51,8 +58,8 @@ cross_build() {
     linux.arm64) zig_build aarch64-unknown-linux-gnu ".$oldest_glibc" ;;
     macos) zig_build_macos ;;
     windows.x86_64)
-      windows_main
-      built=$root/target/windows/$(library_of "$1")
+      build_for_windows
+      built=$windows_library
       ;;
     *) fail "cross: nothing is known of how to build for $1" ;;
   esac
@@ -62,7 +69,7 @@ cross_build() {
 
 # zig_build TARGET SUFFIX: sets `built` of cross_build.
 zig_build() {
-  with_heartbeat "building" for_target "$1" with_zig of_the_addon cargo-zigbuild zigbuild --target "$1$2"
+  with_heartbeat "building" for_target "$1" with_zig of_the_addon "$zigbuild" zigbuild --target "$1$2"
   built=$(cargo_target)/$1/release/libgodot_shared_memory.so
 }
 
@@ -74,16 +81,16 @@ zig_build_macos() {
   done
   # rustc would strip it with a program that not every Rust comes with; and it must not be changed after it is signed.
   with_heartbeat "building" for_target "$needed" with_zig of_the_addon \
-    cargo-zigbuild zigbuild --target universal2-apple-darwin --config profile.release.strip=false
+    "$zigbuild" zigbuild --target universal2-apple-darwin --config profile.release.strip=false
   built=$(cargo_target)/universal2-apple-darwin/release/libgodot_shared_memory.dylib
 }
 
 # with_zig COMMAND...: runs a command that calls cargo-zigbuild.
 with_zig() {
-  local venv=$root/target/cross-venv zig
-  zig=("$venv"/lib/python3*/site-packages/ziglang)
+  local zig
+  zig=("$root"/target/cross-venv/lib/python3*/site-packages/ziglang)
   # zig brings what it needs of macOS. That is told to rustc, which would otherwise look for Xcode.
-  PATH=$venv/bin:$PATH CARGO_ZIGBUILD_ZIG_PATH=${zig[0]}/zig \
+  CARGO_ZIGBUILD_ZIG_PATH=${zig[0]}/zig \
     SDKROOT=${zig[0]}/lib/libc/darwin MACOSX_DEPLOYMENT_TARGET=$oldest_macos "$@"
 }
 
