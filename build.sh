@@ -60,7 +60,7 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
 ./build.sh COMMAND --help tells more. Variables:
   GODOT           the Godot to use (4.3 or newer); otherwise godot4 or godot on the PATH, or a fetched one
   GODOT_TEMPLATE  the release export template of that Godot, for the test of an exported game
-  SHARED_MEMORY_LIBRARY  a library of the addon to use, instead of building one: a released one, say
+  SHARED_MEMORY_LIBRARY  a library of the addon, or a zip with it, to use instead of building one: a release, say
 END
 }
 

@@ -29,7 +29,7 @@ check_targets_main() {
   cd "$root"
   for target in "${targets[@]}"; do
     if is_one_of "$target" "${linted_targets[@]}"; then
-      check "$target" with_heartbeat "checking" for_target "$target" clippy_of_rust \
+      check "$target" with_heartbeat "checking" for_linted_target "$target" clippy_of_rust \
         --locked --workspace --all-targets --target "$target" -- -D warnings
     else
       check "$target" with_heartbeat "checking" for_target "$target" env RUSTFLAGS="-D warnings" \
@@ -38,6 +38,18 @@ check_targets_main() {
   done
   [ ${#failed[@]} -eq 0 ] || fail "check-targets: problems found for$(printf ' %s,' "${failed[@]}" | sed 's/,$//')"
   say "check-targets: nothing found for ${targets[*]}"
+}
+
+# for_linted_target TARGET COMMAND...: for Windows, the compiler itself calls a tool that comes with mingw.
+for_linted_target() {
+  local target=$1
+  shift
+  if [ "$target" = "$windows_target" ]; then
+    fetch_for_windows
+    windows_cargo "$@"
+  else
+    for_target "$target" "$@"
+  fi
 }
 
 # cargo clippy, that of the rustc that for_target chose.

@@ -26,7 +26,7 @@ mv "$work/root/usr/bin/qemu-aarch64-static" "$folder/qemu-aarch64"
 mv "$work/root/usr/aarch64-linux-gnu" "$folder/arm64"
 
 echo "== trying it"
-"$folder/qemu-aarch64" "$folder/arm64/lib/ld-linux-aarch64.so.1" --help | head -n 1
+"$folder/qemu-aarch64" "$folder/arm64/lib/ld-linux-aarch64.so.1" --verify "$folder/arm64/lib/libc.so.6"
 rm -rf "$work"
 printf '%s\n' "$stamp" >"$folder/stamp.new"
 mv "$folder/stamp.new" "$folder/stamp"

@@ -58,5 +58,5 @@ arm64_tests() {
   local emulator=(python3 "$root/tools/with_emulator.py" "$qemu_folder/qemu-aarch64" "$qemu_folder/arm64")
   [ "$1" != --no-run ] || emulator=()
   (cd "$root" && python3 tools/with_limit.py 900 ${emulator[@]+"${emulator[@]}"} \
-    cargo-zigbuild test --locked -p shm-segment --target "$arm64_target.$oldest_glibc" "$@")
+    "$zigbuild" test --locked -p shm-segment --target "$arm64_target.$oldest_glibc" "$@")
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Run a command on a system that starts arm64 programs through QEMU: with_emulator.py QEMU SYSROOT COMMAND...
 
-Tests that start themselves anew need that from the kernel itself (binfmt_misc). It is set up in a user namespace of its
-own, as Linux 6.7 and later can, so that nothing outside of the command sees it. SYSROOT holds the arm64 C library.
+Tests that start themselves anew need that from the kernel itself (binfmt_misc). It is set up in a user
+namespace of its own, as Linux 6.7 and later can, so that nothing outside of the command sees it. SYSROOT
+holds the arm64 C library.
 """
 
 import ctypes
@@ -12,7 +13,8 @@ import sys
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 
-# 64-bit little-endian ELF for AArch64 (EM_AARCH64, 183), a program or a position-independent one (ET_EXEC, ET_DYN).
+# 64-bit little-endian ELF for AArch64 (EM_AARCH64, 183), a program or a position-independent one (ET_EXEC,
+# ET_DYN).
 MAGIC = b"\x7fELF\x02\x01\x01" + 9 * b"\0" + b"\x02\0\xb7\0"
 MASK = b"\xff\xff\xff\xff\xff\xff\xff" + 9 * b"\0" + b"\xfe\xff\xff\xff"
 
