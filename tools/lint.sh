@@ -19,7 +19,7 @@ lint_main() {
     fail "rustfmt and clippy are needed: run 'rustup component add rustfmt clippy'."
   local bin=$root/target/lint-venv/bin file
   local gdscript=() python=() failed=()
-  make_lint_venv
+  make_venv lint
 
   cd "$root"
   while IFS= read -r file; do gdscript+=("$file"); done < <(
@@ -69,20 +69,4 @@ check() {
   shift
   say "$label"
   "$@" || failed+=("$label")
-}
-
-# Has the tools of requirements-lint.txt in target/lint-venv. The copy of that file inside is written last: an
-# installation that was broken off, or is of other versions, is made anew.
-make_lint_venv() {
-  local venv=$root/target/lint-venv wanted=$root/tools/requirements-lint.txt
-  cmp -s "$wanted" "$venv/requirements.txt" && return
-  say "installing the lint tools from PyPI into target/lint-venv"
-  rm -rf "$venv"
-  mkdir -p "$root/target"
-  python3 -m venv "$venv" >&2 ||
-    fail "python3 cannot make a virtual environment: install its venv module (Debian, Ubuntu: apt install python3-venv)."
-  with_heartbeat "installing the lint tools" \
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" >&2 ||
-    fail "the lint tools could not be installed; they come from PyPI, as tools/requirements-lint.txt lists them."
-  cp "$wanted" "$venv/requirements.txt"
 }

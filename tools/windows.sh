@@ -53,9 +53,13 @@ test_windows_main() {
   [ "$result" != FAILED ]
 }
 
-build_for_windows() {
+fetch_for_windows() {
   fetch_once windows "$windows_stamp" "a C compiler for Windows and Wine (160 MB)" ||
     fail "the library for Windows is built on Debian and its relatives, on x86_64; elsewhere, build on Windows itself."
+}
+
+build_for_windows() {
+  fetch_for_windows
   say "building the addon for Windows (release)"
   with_heartbeat "building" windows_cargo build_library --target "$windows_target"
   install_file "$(cargo_target)/$windows_target/release/godot_shared_memory.dll" "$windows_library"
