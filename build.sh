@@ -18,6 +18,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/godot.sh"
 # shellcheck source=tools/demo.sh
 . "$root/tools/demo.sh"
+# shellcheck source=tools/peers.sh
+. "$root/tools/peers.sh"
 # shellcheck source=tools/test.sh
 . "$root/tools/test.sh"
 # shellcheck source=tools/windows.sh
