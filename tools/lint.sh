@@ -53,14 +53,14 @@ lint_main() {
 lint_windows() {
   local clippy=(cargo clippy)
   if ! has_target "$windows_target"; then
-    if ! is_fetched toolchain "$toolchain_stamp"; then
+    if ! is_fetched toolchain "$toolchain_stamp" || ! is_fetched windows "$windows_stamp"; then
       say "clippy for Windows: skipped, it takes what ./build.sh windows fetches"
       return
     fi
     clippy=("$toolchain_folder/root/usr/bin/cargo-clippy" clippy)
   fi
-  check "clippy for Windows" with_heartbeat "checking Rust for Windows" for_target "$windows_target" \
-    "${clippy[@]}" --locked --workspace --all-targets --target "$windows_target" -- -D warnings
+  check "clippy for Windows" with_heartbeat "checking Rust for Windows" windows_cargo "${clippy[@]}" \
+    --locked --workspace --all-targets --target "$windows_target" -- -D warnings
 }
 
 # check LABEL COMMAND...: runs it; adds LABEL to `failed` of lint_main if it found something.
