@@ -17,9 +17,9 @@ MANIFEST = ROOT + "shared_memory.gdextension"
 
 def problems(archive, complete):
     names = set(archive.namelist())
-    yield from (
-        f"{name} is outside of {ROOT}" for name in names if not name.startswith(ROOT)
-    )
+    for name in sorted(names):
+        if not name.startswith(ROOT) or ".." in name.split("/"):
+            yield f"{name} is outside of {ROOT}"
     if MANIFEST not in names:
         yield f"there is no {MANIFEST}"
         return
