@@ -18,6 +18,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/test.sh"
 # shellcheck source=tools/miri.sh
 . "$root/tools/miri.sh"
+# shellcheck source=tools/fuzz.sh
+. "$root/tools/fuzz.sh"
 # shellcheck source=tools/bench.sh
 . "$root/tools/bench.sh"
 # shellcheck source=tools/lint.sh
@@ -33,6 +35,7 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
   miri            run what can be run of the segment crate in the interpreter Miri
+  fuzz            run the fuzz targets: what parses or trusts what another process may have made
   bench           build, then measure: calls, copies and round trips, beside other ways
   lint            check formatting, warnings and scripts
   package         build, then make the zip that users install
@@ -47,7 +50,7 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | miri | bench | lint | package | godot) ;;
+  build | demo | test | miri | fuzz | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit

@@ -26,6 +26,8 @@
 //! ```
 
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod memory;
 mod name;
 mod os;

@@ -13,6 +13,8 @@
 #[cfg_attr(not(all(unix, not(any(target_os = "android", target_os = "emscripten")))), path = "stub.rs")]
 mod system;
 
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub use system::ByCalls;
 pub use system::Link;
 pub use system::uninstall_fault_handler;
 pub(crate) use system::{Object, Watch, coarse_clock, exists, list_names, native_name, remove};

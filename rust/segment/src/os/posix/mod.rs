@@ -6,6 +6,8 @@
 mod calls;
 mod directory;
 mod fault;
+#[cfg(all(fuzzing, target_os = "linux"))]
+mod fuzzing;
 mod owner;
 
 use std::fmt;
@@ -26,6 +28,8 @@ use calls::Calls;
 use directory::Directory;
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub use fuzzing::ByCalls;
 
 /// Where names lead to segments.
 #[derive(Debug)]
