@@ -20,6 +20,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/miri.sh"
 # shellcheck source=tools/fuzz.sh
 . "$root/tools/fuzz.sh"
+# shellcheck source=tools/sanitize.sh
+. "$root/tools/sanitize.sh"
+# shellcheck source=tools/soak.sh
+. "$root/tools/soak.sh"
 # shellcheck source=tools/bench.sh
 . "$root/tools/bench.sh"
 # shellcheck source=tools/lint.sh
@@ -36,6 +40,8 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
   miri            run what can be run of the segment crate in the interpreter Miri
   fuzz            run the fuzz targets: what parses or trusts what another process may have made
+  sanitize        run the tests of the segment crate under ThreadSanitizer or AddressSanitizer
+  soak [MINUTES]  run the randomised tests of the segment crate over and over
   bench           build, then measure: calls, copies and round trips, beside other ways
   lint            check formatting, warnings and scripts
   package         build, then make the zip that users install
@@ -50,7 +56,7 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | miri | fuzz | bench | lint | package | godot) ;;
+  build | demo | test | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit

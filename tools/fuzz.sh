@@ -48,7 +48,7 @@ fuzz_main() {
   have c++ || fail "fuzz: a C++ compiler is needed, for libFuzzer (Debian, Ubuntu: apt install g++)."
 
   local toolchain=() sanitizer=none out=$root/target/fuzz
-  if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
+  if has_nightly; then
     toolchain=(+nightly) sanitizer=address
   else
     say "no nightly Rust was found: without AddressSanitizer"

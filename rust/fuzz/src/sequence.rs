@@ -379,6 +379,9 @@ impl Held {
         match result {
             Ok(()) => {
                 assert!(fits && (may_write || !writes), "{offset} {length}");
+                // Where there is no page, nothing was copied.
+                let there = (self.content.borrow().bytes.len() as u64).next_multiple_of(4096);
+                assert!(length == 0 || offset + length <= there, "a wrong OK");
                 let range = usize::try_from(offset).unwrap()..usize::try_from(offset + length).unwrap();
                 (!is_truncated).then_some(range)
             }
