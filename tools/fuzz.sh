@@ -56,9 +56,8 @@ fuzz_main() {
   has_cargo_fuzz
   say "building ${#targets[@]} fuzz targets (sanitizer: $sanitizer)"
   with_heartbeat "building the fuzz targets" build_fuzz_targets
-  # The names that the targets make in /dev/shm; who found something has not cleaned up.
   fuzz_names=fuzz-test_$$
-  trap 'rm -rf /dev/shm/"$fuzz_names"_*' EXIT
+  trap fuzz_clean EXIT
 
   if [ -n "$input" ]; then
     fuzz_binary "${targets[0]}" "$input"
@@ -67,6 +66,14 @@ fuzz_main() {
   else
     fuzz_all
   fi
+}
+
+# Ends what still runs, and removes the names in /dev/shm of those that have found something.
+fuzz_clean() {
+  local job
+  for job in $(jobs -p); do kill "$job" 2>/dev/null; done
+  wait
+  rm -rf /dev/shm/"$fuzz_names"_*
 }
 
 fuzz_targets() {
@@ -149,7 +156,7 @@ fuzz_figures() {
     /^#[0-9]+.* cov: / { for (i = 1; i < NF; i++) { if ($i == "cov:") cov = $(i + 1); if ($i == "corp:") corp = $(i + 1) } }
     /^stat::number_of_executed_units/ { runs = $2 }
     /^stat::average_exec_per_sec/ { rate = $2 }
-    END { printf "%s runs, %s a second, %s edges covered, corpus %s\n", runs, rate, cov, corp }' "$1"
+    END { printf "%d runs, %d a second, %d edges covered, corpus %s\n", runs, rate, cov, corp ? corp : "-" }' "$1"
 }
 
 # fuzz_merge TARGET: the committed corpus becomes what is needed of it and of what was found since.
