@@ -20,7 +20,7 @@ END
 }
 
 sanitize_main() {
-  local kind=thread filter='' toolchain=() target flags sysroot options=() log=$root/target/sanitize
+  local kind=thread filter='' common toolchain=() target flags sysroot options=() log=$root/target/sanitize
   case ${1:-} in
     thread | address)
       kind=$1
@@ -53,8 +53,9 @@ sanitize_main() {
   fi
 
   # Faults in shared memory are caught by the crate; what isn't its own must end the process as it does elsewhere.
-  export TSAN_OPTIONS="handle_sigbus=0 allow_addr2line=1 suppressions=$root/tools/tsan.supp ${TSAN_OPTIONS:-}"
-  export ASAN_OPTIONS="handle_sigbus=0 allow_addr2line=1 detect_stack_use_after_return=1 ${ASAN_OPTIONS:-}"
+  common="handle_sigbus=0 external_symbolizer_path=$(command -v addr2line)"
+  export TSAN_OPTIONS="$common suppressions=$root/tools/tsan.supp ${TSAN_OPTIONS:-}"
+  export ASAN_OPTIONS="$common ${ASAN_OPTIONS:-}"
   export SHM_SEGMENT_ROUNDS=${SHM_SEGMENT_ROUNDS:-50}
   mkdir -p "$log"
   say "tests of the segment crate under the $kind sanitizer, $SHM_SEGMENT_ROUNDS rounds; the log is target/sanitize/$kind.log"
