@@ -8,6 +8,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/common.sh"
 # shellcheck source=tools/prerequisites.sh
 . "$root/tools/prerequisites.sh"
+# shellcheck source=tools/fetch.sh
+. "$root/tools/fetch.sh"
+# shellcheck source=tools/toolchain.sh
+. "$root/tools/toolchain.sh"
 # shellcheck source=tools/build.sh
 . "$root/tools/build.sh"
 # shellcheck source=tools/godot.sh
@@ -16,6 +20,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/demo.sh"
 # shellcheck source=tools/test.sh
 . "$root/tools/test.sh"
+# shellcheck source=tools/windows.sh
+. "$root/tools/windows.sh"
 # shellcheck source=tools/miri.sh
 . "$root/tools/miri.sh"
 # shellcheck source=tools/fuzz.sh
@@ -38,6 +44,8 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   (none), build   build the addon for this machine and put it into addons/ and demo/addons/
   demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
+  windows         build the addon for Windows, on Linux
+  test-windows    build it, then run the segment crate's tests in Wine, and load the library there
   miri            run what can be run of the segment crate in the interpreter Miri
   fuzz            run the fuzz targets: what parses or trusts what another process may have made
   sanitize        run the tests of the segment crate under ThreadSanitizer or AddressSanitizer
@@ -56,19 +64,20 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
+  build | demo | test | windows | test-windows | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit
     ;;
   *) fail "unknown command '$command' (see ./build.sh --help)" ;;
 esac
+function=${command//-/_}
 for argument; do
   case $argument in
     -h | --help)
-      "${command}_help"
+      "${function}_help"
       exit
       ;;
   esac
 done
-"${command}_main" "$@"
+"${function}_main" "$@"

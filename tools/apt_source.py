@@ -5,7 +5,8 @@
 
 Mirror, keyring and trust come from the system's settings (`*.sources` and `*.list`): whoever set up the
 machine chose them, and behind a firewall they may be the only ones that answer. Each source found is printed
-as one deb822 stanza. Nothing found: nothing printed, exit code 1.
+as one deb822 stanza. A suite with security updates (`bookworm-security`) is looked for where the system gets
+its own. Nothing found: nothing printed, exit code 1.
 """
 
 import pathlib
@@ -122,11 +123,14 @@ def main():
     suite, architecture = sys.argv[1:3]
     folder = pathlib.Path(sys.argv[3] if len(sys.argv) == 4 else "/etc/apt")
 
+    # They are an archive of their own.
+    security = "-security" if suite.endswith("-security") else ""
+    wanted = {name + security for name in DEBIAN_SUITES}
     seen = set()
     for source in configured(folder):
         if "deb" not in source["types"] or "main" not in source["components"]:
             continue
-        if DEBIAN_SUITES.isdisjoint(source["suites"]):
+        if wanted.isdisjoint(source["suites"]):
             continue
         kept = "".join(f"{name}: {value}\n" for name, value in source["kept"].items())
         for uri in source["uris"]:

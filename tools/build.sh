@@ -34,12 +34,13 @@ build_addon() {
   say "demo/addons/shared_memory is up to date"
 }
 
+# build_library [CARGO ARGUMENTS]
 # The folders of whoever builds would otherwise stand in the library, in the text of every panic.
 build_library() {
   local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
   local flags="\"--remap-path-prefix=$root=.\", \"--remap-path-prefix=$crates=crates\""
   (cd "$root" && cargo build --release --locked -p godot_shared_memory \
-    --config "target.'cfg(all())'.rustflags=[$flags]")
+    --config "target.'cfg(all())'.rustflags=[$flags]" "$@")
 }
 
 # What the .gdextension file calls the library of this machine.

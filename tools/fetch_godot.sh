@@ -10,7 +10,8 @@ set -euo pipefail
 
 folder=$1
 stamp=$2
-tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tools/debian_packages.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
 
 # The release that packages Godot 4.
 suite=forky
@@ -28,62 +29,12 @@ packages=(
 
 work=$folder/work
 rm -rf "${folder:?}/stamp" "${folder:?}/bin" "${folder:?}/root" "$work"
-mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/root"
+mkdir -p "$work"
 
-echo "== the system's own Debian mirror"
-sources=$work/godot.sources
-architecture=$(dpkg --print-architecture)
-python3 "$tools/apt_source.py" "$suite" "$architecture" >"$sources" || {
-  echo "The apt sources of this system name no Debian archive."
-  exit 1
-}
-cat "$sources"
-
-# What the system does after an update of its own lists is none of this one's business.
-cat >"$work/apt.conf" <<'END'
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-#clear DPkg::Pre-Install-Pkgs;
-#clear DPkg::Post-Invoke;
-END
-
-# apt-get with a state of its own in which nothing is installed, so that every dependency is fetched. What the
-# system says of proxies and passwords stays in force.
-: >"$work/state/status"
-apt() {
-  apt-get -q -c "$work/apt.conf" \
-    -oDir::Etc::SourceList="$sources" \
-    -oDir::Etc::SourceParts=/dev/null \
-    -oDir::Etc::Preferences=/dev/null \
-    -oDir::Etc::PreferencesParts=/dev/null \
-    -oDir::State="$work/state" \
-    -oDir::State::Lists="$work/state/lists" \
-    -oDir::State::status="$work/state/status" \
-    -oDir::Cache="$work/cache" \
-    -oAPT::Sandbox::User= \
-    -oAPT::Default-Release= \
-    -oAPT::Install-Recommends=false \
-    -oAcquire::Languages=none \
-    -oAcquire::Retries=3 \
-    -oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
-    -oAcquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
-    "$@" </dev/null
-}
-
-echo "== packages"
-# One of several mirrors may be down, or too old to have this release. What is missing shows in the next step.
-apt update || echo "not every source answered"
-apt -y --download-only install "${packages[@]}"
-
-echo "== unpacking"
+# All they need: the libraries of an older release won't do.
+fetch_packages "$work" "$suite" ".*" "${packages[@]}"
+unpack_packages "$work" "$work/root"
 root=$folder/root
-for package in "$work"/cache/archives/*.deb; do
-  dpkg-deb -x "$package" "$work/root"
-done
-# Some packages hold programs that run as root for everybody: not in somebody's build folder.
-find "$work/root" -perm /6000 -type f -exec chmod ug-s {} +
-rm -rf "$work/root/usr/share/doc" "$work/root/usr/share/man"
 mv "$work/root" "$root"
 
 # Programs of a newer release don't run on the libraries of an older one. Their own loader and library folders

@@ -75,40 +75,11 @@ godot_path() {
     fi
   done
 
-  if fetch_godot; then
+  if fetch_once godot "$fetch_stamp" "Godot (180 MB)"; then
     printf '%s\n' "$fetched_godot"
     return
   fi
   fail "no Godot 4.3 or newer was found: install one (https://godotengine.org/download) and set GODOT to the path of its executable."
-}
-
-# fetch_godot: has $fetched_godot and $fetched_template made if they aren't there. Fails where it can't.
-fetch_godot() {
-  is_godot_fetched && return
-  [ "$(uname -s)" = Linux ] && have apt-get && have dpkg && have dpkg-deb && have flock || return 1
-  mkdir -p "$fetch_folder"
-  (
-    # Two builds at once must not fetch into one folder. The kernel drops the lock with its holder.
-    if ! flock -n 9; then
-      say "waiting for another build.sh that is fetching Godot"
-      flock 9
-    fi
-    is_godot_fetched && exit
-    say "fetching Godot from Debian's packages into target/godot (180 MB, once)"
-    if ! with_heartbeat "fetching Godot" run_fetch_godot; then
-      say "it could not be fetched; target/godot/fetch.log tells why"
-      exit 1
-    fi
-  ) 9>"$fetch_folder/lock"
-}
-
-is_godot_fetched() {
-  [ -x "$fetched_godot" ] && [ "$(cat "$fetch_folder/stamp" 2>/dev/null)" = "$fetch_stamp" ]
-}
-
-# A program of its own, so that it stops at its first error, which a function called in a condition does not.
-run_fetch_godot() {
-  "$root/tools/fetch_godot.sh" "$fetch_folder" "$fetch_stamp" >"$fetch_folder/fetch.log" 2>&1 9>&-
 }
 
 # Prints the path of the release export template of the Godot to use.

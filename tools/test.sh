@@ -5,14 +5,15 @@ test_help() {
   cat <<'END'
 Usage: ./build.sh test [FILTER]
 
-Runs the tests of the Rust crates with cargo, builds the addon, then runs demo/tests in a real Godot
-(see ./build.sh godot --help for which). With FILTER: only the tests, of either kind, whose name contains it.
+Runs the tests of the Rust crates with cargo, and those of rust/segment/tests/held_loom.rs with loom, which tries every
+order in which threads can get in each other's way; builds the addon, then runs demo/tests in a real Godot (see
+./build.sh godot --help for which). With FILTER: only the tests, of any kind, whose name contains it.
 END
 }
 
 test_main() {
   [ $# -le 1 ] || fail "test: one filter at most (see ./build.sh test --help)"
-  local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed engine=passed ran listed
+  local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed loom=passed engine=passed ran listed
   check_prerequisites
   # Before minutes of building.
   godot=$(godot_path)
@@ -24,7 +25,9 @@ test_main() {
 
   say "tests of the Rust crates"
   with_heartbeat "testing the Rust crates" run_rust_tests || rust=FAILED
-  ran=$(passed_in "$log/rust.log")
+  say "the order of threads, tried by loom"
+  with_heartbeat "trying with loom" run_loom_tests || loom=FAILED
+  ran=$(($(passed_in "$log/rust.log") + $(passed_in "$log/loom.log")))
 
   # run.py takes it for a failure if there is nothing to run; the filter may be for a Rust test.
   listed=$(python3 "$root/demo/tests/run.py" --godot "$godot" --list "$filter")
@@ -39,11 +42,11 @@ test_main() {
     engine="no such test"
   fi
 
-  say "Rust crates: $rust; in Godot: $engine; $ran tests passed"
-  [ "$rust" != FAILED ] && [ "$engine" != FAILED ]
+  say "Rust crates: $rust; with loom: $loom; in Godot: $engine; $ran tests passed"
+  [ "$rust" != FAILED ] && [ "$loom" != FAILED ] && [ "$engine" != FAILED ]
 }
 
-# These two use the variables of test_main.
+# These three use the variables of test_main.
 run_rust_tests() {
   # Built without a limit, run with one: cargo has none of its own for a test that hangs.
   (
@@ -51,6 +54,17 @@ run_rust_tests() {
       python3 tools/with_limit.py 600 cargo test --locked --workspace ${filter:+-- "$filter"} &&
       nothing_left
   ) 2>&1 | tee "$log/rust.log"
+}
+
+# A build of its own: with loom in the place of the standard library's atomics. Optimised, as it tries every order.
+run_loom_tests() {
+  (
+    cd "$root" && export RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR
+    CARGO_TARGET_DIR=$(cargo_target)/loom
+    cargo test --locked --release -p shm-segment --test held_loom --no-run &&
+      python3 tools/with_limit.py 300 \
+        cargo test --locked --release -p shm-segment --test held_loom ${filter:+-- "$filter"}
+  ) 2>&1 | tee "$log/loom.log"
 }
 
 # The names that the Rust tests make all have one of these beginnings.

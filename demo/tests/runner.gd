@@ -5,12 +5,16 @@ const TestCase := preload("res://tests/test_case.gd")
 
 
 func _initialize() -> void:
+	run(self)
+
+
+static func run(tree: SceneTree) -> void:
 	var options := _options()
 	seed(int(options.seed))
 	var script: GDScript = load(options.file)
 	if script == null or not script.can_instantiate():
 		# Godot has printed why.
-		quit(1)
+		tree.quit(1)
 		return
 
 	var tests: PackedStringArray = options.tests.split(",")
@@ -31,10 +35,10 @@ func _initialize() -> void:
 		case = null
 		TestCase.mark("end", {"test": test, "assertions": made, "seconds": seconds})
 	TestCase.mark("done", {"tests": ran, "assertions": assertions})
-	quit()
+	tree.quit()
 
 
-func _options() -> Dictionary:
+static func _options() -> Dictionary:
 	var options := {}
 	for argument in OS.get_cmdline_user_args():
 		var parts := argument.trim_prefix("--").split("=", true, 1)

@@ -46,6 +46,17 @@ func skip(why: String) -> void:
 	mark("skip", {"why": why})
 
 
+## Has the runner tell something beside the result, such as a seed.
+func note(text: String) -> void:
+	mark("note", {"text": text})
+
+
+## How much of a randomised test to do: what this variable of the environment says, or else this.
+func effort(variable: String, usual: float) -> float:
+	var wanted := OS.get_environment(variable)
+	return float(wanted) if wanted else usual
+
+
 func fail(message: String) -> bool:
 	return _judge(false, message)
 
@@ -84,9 +95,9 @@ func assert_code(actual: Variant, expected: Error, why := "") -> bool:
 
 
 ## Holds if the object's last error is [param code], in words that contain all of [param texts].
-func assert_last_error(memory: SharedMemory, code: Error, texts: Array = []) -> bool:
-	var held := assert_code(memory.get_last_error(), code, "get_last_error()")
-	var message := memory.get_last_error_message()
+func assert_last_error(object: RefCounted, code: Error, texts: Array = []) -> bool:
+	var held := assert_code(object.get_last_error(), code, "get_last_error()")
+	var message: String = object.get_last_error_message()
 	if code == OK:
 		return assert_eq(message, "", "get_last_error_message()") and held
 	held = assert_ne(message, "", "get_last_error_message()") and held

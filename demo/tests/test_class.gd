@@ -23,8 +23,13 @@ const METHODS := {
 	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"write": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"fill": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0]],
-	"decode_u32": [TYPE_INT, [TYPE_INT], []],
-	"encode_u32": ["Error", [TYPE_INT, TYPE_INT], []],
+	"read_string": [TYPE_STRING, [TYPE_INT, TYPE_INT], [0, 0]],
+	"write_string": ["Error", [TYPE_STRING, TYPE_INT], [0]],
+	"read_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
+	"write_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
+	"pack": ["Error", [TYPE_STRING, TYPE_ARRAY, TYPE_INT], [0]],
+	"unpack": [TYPE_ARRAY, [TYPE_STRING, TYPE_INT], [0]],
+	"calcsize": [TYPE_INT, [TYPE_STRING], []],
 	"close": [TYPE_NIL, [], []],
 	"unlink": [TYPE_NIL, [], []],
 	"get_name": [TYPE_STRING, [], []],
@@ -48,7 +53,36 @@ const METHODS := {
 	"list_names": [TYPE_PACKED_STRING_ARRAY, [], []],
 	"generate_name": [TYPE_STRING, [TYPE_STRING], ["godot"]],
 }
-const STATIC := ["exists", "remove", "list_names", "generate_name"]
+## The values of which there are decode_ and encode_, and the arrays of which there are read_ and
+## write_.
+const NUMBERS := {
+	TYPE_INT: ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"],
+	TYPE_FLOAT: ["half", "float", "double"],
+}
+const ARRAYS := {
+	"int32": TYPE_PACKED_INT32_ARRAY,
+	"int64": TYPE_PACKED_INT64_ARRAY,
+	"float32": TYPE_PACKED_FLOAT32_ARRAY,
+	"float64": TYPE_PACKED_FLOAT64_ARRAY,
+	"vector2": TYPE_PACKED_VECTOR2_ARRAY,
+	"vector3": TYPE_PACKED_VECTOR3_ARRAY,
+	"vector4": TYPE_PACKED_VECTOR4_ARRAY,
+	"color": TYPE_PACKED_COLOR_ARRAY,
+}
+const STATIC := ["calcsize", "exists", "remove", "list_names", "generate_name"]
+
+var _methods := METHODS.duplicate()
+
+
+func _init() -> void:
+	for type: int in NUMBERS:
+		for kind: String in NUMBERS[type]:
+			_methods["decode_" + kind] = [type, [TYPE_INT], []]
+			_methods["encode_" + kind] = ["Error", [TYPE_INT, type], []]
+	for kind: String in ARRAYS:
+		var array: int = ARRAYS[kind]
+		_methods["read_%s_array" % kind] = [array, [TYPE_INT, TYPE_INT], [0, 0]]
+		_methods["write_%s_array" % kind] = ["Error", [array, TYPE_INT], [0]]
 
 
 func test_inheritance() -> void:
@@ -100,10 +134,10 @@ func test_methods() -> void:
 		found[method.name] = method
 	var names := found.keys()
 	names.sort()
-	var expected := METHODS.keys()
+	var expected := _methods.keys()
 	expected.sort()
 	assert_eq(names, expected, "the methods")
-	for name: String in METHODS:
+	for name: String in _methods:
 		if found.has(name):
 			_check_method(found[name])
 
@@ -132,8 +166,8 @@ func test_properties() -> void:
 	for property: String in found:
 		var getter := ClassDB.class_get_property_getter("SharedMemory", property)
 		var setter := ClassDB.class_get_property_setter("SharedMemory", property)
-		assert_true(METHODS.has(String(getter)), "the getter of " + property)
-		assert_true(METHODS.has(String(setter)), "the setter of " + property)
+		assert_true(_methods.has(String(getter)), "the getter of " + property)
+		assert_true(_methods.has(String(setter)), "the setter of " + property)
 		var value: Variant = ClassDB.class_get_property_default_value("SharedMemory", property)
 		assert_eq(value, SharedMemory.new().get(property), "the default of " + property)
 
@@ -155,7 +189,7 @@ func test_new_object() -> void:
 
 
 func _check_method(method: Dictionary) -> void:
-	var expected: Array = METHODS[method.name]
+	var expected: Array = _methods[method.name]
 	assert_eq(_type_of(method.return), expected[0], method.name + " returns")
 	var types: Array = method.args.map(func(argument: Dictionary) -> int: return argument.type)
 	assert_eq(types, expected[1], method.name + " takes")

@@ -1,181 +1,168 @@
 extends "res://tests/test_case.gd"
-## Every method, every argument, hostile values: never a crash, never OK where it isn't.
+## Every method, every argument, hostile values: the documented error, and nothing has changed.
 ##
-## One table drives it. Each call is made on objects in every state, typed and untyped.
+## What there is to call comes from ClassDB, what is expected from the table in
+## calls/methods.gd. Each call is made on objects in every state, typed and untyped.
 
-const MIN := -9223372036854775808
-const MAX := 9223372036854775807
-const TWO_32 := 1 << 32
+const Argument := preload("res://tests/calls/argument.gd")
+const Method := preload("res://tests/calls/method.gd")
+const Methods := preload("res://tests/calls/methods.gd")
 
-const NEGATIVE := [MIN, MIN + 1, -TWO_32, -1]
-const NOT_0_OR_1 := [MIN, -TWO_32, -1, 2, TWO_32 - 1, TWO_32, TWO_32 + 1, MAX]
-const NOT_0_TO_3 := [MIN, -TWO_32, -1, 4, TWO_32 - 1, TWO_32, TWO_32 + 1, MAX]
-const NO_BYTES := [MIN, -TWO_32, -1, 256, TWO_32, TWO_32 + 1, MAX]
-## More than the 64 bytes there are.
-const TOO_LARGE := [65, TWO_32 - 1, TWO_32, TWO_32 + 1, MAX - 1, MAX]
+const MISUSE := [ERR_INVALID_PARAMETER, ERR_UNCONFIGURED, ERR_ALREADY_IN_USE]
+const STATES := ["new", "creator", "opener", "reader", "closed", "failed"]
+const HOLDERS := ["creator", "opener", "reader"]
 
-const TAKING := ["create", "open", "open_or_create"]
-
-var _bad_names := ["", "/", "//", "a/b", "a\\b", ".", "..", "x".repeat(256), "é".repeat(128)]
-var _bad_names_to_open := ["", "/", "//", "a/b", "../x", "x".repeat(256), "x".repeat(70000)]
-var _bad_buffers := [PackedByteArray(), pattern(65), pattern(100_000)]
-
-## What of the arguments of a call is wrong; the others are right. All is ERR_INVALID_PARAMETER.
-var _table := {
-	"create": [_bad_names, NEGATIVE + [0], NOT_0_OR_1],
-	"open_or_create": [_bad_names, NEGATIVE + [0], NOT_0_OR_1],
-	"open": [_bad_names_to_open, NEGATIVE + TOO_LARGE, NOT_0_OR_1],
-	"read": [NEGATIVE + TOO_LARGE, NEGATIVE + TOO_LARGE + [64]],
-	"read_into": [_bad_buffers, NEGATIVE + TOO_LARGE + [62, 64]],
-	"write": [_bad_buffers, NEGATIVE + TOO_LARGE + [62, 64]],
-	"fill": [NO_BYTES, NEGATIVE + TOO_LARGE, NEGATIVE + TOO_LARGE],
-	"decode_u32": [NEGATIVE + TOO_LARGE + [61, 64]],
-	# Any value is allowed: it is cut to the width.
-	"encode_u32": [NEGATIVE + TOO_LARGE + [61, 64], []],
-	"set_backend": [NOT_0_TO_3],
-}
-var _table_of_statics := {
-	"exists": [_bad_names_to_open, NOT_0_OR_1, NOT_0_TO_3],
-	"remove": [_bad_names_to_open, NOT_0_OR_1, NOT_0_TO_3],
-	"generate_name": [_bad_names],
-}
+var _methods := Methods.new()
+## Whose segment the openers have, and who keeps it.
+var _owner := SharedMemory.new()
 
 
-## Straight into the class: the compiler knows all types.
-class Typed:
-	static func create(memory: SharedMemory, name: StringName, size: int, scope: int) -> Error:
-		return memory.create(name, size, scope)
-
-	static func open_or_create(m: SharedMemory, name: StringName, size: int, scope: int) -> Error:
-		return m.open_or_create(name, size, scope)
-
-	static func open(memory: SharedMemory, name: StringName, size: int, access: int) -> Error:
-		return memory.open(name, size, access)
-
-	static func read(memory: SharedMemory, size: int, offset: int) -> PackedByteArray:
-		return memory.read(size, offset)
-
-	static func read_into(memory: SharedMemory, buffer: PackedByteArray, offset: int) -> Error:
-		return memory.read_into(buffer, offset)
-
-	static func write(memory: SharedMemory, data: PackedByteArray, offset: int) -> Error:
-		return memory.write(data, offset)
-
-	static func fill(memory: SharedMemory, value: int, offset: int, size: int) -> Error:
-		return memory.fill(value, offset, size)
-
-	static func decode_u32(memory: SharedMemory, byte_offset: int) -> int:
-		return memory.decode_u32(byte_offset)
-
-	static func encode_u32(memory: SharedMemory, byte_offset: int, value: int) -> Error:
-		return memory.encode_u32(byte_offset, value)
-
-	static func set_backend(memory: SharedMemory, backend: int) -> Variant:
-		memory.set_backend(backend)
-		return null
+func test_table_is_complete() -> void:
+	assert_eq(_methods.problems, [] as Array[String], "what ClassDB and the table don't agree on")
+	assert_true(_methods.all.size() > 30, "methods: %d" % _methods.all.size())
 
 
-func test_an_object_that_holds_nothing() -> void:
-	_for_each_call(
-		func(method: String, arguments: Array, how: Callable) -> void:
-			var memory := SharedMemory.new()
-			var code := ERR_INVALID_PARAMETER
-			if method not in TAKING and method != "set_backend":
-				code = ERR_UNCONFIGURED
-			_check_refused(memory, method, arguments, how, code)
-			var status := SharedMemory.STATUS_ERROR
-			if method not in TAKING:
-				status = SharedMemory.STATUS_UNINITIALIZED
-			assert_eq(memory.get_status(), status, "%s: status" % method)
-	)
+func test_bad_values_on_a_new_one() -> void:
+	_check_bad_values("new")
 
 
-func test_a_creator() -> void:
-	var memory := created(64)
-	_check_holder(memory, SharedMemory.STATUS_CREATED)
+func test_bad_values_on_a_creator() -> void:
+	_check_bad_values("creator")
 
 
-func test_an_opener() -> void:
-	var owner := created(64)
-	_check_holder(opened(owner), SharedMemory.STATUS_OPEN)
+func test_bad_values_on_an_opener() -> void:
+	_check_bad_values("opener")
 
 
-func test_a_reader() -> void:
-	var owner := created(64)
-	owner.write(pattern(64))
-	var memory := opened(owner, SharedMemory.ACCESS_READ_ONLY)
-	# A bad argument and no permission: whichever it tells of, but no byte is written.
-	_for_each_call(
-		func(method: String, arguments: Array, how: Callable) -> void:
-			allow_errors("SharedMemory.%s(): " % method)
-			var result: Variant = how.call(memory, method, arguments)
-			if method != "decode_u32":
-				assert_ne(result, OK, "%s%s" % [method, _short(arguments)])
-			assert_eq(memory.read(), pattern(64), "its bytes")
-	)
-	assert_eq(memory.get_status(), SharedMemory.STATUS_OPEN, "status")
+func test_bad_values_on_a_reader() -> void:
+	_check_bad_values("reader")
 
 
-func test_a_closed_one() -> void:
-	var memory := created(64)
-	memory.close()
-	_for_each_call(
-		func(method: String, arguments: Array, how: Callable) -> void:
-			var code := ERR_INVALID_PARAMETER
-			if method not in TAKING and method != "set_backend":
-				code = ERR_UNCONFIGURED
-			_check_refused(memory, method, arguments, how, code)
-			assert_false(memory.is_open(), "is_open")
-	)
+func test_bad_values_on_a_closed_one() -> void:
+	_check_bad_values("closed")
 
 
-func test_static_methods() -> void:
-	var owner := created(64)
-	var name := owner.get_name()
-	for method: String in _table_of_statics:
-		var valid: Array = [name, 0, 0] if method != "generate_name" else [name]
-		for position: int in valid.size():
-			for value: Variant in _table_of_statics[method][position]:
-				var arguments := valid.duplicate()
+func test_bad_values_on_one_that_failed() -> void:
+	_check_bad_values("failed")
+
+
+## The other side of the table: what is not refused works, to the last byte.
+func test_good_values() -> void:
+	for method in _methods.all:
+		for position in method.arguments.size():
+			for value: Variant in method.arguments[position].values():
+				if method.arguments[position].verdict(value) != OK:
+					continue
+				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
+					var state := "new" if method.does == Method.TAKES else "creator"
+					if method.does == Method.SETS_IF_FREE:
+						state = "new"
+					var memory := _in_state(state)
+					var arguments := _good(method)
+					arguments[position] = value
+					var why := "%s%s" % [method.name, _short(arguments)]
+					var result: Variant = how.call(memory, method, arguments)
+					assert_eq(typeof(result), method.returns, why)
+					if method.returns_code:
+						assert_code(result, OK, why)
+					assert_last_error(memory, OK)
+					memory.persistent = false
+
+
+## With and without those that have a default, in every state.
+func test_good_calls() -> void:
+	for method in _methods.all:
+		for state: String in STATES:
+			for count in range(method.required, method.arguments.size() + 1):
+				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
+					_check_good_call(method, state, count, how)
+
+
+func test_wrong_types() -> void:
+	for state: String in ["new", "creator"]:
+		var memory := _in_state(state)
+		memory.clear_last_error()
+		var before := _seen(memory)
+		for method in _methods.all:
+			for position in method.arguments.size():
+				for type in TYPE_MAX:
+					if method.arguments[position].does_convert(type):
+						continue
+					var arguments := _good(method)
+					arguments[position] = Argument.empty(type)
+					var why := "%s%s" % [method.name, _short(arguments)]
+					expect_error("Cannot convert argument")
+					assert_eq(_methods.call_untyped(memory, method, arguments), null, why)
+					assert_eq(_seen(memory), before, why)
+		assert_last_error(memory, OK)
+
+
+func test_wrong_number_of_arguments() -> void:
+	for state: String in ["new", "creator"]:
+		var memory := _in_state(state)
+		memory.clear_last_error()
+		var before := _seen(memory)
+		for method in _methods.all:
+			var given := _good(method)
+			var most := given.size()
+			given.resize(most + 300)
+			for count: int in range(method.required) + [most + 1, most + 2, most + 300]:
+				expect_error("Method expected")
+				var arguments := given.slice(0, count)
+				assert_eq(_methods.call_untyped(memory, method, arguments), null, method.name)
+				assert_eq(_seen(memory), before, "%s of %d" % [method.name, count])
+		assert_last_error(memory, OK)
+
+
+## As everywhere in Godot, a float is taken for an int; which one, is the engine's to say.
+func test_floats_for_integers() -> void:
+	var memory := _in_state("creator")
+	for method in _methods.all:
+		if method.does not in [Method.READS, Method.WRITES]:
+			continue
+		for position in method.arguments.size():
+			if method.arguments[position].type != TYPE_INT:
+				continue
+			for value in Argument.FLOATS:
+				var arguments := _good(method)
 				arguments[position] = value
-				_check_static(method, arguments)
-	assert_true(owner.is_current(), "nothing was removed")
+				var code: Error = method.arguments[position].verdict(int(value))
+				_check_refused_or_not(memory, method, arguments, code)
 
 
-func test_huge_but_possible_numbers() -> void:
-	for size: int in [1 << 44, 1 << 56, MAX - 4096, MAX]:
-		var memory := SharedMemory.new()
-		var name := unique_name()
-		# No room, or no number of bytes that this system can count; the latter is misuse, and printed.
-		allow_errors("SharedMemory.create(): ")
-		var code := memory.create(name, size)
-		assert_true(code in [ERR_OUT_OF_MEMORY, ERR_INVALID_PARAMETER], "create %d" % size)
-		assert_false(SharedMemory.exists(name), "nothing is left")
-		assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
+func test_arrays_for_packed_ones() -> void:
+	var memory := _in_state("creator")
+	for method in _methods.all:
+		for position in method.arguments.size():
+			if not method.arguments[position].does_convert(TYPE_ARRAY):
+				continue
+			var all_types := []
+			for type in TYPE_MAX:
+				all_types.append(Argument.empty(type))
+			for value: Array in [all_types, [[]], [INF, NAN, Argument.MIN], [null], [], range(65)]:
+				var arguments := _good(method)
+				arguments[position] = value
+				var code: Error = method.arguments[position].verdict(value)
+				if method.arguments[position].type == TYPE_PACKED_COLOR_ARRAY:
+					# The engine's own, about a text among the elements.
+					allow_errors("Invalid color name")
+				_check_refused_or_not(memory, method, arguments, code)
 
 
-func test_objects_as_arguments() -> void:
-	var memory: Variant = created(64)
-	for value: Variant in [null, RefCounted.new(), memory, memory.close, Vector3(), ^"a", RID()]:
-		for method: String in _table:
-			expect_error("Cannot convert argument")
-			var arguments := _valid(method, unique_name())
-			arguments[0] = value
-			# A path is as good as text where text is wanted, but no method here wants a String.
-			assert_eq(memory.callv(method, arguments), null, "%s(%s)" % [method, value])
-	assert_true(memory.is_current(), "it is still there")
-
-
-func test_numbers_that_are_no_integers() -> void:
-	var memory: Variant = created(64)
-	memory.write(pattern(64))
-	for value: float in [NAN, INF, -INF, 1e300, -1e300, -1.5, 64.5]:
-		expect_error("SharedMemory.read(): ")
-		assert_eq(memory.callv("read", [1, value]), PackedByteArray(), "read at %s" % value)
-		expect_error("SharedMemory.write(): ")
-		var code: Variant = memory.callv("write", [bytes([9]), value])
-		assert_code(code, ERR_INVALID_PARAMETER, "write at %s" % value)
-	assert_eq(memory.read(), pattern(64), "not a byte is written")
+func test_properties() -> void:
+	for state: String in STATES:
+		var memory := _in_state(state)
+		for property in ClassDB.class_get_property_list("SharedMemory", true):
+			if property.usage & PROPERTY_USAGE_CATEGORY:
+				continue
+			var type: int = property.type
+			for value_type in TYPE_MAX:
+				if value_type == type or value_type in Argument.CONVERTS[type]:
+					continue
+				var before := _seen(memory)
+				allow_errors("Cannot convert argument")
+				memory.set(property.name, Argument.empty(value_type))
+				assert_eq(_seen(memory), before, "%s = %s" % [property.name, value_type])
 
 
 func test_data_that_is_the_object_s_own() -> void:
@@ -202,87 +189,132 @@ func test_methods_of_the_engine_on_it() -> void:
 	assert_true(memory.is_current(), "it is still there")
 
 
-func _check_holder(memory: SharedMemory, status: SharedMemory.Status) -> void:
-	memory.write(pattern(64))
-	var name := memory.get_name()
-	_for_each_call(
-		func(method: String, arguments: Array, how: Callable) -> void:
-			var code := ERR_ALREADY_IN_USE if method in TAKING else ERR_INVALID_PARAMETER
-			_check_refused(memory, method, arguments, how, code)
-			assert_eq(memory.get_status(), status, "%s: status" % method)
-	)
-	assert_eq(memory.read(), pattern(64), "its bytes")
-	assert_eq(memory.get_name(), name, "name")
-	assert_eq(memory.backend, SharedMemory.BACKEND_NATIVE, "backend")
-	assert_true(memory.is_current(), "is_current")
+func _check_bad_values(state: String) -> void:
+	var memory := _in_state(state)
+	for method in _methods.all:
+		for position in method.arguments.size():
+			for value: Variant in method.arguments[position].values():
+				var verdict: Variant = method.arguments[position].verdict(value)
+				if verdict == null or verdict == OK:
+					continue
+				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
+					if method.does == Method.TAKES and state not in HOLDERS:
+						# The call before may have changed its state.
+						memory = _in_state(state)
+					var arguments := _good(method)
+					arguments[position] = value
+					_check_refused(memory, method, arguments, how, _codes(method, state, verdict))
+
+
+func _codes(method: Method, state: String, verdict: Error) -> Array[Error]:
+	return method.codes(verdict, state in HOLDERS, state == "reader")
 
 
 func _check_refused(
-	memory: SharedMemory, method: String, arguments: Array, how: Callable, code: Error
+	memory: SharedMemory, method: Method, arguments: Array, how: Callable, codes: Array[Error]
 ) -> void:
+	var why := "%s%s" % [method.name, _short(arguments)]
 	memory.clear_last_error()
-	var why := "%s%s" % [method, _short(arguments)]
-	expect_error("SharedMemory.%s(): " % method)
+	var before := _seen(memory)
+	if codes.size() > 1:
+		allow_errors("SharedMemory.%s(): " % method.name)
+	elif codes[0] in MISUSE:
+		expect_error("SharedMemory.%s(): " % method.name)
 	var result: Variant = how.call(memory, method, arguments)
-	if method == "read":
-		assert_eq(result, PackedByteArray(), why)
-	elif method == "decode_u32":
-		assert_eq(result, 0, why)
-	elif method == "set_backend":
-		assert_eq(result, null, why)
+	if method.does == Method.STATIC:
+		assert_eq(result, method.failure(codes[0]), why)
+		assert_last_error(memory, OK)
 	else:
-		assert_code(result, code, why)
-	assert_code(memory.get_last_error(), code, why + ": get_last_error()")
+		var code := memory.get_last_error()
+		assert_true(code in codes, "%s: %s" % [why, error_string(code)])
+		assert_eq(result, method.failure(code), why)
+	if method.does == Method.TAKES and not before[1]:
+		before[0] = SharedMemory.STATUS_ERROR
+	assert_eq(_seen(memory), before, why + ": what has changed")
 
 
-func _check_static(method: String, arguments: Array) -> void:
-	var why := "%s%s" % [method, _short(arguments)]
-	# To ask for a name that can't be is no mistake: there is none.
-	if method != "exists" or arguments.slice(1) != [0, 0]:
-		expect_error("SharedMemory.%s(): " % method)
-	var result: Variant = SharedMemory.new().callv(method, arguments)
-	match method:
-		"exists":
-			assert_eq(result, false, why)
-		"remove":
-			assert_code(result, ERR_INVALID_PARAMETER, why)
-		"generate_name":
-			assert_eq(result, "", why)
+func _check_refused_or_not(
+	memory: SharedMemory, method: Method, arguments: Array, code: Error
+) -> void:
+	if code != OK:
+		_check_refused(memory, method, arguments, _methods.call_untyped, [code])
+		return
+	var result: Variant = _methods.call_untyped(memory, method, arguments)
+	assert_eq(typeof(result), method.returns, "%s%s" % [method.name, _short(arguments)])
+	if method.returns_code:
+		assert_code(result, OK, "%s%s" % [method.name, _short(arguments)])
 
 
-## Calls `check` with every hostile call, to be made in each way.
-func _for_each_call(check: Callable) -> void:
-	var owner := created(64)
-	for method: String in _table:
-		for position: int in _table[method].size():
-			for value: Variant in _table[method][position]:
-				var name := owner.get_name() if method == "open" else unique_name()
-				var arguments := _valid(method, name)
-				arguments[position] = value
-				check.call(method, arguments, _call_typed)
-				check.call(method, arguments, _call_untyped)
+func _check_good_call(method: Method, state: String, count: int, how: Callable) -> void:
+	var memory := _in_state(state)
+	memory.clear_last_error()
+	var arguments := _good(method).slice(0, count)
+	var code: Error = _codes(method, state, OK)[0]
+	if code != OK:
+		_check_refused(memory, method, arguments, how, [code])
+		return
+	var before := _seen(memory)
+	var why := "%s%s on a %s one" % [method.name, _short(arguments), state]
+	var result: Variant = how.call(memory, method, arguments)
+	assert_eq(typeof(result), method.returns, why)
+	if method.returns_code:
+		assert_code(result, OK, why)
+	assert_last_error(memory, OK)
+	if method.does in [Method.READS, Method.ASKS]:
+		assert_eq(_seen(memory), before, why + ": what has changed")
 
 
-func _valid(method: String, name: String) -> Array:
-	var arguments := {
-		"create": [name, 64, 0],
-		"open_or_create": [name, 64, 0],
-		"open": [name, 0, 0],
-		"read": [1, 0],
-		"read_into": [pattern(3), 0],
-		"write": [pattern(3), 0],
-		"fill": [7, 0, 0],
-		"encode_u32": [0, 7],
-	}
-	return arguments.get(method, [0])
+## All that a call could change without being asked to.
+func _seen(memory: SharedMemory) -> Array:
+	var name := memory.get_name()
+	return [
+		memory.get_status(),
+		memory.is_open(),
+		memory.get_size(),
+		memory.get_mapped_size(),
+		name,
+		memory.get_scope(),
+		memory.get_access(),
+		memory.is_current(),
+		memory.persistent,
+		memory.backend,
+		memory.read() if memory.is_open() else null,
+		_owner.is_current(),
+		_names_here(),
+	]
 
 
-func _call_untyped(memory: SharedMemory, method: String, arguments: Array) -> Variant:
-	return memory.callv(method, arguments)
+## The names of this process.
+func _names_here() -> Array:
+	return Array(SharedMemory.list_names()).filter(
+		func(name: String) -> bool: return name.begins_with(prefix)
+	)
 
 
-func _call_typed(memory: SharedMemory, method: String, arguments: Array) -> Variant:
-	return (Typed as Variant).callv(method, [memory] + arguments)
+func _in_state(state: String) -> SharedMemory:
+	# One after the other: each call may have removed the one before.
+	_owner.close()
+	_owner.create(unique_name(), Argument.SIZE)
+	_owner.write(pattern(Argument.SIZE))
+	var memory := SharedMemory.new()
+	match state:
+		"creator":
+			memory.create(unique_name(), Argument.SIZE)
+			memory.write(pattern(Argument.SIZE))
+		"opener":
+			memory.open(_owner.get_name())
+		"reader":
+			memory.open(_owner.get_name(), 0, SharedMemory.ACCESS_READ_ONLY)
+		"closed":
+			memory.create(unique_name(), Argument.SIZE)
+			memory.close()
+		"failed":
+			memory.open(unique_name())
+	return memory
+
+
+func _good(method: Method) -> Array:
+	return method.good(unique_name(), _owner.get_name())
 
 
 func _short(arguments: Array) -> String:

@@ -1,5 +1,6 @@
 extends "res://tests/test_case.gd"
-## Any method from any thread, at the same time as any other, of one object or of many.
+## Any method from any thread, at the same time as any other, of one object or of many; what goes
+## together. test_anything.gd calls whatever there is.
 ##
 ## What threads find out they return, and the test asserts it: assertions are the main thread's.
 
@@ -137,27 +138,6 @@ func test_closed_in_the_middle_of_a_copy() -> void:
 		assert_true(buffer[0] == round_number + 1 and last == buffer[0], "what was in flight")
 
 
-func test_everything_at_once() -> void:
-	var memory := SharedMemory.new()
-	var other := created(4096)
-	var work := func(number: int) -> Array:
-		var chance := RandomNumberGenerator.new()
-		chance.seed = number
-		var problems := []
-		for round_number in 8000:
-			var problem: Variant = _anything(memory, other.get_name(), chance)
-			if problem != null:
-				problems.append(problem)
-		return problems
-	allow_errors("SharedMemory.")
-	assert_eq(_all(work), [], "problems")
-	# Persistent or not, whichever came last.
-	memory.close()
-	for number in THREADS:
-		SharedMemory.remove("%sx%d" % [prefix, number])
-	assert_true(other.is_current(), "the other one")
-
-
 func test_race_for_an_object() -> void:
 	for round_number in 400:
 		var memory := SharedMemory.new()
@@ -273,58 +253,3 @@ func _use(memory: SharedMemory, stop: Array, number: int) -> Array:
 		# The console need not be full of it.
 		OS.delay_usec(200)
 	return problems
-
-
-## One call, whichever. Returns what is wrong with it, or null.
-func _anything(memory: SharedMemory, other: String, chance: RandomNumberGenerator) -> Variant:
-	var name := "%sx%d" % [prefix, chance.randi() % THREADS]
-	var buffer := pattern(64)
-	var what := chance.randi() % 16
-	var code := OK
-	var allowed := [OK]
-	match what:
-		0, 1:
-			code = memory.create(name, 4096)
-			allowed = [OK, ERR_ALREADY_IN_USE, ERR_ALREADY_EXISTS]
-		2:
-			code = memory.open(other)
-			allowed = [OK, ERR_ALREADY_IN_USE]
-		3:
-			code = memory.open_or_create(name, 4096, SharedMemory.GLOBAL_SCOPE)
-			allowed = [OK, ERR_ALREADY_IN_USE]
-		4, 5:
-			memory.close()
-		6:
-			# Not while it is the other's: that one is to stay.
-			if memory.get_status() == SharedMemory.STATUS_CREATED:
-				code = SharedMemory.remove(name)
-				allowed = [OK, ERR_DOES_NOT_EXIST]
-		7:
-			code = memory.write(buffer, chance.randi() % 4000)
-			allowed = [OK, ERR_UNCONFIGURED]
-		8:
-			code = memory.read_into(buffer, chance.randi() % 4000)
-			allowed = [OK, ERR_UNCONFIGURED]
-		9:
-			code = memory.fill(chance.randi() % 256)
-			allowed = [OK, ERR_UNCONFIGURED]
-		10:
-			var size := memory.read().size()
-			return null if size in [0, 4096] else ["read", size]
-		11:
-			memory.persistent = chance.randi() % 2 == 0
-		12:
-			memory.is_current()
-			memory.get_mapped_size()
-			memory.get_native_name()
-		13:
-			memory.get_last_error()
-			memory.get_last_error_message()
-			memory.clear_last_error()
-		14:
-			SharedMemory.list_names()
-			SharedMemory.exists(name)
-		15:
-			var status := memory.get_status()
-			return null if status in [0, 1, 2, 3] else ["status", status]
-	return null if code in allowed else [what, code]

@@ -1,5 +1,6 @@
 extends "res://tests/test_case.gd"
 ## The whole class through calls of which the compiler knows no types: a way of their own into it.
+## What they refuse is in test_hostile.gd.
 
 
 func test_a_variant() -> void:
@@ -95,56 +96,6 @@ func test_text_of_other_types() -> void:
 	assert_code(untyped.open(name), OK, "a String")
 	untyped.close()
 	assert_code(untyped.open(StringName(name)), OK, "a StringName")
-
-
-func test_wrong_number_of_arguments() -> void:
-	var memory: Variant = created(16)
-	for call: Array in [
-		["create", []],
-		["create", ["x"]],
-		["create", ["x", 1, 0, 0]],
-		["open", []],
-		["write", []],
-		["fill", []],
-		["read", [0, 0, 0]],
-		["close", [1]],
-		["get_name", [1]],
-		["exists", []],
-		["generate_name", ["a", "b"]],
-	]:
-		expect_error("Method expected")
-		assert_eq(memory.callv(call[0], call[1]), null, "%s" % [call])
-	assert_eq(memory.read(1), bytes([0]), "nothing was written")
-
-
-func test_wrong_types() -> void:
-	var memory: Variant = created(16)
-	for call: Array in [
-		["create", [5, 5]],
-		["create", ["x", "y"]],
-		["create", [null, 5]],
-		["open", [{}]],
-		["open", ["x", null]],
-		["read", ["1"]],
-		["read", [null]],
-		["write", [5]],
-		["write", ["text"]],
-		["write", [null]],
-		["write", [PackedInt32Array([1])]],
-		["write", [bytes([1]), "0"]],
-		["fill", ["1"]],
-		["fill", [bytes([1])]],
-		["read_into", [Vector2()]],
-		["set_persistent", ["yes"]],
-		["set_persistent", [null]],
-		["set_backend", ["file"]],
-		["exists", [5]],
-		["remove", [null]],
-		["generate_name", [5]],
-	]:
-		expect_error("Cannot convert argument")
-		assert_eq(memory.callv(call[0], call[1]), null, "%s" % [call])
-	assert_eq(memory.read(1), bytes([0]), "nothing was written")
 
 
 ## All methods, in the order of a segment's life.

@@ -2,6 +2,7 @@
 
 import re
 
+from .effort import seconds_more
 from .judge import Judge
 from .session import PROJECT, RUNNER
 
@@ -27,6 +28,7 @@ class TestFile:
         limit = _TIME_LIMIT.search(text)
         self.label = path.name
         self.time_limit = int(limit.group(1)) if limit else TIME_LIMIT
+        self.time_limit += seconds_more()
         self.tests = [t for t in _TEST.findall(text) if wanted in self._full(t)]
         self._resource = "res://" + path.relative_to(PROJECT).as_posix()
 
@@ -37,9 +39,12 @@ class TestFile:
     def names(self):
         return [self._full(test) for test in self.tests]
 
-    def run(self, session, project=PROJECT):
-        command = [session.godot, "--headless", "--path", project, "-s", RUNNER, "--"]
-        command += [
+    def run(self, session, project=PROJECT, game=None):
+        """Run them in a project, or in an exported game, whose main scene has to be in_game.tscn."""
+        editor = [session.godot, "--headless", "--path", project, "-s", RUNNER]
+        command = [
+            *([game, "--headless"] if game else editor),
+            "--",
             f"--file={self._resource}",
             f"--tests={','.join(self.tests)}",
             f"--seed={session.seed}",

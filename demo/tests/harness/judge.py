@@ -4,7 +4,7 @@ The Godot side (test_case.gd, runner.gd, agent.gd) writes marks between the line
 print, all on stderr, so that their order is the order in which things happened. A test fails
 
 - if it says so: a `fail` mark for every assertion that did not hold,
-- if an error or warning was printed that it did not expect at that point,
+- if an error or warning was printed that it did not expect at that point, or any panic,
 - if one that it expected was not printed before the next assertion,
 - if it made no assertion, or did not come to its end.
 """
@@ -59,6 +59,8 @@ class Printed:
         """Return what is wrong with this line, or None."""
         if not is_error(line):
             return None
+        if "panicked" in line:
+            return f"a panic, whatever was expected: {line.strip()}"
         if self._expected and self._expected[0] in line:
             del self._expected[0]
             return None
@@ -119,6 +121,9 @@ class Judge:
 
     def _on_skip(self, place, why):
         place.skipped = why
+
+    def _on_note(self, place, text):
+        place.notes.append(text)
 
     def _on_end(self, place, test, assertions, seconds):
         self._add(place, *self._printed.settle())

@@ -11,6 +11,8 @@ class Result:
     name: str
     problems: list = dataclasses.field(default_factory=list)
     log: list = dataclasses.field(default_factory=list)
+    # What is worth telling also if it passed: seeds, how much was done.
+    notes: list = dataclasses.field(default_factory=list)
     skipped: Optional[str] = None
     seconds: float = 0.0
 
@@ -41,6 +43,8 @@ class Report:
         else:
             self.passed += 1
             print(f"passed  {result.name} ({result.seconds:.2f} s)")
+        for note in result.notes:
+            print(f"    {note}")
         # The output may be a file or a pipe, and whoever watches it wants each line as it comes.
         print(end="", flush=True)
 

@@ -23,6 +23,8 @@ ERR_FILE_CORRUPT = 16
 ERR_CANT_OPEN = 19
 ERR_CANT_CREATE = 20
 ERR_ALREADY_IN_USE = 22
+ERR_TIMEOUT = 24
+ERR_INVALID_DATA = 30
 ERR_INVALID_PARAMETER = 31
 ERR_ALREADY_EXISTS = 32
 ERR_DOES_NOT_EXIST = 33
@@ -47,6 +49,10 @@ class Scenario(unittest.TestCase):
 
     def name(self, label=""):
         return self.session.name(label)
+
+    def note(self, text):
+        """Have the runner tell something beside the result, such as a seed."""
+        self.notes.append(text)
 
     def agent(self, **options):
         """Start a Godot that does what it is told. At the end of the test it must end well, or be dead."""
@@ -96,6 +102,7 @@ class ScenarioFile:
     def run(self, session):
         for case in self.tests:
             case.session = session
+            case.notes = []
             yield self._run(case)
 
     def _run(self, case):
@@ -107,6 +114,7 @@ class ScenarioFile:
             case.run(outcome)
         result.seconds = time.monotonic() - began
         result.log = printed.getvalue().splitlines()
+        result.notes = case.notes
         return result
 
 

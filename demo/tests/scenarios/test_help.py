@@ -12,7 +12,9 @@ HELP = REPOSITORY / "rust/addon/doc_classes"
 CLASS_DB = """
 func type_of(info):
 	if info.type == TYPE_NIL:
-		return ["void", ""]
+		return ["Variant" if info.usage & PROPERTY_USAGE_NIL_IS_VARIANT else "void", ""]
+	if info.type == TYPE_OBJECT:
+		return [String(info["class_name"]), ""]
 	if info.usage & PROPERTY_USAGE_CLASS_IS_ENUM:
 		return ["int", String(info["class_name"])]
 	return [type_string(info.type), ""]
@@ -45,7 +47,10 @@ func run(name):
 		for constant in ClassDB.class_get_enum_constants(name, enumeration, true):
 			var value = ClassDB.class_get_integer_constant(name, constant)
 			constants[constant] = [str(value), enumeration]
-	return [ClassDB.get_parent_class(name), methods, members, constants]
+	var signals = {}
+	for found in ClassDB.class_get_signal_list(name, true):
+		signals[found.name] = found.args.map(func(info): return [info.name] + type_of(info))
+	return [ClassDB.get_parent_class(name), methods, members, constants, signals]
 """
 
 # What the help must say of each method's failures.
@@ -66,14 +71,54 @@ ERRORS = {
     "set_backend": "INVALID_PARAMETER ALREADY_IN_USE",
     "remove": "INVALID_PARAMETER DOES_NOT_EXIST UNAUTHORIZED CANT_OPEN UNAVAILABLE",
 }
-REFERENCE = re.compile(r"\[(method|member|constant|enum|param) ([@\w.]+)\]")
+READS = "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT"
+WRITES = READS + " UNAUTHORIZED"
+for kind in [
+    "u8",
+    "s8",
+    "u16",
+    "s16",
+    "u32",
+    "s32",
+    "u64",
+    "s64",
+    "half",
+    "float",
+    "double",
+]:
+    ERRORS[f"decode_{kind}"] = READS
+    ERRORS[f"encode_{kind}"] = WRITES
+for kind in [
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "vector2",
+    "vector3",
+    "vector4",
+    "color",
+]:
+    ERRORS[f"read_{kind}_array"] = READS + " OUT_OF_MEMORY"
+    ERRORS[f"write_{kind}_array"] = WRITES
+for kind in ["read_string", "unpack"]:
+    ERRORS[kind] = READS + " OUT_OF_MEMORY"
+ERRORS["read_image"] = READS
+for kind in ["write_string", "write_image"]:
+    ERRORS[kind] = WRITES
+ERRORS["pack"] = WRITES + " OUT_OF_MEMORY"
+REFERENCE = re.compile(r"\[(method|member|signal|constant|enum|param) ([@\w.]+)\]")
 
 
-class Help(Scenario):
+class Cases:
+    """What holds for the help of each class. Its name, and what must be said of each method's failures:"""
+
+    name = ""
+    errors = {}
+
     def setUp(self):
-        self.help = ElementTree.parse(HELP / "SharedMemory.xml").getroot()
-        answer = self.agent().run(CLASS_DB, "SharedMemory")
-        self.parent, self.methods, self.members, self.constants = answer
+        self.help = ElementTree.parse(HELP / f"{self.name}.xml").getroot()
+        answer = self.agent().run(CLASS_DB, self.name)
+        self.parent, self.methods, self.members, self.constants, self.signals = answer
 
     def entries(self, path):
         found = self.help.findall(path)
@@ -87,7 +132,7 @@ class Help(Scenario):
         )
 
     def test_class(self):
-        self.assertEqual(self.help.get("name"), "SharedMemory")
+        self.assertEqual(self.help.get("name"), self.name)
         self.assertEqual(self.help.get("inherits"), self.parent)
         self.assert_told(self.help, self.help.findtext("brief_description"))
         self.assert_told(self.help, self.help.findtext("description"))
@@ -143,12 +188,27 @@ class Help(Scenario):
                 self.assertEqual(told, self.constants[name])
                 self.assert_told(entry, entry.text)
 
+    def test_signals(self):
+        entries = self.entries("signals/signal")
+        self.assertEqual(set(entries), set(self.signals))
+        for name, entry in entries.items():
+            with self.subTest(name):
+                found = entry.findall("param")
+                self.assertEqual(
+                    [[p.get("name"), p.get("type"), p.get("enum", "")] for p in found],
+                    self.signals[name],
+                )
+                text = entry.findtext("description")
+                self.assert_told(entry, text)
+                for parameter in found:
+                    self.assertIn(f"[param {parameter.get('name')}]", text)
+
     def test_errors_are_told(self):
         entries = self.entries("methods/method")
         entries.update(
             {m.get("setter"): m for m in self.help.findall("members/member")}
         )
-        for name, errors in ERRORS.items():
+        for name, errors in self.errors.items():
             entry = entries[name]
             text = entry.findtext("description") or entry.text
             missing = [error for error in errors.split() if f"ERR_{error}" not in text]
@@ -159,6 +219,7 @@ class Help(Scenario):
             "method": set(self.methods),
             "member": set(self.members),
             "constant": set(self.constants),
+            "signal": set(self.signals),
             "enum": {enum for _value, enum in self.constants.values()},
         }
         for entry in self.help.iter():
@@ -172,3 +233,62 @@ class Help(Scenario):
                     self.assertIn(
                         name, names, f"[{kind} {name}] in {entry.get('name')}"
                     )
+
+
+class SharedMemoryHelp(Cases, Scenario):
+    name = "SharedMemory"
+    errors = ERRORS
+
+
+GONE = "UNCONFIGURED FILE_CORRUPT"
+ATTACHES = GONE + " INVALID_PARAMETER INVALID_DATA"
+
+
+class StreamHelp(Cases, Scenario):
+    name = "SharedMemoryStream"
+    errors = {
+        "attach": ATTACHES,
+        "write": GONE + " INVALID_PARAMETER UNAUTHORIZED TIMEOUT",
+        "read": GONE + " DOES_NOT_EXIST INVALID_DATA TIMEOUT OUT_OF_MEMORY",
+        "has_new_data": GONE,
+        "mark_as_read": GONE + " UNAUTHORIZED",
+        "is_message_read": GONE + " UNAVAILABLE",
+        "get_capacity": "UNCONFIGURED",
+        "poll": GONE + " INVALID_DATA TIMEOUT OUT_OF_MEMORY",
+        "reset": GONE + " UNAUTHORIZED",
+        "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
+    }
+
+
+class QueueHelp(Cases, Scenario):
+    name = "SharedMemoryQueue"
+    errors = {
+        "attach": ATTACHES + " BUSY",
+        "enqueue": GONE + " BUSY INVALID_PARAMETER UNAUTHORIZED INVALID_DATA TIMEOUT",
+        "dequeue": GONE
+        + " DOES_NOT_EXIST UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
+        "peek": GONE
+        + " DOES_NOT_EXIST UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
+        "is_empty": GONE + " INVALID_DATA",
+        "is_full": GONE + " INVALID_DATA",
+        "get_message_count": GONE + " INVALID_DATA",
+        "get_capacity": GONE + " INVALID_DATA",
+        "get_max_message_size": GONE + " INVALID_DATA",
+        "poll": GONE + " UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
+        "reset": GONE + " UNAUTHORIZED",
+        "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
+    }
+
+
+class ArrayHelp(Cases, Scenario):
+    name = "SharedMemoryArray"
+    errors = {
+        "attach": ATTACHES + " BUSY",
+        "get_element_count": GONE + " INVALID_DATA",
+        "get_element": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY",
+        "set_element": GONE
+        + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
+        "to_array": GONE + " INVALID_DATA OUT_OF_MEMORY",
+        "fill": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
+        "reset": GONE + " UNAUTHORIZED",
+    }

@@ -1,8 +1,7 @@
-"""Owners that were killed, and who may reclaim what they left."""
+"""Owners that were killed, and who may reclaim what they left. At any moment: see test_kill_matrix.py."""
 
 import os
 import signal
-import subprocess
 import unittest
 
 from harness.agent import Agent
@@ -224,23 +223,3 @@ class Killed(Scenario):
                     )
                 for agent in agents:
                     agent.run(FORGET)
-
-    def test_killed_while_making_them(self):
-        """Whenever the kill comes, the next one can make it."""
-        name = self.name()
-        for delay in range(8):
-            agent = self.agent()
-            agent.send(
-                "run",
-                "func run(name):\n"
-                "\tvar memory = SharedMemory.new()\n"
-                "\twhile true:\n"
-                "\t\tmemory.create(name, 4096)\n"
-                "\t\tmemory.close()\n",
-                [name],
-            )
-            with self.assertRaises(subprocess.TimeoutExpired):
-                agent.process.wait(0.05 + delay * 0.0137)
-            agent.kill()
-        memory = self.agent().memory()
-        self.assertEqual(memory.create(name, 64), OK)

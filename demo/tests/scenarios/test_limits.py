@@ -1,5 +1,6 @@
 """A system that gives no more: files, address space, room."""
 
+import os
 import pathlib
 import unittest
 
@@ -14,6 +15,8 @@ from harness.scenario import (
     Scenario,
 )
 from harness.session import SHARED
+
+FILES = "Too many open files"
 
 try:
     import resource
@@ -36,6 +39,19 @@ class Limits(Scenario):
         # In units of 512 bytes, whatever the block size.
         self.assertGreaterEqual(self.file(name).stat().st_blocks * 512, size)
 
+    def check_refused(self, memory, code, method, *arguments, why=""):
+        self.assertEqual(memory.call(method, *arguments), code, method)
+        self.assertEqual(memory.get_last_error(), code)
+        self.assertIn(why, memory.get_last_error_message())
+        self.assertEqual(memory.get_status(), STATUS_ERROR)
+
+    def check_works(self, agent, held):
+        """What is open can be used under any limit."""
+        self.assertEqual(held.write(b"still there"), OK)
+        self.assertEqual(held.fill(7, 11), OK)
+        self.assertEqual(held.read(12), b"still there\x07")
+        self.assertTrue(held.is_current())
+
     def test_no_more_open_files(self):
         absent, there = self.name(), self.name()
         self.foreign(there, b"Python")
@@ -46,18 +62,15 @@ class Limits(Scenario):
         free = min(set(range(len(numbers) + 1)) - numbers)
         before = self.limit(agent, resource.RLIMIT_NOFILE, free)
 
-        self.assertEqual(memory.create(absent, 64), ERR_CANT_CREATE)
-        self.assertEqual(memory.get_last_error(), ERR_CANT_CREATE)
-        self.assertIn("Too many open files", memory.get_last_error_message())
-        self.assertEqual(memory.get_status(), STATUS_ERROR)
-        self.assertFalse(self.file(absent).exists())
-        self.assertEqual(memory.open(there), ERR_CANT_OPEN)
-        self.assertIn("Too many open files", memory.get_last_error_message())
-        self.assertEqual(memory.get_status(), STATUS_ERROR)
-        self.assertNotEqual(memory.open_or_create(there, 6), OK)
-        self.assertEqual(held.write(b"still there"), OK)
-        self.assertEqual(held.read(11), b"still there")
-        self.assertTrue(held.is_current())
+        for method in ("create", "open_or_create"):
+            self.check_refused(memory, ERR_CANT_CREATE, method, absent, 64, why=FILES)
+            self.assertFalse(self.file(absent).exists())
+        self.check_refused(memory, ERR_CANT_OPEN, "open", there, why=FILES)
+        self.check_refused(
+            memory, ERR_CANT_CREATE, "open_or_create", there, 6, why=FILES
+        )
+        self.assertTrue(memory.exists(there), "asking needs no file")
+        self.check_works(agent, held)
         held.close()
 
         self.limit(agent, resource.RLIMIT_NOFILE, before)
@@ -72,13 +85,21 @@ class Limits(Scenario):
         return self.limit(agent, resource.RLIMIT_AS, used + size)
 
     def test_no_more_address_space(self):
-        name = self.name()
+        name, there = self.name(), self.name()
+        large = 256 << 20
+        os.truncate(self.foreign(there, b""), large)
         agent = self.agent()
-        memory = agent.memory()
+        memory, held = agent.memory(), agent.memory()
+        self.assertEqual(held.create(self.name(), 64), OK)
         before = self.leave_address_space(agent, 64 << 20)
-        self.assertEqual(memory.create(name, 256 << 20), ERR_OUT_OF_MEMORY)
-        self.assertEqual(memory.get_status(), STATUS_ERROR)
-        self.assertFalse(self.file(name).exists(), "nothing is left")
+        for method in ("create", "open_or_create"):
+            self.check_refused(memory, ERR_OUT_OF_MEMORY, method, name, large)
+            self.assertFalse(self.file(name).exists(), "nothing is left")
+        self.check_refused(memory, ERR_CANT_OPEN, "open", there, why="mmap")
+        self.check_refused(memory, ERR_CANT_CREATE, "open_or_create", there, large)
+        self.assertEqual(memory.open(there, 4096), OK, "a part of it")
+        memory.close()
+        self.check_works(agent, held)
         self.limit(agent, resource.RLIMIT_AS, before)
         self.assertEqual(memory.create(name, 64 << 20), OK)
 
@@ -97,11 +118,20 @@ class Limits(Scenario):
 
     def test_no_larger_files(self):
         """The system would tell of this limit with a signal that ends the process."""
-        name = self.name()
+        name, there = self.name(), self.name()
+        self.foreign(there, b"Python".ljust(2 << 20))
         agent = self.agent()
-        memory = agent.memory()
+        memory, held = agent.memory(), agent.memory()
+        self.assertEqual(held.create(self.name(), 64), OK)
         before = self.limit(agent, resource.RLIMIT_FSIZE, 1 << 20)
-        self.assertNotEqual(memory.create(name, 2 << 20), OK)
-        self.assertFalse(self.file(name).exists(), "nothing is left")
+        for method in ("create", "open_or_create"):
+            self.check_refused(memory, ERR_OUT_OF_MEMORY, method, name, 2 << 20)
+            self.assertFalse(self.file(name).exists(), "nothing is left")
+        # It is about making files larger, not about using large ones.
+        for method in ("open", "open_or_create"):
+            self.assertEqual(memory.call(method, there, 2 << 20), OK)
+            self.assertEqual(memory.write(b"Godot", (2 << 20) - 5), OK)
+            memory.close()
+        self.check_works(agent, held)
         self.limit(agent, resource.RLIMIT_FSIZE, before)
         self.assertEqual(memory.create(name, 2 << 20), OK)

@@ -42,7 +42,7 @@ class OlderEngine(Scenario):
         for installed in (folder / "addons/shared_memory/bin").glob("*.so"):
             shutil.copy(library, installed)
         projects.list_addon(folder)
-        for name in ("test_read_into.gd", "test_untyped.gd"):
+        for name in ("test_read_into.gd", "test_untyped.gd", "test_hostile.gd"):
             tests = TestFile(PROJECT / "tests" / name, "")
             results = list(tests.run(self.session, folder))
             self.assertTrue(results)

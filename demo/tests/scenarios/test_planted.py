@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 import unittest
 
@@ -16,13 +18,70 @@ from harness.scenario import (
     STATUS_ERROR,
     Scenario,
 )
-from harness.session import PROJECT, SHARED
+from harness.session import PROJECT, SHARED, remove
 
 NOBODY = 65534
 # A dead owner's, if it were one of ours.
 LEFTOVER = 0o1600
 # Far above what a call takes, far below what a blocked one would.
 AT_ONCE = 2
+
+
+# Python itself may lie where another user can't start it: it becomes another one later.
+AS_ANOTHER = f"""
+import mmap, os, sys
+
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+"""
+# What another program may try on a segment, with what it has itself in `spare`.
+TRIES = """
+path, spare, pid = sys.argv[1:]
+open(spare, "wb").close()
+
+
+def mapped():
+    with open(path, "r+b") as file:
+        mmap.mmap(file.fileno(), 0).close()
+
+
+def write():
+    with open(path, "r+b") as file:
+        file.write(b"changed")
+
+
+for label, act in {
+    "read": lambda: open(path, "rb").close(),
+    "write": write,
+    "map": mapped,
+    "truncate": lambda: os.truncate(path, 64),
+    "touch": lambda: os.utime(path),
+    "chmod": lambda: os.chmod(path, 0o666),
+    "chown": lambda: os.chown(path, os.getuid(), os.getgid()),
+    "rename": lambda: os.rename(path, path + "x"),
+    "replace": lambda: os.replace(spare, path),
+    "remove": lambda: os.unlink(path),
+    "its files": lambda: os.listdir(f"/proc/{pid}/fd"),
+    "its maps": lambda: os.listdir(f"/proc/{pid}/map_files"),
+    "its memory": lambda: open(f"/proc/{pid}/mem", "rb").close(),
+}.items():
+    try:
+        act()
+    except OSError as error:
+        print(f"{label}: {type(error).__name__}")
+    else:
+        print(f"{label}: done")
+"""
+# Puts something under the name, as another user.
+PLANT = """
+what, path = sys.argv[1:]
+{
+    "link": lambda: os.symlink("/etc/passwd", path),
+    "folder": lambda: os.mkdir(path),
+    "pipe": lambda: os.mkfifo(path),
+}[what]()
+"""
 
 
 @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
@@ -94,6 +153,21 @@ class Planted(Scenario):
         self.addCleanup(listener.close)
         self.addCleanup(self.file(name).unlink)
         self.check_left_alone(name, lambda path: listener.bind(str(path)))
+
+    def test_planted_by_another_user(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs a second user: run as root")
+        for what in ("link", "folder", "pipe"):
+            with self.subTest(what):
+                name = self.name()
+                self.addCleanup(remove, self.file(name))
+                self.check_left_alone(
+                    name,
+                    lambda path, what=what: subprocess.run(
+                        [sys.executable, "-c", AS_ANOTHER + PLANT, what, path],
+                        check=True,
+                    ),
+                )
 
     def test_pipe_put_where_a_segment_was(self):
         name = self.name()
@@ -171,6 +245,51 @@ class OtherUsers(Scenario):
         if code != 0:
             self.skipTest("another user may not read this folder")
         return self.agent(env=environment, **who)
+
+    def tries_of_a_stranger(self, path, pid):
+        """What another user gets who does without the addon: a dictionary from the try to its outcome."""
+        spare = self.file(self.name())
+        self.addCleanup(spare.unlink, missing_ok=True)
+        command = [sys.executable, "-c", AS_ANOTHER + TRIES, path, spare, str(pid)]
+        code, lines = self.session.run(command, 20)
+        self.assertEqual(code, 0, lines)
+        return dict(line.split(": ") for line in lines)
+
+    def test_local_is_closed_to_them_without_the_addon(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs a second user: run as root")
+        name = self.name()
+        agent = self.agent()
+        memory = agent.memory()
+        self.assertEqual(memory.create(name, 64), OK)
+        memory.write(b"secret")
+        before = self.file(name).stat()
+        outcomes = self.tries_of_a_stranger(self.file(name), agent.pid)
+        self.assertEqual(outcomes, dict.fromkeys(outcomes, "PermissionError"))
+        self.assertEqual(len(outcomes), 13)
+        after = self.file(name).stat()
+        self.assertEqual(
+            (after.st_ino, after.st_mode, after.st_size, after.st_mtime_ns),
+            (before.st_ino, before.st_mode, before.st_size, before.st_mtime_ns),
+        )
+        self.assertTrue(memory.is_current())
+        self.assertEqual(memory.read(6), b"secret")
+
+    def test_global_lets_them_have_the_bytes_only(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs a second user: run as root")
+        name = self.name()
+        agent = self.agent()
+        memory = agent.memory()
+        self.assertEqual(memory.create(name, 64, GLOBAL_SCOPE), OK)
+        outcomes = self.tries_of_a_stranger(self.file(name), agent.pid)
+        done = [label for label, outcome in outcomes.items() if outcome == "done"]
+        # Who may write may truncate: here to the size that it has. See test_hostile_peer.py for less.
+        self.assertEqual(done, ["read", "write", "map", "truncate", "touch"])
+        others = set(outcomes.values()) - {"done"}
+        self.assertEqual(others, {"PermissionError"})
+        self.assertTrue(memory.is_current())
+        self.assertEqual(memory.get_scope(), GLOBAL_SCOPE)
 
     def test_local_is_closed_to_them(self):
         name = self.name()

@@ -1,23 +1,27 @@
 """The addon in projects of its own: exported, reloaded in the editor, fresh from the zip."""
 
 import configparser
+import shutil
 import subprocess
 import sys
 import time
 import unittest
 import zipfile
 
-from harness import projects
+from harness import gdscript, projects
+from harness.effort import seconds_more
 from harness.scenario import Scenario
 from harness.session import PROJECT, REPOSITORY, SHARED, kill
 
 TIME_LIMIT = 60
+TESTS = PROJECT / "tests"
 BUILD = REPOSITORY / "build.sh"
 ADDON = REPOSITORY / "addons/shared_memory"
+HELP = REPOSITORY / "rust/addon/doc_classes"
 
 
 class Projects(Scenario):
-    time_limit = 300
+    time_limit = 300 + seconds_more()
 
     def godot(self, *arguments, **options):
         """Run Godot to its end; nothing may go wrong."""
@@ -72,13 +76,12 @@ class Projects(Scenario):
                 return
             time.sleep(0.02)
 
-    @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
-    def test_exported_game(self):
+    def export(self, folder):
+        """Export a copy of projects/game; return the program."""
         if not self.session.template:
             self.skipTest("no export template was given (--template)")
         if sys.platform != "linux":
             self.skipTest("the project has a preset for Linux only")
-        folder = projects.make(self.session, "game")
         presets = folder / "export_presets.cfg"
         presets.write_text(
             presets.read_text(encoding="utf-8").format(
@@ -92,7 +95,37 @@ class Projects(Scenario):
         self.godot("--path", folder, "--export-release", "Game", game)
         libraries = [path.name for path in game.parent.glob("*.so")]
         self.assertEqual(len(libraries), 1, "the library lies beside the game")
+        return game
+
+    @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
+    def test_exported_game(self):
+        game = self.export(projects.make(self.session, "game"))
         self.play([game, "--headless"], cwd=game.parent)
+
+    @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
+    def test_tests_in_an_exported_game(self):
+        """A release build of the engine checks less, and has no debugger: all tests in GDScript once more."""
+        folder = projects.make(self.session, "game")
+        shutil.copytree(
+            TESTS,
+            folder / "tests",
+            ignore=shutil.ignore_patterns("*.py", "fixtures", "projects", ".gdignore"),
+        )
+        settings = folder / "project.godot"
+        text = settings.read_text(encoding="utf-8")
+        text = text.replace("res://game.tscn", "res://tests/in_game.tscn")
+        settings.write_text(text, encoding="utf-8")
+        game = self.export(folder)
+        passed = 0
+        for file in gdscript.discover(TESTS, ""):
+            for result in file.run(self.session, game=game):
+                with self.subTest(result.name):
+                    told = "\n".join(result.log[-40:])
+                    self.assertEqual(result.problems, [], told)
+                passed += not result.problems and result.skipped is None
+                for note in result.notes:
+                    self.note(f"{result.name}: {note}")
+        self.note(f"{passed} tests passed in it")
 
     @unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
     def test_scripts_for_an_older_addon(self):
@@ -186,6 +219,7 @@ class Projects(Scenario):
         for key, path in libraries.items():
             self.assertRegex(path, r"^bin/\w+\.(linux|windows|macos)\.\w+\.\w+$", key)
         icons = {key: file(value) for key, value in settings["icons"].items()}
-        self.assertEqual(set(icons), {"SharedMemory"})
+        classes = {path.stem for path in HELP.glob("*.xml")}
+        self.assertEqual(set(icons), classes, "one for each class")
         for key, path in icons.items():
             self.assertTrue((folder / path).is_file(), f"{key}: {path}")

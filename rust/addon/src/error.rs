@@ -1,7 +1,7 @@
 //! Errors of segments as the engine's `Error`, in one table.
 
 use godot::global::Error as Code;
-use shm_segment::Error;
+use shm_segment::{Error, layout};
 
 use crate::class::ErrorCode;
 
@@ -30,6 +30,36 @@ impl Failure {
             Some(before) => format!("no segment is open, since an earlier call failed: {before}"),
         };
         Self::new(Code::ERR_UNCONFIGURED, message)
+    }
+
+    /// What an object was attached to is no longer there, because of what went wrong `before`, if anything did.
+    pub(crate) fn detached(before: Option<&Self>) -> Self {
+        let message = match before {
+            None => "the memory that it was attached to has been closed; call attach() again".to_owned(),
+            Some(before) => format!("the memory that it was attached to is gone: {before}"),
+        };
+        Self::new(Code::ERR_UNCONFIGURED, message)
+    }
+
+    /// A failure of a wire format.
+    pub(crate) fn of_layout(error: &layout::Error) -> Self {
+        use layout::Error as E;
+        let code = match error {
+            E::Segment(error) => return Self::of(error, Code::FAILED),
+            E::Invalid { .. } => Code::ERR_INVALID_DATA,
+            E::NotLaidOutYet { .. } | E::Full { .. } => Code::ERR_BUSY,
+            E::SegmentTooSmall { .. }
+            | E::TooLarge { .. }
+            | E::WrongLength { .. }
+            | E::InvalidElementSize { .. }
+            | E::NoSuchElement { .. } => Code::ERR_INVALID_PARAMETER,
+            E::TimedOut { .. } => Code::ERR_TIMEOUT,
+            E::Empty => Code::ERR_DOES_NOT_EXIST,
+            E::NoAcknowledgement { .. } => Code::ERR_UNAVAILABLE,
+            E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
+            _ => Code::FAILED,
+        };
+        Self::new(code, error.to_string())
     }
 
     /// A failure of a segment; `other` is the code for one that has none of its own.
@@ -64,4 +94,9 @@ impl Failure {
     pub(crate) const fn code(&self) -> ErrorCode {
         ErrorCode(self.code)
     }
+}
+
+/// What a method returns that returns nothing else.
+pub(crate) fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
+    result.err().unwrap_or(ErrorCode(Code::OK))
 }

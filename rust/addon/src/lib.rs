@@ -1,18 +1,31 @@
 //! The Godot classes. See `class` for how they reach the engine, and `doc_classes/` for what users read.
 
+mod array;
+mod attachment;
 mod class;
 mod error;
-mod held;
+mod last_error;
+mod queue;
 mod shared_memory;
+mod stream;
+mod values;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};
 
+use array::SharedMemoryArray;
+use queue::SharedMemoryQueue;
 use shared_memory::SharedMemory;
+use stream::SharedMemoryStream;
 
 struct Extension;
 
 /// Shown in the editor when the user presses F1. Checked against the classes by a test.
-const HELP: &str = include_str!("../doc_classes/SharedMemory.xml");
+const HELP: [&str; 4] = [
+    include_str!("../doc_classes/SharedMemory.xml"),
+    include_str!("../doc_classes/SharedMemoryArray.xml"),
+    include_str!("../doc_classes/SharedMemoryQueue.xml"),
+    include_str!("../doc_classes/SharedMemoryStream.xml"),
+];
 
 // SAFETY: the trait is unsafe because loading a library is; there is no other obligation.
 #[gdextension(entry_symbol = godot_shared_memory_init)]
@@ -23,14 +36,22 @@ unsafe impl ExtensionLibrary for Extension {
 
     fn on_stage_init(stage: InitStage) {
         match stage {
-            InitStage::Scene => class::register::<SharedMemory>(),
-            InitStage::Editor => class::load_help(HELP),
+            InitStage::Scene => {
+                class::register::<SharedMemory>();
+                class::register::<SharedMemoryStream>();
+                class::register::<SharedMemoryQueue>();
+                class::register::<SharedMemoryArray>();
+            }
+            InitStage::Editor => HELP.into_iter().for_each(class::load_help),
             _ => {}
         }
     }
 
     fn on_stage_deinit(stage: InitStage) {
         if stage == InitStage::Scene {
+            class::unregister::<SharedMemoryArray>();
+            class::unregister::<SharedMemoryQueue>();
+            class::unregister::<SharedMemoryStream>();
             class::unregister::<SharedMemory>();
             // Every object is gone, and this library's code may be next.
             shm_segment::uninstall_fault_handler();

@@ -1,6 +1,6 @@
 //! What is accepted can be a name, what can't be is refused, and both for the reason that is given.
 
-use shm_segment::{Error, MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, fuzzing};
+use shm_segment::{Error, MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, Scope, fuzzing};
 
 /// Takes `name` for a portable one, for a foreign one, and for a prefix.
 pub fn run(name: &str) {
@@ -10,8 +10,7 @@ pub fn run(name: &str) {
             assert!(name == plain || name.strip_prefix('/') == Some(plain));
             assert_eq!(fuzzing::portable(plain).unwrap(), plain);
             assert_eq!(fuzzing::foreign(name).unwrap(), plain, "what may be made may be opened");
-            let native = shm_segment::native_name(plain);
-            assert_eq!(fuzzing::portable(&native).unwrap(), plain);
+            assert_eq!(fuzzing::portable(&format!("/{plain}")).unwrap(), plain, "as the system has it");
         }
         Err(error) => {
             let plain = name.strip_prefix('/').unwrap_or(name);
@@ -29,8 +28,8 @@ pub fn run(name: &str) {
             let plain = name.trim_start_matches('/');
             assert!(!can_be_a_name(plain), "refused without a reason");
             explains(name, plain, &error);
-            assert!(!shm_segment::exists(name));
-            assert!(matches!(shm_segment::remove(name), Err(Error::InvalidName { .. })));
+            assert!(!shm_segment::exists(name, Scope::Local));
+            assert!(matches!(shm_segment::remove(name, Scope::Local), Err(Error::InvalidName { .. })));
         }
     }
     match shm_segment::generate_name(name) {

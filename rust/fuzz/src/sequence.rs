@@ -236,7 +236,7 @@ impl World {
             }
             Step::Remove { name } => {
                 let name = usize::from(name) % 2;
-                match shm_segment::remove(&self.scratch[name].name) {
+                match shm_segment::remove(&self.scratch[name].name, Scope::Local) {
                     Ok(()) => assert!(self.names[name].take().is_some()),
                     Err(Error::DoesNotExist { .. }) => assert!(self.names[name].is_none()),
                     Err(other) => panic!("{other:?}"),
@@ -345,7 +345,7 @@ impl World {
 
     fn check(&self) {
         for (scratch, content) in self.scratch.iter().zip(&self.names) {
-            assert_eq!(shm_segment::exists(&scratch.name), content.is_some());
+            assert_eq!(shm_segment::exists(&scratch.name, Scope::Local), content.is_some());
         }
         for held in &self.held {
             assert_eq!(held.segment.size(), held.size);

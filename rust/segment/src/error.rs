@@ -10,7 +10,7 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// The name can't be the name of a segment.
-    #[error("the name {name:?} {problem}")]
+    #[error("the name {} {problem}", short(name))]
     InvalidName {
         /// The name as it was given.
         name: String,
@@ -18,7 +18,7 @@ pub enum Error {
         problem: crate::NameProblem,
     },
     /// The prefix leaves no room for the random part of a generated name.
-    #[error("the prefix {prefix:?} is {} bytes long; at most {limit} fit", prefix.len())]
+    #[error("the prefix {} is {} bytes long; at most {limit} fit", short(prefix), prefix.len())]
     InvalidPrefix {
         /// The prefix as it was given.
         prefix: String,
@@ -52,6 +52,12 @@ pub enum Error {
         length: u64,
         /// The size of the segment in bytes.
         size: u64,
+    },
+    /// A word of 32 bits that is read or written in one step must lie where 4 divides the offset.
+    #[error("offset {offset} is no multiple of 4, as that of a word must be")]
+    Misaligned {
+        /// The offset as it was given.
+        offset: u64,
     },
     /// The name is taken by something that may not be reclaimed.
     #[error("{name:?} exists already: {why}")]
@@ -150,3 +156,23 @@ pub enum Error {
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A text that may be of any length, as much of it as a message can do with.
+fn short(text: &str) -> String {
+    const CHARACTERS: usize = 300;
+    match text.char_indices().nth(CHARACTERS) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn a_message_does_not_repeat_a_name_of_any_length() {
+        let message = |name: &str| crate::generate_name(name).unwrap_err().to_string();
+        assert!(message("a/b").contains("\"a/b\""));
+        assert!(message(&"ä".repeat(70_000)).len() < 1000);
+    }
+}

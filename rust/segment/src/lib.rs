@@ -19,23 +19,27 @@
 //! theirs.read(0, &mut text)?;
 //! assert_eq!(&text, b"hello");
 //!
-//! drop(ours); // its creator removes the name; who has it open keeps the memory
-//! assert!(!theirs.link().is_current());
+//! drop(ours); // who has it open keeps the memory
+//! theirs.read(0, &mut text)?;
 //! # Ok(())
 //! # }
 //! ```
 
+mod barrier;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod held;
+pub mod layout;
 mod memory;
 mod name;
 mod os;
 mod segment;
 
 pub use error::{Error, Result};
+pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use os::Link;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::{Access, Lifetime, Scope, Segment, exists, list_names, native_name, remove};
+pub use segment::{Access, Backend, Lifetime, Scope, Segment, can_persist, exists, list_names, remove};

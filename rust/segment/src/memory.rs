@@ -2,47 +2,62 @@
 //!
 //! # Why there is no `&[u8]`
 //! Another process may store into these bytes while we look at them. A Rust reference promises that nobody
-//! does, so none is ever made: bytes go in and out through raw pointers, in the three functions below, into or
+//! does, so none is ever made: bytes go in and out through raw pointers, in three of the functions below, into or
 //! from memory that only we have. What was read twice may differ; whoever needs a value checked must check the
 //! copy. A copy that races with a writer may be torn (part old, part new): that is the peers' business, as it is
 //! in C.
+//!
+//! # Words
+//! Counters and locks that peers change at the same time are 32-bit words, stored in little-endian order at an
+//! address that 4 divides. They are reached as [`AtomicU32`], which promises nothing about who else stores. A
+//! store releases and a load acquires: who sees the stored value sees what was written before it.
 //!
 //! # When the memory goes away
 //! Another process may also truncate the segment, so that there are no bytes any more. [`Watch`] keeps that from
 //! ending this process; each function asks it afterwards whether what it did was done to the peer's memory.
 
-use memmap2::MmapRaw;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use crate::os::Watch;
+use crate::os::{Mapping, Watch};
 
 /// A mapping of `len` bytes.
 #[derive(Debug)]
 pub(crate) struct Memory {
     // Before `map`, so that it is dropped first.
     watch: Watch,
-    map: MmapRaw,
+    start: *mut u8,
+    len: usize,
+    _map: Box<dyn Mapping>,
 }
+
+// SAFETY: the mapping may be used and dropped in any thread, and `start` is nothing but its address.
+unsafe impl Send for Memory {}
+// SAFETY: as above; what threads do with the bytes at once is as in the module's text.
+unsafe impl Sync for Memory {}
 
 /// Why nothing can be said to have been copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The bytes asked for don't all lie in the mapping; none was touched.
     OutOfBounds,
+    /// A word was asked for at an offset that 4 doesn't divide; none was touched.
+    Misaligned,
     /// There is no memory behind (a part of) the mapping any more.
     Gone,
 }
 
 // Invariants that the `unsafe` below rests on:
-// - `map` covers exactly `map.len()` bytes from `map.as_mut_ptr()`, for as long as `self` lives.
+// - There are `len` mapped bytes from `start` on, for as long as `self` lives: the mapping's promise.
 // - `range` is the only source of an address, and gives none outside of it.
-// - Who calls `write` and `fill` has a mapping that was made writable (`Segment` checks its access).
+// - Who calls anything but `read` and `load` has a mapping that was made writable (`Segment` checks its access).
 impl Memory {
-    pub(crate) fn new(map: MmapRaw) -> Self {
-        Self { watch: Watch::new(map.as_ptr(), map.len()), map }
+    pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
+        let (start, len) = (map.as_mut_ptr(), map.len());
+        Self { watch: Watch::new(start, len), start, len, _map: map }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Copies `into.len()` bytes out, from `offset` on.
@@ -72,6 +87,54 @@ impl Memory {
         self.check()
     }
 
+    /// The word at `offset`.
+    pub(crate) fn load(&self, offset: u64) -> Result<u32, Fault> {
+        // The mapping may be read-only, where Rust allows relaxed loads of a word and no other atomic access.
+        let word = self.word(offset)?.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        self.check().map(|()| u32::from_le(word))
+    }
+
+    /// Stores the word at `offset`. The mapping must be writable.
+    pub(crate) fn store(&self, offset: u64, value: u32) -> Result<(), Fault> {
+        self.word(offset)?.store(value.to_le(), Ordering::Release);
+        self.check()
+    }
+
+    /// Stores `new` at `offset` if `current` is there, and says whether it did. The mapping must be writable.
+    pub(crate) fn compare_exchange(&self, offset: u64, current: u32, new: u32) -> Result<bool, Fault> {
+        let word = self.word(offset)?;
+        let outcome =
+            word.compare_exchange(current.to_le(), new.to_le(), Ordering::AcqRel, Ordering::Acquire);
+        self.check().map(|()| outcome.is_ok())
+    }
+
+    /// Adds `value` to the word at `offset`, wrapping around, and returns what was there. The mapping must be writable.
+    pub(crate) fn fetch_add(&self, offset: u64, value: u32) -> Result<u32, Fault> {
+        let word = self.word(offset)?;
+        let found = if cfg!(target_endian = "little") {
+            word.fetch_add(value, Ordering::AcqRel)
+        } else {
+            let add = |word: u32| Some(u32::from_le(word).wrapping_add(value).to_le());
+            // Both are the word that was found: `add` always has an answer.
+            let (Ok(word) | Err(word)) = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+            u32::from_le(word)
+        };
+        self.check().map(|()| found)
+    }
+
+    fn word(&self, offset: u64) -> Result<&AtomicU32, Fault> {
+        let at = self.range(offset, size_of::<AtomicU32>())?.cast::<u32>();
+        if !at.is_aligned() {
+            return Err(Fault::Misaligned);
+        }
+        // SAFETY: `range` says that the four bytes lie in the mapping, which lives as long as `self` and so as long
+        // as this reference; they are aligned. The type allows for others that store meanwhile; that other processes,
+        // and `write` in other threads, may do so without atomic instructions is as in `read`. The callers above
+        // store only where they may write.
+        Ok(unsafe { AtomicU32::from_ptr(at) })
+    }
+
     fn check(&self) -> Result<(), Fault> {
         if self.watch.faulted() { Err(Fault::Gone) } else { Ok(()) }
     }
@@ -79,10 +142,10 @@ impl Memory {
     fn range(&self, offset: u64, length: usize) -> Result<*mut u8, Fault> {
         let offset = usize::try_from(offset).map_err(|_| Fault::OutOfBounds)?;
         let end = offset.checked_add(length).ok_or(Fault::OutOfBounds)?;
-        if end > self.map.len() {
+        if end > self.len {
             return Err(Fault::OutOfBounds);
         }
-        Ok(self.map.as_mut_ptr().wrapping_add(offset))
+        Ok(self.start.wrapping_add(offset))
     }
 }
 
@@ -93,7 +156,7 @@ mod tests {
     use super::*;
 
     fn memory(len: usize) -> Memory {
-        Memory::new(memmap2::MmapMut::map_anon(len).unwrap().into())
+        Memory::new(Box::new(crate::os::anonymous(len)))
     }
 
     #[test]
@@ -130,6 +193,65 @@ mod tests {
         assert_eq!(memory.read(64, &mut []), Ok(()));
         assert_eq!(memory.write(64, &[]), Ok(()));
         assert_eq!(memory.read(65, &mut []), Err(Fault::OutOfBounds));
+    }
+
+    #[test]
+    fn words_are_little_endian() {
+        let memory = memory(64);
+        memory.store(60, 0x0403_0201).unwrap();
+        let mut bytes = [0; 4];
+        memory.read(60, &mut bytes).unwrap();
+        assert_eq!(bytes, [1, 2, 3, 4]);
+        assert_eq!(memory.load(60), Ok(0x0403_0201));
+        assert_eq!(memory.fetch_add(60, 0x0100_0000), Ok(0x0403_0201));
+        assert_eq!(memory.fetch_add(60, u32::MAX), Ok(0x0503_0201));
+        assert_eq!(memory.compare_exchange(60, 1, 9), Ok(false));
+        assert_eq!(memory.compare_exchange(60, 0x0503_0200, 9), Ok(true));
+        assert_eq!(memory.load(60), Ok(9));
+    }
+
+    #[test]
+    fn a_word_lies_inside_and_where_4_divides() {
+        let memory = memory(64);
+        let refused = [
+            (61, Fault::OutOfBounds),
+            (64, Fault::OutOfBounds),
+            (u64::MAX - 3, Fault::OutOfBounds),
+            (u64::MAX, Fault::OutOfBounds),
+            (1, Fault::Misaligned),
+            (6, Fault::Misaligned),
+            (59, Fault::Misaligned),
+        ];
+        for (offset, fault) in refused {
+            assert_eq!(memory.load(offset), Err(fault), "{offset}");
+            assert_eq!(memory.store(offset, u32::MAX), Err(fault), "{offset}");
+            assert_eq!(memory.compare_exchange(offset, 0, u32::MAX), Err(fault), "{offset}");
+            assert_eq!(memory.fetch_add(offset, u32::MAX), Err(fault), "{offset}");
+        }
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
+    }
+
+    #[test]
+    fn threads_may_count_at_once() {
+        let memory = memory(64);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        memory.fetch_add(8, 1).unwrap();
+                        while !memory.compare_exchange(4, 0, 1).unwrap() {
+                            std::thread::yield_now();
+                        }
+                        let count = memory.load(12).unwrap();
+                        memory.store(12, count + 1).unwrap();
+                        memory.store(4, 0).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!((memory.load(8), memory.load(12)), (Ok(100), Ok(100)));
     }
 
     #[test]

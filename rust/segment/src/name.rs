@@ -1,8 +1,9 @@
 //! Which names are allowed, and what the system calls them.
 //!
 //! A name has two forms. The *plain* one, `frames`, is what this crate's users write; Python's
-//! `multiprocessing.shared_memory` calls segments the same. The *native* one, `/frames`, is what POSIX
-//! `shm_open(3)` takes. A leading `/` is therefore allowed, and dropped.
+//! `multiprocessing.shared_memory` calls segments the same. The *native* one is what the system's calls take: `/frames`
+//! for POSIX `shm_open(3)`, `Local\frames` or `Global\frames` for Windows. A leading `/` is therefore allowed, and
+//! dropped.
 
 use std::fmt;
 
@@ -28,6 +29,8 @@ pub enum NameProblem {
     Forbidden(char),
     /// It is `.` or `..`.
     Dots,
+    /// The key that is made of it is that of segments without a key.
+    NoKey,
 }
 
 impl fmt::Display for NameProblem {
@@ -39,6 +42,7 @@ impl fmt::Display for NameProblem {
             }
             Self::Forbidden(c) => write!(f, "contains {c:?}, which is not allowed in a name"),
             Self::Dots => f.write_str("is a directory's name"),
+            Self::NoKey => f.write_str("has the key 0, which no segment can have"),
         }
     }
 }
@@ -53,6 +57,7 @@ impl fmt::Display for NameProblem {
 pub(crate) fn portable(name: &str) -> Result<&str> {
     let plain = name.strip_prefix('/').unwrap_or(name);
     check(name, plain, &['\0', '/', '\\'])?;
+    check_length(name, plain)?;
     if plain == "." || plain == ".." {
         return Err(invalid(name, NameProblem::Dots));
     }
@@ -61,13 +66,18 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
 
 /// Checks a name of somebody else's segment and drops all leading `/`, as glibc's `shm_open` does.
 ///
-/// Only what no system call can take is refused, so that every foreign segment can be reached.
+/// Only what no call of this system can take is refused, so that every foreign segment can be reached.
 ///
 /// # Errors
 /// [`Error::InvalidName`].
 pub(crate) fn foreign(name: &str) -> Result<&str> {
     let plain = name.trim_start_matches('/');
-    check(name, plain, &['\0', '/'])?;
+    if cfg!(windows) {
+        check(name, plain, &['\0'])?;
+    } else {
+        check(name, plain, &['\0', '/'])?;
+        check_length(name, plain)?;
+    }
     Ok(plain)
 }
 
@@ -78,13 +88,17 @@ fn check(name: &str, plain: &str, forbidden: &[char]) -> Result<()> {
     if let Some(c) = plain.chars().find(|c| forbidden.contains(c)) {
         return Err(invalid(name, NameProblem::Forbidden(c)));
     }
+    Ok(())
+}
+
+fn check_length(name: &str, plain: &str) -> Result<()> {
     if plain.len() > MAX_NAME_BYTES {
         return Err(invalid(name, NameProblem::TooLong { bytes: plain.len() }));
     }
     Ok(())
 }
 
-fn invalid(name: &str, problem: NameProblem) -> Error {
+pub(crate) fn invalid(name: &str, problem: NameProblem) -> Error {
     Error::InvalidName { name: name.to_owned(), problem }
 }
 
@@ -164,7 +178,9 @@ mod tests {
     fn foreign_names_may_be_what_the_system_takes() {
         assert_eq!(foreign("///Local\\IRSDKMemMapFileName").unwrap(), "Local\\IRSDKMemMapFileName");
         assert_eq!(problem(foreign("///")), Some(NameProblem::Empty));
-        assert_eq!(problem(foreign("a/b")), Some(NameProblem::Forbidden('/')));
+        assert_eq!(problem(foreign("a\0b")), Some(NameProblem::Forbidden('\0')));
+        let expected = if cfg!(windows) { None } else { Some(NameProblem::Forbidden('/')) };
+        assert_eq!(problem(foreign("a/b")), expected);
     }
 
     #[test]

@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::memory::{Fault, Memory};
-use crate::name;
-use crate::os::{self, Link};
+use crate::os::{self, Link, Opened, Provider};
 
 /// Who may open a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// This user only. POSIX: mode 0600, whatever the umask.
+    /// This user only. POSIX: mode 0600, whatever the umask. Windows: a name of this session, and an access list with
+    /// this user and the system.
     Local,
-    /// Every user of the machine. POSIX: mode 0666, whatever the umask.
+    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for which the
+    /// privilege to create global objects is needed, and an access list that lets everybody read and write.
     Global,
 }
 
@@ -26,25 +27,147 @@ pub enum Access {
     ReadOnly,
 }
 
-/// When a segment's name goes.
+/// When a segment's name goes. On Windows, whatever is asked for: with the last one who has it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
     /// With its creator. If the creator is killed, the next one to create the name reclaims it.
     Owner,
-    /// When somebody removes it, or the system restarts.
+    /// When somebody removes it, or the system restarts. Windows has nothing of the kind: see [`can_persist`].
     Persistent,
+}
+
+/// Where the memory of a segment comes from. Each has names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// The shared memory that the system itself gives names to: `shm_open(3)`, or a section that the page file backs.
+    #[default]
+    Native,
+    /// A file: its path is the name, its content the memory. For programs that can only map files.
+    ///
+    /// It stays until somebody removes it, whatever the [`Lifetime`]. A link is never followed to it.
+    File,
+    /// System V (`shmget(2)`), on Linux: the key is the hash of the name that the Node package
+    /// `@markusjx/shared_memory` computes.
+    ///
+    /// The name goes with its creator, or stays if that is killed: nobody reclaims it.
+    SystemV,
+    /// Memory without a name (`memfd_create(2)`), on Linux: a file in `$XDG_RUNTIME_DIR` says which process has it, as
+    /// shared-memory-zig does it. It is for this user alone, and goes with its creator.
+    Memfd,
+}
+
+impl Backend {
+    /// Does this system have it?
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        os::provider(self).is_some()
+    }
+
+    /// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+    #[must_use]
+    pub fn can_persist(self) -> bool {
+        os::provider(self).is_some_and(Provider::can_persist)
+    }
+
+    /// As [`Segment::create`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::create`]; [`Error::Unsupported`].
+    pub fn create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
+        self.create_until(Instant::now() + RACE, name, size, scope, lifetime)
+    }
+
+    fn create_until(
+        self,
+        end: Instant,
+        name: &str,
+        size: u64,
+        scope: Scope,
+        lifetime: Lifetime,
+    ) -> Result<Segment> {
+        let provider = self.provider()?;
+        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
+        if size == 0 || size > limit {
+            return Err(Error::InvalidSize { size, limit });
+        }
+        let opened = provider.create(name, size, scope, lifetime, end)?;
+        Ok(Segment::new(opened, Access::ReadWrite, true))
+    }
+
+    /// As [`Segment::open`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::open`]; [`Error::Unsupported`].
+    pub fn open(self, name: &str, size: u64, access: Access) -> Result<Segment> {
+        Ok(Segment::new(self.provider()?.open(name, size, access, None)?, access, false))
+    }
+
+    /// As [`Segment::open_or_create`].
+    ///
+    /// # Errors
+    /// Those of [`Segment::open_or_create`]; [`Error::Unsupported`].
+    pub fn open_or_create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
+        let provider = self.provider()?;
+        let end = Instant::now() + RACE;
+        loop {
+            let lost = match self.create_until(end, name, size, scope, lifetime) {
+                Err(taken @ Error::AlreadyExists { .. }) => taken,
+                other => return other,
+            };
+            // What has the name that was wanted, and not one of another scope.
+            let lost = match provider.open(name, size, Access::ReadWrite, Some(scope)) {
+                Ok(opened) => return Ok(Segment::new(opened, Access::ReadWrite, false)),
+                Err(Error::DoesNotExist { .. }) => lost,
+                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
+                Err(other) => return Err(other),
+            };
+            if Instant::now() >= end {
+                return Err(lost);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// As [`exists`].
+    #[must_use]
+    pub fn exists(self, name: &str, scope: Scope) -> bool {
+        os::provider(self).is_some_and(|provider| provider.exists(name, scope))
+    }
+
+    /// As [`remove`].
+    ///
+    /// # Errors
+    /// Those of [`remove`].
+    pub fn remove(self, name: &str, scope: Scope) -> Result<()> {
+        self.provider()?.remove(name, scope)
+    }
+
+    fn provider(self) -> Result<&'static dyn Provider> {
+        os::provider(self).ok_or(Error::Unsupported {
+            what: match self {
+                Self::Native => "named shared memory",
+                Self::File => "shared memory in a file",
+                Self::SystemV => "System V shared memory",
+                Self::Memfd => "shared memory without a name",
+            },
+        })
+    }
 }
 
 /// An open segment of shared memory.
 ///
 /// Every method takes `&self` and may be called from any thread at once. Dropping it lets go of the memory;
-/// if this is the creator and the lifetime is [`Lifetime::Owner`], the name is removed as well.
+/// if this is the creator and the lifetime is [`Lifetime::Owner`], the name is removed as well (on Windows: if nobody
+/// else has the segment open).
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
-    object: os::Object,
+    object: Box<dyn os::Object>,
+    link: Link,
     access: Access,
     created: bool,
+    /// No other has it.
+    id: u64,
     /// When the size was last asked for, by [`os::coarse_clock`].
     looked_at: AtomicU64,
 }
@@ -60,37 +183,36 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
-    /// [`Error::OutOfMemory`], with nothing left behind (on Linux every page is reserved before the name
-    /// appears); [`Error::System`].
+    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
+    /// appears); [`Error::Unsupported`], see [`can_persist`]; [`Error::System`].
     pub fn create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        Self::create_until(Instant::now() + RACE, name, size, scope, lifetime)
+        Backend::Native.create(name, size, scope, lifetime)
     }
 
-    fn create_until(end: Instant, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        let name = name::portable(name)?;
-        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
-        if size == 0 || size > limit {
-            return Err(Error::InvalidSize { size, limit });
-        }
-        let (object, map) = os::Object::create(name, size, scope, lifetime, end)?;
-        Ok(Self::new(object, map, Access::ReadWrite, true))
+    fn new(opened: Opened, access: Access, created: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let Opened { object, link, map } = opened;
+        Self { memory: Memory::new(map), object, link, access, created, id, looked_at: AtomicU64::new(0) }
     }
 
-    fn new(object: os::Object, map: memmap2::MmapRaw, access: Access, created: bool) -> Self {
-        Self { memory: Memory::new(map), object, access, created, looked_at: AtomicU64::new(0) }
+    /// Tells it from all others that this process has or had open, those of the same name included.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 
     /// Opens an existing segment, whoever made it.
     ///
     /// `size` is how many of its first bytes are wanted; 0 means all. Any name that the system itself takes is
-    /// allowed. This never blocks, and never follows a link.
+    /// allowed; on Windows, it is looked for as it was given, then without a leading `/`, among the session's names and
+    /// then among the machine's. This never blocks, and never follows a link.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
     /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::System`].
     pub fn open(name: &str, size: u64, access: Access) -> Result<Self> {
-        let (object, map) = os::Object::open(name, size, access)?;
-        Ok(Self::new(object, map, access, false))
+        Backend::Native.open(name, size, access)
     }
 
     /// Opens the segment, or makes it if nobody has: whichever side starts first.
@@ -102,22 +224,7 @@ impl Segment {
     /// Those of [`create`](Self::create) and [`open`](Self::open), but for [`Error::AlreadyExists`] (unless
     /// the race outlasts the 50 ms).
     pub fn open_or_create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        let end = Instant::now() + RACE;
-        loop {
-            let lost = match Self::create_until(end, name, size, scope, lifetime) {
-                Err(taken @ Error::AlreadyExists { .. }) => taken,
-                other => return other,
-            };
-            let lost = match Self::open(name, size, Access::ReadWrite) {
-                Err(Error::DoesNotExist { .. }) => lost,
-                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
-                other => return other,
-            };
-            if Instant::now() >= end {
-                return Err(lost);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        Backend::Native.open_or_create(name, size, scope, lifetime)
     }
 
     /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
@@ -150,6 +257,48 @@ impl Segment {
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
+    /// The 32-bit word at `offset` (in bytes; 4 must divide it), which is there in little-endian order. Acquires: what
+    /// its writer wrote before it [stored](Self::store_u32) the word, [`read`](Self::read) sees.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`].
+    pub fn load_u32(&self, offset: u64) -> Result<u32> {
+        self.check_truncation()?;
+        self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Stores a word, for others to [load](Self::load_u32). Releases: see there.
+    ///
+    /// # Errors
+    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.store(offset, value).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Stores `new` if the word at `offset` is `current`, in one step that nobody else can come between; says whether
+    /// it did. Acquires, and releases.
+    ///
+    /// # Errors
+    /// As [`store_u32`](Self::store_u32).
+    pub fn compare_exchange_u32(&self, offset: u64, current: u32, new: u32) -> Result<bool> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.compare_exchange(offset, current, new).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Adds to a word, wrapping around, in one step that nobody else can come between; returns what was there before.
+    /// Acquires, and releases.
+    ///
+    /// # Errors
+    /// As [`store_u32`](Self::store_u32).
+    pub fn fetch_add_u32(&self, offset: u64, value: u32) -> Result<u32> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        self.memory.fetch_add(offset, value).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
     /// Checks that `length` bytes from `offset` on lie in the segment.
     ///
     /// # Errors
@@ -167,7 +316,7 @@ impl Segment {
         self.memory.len() as u64
     }
 
-    /// What the system says the whole segment has now, in bytes.
+    /// What the system says the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -187,16 +336,17 @@ impl Segment {
         self.access
     }
 
-    /// Who may open the segment. For an opener on POSIX: global if its mode lets others write.
+    /// Who may open the segment. For an opener on POSIX: global if its mode lets others write; on Windows: where its
+    /// name was found.
     #[must_use]
-    pub const fn scope(&self) -> Scope {
+    pub fn scope(&self) -> Scope {
         self.object.scope()
     }
 
     /// The name, and which segment it led to.
     #[must_use]
     pub const fn link(&self) -> &Link {
-        self.object.link()
+        &self.link
     }
 
     /// Changes when the name goes. Nothing to do for an opener.
@@ -241,6 +391,7 @@ impl Segment {
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),
+            Fault::Misaligned => Error::Misaligned { offset },
             Fault::Gone => match self.object.size() {
                 Ok(actual) if actual >= self.size() => {
                     Error::PageLost { name: self.link().name().to_owned() }
@@ -266,28 +417,33 @@ impl Drop for Segment {
 }
 
 /// Is there a segment of this name? A link, a FIFO or a directory is none.
+///
+/// The scope tells where to look on Windows; on POSIX, all share their names.
 #[must_use]
-pub fn exists(name: &str) -> bool {
-    os::exists(name)
+pub fn exists(name: &str, scope: Scope) -> bool {
+    Backend::Native.exists(name, scope)
 }
 
 /// Removes a name, whoever made it; who has the segment open keeps it.
 ///
+/// The scope tells where to look on Windows; on POSIX, all share their names.
+///
 /// # Errors
 /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
-/// [`Error::PermissionDenied`]; [`Error::System`].
-pub fn remove(name: &str) -> Result<()> {
-    os::remove(name)
+/// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only they who have it open can end a segment;
+/// [`Error::System`].
+pub fn remove(name: &str, scope: Scope) -> Result<()> {
+    Backend::Native.remove(name, scope)
+}
+
+/// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+#[must_use]
+pub fn can_persist() -> bool {
+    Backend::Native.can_persist()
 }
 
 /// The names of all segments that this user can see, sorted; none where the system can't list them.
 #[must_use]
 pub fn list_names() -> Vec<String> {
     os::list_names()
-}
-
-/// The form of a plain name that the system's own calls take: `/frames` on POSIX.
-#[must_use]
-pub fn native_name(plain: &str) -> String {
-    os::native_name(plain)
 }

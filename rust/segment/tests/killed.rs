@@ -28,7 +28,7 @@ const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
     ("close", |it| it.once(|_, _| Ok(()))),
     ("release_name", |it| it.once(|segment, _| Ok(segment.release_name()))),
     ("unlink", |it| it.once(|segment, _| segment.link().unlink())),
-    ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name()))),
+    ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name(), Scope::Local))),
     (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
 ];
 
@@ -248,7 +248,7 @@ impl Drop for Survivor {
             eprintln!("failed: {round}");
         }
         // Of a round that failed.
-        let _ = shm_segment::remove(&self.name);
+        let _ = shm_segment::remove(&self.name, Scope::Local);
     }
 }
 
@@ -278,7 +278,7 @@ impl Survivor {
             assert_bytes_come_back(segment);
         }
         drop(ours);
-        let left = shm_segment::exists(&self.name);
+        let left = shm_segment::exists(&self.name, Scope::Local);
         let start = Instant::now();
         let next = self.next(side == Side::Owner && operation == SET_LIFETIME);
         let took = start.elapsed();
@@ -286,7 +286,7 @@ impl Survivor {
         next.read(0, &mut all).unwrap();
         assert!(all.iter().all(|byte| *byte == 0), "new memory is zero");
         drop((next, theirs));
-        assert!(!shm_segment::exists(&self.name));
+        assert!(!shm_segment::exists(&self.name, Scope::Local));
         (left, took)
     }
 
@@ -330,7 +330,7 @@ impl Survivor {
             Err(Error::AlreadyExists { .. }) if may_be_persistent => {
                 let mode = fs::metadata(Path::new("/dev/shm").join(&self.name)).unwrap().mode();
                 assert_eq!(mode & 0o1000, 0, "a dead owner's with its mark is free");
-                shm_segment::remove(&self.name).unwrap();
+                shm_segment::remove(&self.name, Scope::Local).unwrap();
                 make(&self.name).unwrap()
             }
             other => other.unwrap(),

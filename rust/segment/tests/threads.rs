@@ -66,7 +66,7 @@ fn any_call_may_meet_any_other() {
     });
     segment.set_lifetime(Lifetime::Owner).unwrap();
     drop(segment);
-    assert!(!shm_segment::exists(&name));
+    assert!(!shm_segment::exists(&name, Scope::Local));
 }
 
 #[test]
@@ -95,5 +95,5 @@ fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
             });
         }
     });
-    assert!(!shm_segment::exists(&name));
+    assert!(!shm_segment::exists(&name, Scope::Local));
 }

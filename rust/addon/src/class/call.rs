@@ -9,6 +9,7 @@ use godot::builtin::{StringName, Variant};
 use godot::global::godot_error;
 use godot::sys::{self, GodotFfi, interface_fn};
 
+use super::object::Instance;
 use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
 
@@ -92,7 +93,7 @@ impl Method {
             ptrcall_func: self.ptrcall,
             #[allow(clippy::cast_sign_loss, reason = "a set of flags")]
             method_flags: self.flags as u32,
-            has_return_value: u8::from(self.returns.kind != sys::GDEXTENSION_VARIANT_TYPE_NIL),
+            has_return_value: u8::from(!self.returns.is_void()),
             return_value_info: &raw mut returns,
             return_value_metadata: metadata(&self.returns),
             argument_count: u32::try_from(arguments.len()).unwrap_or(0),
@@ -125,11 +126,11 @@ struct OfObject<C, F>(std::marker::PhantomData<(C, F)>);
 
 impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        // SAFETY: the pointer is the box that `create_instance::<C>` made. The engine frees it when the last
+        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the last
         // reference to the object goes. As with every method of the engine, the caller has to have one for the
         // length of the call (the help says: a thread needs its own); the engine itself doesn't see to it. `C` is
         // `Sync`, so any number of threads may be here at once.
-        let object = unsafe { &*instance.cast::<C>() };
+        let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
         function::<F>().call(object, arguments)
     }
 }

@@ -4,7 +4,7 @@
 //! mutex and two hash maps a call (some 400 ns), and calls from several threads wait for each other. The classes
 //! of this addon need no cell: their methods take `&self`, and their state is made for being used from any thread.
 //! So this module registers classes with the engine itself. The pointer that the engine keeps for an object, and
-//! passes to each method, is a `Box<C>`; a typed call from GDScript goes from the engine straight into the
+//! passes to each method, is a `Box` with the state; a typed call from GDScript goes from the engine straight into the
 //! method.
 //!
 //! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties. A method
@@ -20,8 +20,9 @@
 //! This folder holds all of the addon's `unsafe` code (but for the entry point's one word), and all that uses those parts of gdext that are hidden from
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
-pub(crate) mod bytes;
 mod call;
+mod object;
+pub(crate) mod packed;
 mod types;
 
 use std::ffi::c_void;
@@ -30,17 +31,20 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-pub(crate) use types::{
-    Bool, Buffer, BytesIn, BytesOut, DefaultValue, EngineEnum, ErrorCode, Int, Name, OwnEnum, Return, Text,
-};
+use object::Instance;
+pub(crate) use object::{Reference, This};
+pub(crate) use types::*;
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
 
 /// A class that scripts can use. Its instances are shared by all threads.
-pub(crate) trait Class: Default + Send + Sync + 'static {
+pub(crate) trait Class: Sized + Send + Sync + 'static {
     /// What scripts call it.
     const NAME: &'static str;
     /// The engine class it extends.
     const PARENT: &'static str;
+
+    /// The state of a new object.
+    fn new(this: This) -> Self;
 
     /// Lists what scripts see of it.
     fn define(definition: &mut Definition<Self>);
@@ -51,6 +55,7 @@ pub(crate) struct Definition<C> {
     enums: Vec<(&'static str, &'static [(&'static str, i64)])>,
     methods: Vec<call::Method>,
     properties: Vec<Property>,
+    signals: Vec<Signal>,
     class: std::marker::PhantomData<C>,
 }
 
@@ -59,6 +64,12 @@ struct Property {
     info: TypeInfo,
     setter: &'static str,
     getter: &'static str,
+}
+
+struct Signal {
+    name: &'static str,
+    argument: &'static str,
+    info: TypeInfo,
 }
 
 impl<C: Class> Definition<C> {
@@ -95,6 +106,11 @@ impl<C: Class> Definition<C> {
         self.methods.push(call::Method::new_static(name, parameters, defaults, function));
     }
 
+    /// A signal with one argument.
+    pub(crate) fn signal<T: Return>(&mut self, name: &'static str, argument: &'static str) {
+        self.signals.push(Signal { name, argument, info: T::INFO });
+    }
+
     /// A property, read and written by two methods listed before it.
     pub(crate) fn property<T: Return>(
         &mut self,
@@ -112,6 +128,7 @@ pub(crate) fn register<C: Class>() {
         enums: Vec::new(),
         methods: Vec::new(),
         properties: Vec::new(),
+        signals: Vec::new(),
         class: std::marker::PhantomData,
     };
     C::define(&mut definition);
@@ -173,6 +190,21 @@ pub(crate) fn register<C: Class>() {
     for method in &definition.methods {
         method.register(&class);
     }
+    for signal in &definition.signals {
+        let name = StringName::from(signal.name);
+        let mut info = PropertyInfo::new(signal.argument, &signal.info, PROPERTY_USAGE_DEFAULT);
+        let info = info.as_sys();
+        // SAFETY: as above.
+        unsafe {
+            interface_fn!(classdb_register_extension_class_signal)(
+                sys::get_library(),
+                name_ptr(&class),
+                name_ptr(&name),
+                &raw const info,
+                1,
+            );
+        }
+    }
     for property in &definition.properties {
         let (setter, getter) = (StringName::from(property.setter), StringName::from(property.getter));
         let mut info = PropertyInfo::new(property.name, &property.info, PROPERTY_USAGE_DEFAULT);
@@ -209,8 +241,8 @@ unsafe extern "C" fn create_instance<C: Class>(_class_userdata: *mut c_void) -> 
     let (class, parent) = (StringName::from(C::NAME), StringName::from(C::PARENT));
     // SAFETY: the name is that of an engine class; an instance of it is what the engine expects here.
     let object = unsafe { sys::classdb_construct_object(name_ptr(&parent)) };
-    let instance = Box::into_raw(Box::<C>::default());
-    // SAFETY: `object` is new and ours; `free_instance` takes the box back when the engine destroys it.
+    let instance = Instance::<C>::create(object);
+    // SAFETY: `object` is new and ours; `free_instance` takes the instance back when the engine destroys it.
     unsafe { interface_fn!(object_set_instance)(object, name_ptr(&class), instance.cast()) };
     object
 }
@@ -218,9 +250,9 @@ unsafe extern "C" fn create_instance<C: Class>(_class_userdata: *mut c_void) -> 
 /// After the library was reloaded: an object that is still there gets a new Rust part.
 unsafe extern "C" fn recreate_instance<C: Class>(
     _class_userdata: *mut c_void,
-    _object: sys::GDExtensionObjectPtr,
+    object: sys::GDExtensionObjectPtr,
 ) -> sys::GDExtensionClassInstancePtr {
-    Box::into_raw(Box::<C>::default()).cast()
+    Instance::<C>::create(object).cast()
 }
 
 unsafe extern "C" fn free_instance<C: Class>(
@@ -230,7 +262,7 @@ unsafe extern "C" fn free_instance<C: Class>(
     if !instance.is_null() {
         // SAFETY: `create_instance` or `recreate_instance` made it, and the engine gives it back once, when
         // nothing can call the object's methods any more.
-        drop(unsafe { Box::from_raw(instance.cast::<C>()) });
+        unsafe { Instance::free(instance.cast::<Instance<C>>()) };
     }
 }
 

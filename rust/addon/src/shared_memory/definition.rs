@@ -4,14 +4,19 @@ use godot::builtin::{GString, PackedByteArray, PackedStringArray};
 use shm_segment::{Access, Scope};
 
 use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
-use super::{SharedMemory, numbers};
+use super::{SharedMemory, arrays, images, numbers, structs, texts};
 use crate::class::{
-    Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text,
+    Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
+use crate::last_error;
 
 impl Class for SharedMemory {
     const NAME: &'static str = "SharedMemory";
     const PARENT: &'static str = "RefCounted";
+
+    fn new(_: This) -> Self {
+        Self::default()
+    }
 
     fn define(class: &mut Definition<Self>) {
         use DefaultValue::{Int as I, Text as T};
@@ -73,6 +78,10 @@ impl Class for SharedMemory {
             Self::fill,
         );
         numbers::define(class);
+        arrays::define(class);
+        texts::define(class);
+        images::define(class);
+        structs::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 
@@ -86,9 +95,7 @@ impl Class for SharedMemory {
         class.method::<(), EngineEnum<Access>>("get_access", &[], &[], Self::get_access);
         class.method::<(), bool>("is_current", &[], &[], Self::is_current);
 
-        class.method::<(), ErrorCode>("get_last_error", &[], &[], Self::get_last_error);
-        class.method::<(), GString>("get_last_error_message", &[], &[], Self::get_last_error_message);
-        class.method::<(), ()>("clear_last_error", &[], &[], Self::clear_last_error);
+        last_error::define(class);
 
         class.method::<(Bool,), ()>("set_persistent", &["persistent"], &[], Self::set_persistent);
         class.method::<(), bool>("is_persistent", &[], &[], Self::is_persistent);

@@ -5,20 +5,25 @@
 //! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
 //! not a lock: whoever comes second is refused.
 
+mod arrays;
 mod definition;
 mod enums;
+mod images;
 mod numbers;
+mod structs;
+mod texts;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
-use godot::global::{Error as Code, push_error};
-use shm_segment::{Access, Lifetime, Link, Scope, Segment};
+use godot::global::{Error as Code, push_warning};
+use shm_segment::{Access, Held, Lifetime, Link, Scope, Segment};
 
-use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, bytes};
-use crate::error::Failure;
-use crate::held::Held;
+use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, packed};
+use crate::error::{Failure, code_of};
+use crate::last_error::{self, Fallible, LastError};
+use crate::values::is_room_for;
 use enums::{Backend, Status, access_from, scope_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -45,7 +50,7 @@ pub(crate) struct SharedMemory {
     backend: Mutex<Backend>,
     /// The name of what it last held, for an `unlink()` after `close()`.
     last_link: Mutex<Option<Link>>,
-    last_error: Mutex<Option<Failure>>,
+    last_error: LastError,
     /// Why nothing is open, if a failure is why.
     reason: Mutex<Option<Failure>>,
     /// Held while `persistent` is set and applied, so that the two agree.
@@ -87,18 +92,21 @@ impl SharedMemory {
                 Code::ERR_ALREADY_IN_USE,
                 "this object holds a segment already; close() it first, or use another object",
             );
-            return self.fail(method, held);
+            return self.last_error.fail::<Self>(method, held);
         }
+        let place = Place(self);
         let count = (self.status.load(Ordering::Acquire) >> STATUS_BITS).wrapping_add(1);
         let opening = count << STATUS_BITS | OPENING;
         self.status.store(opening, Ordering::Release);
         let lifetime = self.lifetime();
         match self.get_backend().0.check_available().and_then(|()| make(lifetime)) {
             Ok(segment) => {
-                *lock(&self.last_error) = None;
+                std::mem::forget(place);
+                self.last_error.clear();
                 *lock(&self.last_link) = None;
                 *lock(&self.reason) = None;
                 let status = if segment.is_created() { Status::Created } else { Status::Open };
+                self.warn_if_not_persistent(&segment);
                 self.size.store(signed(segment.size()), Ordering::Relaxed);
                 self.segment.put(segment);
                 // Unless another thread has closed it by now.
@@ -112,10 +120,9 @@ impl SharedMemory {
                 ErrorCode(Code::OK)
             }
             Err(failure) => {
-                self.set_status(Status::Error);
                 *lock(&self.reason) = Some(failure.clone());
-                self.occupied.store(false, Ordering::Release);
-                self.fail(method, failure)
+                drop(place);
+                self.last_error.fail::<Self>(method, failure)
             }
         }
     }
@@ -154,8 +161,18 @@ impl SharedMemory {
             None => lock(&self.last_link).take(),
         });
         if let Some(Err(e)) = link.map(|link| link.unlink()) {
-            self.fail("unlink", Failure::of(&e, Code::FAILED));
+            self.last_error.fail::<Self>("unlink", Failure::of(&e, Code::FAILED));
         }
+    }
+}
+
+/// The right to put a segment into an object. Dropped when nothing came of it, whatever the reason.
+struct Place<'a>(&'a SharedMemory);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set_status(Status::Error);
+        self.0.occupied.store(false, Ordering::Release);
     }
 }
 
@@ -166,11 +183,11 @@ impl SharedMemory {
             let (offset, size) = range(segment, offset, size)?;
             let mut array = PackedByteArray::new();
             let length = usize::try_from(size).unwrap_or(usize::MAX);
-            if !is_room_for(length) || !bytes::resize(&mut array, length) {
-                let message = format!("no room for an array of {size} bytes");
-                return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, message));
-            }
-            copied(segment.read(offset, bytes::slice_mut(&mut array)))?;
+            let bytes = is_room_for(length).then(|| packed::resize(&mut array, length)).flatten();
+            let bytes = bytes.ok_or_else(|| {
+                Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for an array of {size} bytes"))
+            })?;
+            copied(segment.read(offset, bytes))?;
             Ok(array)
         })
         .unwrap_or_default()
@@ -193,11 +210,15 @@ impl SharedMemory {
     }
 
     pub(super) fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
-        code_of(self.with("write", |segment| {
-            let offset = unsigned("offset", offset)?;
-            let bytes = bytes::slice(data);
+        self.write_bytes("write", packed::bytes(data), "offset", offset)
+    }
+
+    /// `argument` is what the method calls its offset.
+    fn write_bytes(&self, method: &str, bytes: &[u8], argument: &str, offset: i64) -> ErrorCode {
+        code_of(self.with(method, |segment| {
+            let offset = unsigned(argument, offset)?;
             if bytes.is_empty() {
-                return Err(Failure::argument("the size of data", 0, "at least 1 byte"));
+                return Err(Failure::argument("the size of data", 0, "at least 1"));
             }
             copied(segment.write(offset, bytes))
         }))
@@ -224,20 +245,43 @@ impl SharedMemory {
     #[cold]
     fn not_open(&self, method: &str) -> ErrorCode {
         let failure = Failure::not_open(lock(&self.reason).as_ref());
-        self.fail(method, failure)
+        self.last_error.fail::<Self>(method, failure)
     }
 
     /// A call that used `segment` failed.
     #[cold]
     fn failed_with(&self, method: &str, failure: Failure, segment: &Segment) -> ErrorCode {
+        self.let_go_if_lost(segment, &failure);
+        self.last_error.fail::<Self>(method, failure)
+    }
+
+    /// If a peer has taken the memory away, lets go of the segment, unless another thread has been first.
+    fn let_go_if_lost(&self, segment: &Segment, failure: &Failure) {
         if failure.code == Code::ERR_FILE_CORRUPT {
-            // A peer has taken the memory away: let go of it, unless another thread has been first.
             self.segment.take_this(segment, |segment| {
                 *lock(&self.reason) = Some(failure.clone());
                 self.let_go(segment, Status::Error);
             });
         }
-        self.fail(method, failure)
+    }
+}
+
+// For objects that are attached to what this one holds. They remember their own errors.
+impl SharedMemory {
+    /// Calls `work` with the segment that the object holds, as [`with`](Self::with) does.
+    pub(crate) fn with_any_segment<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
+        self.segment.with(|segment| match segment {
+            Some(segment) => work(segment).inspect_err(|failure| self.let_go_if_lost(segment, failure)),
+            None => Err(Failure::not_open(lock(&self.reason).as_ref())),
+        })
+    }
+
+    /// The same, if it is still the one that has this [`id`](Segment::id).
+    pub(crate) fn with_segment<T>(&self, id: u64, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
+        self.segment.with(|segment| match segment.filter(|segment| segment.id() == id) {
+            Some(segment) => work(segment).inspect_err(|failure| self.let_go_if_lost(segment, failure)),
+            None => Err(Failure::detached(lock(&self.reason).as_ref())),
+        })
     }
 }
 
@@ -252,7 +296,7 @@ impl SharedMemory {
     }
 
     pub(super) fn get_native_name(&self) -> GString {
-        self.ask(|segment| GString::from(&shm_segment::native_name(segment.link().name())))
+        self.ask(|segment| GString::from(&segment.link().native_name()))
     }
 
     pub(super) fn get_size(&self) -> i64 {
@@ -303,7 +347,7 @@ impl SharedMemory {
             self.apply_lifetime().inspect_err(|_| self.persistent.store(before, Ordering::Release))
         };
         if let Err(failure) = applied {
-            self.fail("set_persistent", failure);
+            self.last_error.fail::<Self>("set_persistent", failure);
         }
     }
 
@@ -311,14 +355,32 @@ impl SharedMemory {
         self.persistent.load(Ordering::Acquire)
     }
 
+    /// What is wanted, where the system has it.
     fn lifetime(&self) -> Lifetime {
-        if self.is_persistent() { Lifetime::Persistent } else { Lifetime::Owner }
+        if self.is_persistent() && shm_segment::can_persist() {
+            Lifetime::Persistent
+        } else {
+            Lifetime::Owner
+        }
     }
 
     fn apply_lifetime(&self) -> Result<()> {
         self.segment
-            .with(|segment| segment.map_or(Ok(()), |segment| segment.set_lifetime(self.lifetime())))
+            .with(|segment| {
+                segment.map_or(Ok(()), |segment| {
+                    self.warn_if_not_persistent(segment);
+                    segment.set_lifetime(self.lifetime())
+                })
+            })
             .map_err(|e| Failure::of(&e, Code::FAILED))
+    }
+
+    /// Says, the first time, that a segment made here will not be `persistent` although it is to be.
+    fn warn_if_not_persistent(&self, segment: &Segment) {
+        static WARNED: Once = Once::new();
+        if segment.is_created() && self.is_persistent() && !shm_segment::can_persist() {
+            WARNED.call_once(|| push_warning(&[Variant::from(NOT_PERSISTENT)]));
+        }
     }
 
     pub(super) fn set_backend(&self, backend: i64) {
@@ -334,7 +396,7 @@ impl SharedMemory {
                 return;
             }
         };
-        self.fail("set_backend", refusal);
+        self.last_error.fail::<Self>("set_backend", refusal);
     }
 
     pub(super) fn get_backend(&self) -> EngineEnum<Backend> {
@@ -342,26 +404,9 @@ impl SharedMemory {
     }
 }
 
-// Errors.
-impl SharedMemory {
-    pub(super) fn get_last_error(&self) -> ErrorCode {
-        lock(&self.last_error).as_ref().map_or(ErrorCode(Code::OK), Failure::code)
-    }
-
-    pub(super) fn get_last_error_message(&self) -> GString {
-        lock(&self.last_error).as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
-    }
-
-    pub(super) fn clear_last_error(&self) {
-        *lock(&self.last_error) = None;
-    }
-
-    /// Remembers a failure, and says it if it is the script's fault.
-    fn fail(&self, method: &str, failure: Failure) -> ErrorCode {
-        let code = failure.code();
-        report(method, &failure);
-        *lock(&self.last_error) = Some(failure);
-        code
+impl Fallible for SharedMemory {
+    fn last_error(&self) -> &LastError {
+        &self.last_error
     }
 }
 
@@ -369,7 +414,7 @@ impl SharedMemory {
 impl SharedMemory {
     pub(super) fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
         match check_place(scope, backend) {
-            Ok(()) => shm_segment::exists(&name.to_string()),
+            Ok(scope) => shm_segment::exists(&name.to_string(), scope),
             Err(failure) => {
                 report("exists", &failure);
                 false
@@ -378,8 +423,9 @@ impl SharedMemory {
     }
 
     pub(super) fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
-        let removed = check_place(scope, backend)
-            .and_then(|()| shm_segment::remove(&name.to_string()).map_err(|e| Failure::of(&e, Code::FAILED)));
+        let removed = check_place(scope, backend).and_then(|scope| {
+            shm_segment::remove(&name.to_string(), scope).map_err(|e| Failure::of(&e, Code::FAILED))
+        });
         match removed {
             Ok(()) => ErrorCode(Code::OK),
             Err(failure) => {
@@ -404,15 +450,17 @@ impl SharedMemory {
     }
 }
 
+const NOT_PERSISTENT: &str = "SharedMemory.persistent: on this system, shared memory goes when the last process that has \
+    it open lets go of it; nothing keeps it longer. BACKEND_FILE can, where it is available.";
+
 fn report(method: &str, failure: &Failure) {
-    if failure.is_misuse() {
-        push_error(&[Variant::from(format!("SharedMemory.{method}(): {failure}"))]);
-    }
+    last_error::report::<SharedMemory>(method, failure);
 }
 
-fn check_place(scope: i64, backend: i64) -> Result<()> {
-    scope_from(scope)?;
-    Backend::from_value(backend)?.check_available()
+fn check_place(scope: i64, backend: i64) -> Result<Scope> {
+    let scope = scope_from(scope)?;
+    Backend::from_value(backend)?.check_available()?;
+    Ok(scope)
 }
 
 fn unsigned(argument: &str, value: i64) -> Result<u64> {
@@ -431,26 +479,24 @@ fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
+/// The offset of something in `segment`. `argument` is what the method calls it.
+fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
+    let (value, end) = (unsigned(argument, offset)?, segment.size());
+    if value < end {
+        return Ok(value);
+    }
+    Err(Failure::argument(argument, offset, &format!("less than the segment's {end} bytes")))
+}
+
 /// Offset and length of a part of `segment`, where a size of 0 means all from the offset on.
 fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
-    let (offset, size) = (unsigned("offset", offset)?, unsigned("size", size)?);
-    let end = segment.size();
-    if offset >= end {
-        return Err(Failure::argument("offset", offset, &format!("less than the segment's {end} bytes")));
-    }
-    let size = if size == 0 { end - offset } else { size };
+    let offset = offset_inside(segment, "offset", offset)?;
+    let size = match unsigned("size", size)? {
+        0 => segment.size() - offset,
+        size => size,
+    };
     segment.check_bounds(offset, size).map_err(|e| Failure::of(&e, Code::FAILED))?;
     Ok((offset, size))
-}
-
-/// The engine prints errors when it can't have memory; another program decides how much is asked for here.
-fn is_room_for(length: usize) -> bool {
-    const SMALL: usize = 1 << 24;
-    length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
-}
-
-fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
-    result.err().unwrap_or(ErrorCode(Code::OK))
 }
 
 fn copied(result: shm_segment::Result<()>) -> Result<()> {

@@ -1,45 +1,137 @@
 //! Numbers in the memory, under the names and with the rules of `PackedByteArray`: little-endian, at any offset, values
 //! cut to the width.
 //!
-//! A new one is a line in `define` and a line in `numbers!`.
+//! A new one is a line in `numbers!`, and a [`Number`] where its type has none yet.
 
-use super::{SharedMemory, code_of, copied, unsigned};
-use crate::class::{Definition, ErrorCode, Int};
+use shm_segment::layout::half;
 
-pub(super) fn define(class: &mut Definition<SharedMemory>) {
-    class.method::<(Int,), i64>("decode_u32", &["byte_offset"], &[], SharedMemory::decode_u32);
-    class.method::<(Int, Int), ErrorCode>(
-        "encode_u32",
-        &["byte_offset", "value"],
-        &[],
-        SharedMemory::encode_u32,
-    );
+use super::{SharedMemory, copied, unsigned};
+use crate::class::{Definition, ErrorCode, Float, Int};
+use crate::error::code_of;
+
+/// A number as it stands in the memory, and what scripts have for it.
+trait Number<Script, const BYTES: usize> {
+    fn decode(bytes: [u8; BYTES]) -> Script;
+    fn encode(value: Script) -> [u8; BYTES];
 }
 
-/// `decode: encode as type in the memory, type in scripts;`
-macro_rules! numbers {
-    ($($decode:ident: $encode:ident as $number:ty, $script:ty;)+) => {
-        impl SharedMemory {$(
-            fn $decode(&self, byte_offset: i64) -> $script {
-                self.with(stringify!($decode), |segment| {
-                    let mut bytes = [0; size_of::<$number>()];
-                    copied(segment.read(unsigned("byte_offset", byte_offset)?, &mut bytes))?;
-                    Ok(<$script>::from(<$number>::from_le_bytes(bytes)))
-                })
-                .unwrap_or_default()
+macro_rules! integers {
+    ($($number:ty)+) => {$(
+        impl Number<i64, { size_of::<$number>() }> for $number {
+            #[allow(clippy::cast_possible_wrap, clippy::cast_lossless, reason = "scripts have no unsigned ones")]
+            fn decode(bytes: [u8; size_of::<Self>()]) -> i64 {
+                Self::from_le_bytes(bytes) as i64
             }
 
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values are cut to the width")]
+            fn encode(value: i64) -> [u8; size_of::<Self>()] {
+                (value as Self).to_le_bytes()
+            }
+        }
+    )+};
+}
+
+integers! { u8 i8 u16 i16 u32 i32 u64 i64 }
+
+/// A 16-bit float.
+struct Half;
+
+impl Number<f64, 2> for Half {
+    fn decode(bytes: [u8; 2]) -> f64 {
+        half::to_f64(u16::from_le_bytes(bytes))
+    }
+
+    /// Rounded to the nearest, as Python and numpy do; `PackedByteArray` cuts the rest off.
+    fn encode(value: f64) -> [u8; 2] {
+        let infinity = half::from_f64(f64::INFINITY.copysign(value)).unwrap_or_default();
+        half::from_f64(value).unwrap_or(infinity).to_le_bytes()
+    }
+}
+
+impl Number<f64, 4> for f32 {
+    fn decode(bytes: [u8; 4]) -> f64 {
+        f64::from(Self::from_le_bytes(bytes))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "rounded to the nearest, as in every language")]
+    fn encode(value: f64) -> [u8; 4] {
+        (value as Self).to_le_bytes()
+    }
+}
+
+impl Number<Self, 8> for f64 {
+    fn decode(bytes: [u8; 8]) -> Self {
+        Self::from_le_bytes(bytes)
+    }
+
+    fn encode(value: Self) -> [u8; 8] {
+        value.to_le_bytes()
+    }
+}
+
+impl SharedMemory {
+    fn decode<N: Number<Script, BYTES>, Script: Default, const BYTES: usize>(
+        &self,
+        method: &str,
+        byte_offset: i64,
+    ) -> Script {
+        self.with(method, |segment| {
+            let mut bytes = [0; BYTES];
+            copied(segment.read(unsigned("byte_offset", byte_offset)?, &mut bytes))?;
+            Ok(N::decode(bytes))
+        })
+        .unwrap_or_default()
+    }
+
+    fn encode<N: Number<Script, BYTES>, Script, const BYTES: usize>(
+        &self,
+        method: &str,
+        byte_offset: i64,
+        value: Script,
+    ) -> ErrorCode {
+        code_of(self.with(method, |segment| {
+            copied(segment.write(unsigned("byte_offset", byte_offset)?, &N::encode(value)))
+        }))
+    }
+}
+
+/// `decode, encode: type in the memory, of a script's value, the type of that;`
+macro_rules! numbers {
+    ($($decode:ident, $encode:ident: $number:ty, $param:ty, $script:ty;)+) => {
+        pub(super) fn define(class: &mut Definition<SharedMemory>) {
+            $(
+                class.method::<(Int,), $script>(stringify!($decode), &["byte_offset"], &[], SharedMemory::$decode);
+                class.method::<(Int, $param), ErrorCode>(
+                    stringify!($encode),
+                    &["byte_offset", "value"],
+                    &[],
+                    SharedMemory::$encode,
+                );
+            )+
+        }
+
+        impl SharedMemory {$(
+            fn $decode(&self, byte_offset: i64) -> $script {
+                self.decode::<$number, _, _>(stringify!($decode), byte_offset)
+            }
+
             fn $encode(&self, byte_offset: i64, value: $script) -> ErrorCode {
-                code_of(self.with(stringify!($encode), |segment| {
-                    let bytes = (value as $number).to_le_bytes();
-                    copied(segment.write(unsigned("byte_offset", byte_offset)?, &bytes))
-                }))
+                self.encode::<$number, _, _>(stringify!($encode), byte_offset, value)
             }
         )+}
     };
 }
 
 numbers! {
-    decode_u32: encode_u32 as u32, i64;
+    decode_u8, encode_u8: u8, Int, i64;
+    decode_s8, encode_s8: i8, Int, i64;
+    decode_u16, encode_u16: u16, Int, i64;
+    decode_s16, encode_s16: i16, Int, i64;
+    decode_u32, encode_u32: u32, Int, i64;
+    decode_s32, encode_s32: i32, Int, i64;
+    decode_u64, encode_u64: u64, Int, i64;
+    decode_s64, encode_s64: i64, Int, i64;
+    decode_half, encode_half: Half, Float, f64;
+    decode_float, encode_float: f32, Float, f64;
+    decode_double, encode_double: f64, Float, f64;
 }

@@ -2,28 +2,38 @@
 
 use std::time::Instant;
 
-use memmap2::MmapRaw;
+#[cfg(test)]
+use memmap2::MmapMut;
+pub(crate) use memmap2::MmapRaw as Mapping;
 
+use super::unwatched;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
+pub(crate) use unwatched::Watch;
+pub use unwatched::uninstall_fault_handler;
+
+pub(crate) const CAN_PERSIST: bool = false;
 
 const UNSUPPORTED: Error = Error::Unsupported { what: "named shared memory" };
 
 /// A name and the segment it led to. There are none here.
 #[derive(Debug, Clone)]
-pub struct Link(std::convert::Infallible);
+pub(crate) struct Link(std::convert::Infallible);
 
 impl Link {
     /// The plain name.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
+        match self.0 {}
+    }
+
+    /// The form of the name that the system's own calls take.
+    pub(crate) fn native_name(&self) -> String {
         match self.0 {}
     }
 
     /// Does the name still lead to the segment it led to?
-    #[must_use]
-    pub fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         match self.0 {}
     }
 
@@ -31,7 +41,7 @@ impl Link {
     ///
     /// # Errors
     /// None here.
-    pub fn unlink(&self) -> Result<()> {
+    pub(crate) fn unlink(&self) -> Result<()> {
         match self.0 {}
     }
 }
@@ -40,11 +50,11 @@ impl Link {
 pub(crate) struct Object(Link);
 
 impl Object {
-    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime, _: Instant) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn create(_: &str, _: u64, _: Scope, _: Lifetime, _: Instant) -> Result<(Self, Mapping)> {
         Err(UNSUPPORTED)
     }
 
-    pub(crate) fn open(name: &str, _: u64, _: Access) -> Result<(Self, MmapRaw)> {
+    pub(crate) fn open(name: &str, _: u64, _: Access, _: Option<Scope>) -> Result<(Self, Mapping)> {
         name::foreign(name)?;
         Err(UNSUPPORTED)
     }
@@ -70,11 +80,11 @@ impl Object {
     }
 }
 
-pub(crate) fn exists(_: &str) -> bool {
+pub(crate) fn exists(_: &str, _: Scope) -> bool {
     false
 }
 
-pub(crate) fn remove(name: &str) -> Result<()> {
+pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
     name::foreign(name)?;
     Err(UNSUPPORTED)
 }
@@ -83,27 +93,13 @@ pub(crate) fn list_names() -> Vec<String> {
     Vec::new()
 }
 
-pub(crate) fn native_name(plain: &str) -> String {
-    plain.to_owned()
-}
-
-#[derive(Debug)]
-pub(crate) struct Watch;
-
-impl Watch {
-    pub(crate) fn new(_: *const u8, _: usize) -> Self {
-        Self
-    }
-
-    pub(crate) fn faulted(&self) -> bool {
-        let _ = self;
-        false
-    }
-}
-
 pub(crate) fn coarse_clock() -> u64 {
     0
 }
 
-/// Nothing to give back.
-pub fn uninstall_fault_handler() {}
+/// Memory without a name.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn anonymous(length: usize) -> Mapping {
+    MmapMut::map_anon(length).unwrap().into()
+}

@@ -1,9 +1,19 @@
 //! What the tests share: names that are cleaned up, and other processes.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+#[cfg(unix)]
+mod posix;
+#[cfg(windows)]
+mod windows;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+#[cfg(unix)]
+pub use posix::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
+#[cfg(windows)]
+pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole, wide};
 
 /// A name nobody else has. It is removed at the end, whatever the test left there.
 pub struct Name(pub String);
@@ -13,8 +23,12 @@ impl Name {
         Self(shm_segment::generate_name("rust-test").unwrap())
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
-        std::path::Path::new("/dev/shm").join(&self.0)
+    pub fn exists(&self) -> bool {
+        shm_segment::exists(self, shm_segment::Scope::Local)
+    }
+
+    pub fn remove(&self) -> shm_segment::Result<()> {
+        shm_segment::remove(self, shm_segment::Scope::Local)
     }
 }
 
@@ -23,14 +37,6 @@ impl std::ops::Deref for Name {
 
     fn deref(&self) -> &str {
         &self.0
-    }
-}
-
-impl Drop for Name {
-    fn drop(&mut self) {
-        if std::fs::remove_file(self.path()).is_err() {
-            let _ = std::fs::remove_dir(self.path());
-        }
     }
 }
 
@@ -44,13 +50,23 @@ pub struct Peer {
 
 impl Peer {
     pub fn start() -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
-            .env("SHM_SEGMENT_PEER", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
+                .env("SHM_SEGMENT_PEER", "1"),
+        )
+    }
+
+    /// Another program instead, in C: `partner/partner.c`.
+    pub fn partner() -> Self {
+        let program = std::env::var_os("SHM_SEGMENT_PARTNER")
+            .expect("SHM_SEGMENT_PARTNER names partner/partner.c, built; ./build.sh test-windows sees to it");
+        Self::of(&mut Command::new(program))
+    }
+
+    /// Another program, which answers as `serve` does.
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let to = child.stdin.take().unwrap();
         let from = BufReader::new(child.stdout.take().unwrap());
         Self { child, to, from }
@@ -76,6 +92,11 @@ impl Peer {
     pub fn ask(&mut self, command: &str) -> String {
         self.send(command);
         self.answer()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Ends it as the system's SIGKILL does: it can clean up nothing.

@@ -11,13 +11,15 @@ mod fuzzing;
 mod owner;
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapOptions;
+pub(crate) use memmap2::MmapRaw as Mapping;
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
@@ -30,6 +32,8 @@ pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use fuzzing::ByCalls;
+
+pub(crate) const CAN_PERSIST: bool = true;
 
 /// Where names lead to segments.
 #[derive(Debug)]
@@ -94,23 +98,26 @@ impl Identity {
 ///
 /// It may outlive the [`Segment`](crate::Segment).
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     plain: String,
     identity: Identity,
 }
 
 impl Link {
     /// The plain name, without `/`.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.plain
+    }
+
+    /// The form of the name that `shm_open(3)` takes: `/frames`.
+    pub(crate) fn native_name(&self) -> String {
+        format!("/{}", self.plain)
     }
 
     /// Does the name still lead to the segment it led to?
     ///
     /// False once somebody has removed the name, or made it anew.
-    #[must_use]
-    pub fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         namespace().stat(&self.plain).is_ok_and(|stat| Identity::of(&stat) == self.identity)
     }
 
@@ -121,7 +128,7 @@ impl Link {
     ///
     /// # Errors
     /// [`Error::PermissionDenied`], [`Error::System`].
-    pub fn unlink(&self) -> Result<()> {
+    pub(crate) fn unlink(&self) -> Result<()> {
         if !self.is_current() {
             return Ok(());
         }
@@ -157,7 +164,7 @@ impl Object {
         scope: Scope,
         lifetime: Lifetime,
         end: Instant,
-    ) -> Result<(Self, MmapRaw)> {
+    ) -> Result<(Self, Mapping)> {
         let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner, end };
         let made = match namespace() {
             Namespace::Directory(directory) => directory.create(&new),
@@ -175,7 +182,8 @@ impl Object {
         Ok((object, made.map))
     }
 
-    pub(crate) fn open(name: &str, size: u64, access: Access) -> Result<(Self, MmapRaw)> {
+    /// All scopes share one namespace.
+    pub(crate) fn open(name: &str, size: u64, access: Access, _: Option<Scope>) -> Result<(Self, Mapping)> {
         let plain = name::foreign(name)?;
         let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
@@ -277,7 +285,7 @@ impl New<'_> {
 /// What a namespace's `create` made: named, sized, locked, mapped.
 struct Made {
     fd: OwnedFd,
-    map: MmapRaw,
+    map: Mapping,
     keeper: Option<owner::Keeper>,
 }
 
@@ -289,28 +297,33 @@ const fn mode_of(scope: Scope) -> Mode {
 }
 
 /// Gives a new, empty segment its size and its pages, and maps it.
-fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
+fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<Mapping> {
+    reserve(fd, new.size)
+        .map_err(|(call, source)| new.failure(call, Errno::from_io_error(&source).unwrap_or(Errno::NOMEM)))?;
+    map(fd, new.plain, new.size, Access::ReadWrite)
+}
+
+/// Gives a new, empty file its size and, where the system can, its pages. An error names the call.
+pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io::Error)> {
     // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| new.size > limit) {
-        return Err(new.failure("RLIMIT_FSIZE", Errno::FBIG));
+    if limit.is_some_and(|limit| size > limit) {
+        return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
     }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
         // Reserves the pages, so that no later store can fail for want of one.
-        let reserve = || rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, new.size);
+        let reserve = || rustix::fs::fallocate(&fd, rustix::fs::FallocateFlags::empty(), 0, size);
         match rustix::io::retry_on_intr(reserve) {
-            Ok(()) => return map(fd, new.plain, new.size, Access::ReadWrite),
+            Ok(()) => return Ok(()),
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(errno) => return Err(new.failure("fallocate", errno)),
+            Err(errno) => return Err(("fallocate", errno.into())),
         }
     }
-    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(fd, new.size))
-        .map_err(|e| new.failure("ftruncate", e))?;
-    map(fd, new.plain, new.size, Access::ReadWrite)
+    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
 }
 
-fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
+fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> {
     let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
     let length = usize::try_from(size).map_err(|_| no_room(Errno::NOMEM.into()))?;
     let mut options = MmapOptions::new();
@@ -354,7 +367,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
     }
 }
 
-pub(crate) fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str, _: Scope) -> bool {
     name::foreign(name).is_ok_and(|plain| match namespace().stat(plain) {
         Ok(stat) => not_memory(&stat).is_none(),
         // Where looking takes opening: it is there, but not for this user.
@@ -363,7 +376,7 @@ pub(crate) fn exists(name: &str) -> bool {
     })
 }
 
-pub(crate) fn remove(name: &str) -> Result<()> {
+pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
     let plain = name::foreign(name)?;
     let stat = namespace().stat(plain).map_err(|e| failure(plain, "stat", e))?;
     if let Some(found) = not_memory(&stat) {
@@ -377,10 +390,6 @@ pub(crate) fn list_names() -> Vec<String> {
         Namespace::Directory(directory) => directory.list(),
         Namespace::Calls(_) => Vec::new(),
     }
-}
-
-pub(crate) fn native_name(plain: &str) -> String {
-    format!("/{plain}")
 }
 
 /// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
@@ -398,4 +407,11 @@ pub(crate) fn coarse_clock() -> u64 {
     #[allow(clippy::cast_sign_loss)]
     let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
     seconds.wrapping_mul(1000).wrapping_add(nanoseconds >> 20)
+}
+
+/// Memory without a name.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn anonymous(length: usize) -> Mapping {
+    memmap2::MmapMut::map_anon(length).unwrap().into()
 }

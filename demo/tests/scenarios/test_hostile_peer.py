@@ -1,0 +1,203 @@
+"""A peer that takes the memory away, or the name, while four threads of a Godot work with it.
+
+The peer is this process. SHM_TEST_ROUNDS sets how often it does so.
+"""
+
+import mmap
+import os
+import random
+import struct
+import sys
+import time
+import unittest
+
+from harness.effort import rounds
+from harness.scenario import OK, STATUS_OPEN, Scenario
+
+ROUNDS = rounds(300)
+TIME_LIMIT = 10
+PAGE = mmap.PAGESIZE
+SIZE = 64 * PAGE
+# The byte that is everywhere, and the one that is in what replaces it.
+OLD, NEW = b"\x55", b"\xaa"
+# A cut that leaves a part of a page looks like zeros for some milliseconds: see the class's description.
+WHOLE_PAGES, ANY_SIZE = 1, 0
+
+# Godot's side: in each round, four threads do nothing but copy. How far both are stands in a segment of four
+# numbers: the rounds that Godot has begun, those that the peer has prepared, how strict to be in this one,
+# and the rounds in which the peer has done it.
+GODOT = """
+const OLD = 0x55
+const CODES = [ERR_FILE_CORRUPT, ERR_UNCONFIGURED]
+var control = SharedMemory.new()
+var old = PackedByteArray()
+var copies = [0, 0, 0, 0]
+
+func run(names, control_name, size, what):
+	if control.open(control_name) != OK:
+		return control.get_last_error_message()
+	old.resize(size)
+	old.fill(OLD)
+	var problems = []
+	for number in names.size():
+		while control.decode_u32(4) <= number:
+			OS.delay_usec(20)
+		# On one object in every other round.
+		var shared = SharedMemory.new() if number % 2 else null
+		var threads = []
+		var objects = []
+		for kind in 4:
+			var memory = shared if shared else SharedMemory.new()
+			if not memory.is_open():
+				var code = memory.open_or_create(names[number], size)
+				if memory.get_status() == SharedMemory.STATUS_CREATED:
+					code = memory.fill(OLD)
+				if code != OK:
+					problems.append(memory.get_last_error_message())
+			objects.append(memory)
+			threads.append(Thread.new())
+			threads[kind].start(call(what, memory, kind, number))
+		control.encode_u32(0, number + 1)
+		for kind in 4:
+			var problem = threads[kind].wait_to_finish()
+			if problem:
+				problems.append([names[number], kind, problem])
+			elif what == "until_refused" and objects[kind].get_status() != SharedMemory.STATUS_ERROR:
+				problems.append([names[number], kind, "status", objects[kind].get_status()])
+			elif what == "until_done" and objects[kind].is_current():
+				problems.append([names[number], kind, "it does not notice"])
+		if problems.size() > 5:
+			break
+		for memory in objects:
+			memory.close()
+	return [problems, copies.min()]
+
+func copy(memory, kind, buffer, is_strict):
+	match kind:
+		0:
+			# Another thread's error may stand there; a failure is told by the array.
+			var data = memory.read()
+			if data.is_empty():
+				return memory.get_last_error()
+			return FAILED if is_strict and data != old else OK
+		1:
+			var code = memory.read_into(buffer)
+			return FAILED if code == OK and is_strict and buffer != old else code
+		2:
+			return memory.write(old)
+	return memory.fill(OLD)
+
+func until_refused(memory, kind, number):
+	return func():
+		var is_strict = control.decode_u32(8) == 1
+		var is_shared = number % 2 == 1
+		var buffer = old.duplicate()
+		while true:
+			var is_over = control.decode_u32(12) > number
+			var code = copy(memory, kind, buffer, is_strict)
+			copies[kind] += 1
+			if code == FAILED:
+				return "OK, with bytes that were never there"
+			if code != OK:
+				return "" if code == ERR_FILE_CORRUPT or is_shared and code in CODES else error_string(code)
+			if is_over:
+				# The kernel's coarse clock may take some milliseconds to tick.
+				OS.delay_msec(25)
+				code = copy(memory, kind, buffer, is_strict)
+				if code == OK or not (code == ERR_FILE_CORRUPT or is_shared and code in CODES):
+					return "after it was cut: " + error_string(code)
+				return ""
+
+func until_done(memory, kind, number):
+	return func():
+		var buffer = old.duplicate()
+		var more = 3
+		while more > 0:
+			if control.decode_u32(12) > number:
+				more -= 1
+			var code = copy(memory, kind, buffer, true)
+			copies[kind] += 1
+			if code != OK:
+				return error_string(code)
+		return ""
+"""
+
+
+@unittest.skipUnless(sys.platform == "linux", "segments are no files here")
+class HostilePeer(Scenario):
+    time_limit = 120 + ROUNDS // 10
+
+    def dance(self, what, do):
+        """Do it at a random moment of each round."""
+        chance = random.Random(self.session.seed)
+        names = [self.name() for _round in range(ROUNDS)]
+        control_name = self.name()
+        self.foreign(control_name, bytes(16))
+        agent = self.agent()
+        agent.allow_errors("SharedMemory.")
+        agent.send("run", GODOT, [names, control_name, SIZE, what])
+        with open(self.file(control_name), "r+b") as file:
+            control = mmap.mmap(file.fileno(), 16)
+        for number, name in enumerate(names):
+            strict, size = do.prepare(self, number, name, chance)
+            control[8:12] = struct.pack("<I", strict)
+            control[4:8] = struct.pack("<I", number + 1)
+            until = time.monotonic() + TIME_LIMIT
+            while struct.unpack("<I", control[:4])[0] <= number:
+                # Godot gives up after some problems; its answer tells them.
+                if time.monotonic() > until or agent.process.poll() is not None:
+                    self.fail(f"it ends in round {number}: {agent.receive()}")
+            time.sleep(chance.uniform(0, 0.002))
+            do(self.file(name), size)
+            control[12:16] = struct.pack("<I", number + 1)
+        problems, copies = agent.receive()
+        self.assertEqual(problems, [], f"seed {self.session.seed}")
+        self.assertGreater(copies, ROUNDS, "each thread was in the middle of it")
+        self.note(
+            f"seed {self.session.seed}: {ROUNDS} rounds, {copies} copies a thread"
+        )
+        return names, agent
+
+    def test_it_truncates(self):
+        _names, agent = self.dance("until_refused", Truncation())
+        # The same Godot goes on as if nothing had been.
+        memory = agent.memory()
+        self.assertEqual(memory.create(self.name(), SIZE), OK)
+        self.assertEqual(memory.fill(7), OK)
+        memory.free()
+
+    def test_it_replaces_the_name(self):
+        names, agent = self.dance("until_done", Replacement())
+        for name in names:
+            self.assertEqual(
+                self.file(name).read_bytes(), NEW * PAGE, "left as the peer made it"
+            )
+        memory = agent.memory()
+        self.assertEqual(memory.open(names[0]), OK)
+        self.assertEqual(memory.get_status(), STATUS_OPEN)
+        self.assertEqual(memory.read(), NEW * PAGE)
+
+
+class Truncation:
+    def prepare(self, test, _number, name, chance):
+        test.foreign(name, OLD * SIZE)
+        if chance.random() < 0.75:
+            return WHOLE_PAGES, chance.randrange(SIZE // PAGE) * PAGE
+        return ANY_SIZE, chance.randrange(SIZE)
+
+    def __call__(self, path, size):
+        os.truncate(path, size)
+
+
+class Replacement:
+    def prepare(self, test, number, name, _chance):
+        # In every other round Godot makes it, on the object that all threads share.
+        if number % 2 == 0:
+            test.foreign(name, OLD * SIZE)
+        else:
+            test.addCleanup(test.file(name).unlink, missing_ok=True)
+        return WHOLE_PAGES, 0
+
+    def __call__(self, path, _size):
+        path.unlink()
+        path.write_bytes(NEW * PAGE)

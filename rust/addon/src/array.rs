@@ -1,0 +1,166 @@
+//! `SharedMemoryArray`: elements of one type behind a count.
+
+use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
+use godot::global::Error as Code;
+use shm_segment::Segment;
+use shm_segment::layout::Result as LayoutResult;
+use shm_segment::layout::array::Array;
+use shm_segment::layout::structs::Format;
+
+use crate::attachment::{self, Attached, Attachment};
+use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, Text, This};
+use crate::error::{Failure, code_of};
+use crate::last_error::{Fallible, LastError};
+use crate::shared_memory::SharedMemory;
+use crate::values::{Given, is_room_for, no_room, packed_struct, parsed, unpacked_struct, zeros};
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+#[derive(Default)]
+pub(crate) struct SharedMemoryArray {
+    attachment: Attachment<Elements>,
+}
+
+/// An array, and what its elements are.
+pub(crate) struct Elements {
+    array: Array,
+    format: Format,
+}
+
+impl Class for SharedMemoryArray {
+    const NAME: &'static str = "SharedMemoryArray";
+    const PARENT: &'static str = "RefCounted";
+
+    fn new(_: This) -> Self {
+        Self::default()
+    }
+
+    fn define(class: &mut Definition<Self>) {
+        class.method::<(Reference<SharedMemory>, Text), ErrorCode>(
+            "attach",
+            &["memory", "element_format"],
+            &[],
+            Self::attach,
+        );
+        class.method::<(), i64>("get_element_count", &[], &[], Self::get_element_count);
+        class.method::<(Int,), Variant>("get_element", &["index"], &[], Self::get_element);
+        class.method::<(Int, AnyValue), ErrorCode>(
+            "set_element",
+            &["index", "value"],
+            &[],
+            Self::set_element,
+        );
+        class.method::<(), VarArray>("to_array", &[], &[], Self::to_array);
+        class.method::<(AnyValue,), ErrorCode>("fill", &["value"], &[], Self::fill);
+        attachment::define(class);
+    }
+}
+
+impl Fallible for SharedMemoryArray {
+    fn last_error(&self) -> &LastError {
+        self.attachment.last_error()
+    }
+}
+
+impl Attached for SharedMemoryArray {
+    type Layout = Elements;
+
+    fn attachment(&self) -> &Attachment<Elements> {
+        &self.attachment
+    }
+
+    fn lay_out(elements: &Elements, segment: &Segment) -> LayoutResult<()> {
+        elements.array.reset(segment)
+    }
+}
+
+impl SharedMemoryArray {
+    fn attach(&self, memory: Option<Reference<SharedMemory>>, element_format: &GString) -> ErrorCode {
+        self.attach_to(memory, |segment| {
+            let format = parsed("element_format", element_format)?;
+            let array = Array::attach(segment, format.size() as u64).map_err(|e| Failure::of_layout(&e))?;
+            Ok(Elements { array, format })
+        })
+    }
+
+    fn get_element_count(&self) -> i64 {
+        self.with("get_element_count", |elements, segment| {
+            let count = elements.array.count(segment).map_err(|e| Failure::of_layout(&e))?;
+            Ok(i64::try_from(count).unwrap_or(i64::MAX))
+        })
+        .unwrap_or_default()
+    }
+
+    fn get_element(&self, index: i64) -> Variant {
+        self.with("get_element", |elements, segment| {
+            let index = index_from(index)?;
+            let mut bytes = zeros(elements.format.size())?;
+            elements.array.get(segment, index, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
+            elements.value_of(&bytes)
+        })
+        .unwrap_or_default()
+    }
+
+    fn set_element(&self, index: i64, value: &Variant) -> ErrorCode {
+        code_of(self.with("set_element", |elements, segment| {
+            let index = index_from(index)?;
+            let bytes = elements.bytes_of(value)?;
+            elements.array.set(segment, index, &bytes).map_err(|e| Failure::of_layout(&e))
+        }))
+    }
+
+    fn to_array(&self) -> VarArray {
+        self.with("to_array", |elements, segment| {
+            let mut bytes = Vec::new();
+            elements.array.read_into(segment, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
+            let stride = elements.format.size();
+            let count = (bytes.len() / stride).saturating_mul(elements.format.count().max(1));
+            if !is_room_for(count.saturating_mul(size_of::<Variant>())) {
+                return Err(no_room("the values", bytes.len()));
+            }
+            bytes.chunks_exact(stride).map(|element| elements.value_of(element)).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    fn fill(&self, value: &Variant) -> ErrorCode {
+        code_of(self.with("fill", |elements, segment| {
+            let bytes = elements.bytes_of(value)?;
+            elements.array.fill(segment, &bytes).map_err(|e| Failure::of_layout(&e))
+        }))
+    }
+}
+
+impl Elements {
+    /// An element as a script sees it: a value, or an `Array` of as many as its format has.
+    fn value_of(&self, bytes: &[u8]) -> Result<Variant> {
+        let mut values = unpacked_struct(&self.format, bytes)?;
+        if self.format.count() == 1 {
+            return Ok(values.next().unwrap_or_default());
+        }
+        Ok(Variant::from(values.collect::<VarArray>()))
+    }
+
+    fn bytes_of(&self, value: &Variant) -> Result<Vec<u8>> {
+        if self.format.count() == 1 {
+            return packed_struct(&self.format, &[Given::of(|| "value".to_owned(), value)?]);
+        }
+        if value.get_type() != VariantType::ARRAY {
+            let wanted = format!("an Array of {} values", self.format.count());
+            return Err(Failure::argument("value", format!("{:?}", value.get_type()), &wanted));
+        }
+        let values: Vec<Given> = value
+            .to::<AnyArray>()
+            .iter_shared()
+            .enumerate()
+            .map(|(index, value)| Given::of(|| format!("value {index}"), &value))
+            .collect::<Result<_>>()?;
+        packed_struct(&self.format, &values)
+    }
+}
+
+fn index_from(index: i64) -> Result<u64> {
+    u64::try_from(index).map_err(|_| {
+        Failure::new(Code::ERR_INVALID_PARAMETER, format!("index must be 0 or more, not {index}"))
+    })
+}

@@ -1,0 +1,67 @@
+//! Structs in the memory, described as Python's module `struct` describes them.
+
+use godot::builtin::{AnyArray, GString, VarArray, Variant};
+use godot::global::Error as Code;
+
+use super::{Result, SharedMemory, copied, report, signed, unsigned};
+use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text, Values};
+use crate::error::{Failure, code_of};
+use crate::values::{self, Given, is_room_for, no_room, parsed};
+
+pub(super) fn define(class: &mut Definition<SharedMemory>) {
+    use DefaultValue::Int as I;
+    class.method::<(Text, Values, Int), ErrorCode>(
+        "pack",
+        &["format", "values", "byte_offset"],
+        &[I(0)],
+        SharedMemory::pack,
+    );
+    class.method::<(Text, Int), VarArray>(
+        "unpack",
+        &["format", "byte_offset"],
+        &[I(0)],
+        SharedMemory::unpack,
+    );
+    class.static_method::<(Text,), i64>("calcsize", &["format"], &[], SharedMemory::calcsize);
+}
+
+impl SharedMemory {
+    fn pack(&self, format: &GString, values: AnyArray, byte_offset: i64) -> ErrorCode {
+        code_of(self.with("pack", |segment| {
+            let format = parsed("format", format)?;
+            let offset = unsigned("byte_offset", byte_offset)?;
+            segment.check_bounds(offset, format.size() as u64).map_err(|e| Failure::of(&e, Code::FAILED))?;
+            let values: Vec<Given> = values
+                .iter_shared()
+                .enumerate()
+                .map(|(index, value)| Given::of(|| format!("value {index}"), &value))
+                .collect::<Result<_>>()?;
+            copied(segment.write(offset, &values::packed_struct(&format, &values)?))
+        }))
+    }
+
+    fn unpack(&self, format: &GString, byte_offset: i64) -> VarArray {
+        self.with("unpack", |segment| {
+            let format = parsed("format", format)?;
+            let offset = unsigned("byte_offset", byte_offset)?;
+            segment.check_bounds(offset, format.size() as u64).map_err(|e| Failure::of(&e, Code::FAILED))?;
+            if !is_room_for(format.count().saturating_mul(size_of::<Variant>())) {
+                return Err(no_room("the values", format.size()));
+            }
+            let mut bytes = values::zeros(format.size())?;
+            copied(segment.read(offset, &mut bytes))?;
+            Ok(values::unpacked_struct(&format, &bytes)?.collect())
+        })
+        .unwrap_or_default()
+    }
+
+    fn calcsize(format: &GString) -> i64 {
+        match parsed("format", format) {
+            Ok(format) => signed(format.size() as u64),
+            Err(failure) => {
+                report("calcsize", &failure);
+                -1
+            }
+        }
+    }
+}

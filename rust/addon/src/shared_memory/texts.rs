@@ -1,0 +1,90 @@
+//! Texts: UTF-8, up to the first NUL.
+
+use godot::builtin::GString;
+use godot::global::Error as Code;
+use shm_segment::Segment;
+
+use super::{Result, SharedMemory, copied, offset_inside, unsigned};
+use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text};
+use crate::error::{Failure, code_of};
+use crate::values::is_room_for;
+
+pub(super) fn define(class: &mut Definition<SharedMemory>) {
+    use DefaultValue::Int as I;
+    class.method::<(Int, Int), GString>(
+        "read_string",
+        &["max_bytes", "byte_offset"],
+        &[I(0), I(0)],
+        SharedMemory::read_string,
+    );
+    class.method::<(Text, Int), ErrorCode>(
+        "write_string",
+        &["text", "byte_offset"],
+        &[I(0)],
+        SharedMemory::write_string,
+    );
+}
+
+impl SharedMemory {
+    fn read_string(&self, max_bytes: i64, byte_offset: i64) -> GString {
+        self.with("read_string", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            let left = segment.size() - offset;
+            let length = match unsigned("max_bytes", max_bytes)? {
+                0 => left,
+                max => max.min(left),
+            };
+            let bytes = up_to_nul(segment, offset, length)?;
+            Ok(GString::from(&*String::from_utf8_lossy(&bytes)))
+        })
+        .unwrap_or_default()
+    }
+
+    fn write_string(&self, text: &GString, byte_offset: i64) -> ErrorCode {
+        code_of(self.with("write_string", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            let room = segment.size() - offset;
+            let mut bytes = text.to_string().into_bytes();
+            if bytes.len() as u64 > room {
+                let message =
+                    format!("the text has {} bytes; from byte {offset} on there are {room}", bytes.len());
+                return Err(Failure::new(Code::ERR_INVALID_PARAMETER, message));
+            }
+            if (bytes.len() as u64) < room {
+                bytes.push(0);
+            }
+            copied(segment.write(offset, &bytes))
+        }))
+    }
+}
+
+/// The bytes from `offset` on, at most `length`, that come before the first NUL.
+///
+/// In pieces: a text of some bytes may stand at the start of a gigabyte.
+fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>> {
+    const PIECE: usize = 4096;
+    /// The engine's strings take so many for each character.
+    const ENGINE_BYTES: usize = 4;
+    let end = offset + length;
+    let mut text = Vec::new();
+    while offset < end {
+        let mut piece = [0; PIECE];
+        let piece = &mut piece[..usize::try_from(end - offset).unwrap_or(PIECE).min(PIECE)];
+        copied(segment.read(offset, piece))?;
+        let nul = piece.iter().position(|byte| *byte == 0);
+        let part = &piece[..nul.unwrap_or(piece.len())];
+        if text.try_reserve(part.len()).is_err() {
+            return Err(no_room(text.len()));
+        }
+        text.extend_from_slice(part);
+        if nul.is_some() {
+            break;
+        }
+        offset += PIECE as u64;
+    }
+    if is_room_for(text.len().saturating_mul(ENGINE_BYTES)) { Ok(text) } else { Err(no_room(text.len())) }
+}
+
+fn no_room(bytes: usize) -> Failure {
+    Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for a text of {bytes} bytes or more"))
+}

@@ -1,0 +1,203 @@
+//! `SharedMemoryStream`: one message, the latest one.
+
+use godot::builtin::{
+    GString, PackedByteArray, PackedFloat32Array, PackedFloat64Array, Variant, VariantType,
+};
+use shm_segment::Segment;
+use shm_segment::layout::stream::{Kind, Stream, Version};
+use shm_segment::layout::{Error, Result as LayoutResult};
+
+use crate::attachment::{self, Attached, Attachment};
+use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, This, packed};
+use crate::error::{Failure, code_of};
+use crate::last_error::{Fallible, LastError};
+use crate::shared_memory::SharedMemory;
+use crate::values::{packed_from, text_from};
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+pub(crate) struct SharedMemoryStream {
+    this: This,
+    attachment: Attachment<Stream>,
+}
+
+// 0 is for a layout of our own.
+const LAYOUT_LSM_V0: i64 = 1;
+const LAYOUT_LSM_V1: i64 = 2;
+const LAYOUT_LSM_V2: i64 = 3;
+
+const MESSAGE_RECEIVED: &str = "message_received";
+
+impl Class for SharedMemoryStream {
+    const NAME: &'static str = "SharedMemoryStream";
+    const PARENT: &'static str = "RefCounted";
+
+    fn new(this: This) -> Self {
+        Self { this, attachment: Attachment::default() }
+    }
+
+    fn define(class: &mut Definition<Self>) {
+        class.enumeration(
+            "Layout",
+            &[
+                ("LAYOUT_LSM_V0", LAYOUT_LSM_V0),
+                ("LAYOUT_LSM_V1", LAYOUT_LSM_V1),
+                ("LAYOUT_LSM_V2", LAYOUT_LSM_V2),
+            ],
+        );
+        class.signal::<Variant>(MESSAGE_RECEIVED, "value");
+        class.method::<(Reference<SharedMemory>, Int), ErrorCode>(
+            "attach",
+            &["memory", "layout"],
+            &[],
+            Self::attach,
+        );
+        class.method::<(AnyValue,), ErrorCode>("write", &["value"], &[], Self::write);
+        class.method::<(), Variant>("read", &[], &[], Self::read);
+        class.method::<(), bool>("has_new_data", &[], &[], Self::has_new_data);
+        class.method::<(), ErrorCode>("mark_as_read", &[], &[], Self::mark_as_read);
+        class.method::<(), bool>("is_message_read", &[], &[], Self::is_message_read);
+        class.method::<(), i64>("get_capacity", &[], &[], Self::get_capacity);
+        class.method::<(), ErrorCode>("poll", &[], &[], Self::poll);
+        attachment::define(class);
+        attachment::define_lock_timeout(class);
+    }
+}
+
+impl Fallible for SharedMemoryStream {
+    fn last_error(&self) -> &LastError {
+        self.attachment.last_error()
+    }
+}
+
+impl Attached for SharedMemoryStream {
+    type Layout = Stream;
+
+    fn attachment(&self) -> &Attachment<Stream> {
+        &self.attachment
+    }
+
+    fn lay_out(stream: &Stream, segment: &Segment) -> LayoutResult<()> {
+        stream.reset(segment)
+    }
+}
+
+impl SharedMemoryStream {
+    fn attach(&self, memory: Option<Reference<SharedMemory>>, layout: i64) -> ErrorCode {
+        self.attach_to(memory, |segment| {
+            let version = match layout {
+                LAYOUT_LSM_V0 => Version::V0,
+                LAYOUT_LSM_V1 => Version::V1,
+                LAYOUT_LSM_V2 => Version::V2,
+                _ => return Err(Failure::argument("layout", layout, "a SharedMemoryStream.Layout (1 to 3)")),
+            };
+            Stream::attach(segment, version).map_err(|e| Failure::of_layout(&e))
+        })
+    }
+
+    fn write(&self, value: &Variant) -> ErrorCode {
+        code_of(self.with("write", |stream, segment| {
+            let message = Message::of(value)?;
+            let (kind, bytes) = message.parts();
+            let timeout = self.attachment.lock_timeout();
+            stream.write(segment, kind, bytes, timeout).map_err(|e| Failure::of_layout(&e))
+        }))
+    }
+
+    fn read(&self) -> Variant {
+        self.with("read", |stream, segment| self.message(stream, segment)).unwrap_or_default()
+    }
+
+    /// The message that is there, as a script's value.
+    fn message(&self, stream: &Stream, segment: &Segment) -> Result<Variant> {
+        let mut bytes = Vec::new();
+        let kind = stream
+            .read_into(segment, &mut bytes, self.attachment.lock_timeout())
+            .map_err(|e| Failure::of_layout(&e))?;
+        Ok(match kind {
+            Kind::String => Variant::from(text_from(&bytes)?),
+            Kind::Bytes => Variant::from(packed_from::<PackedByteArray>(&bytes)?),
+            Kind::Floats => Variant::from(packed_from::<PackedFloat32Array>(&bytes)?),
+            Kind::Doubles => Variant::from(packed_from::<PackedFloat64Array>(&bytes)?),
+        })
+    }
+
+    fn has_new_data(&self) -> bool {
+        self.asked("has_new_data", Stream::has_new_data)
+    }
+
+    fn mark_as_read(&self) -> ErrorCode {
+        code_of(self.with("mark_as_read", |stream, segment| {
+            stream.mark_as_read(segment).map_err(|e| Failure::of_layout(&e))
+        }))
+    }
+
+    fn is_message_read(&self) -> bool {
+        self.asked("is_message_read", Stream::is_message_read)
+    }
+
+    fn asked(&self, method: &str, question: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
+        self.with(method, |stream, segment| question(stream, segment).map_err(|e| Failure::of_layout(&e)))
+            .unwrap_or_default()
+    }
+
+    fn get_capacity(&self) -> i64 {
+        self.with("get_capacity", |stream, segment| {
+            Ok(i64::try_from(stream.capacity(segment, Kind::Bytes)).unwrap_or(i64::MAX))
+        })
+        .unwrap_or_default()
+    }
+
+    fn poll(&self) -> ErrorCode {
+        let _kept = self.this.keep();
+        let received = self.with_quietly(|stream, segment| {
+            if !stream.has_new_data(segment).map_err(|e| Failure::of_layout(&e))? {
+                return Ok(None);
+            }
+            let message = self.message(stream, segment)?;
+            match stream.mark_as_read(segment) {
+                // Who may only look can't tell the writer.
+                Ok(()) | Err(Error::Segment(shm_segment::Error::ReadOnly { .. })) => Ok(Some(message)),
+                Err(e) => Err(Failure::of_layout(&e)),
+            }
+        });
+        code_of(received.map(|message| {
+            // Nothing is held any more: what is connected may do anything.
+            if let Some(message) = message {
+                self.this.emit(MESSAGE_RECEIVED, &[message]);
+            }
+        }))
+    }
+}
+
+/// A value that is about to be written.
+enum Message {
+    Text(String),
+    Bytes(PackedByteArray),
+    Floats(PackedFloat32Array),
+    Doubles(PackedFloat64Array),
+}
+
+impl Message {
+    fn of(value: &Variant) -> Result<Self> {
+        Ok(match value.get_type() {
+            VariantType::STRING => Self::Text(value.to::<GString>().to_string()),
+            VariantType::PACKED_BYTE_ARRAY => Self::Bytes(value.to()),
+            VariantType::PACKED_FLOAT32_ARRAY => Self::Floats(value.to()),
+            VariantType::PACKED_FLOAT64_ARRAY => Self::Doubles(value.to()),
+            other => {
+                let wanted = "a String, PackedByteArray, PackedFloat32Array or PackedFloat64Array";
+                return Err(Failure::argument("value", format!("{other:?}"), wanted));
+            }
+        })
+    }
+
+    fn parts(&self) -> (Kind, &[u8]) {
+        match self {
+            Self::Text(text) => (Kind::String, text.as_bytes()),
+            Self::Bytes(bytes) => (Kind::Bytes, packed::bytes(bytes)),
+            Self::Floats(floats) => (Kind::Floats, packed::bytes(floats)),
+            Self::Doubles(doubles) => (Kind::Doubles, packed::bytes(doubles)),
+        }
+    }
+}

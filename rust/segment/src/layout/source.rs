@@ -1,0 +1,33 @@
+//! Where what is measured comes from: a copy that only we have, or the memory itself, each byte of it looked at once.
+
+use crate::error::{Error, Result};
+use crate::segment::Segment;
+
+/// Bytes that can be copied out, a few at a time.
+pub trait Source {
+    /// Copies `into.len()` bytes out, from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`], and what else the source has.
+    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()>;
+}
+
+impl Source for [u8] {
+    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)?.get(..into.len()));
+        match from {
+            Some(from) => into.copy_from_slice(from),
+            None => {
+                let (length, size) = (into.len() as u64, self.len() as u64);
+                return Err(Error::OutOfBounds { offset, length, size });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for Segment {
+    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        self.read(offset, into)
+    }
+}

@@ -1,0 +1,115 @@
+//! What V0 and V1 have in common: a byte of flags at the start, a size, and no lock.
+//!
+//! So a reader may get a part of one message and a part of the next. What can be done on this side is the order: the
+//! flags change after the message that they announce, and are read before it.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::{CHANGED, Kind};
+use crate::Segment;
+use crate::layout::fields::{copy, read_u8, read_u32};
+use crate::layout::{Error, Result};
+
+const FLAGS: u64 = 0;
+/// Where the first byte of a size may be, at the earliest.
+const AFTER_FLAGS: u64 = 1;
+
+/// Where a message of one kind is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) size: u64,
+    pub(super) data: u64,
+}
+
+/// A version: its name, and where the messages are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unlocked {
+    pub(super) layout: &'static str,
+    pub(super) place: fn(Kind) -> Place,
+}
+
+/// A message, as the header has it.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    flags: u8,
+    kind: Kind,
+    length: u64,
+    data: u64,
+}
+
+impl Unlocked {
+    pub(super) fn room(&self, segment: &Segment, kind: Kind) -> u64 {
+        segment.size().saturating_sub((self.place)(kind).data)
+    }
+
+    /// Reads the header once, and checks it.
+    fn find(&self, segment: &Segment) -> Result<Found> {
+        let flags = read_flags(segment)?;
+        let kind = Kind::of(flags, self.layout)?;
+        let place = (self.place)(kind);
+        // Its place may lie outside of a segment that is large enough for other kinds.
+        if segment.size() < place.data {
+            return Err(Error::Invalid {
+                layout: self.layout,
+                what: "the flags",
+                found: flags.into(),
+                limit: format!(
+                    "the data of such a message begins behind the end of the {} bytes",
+                    segment.size()
+                ),
+            });
+        }
+        let size = read_u32(segment, place.size)?;
+        let length = kind.check_found(size, self.room(segment, kind), self.layout)?;
+        Ok(Found { flags, kind, length, data: place.data })
+    }
+
+    pub(super) fn check(&self, segment: &Segment) -> Result<()> {
+        self.find(segment).map(|_| ())
+    }
+
+    pub(super) fn reset(&self, segment: &Segment) -> Result<()> {
+        let header = (self.place)(Kind::Doubles).data.min(segment.size());
+        segment.fill(AFTER_FLAGS, header - AFTER_FLAGS, 0)?;
+        fence(Ordering::Release);
+        segment.fill(FLAGS, 1, 0)?;
+        Ok(())
+    }
+
+    pub(super) fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8]) -> Result<()> {
+        let place = (self.place)(kind);
+        let length = kind.check_given(bytes, self.room(segment, kind))?;
+        segment.write(place.size, &length.to_le_bytes())?;
+        segment.write(place.data, bytes)?;
+        // Not earlier: a reader may clear a flag meanwhile.
+        let before = read_flags(segment)?;
+        fence(Ordering::Release);
+        segment.write(FLAGS, &[kind.flags_after(before)])?;
+        Ok(())
+    }
+
+    pub(super) fn read(&self, segment: &Segment, into: &mut Vec<u8>) -> Result<(Kind, u32)> {
+        let found = self.find(segment)?;
+        if found.flags == 0 && found.length == 0 {
+            return Err(Error::Empty);
+        }
+        copy(segment, found.data, found.length, into)?;
+        Ok((found.kind, mark_of(found.flags)))
+    }
+
+    pub(super) fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
+        let flags = read_flags(segment)?;
+        let is_empty = flags == 0 && read_u32(segment, (self.place)(Kind::Bytes).size)? == 0;
+        Ok((!is_empty).then(|| mark_of(flags)))
+    }
+}
+
+pub(super) fn mark_of(flags: u8) -> u32 {
+    u32::from(flags & CHANGED)
+}
+
+pub(super) fn read_flags(segment: &Segment) -> Result<u8> {
+    let flags = read_u8(segment, FLAGS)?;
+    fence(Ordering::Acquire);
+    Ok(flags)
+}

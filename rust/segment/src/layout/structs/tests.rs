@@ -1,0 +1,98 @@
+//! What a test against CPython can't say: which error it is, and what it costs. See `tests/structs.rs` for the rest.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn refused(format: &str) -> FormatError {
+    Format::parse(format).unwrap_err()
+}
+
+fn pack(format: &str, values: &[Value<'_>]) -> Result<Vec<u8>, PackError> {
+    let format = Format::parse(format).unwrap();
+    let mut out = vec![0xaa; format.size()];
+    format.pack(values, &mut out).map(|()| out)
+}
+
+#[test]
+fn a_bad_format_is_told_with_the_position() {
+    let character = |character, position| FormatError::BadCharacter { character, position };
+    assert_eq!(refused("iz"), character('z', 1));
+    assert_eq!(refused("<>i"), character('>', 1));
+    assert_eq!(refused(" <i"), character('<', 1));
+    assert_eq!(refused("i\0"), character('\0', 1));
+    assert_eq!(refused("ié"), character('é', 1));
+    // Only between codes, not between a count and its code.
+    assert_eq!(refused("4 i"), character(' ', 1));
+    assert_eq!(refused("i 12"), FormatError::CountWithoutCode { position: 2 });
+    assert_eq!(refused("<in"), FormatError::NativeOnly { character: 'n', position: 2, prefix: '<' });
+    assert!(matches!(refused("x9223372036854775807x"), FormatError::TooLong { position: 1, .. }));
+    assert!(matches!(refused("99999999999999999999x"), FormatError::TooLong { position: 0, .. }));
+    assert_eq!(refused("z").to_string(), "'z' at 0 is no format character");
+}
+
+#[test]
+fn a_huge_count_costs_nothing() {
+    let format = Format::parse("1000000000B1000000000x").unwrap();
+    assert_eq!((format.size(), format.count()), (2_000_000_000, 1_000_000_000));
+    assert_eq!(format.items.len(), 1);
+    assert_eq!(format.unpack(&[0; 4]).unwrap_err(), WrongLength { expected: 2_000_000_000, given: 4 });
+    assert_eq!(
+        format.pack(&[Value::Int(1)], &mut []),
+        Err(PackError::WrongCount { expected: 1_000_000_000, given: 1 })
+    );
+}
+
+#[test]
+fn no_alignment_but_the_native_one() {
+    #[repr(C)]
+    struct Native {
+        a: i8,
+        b: i32,
+        c: i8,
+        d: f64,
+        e: i16,
+    }
+    assert_eq!(Format::parse("<bibdh").unwrap().size(), 16);
+    assert_eq!(Format::parse("@bibdh0d").unwrap().size(), size_of::<Native>());
+    assert_eq!(Format::parse("bl").unwrap().size(), 2 * size_of::<std::ffi::c_long>());
+}
+
+#[test]
+fn values_are_told_apart() {
+    let wrong = pack("<bi", &[Value::Int(1), Value::Float(2.0)]).unwrap_err();
+    assert_eq!(wrong.to_string(), "value 1 must be an integer for 'i', not a float");
+    let wrong = pack("<H", &[Value::Int(-1)]).unwrap_err();
+    assert_eq!(wrong.to_string(), "value 0 must be from 0 to 65535 for 'H', not -1");
+    let wrong = pack("<e", &[Value::Float(65520.0)]).unwrap_err();
+    assert_eq!(wrong.to_string(), "value 0 is too large for 'e': 6.552e4");
+    let wrong = pack("c", &[Value::Bytes(b"ab")]).unwrap_err();
+    assert_eq!(wrong, PackError::NotOneByte { index: 0, length: 2 });
+    let mut short = [0; 3];
+    let wrong = Format::parse("<i").unwrap().pack(&[Value::Int(1)], &mut short).unwrap_err();
+    assert_eq!(wrong.to_string(), "the format describes 4 bytes, not 3");
+}
+
+#[test]
+fn padding_is_zeroed() {
+    assert_eq!(pack("<bxb2x", &[Value::Int(1), Value::Int(2)]).unwrap(), [1, 0, 2, 0, 0]);
+}
+
+#[test]
+fn a_negative_value_is_the_upper_half_of_64_bits() {
+    let bytes = pack("<Q", &[Value::Int(-2)]).unwrap();
+    assert_eq!(bytes, (u64::MAX - 1).to_le_bytes());
+    let format = Format::parse("<Q").unwrap();
+    assert_eq!(format.unpack(&bytes).unwrap().next(), Some(Value::Int(-2)));
+    assert!(pack("<L", &[Value::Int(-2)]).is_err());
+}
+
+#[test]
+fn what_is_left_is_counted() {
+    let format = Format::parse("<2h0h3s0s").unwrap();
+    let mut values = format.unpack(&[1, 0, 2, 0, b'a', b'b', b'c']).unwrap();
+    assert_eq!(values.len(), 4);
+    assert_eq!(values.next(), Some(Value::Int(1)));
+    assert_eq!(values.len(), 3);
+    assert_eq!(values.by_ref().last(), Some(Value::Bytes(b"")));
+    assert_eq!((values.len(), values.next()), (0, None));
+}

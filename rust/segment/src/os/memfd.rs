@@ -1,0 +1,443 @@
+//! Memory without a name, `memfd_create(2)`, found through a file: as shared-memory-zig has it on Linux.
+//!
+//! The creator keeps the memory open, and writes where it is into a meta file, `$XDG_RUNTIME_DIR/.memfd_NAME.meta`:
+//! size (u64), time (i64, Unix seconds), process (i32), file descriptor (i32), 24 bytes in all. Others open
+//! `/proc/PROCESS/fd/DESCRIPTOR`, which the system allows to the same user.
+//!
+//! Nothing in a meta file is believed. What it leads to may be any file of any process of this user by now, so it is
+//! looked at (with `O_PATH`, which does nothing to a device or a FIFO) before it is opened: its own name must be
+//! `/memfd:NAME`, and its size counts, not the one in the meta file.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{FlockOperation, MemfdFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Object, Opened, Provider, Target};
+use crate::error::{Error, Result};
+use crate::name::{self, NameProblem};
+use crate::segment::{Access, Lifetime, Scope};
+
+pub(super) struct Memfds;
+
+const TAKEN: &str = "a process that lives has memory of this name";
+const GLOBAL: Error = Error::Unsupported { what: "memory without a name for other users" };
+const PERSISTENT: Error = Error::Unsupported { what: "memory without a name that outlives its creator" };
+/// How long a name of memory may be (`memfd_create(2)`).
+const LONGEST: usize = 249 - ".memfd_.meta".len();
+
+impl Provider for Memfds {
+    fn create(
+        &self,
+        name: &str,
+        size: u64,
+        scope: Scope,
+        lifetime: Lifetime,
+        end: Instant,
+    ) -> Result<Opened> {
+        let plain = checked(name)?;
+        match (scope, lifetime) {
+            (Scope::Global, _) => return Err(GLOBAL),
+            (_, Lifetime::Persistent) => return Err(PERSISTENT),
+            _ => {}
+        }
+        let path = meta_path(plain)?;
+        let fd = rustix::fs::memfd_create(plain, MemfdFlags::CLOEXEC)
+            .map_err(|e| failure(plain, "memfd_create", e))?;
+        let no_room = |call, source| Error::OutOfMemory { name: plain.to_owned(), size, call, source };
+        if available().is_some_and(|available| size > available) {
+            return Err(no_room("MemAvailable of /proc/meminfo", io::ErrorKind::OutOfMemory.into()));
+        }
+        super::system::reserve(&fd, size).map_err(|(call, source)| match Errno::from_io_error(&source) {
+            Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT) => no_room(call, source),
+            _ => Error::System { name: plain.to_owned(), call, source },
+        })?;
+        let map = map(&fd, plain, size, Access::ReadWrite)?;
+        let meta = Meta::of(&fd, size);
+        publish(&path, plain, &meta, end)?;
+        let link = Link { plain: plain.to_owned(), path, meta };
+        let object = OpenMemory { fd, link: Some(link.clone()), name_released: AtomicBool::new(false) };
+        Ok(Opened::new(object, link, map))
+    }
+
+    fn open(&self, name: &str, size: u64, access: Access, scope: Option<Scope>) -> Result<Opened> {
+        let plain = checked(name)?;
+        if scope == Some(Scope::Global) {
+            return Err(GLOBAL);
+        }
+        let path = meta_path(plain)?;
+        let meta = Meta::read(&path).map_err(|e| failure(plain, "open", e))?;
+        let Some(meta) = meta else {
+            return Err(Error::NotSizedYet { name: plain.to_owned() });
+        };
+        let fd = meta.open(plain, access)?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        let actual = u64::try_from(stat.st_size).unwrap_or(0);
+        if actual == 0 {
+            return Err(Error::NotSizedYet { name: plain.to_owned() });
+        }
+        if size > actual {
+            return Err(Error::TooSmall { name: plain.to_owned(), actual, requested: size });
+        }
+        let size = if size == 0 { actual } else { size };
+        let map = map(&fd, plain, size, access)?;
+        let link = Link { plain: plain.to_owned(), path, meta };
+        Ok(Opened::new(OpenMemory { fd, link: None, name_released: AtomicBool::new(true) }, link, map))
+    }
+
+    fn exists(&self, name: &str, scope: Scope) -> bool {
+        let found = || {
+            let plain = checked(name).ok()?;
+            let meta = Meta::read(&meta_path(plain).ok()?).ok()??;
+            meta.find(plain).ok()
+        };
+        scope == Scope::Local && found().is_some()
+    }
+
+    fn remove(&self, name: &str, scope: Scope) -> Result<()> {
+        let plain = checked(name)?;
+        if scope == Scope::Global {
+            return Err(GLOBAL);
+        }
+        let path = meta_path(plain)?;
+        Meta::read(&path).map_err(|e| failure(plain, "open", e))?;
+        fs::remove_file(&path).map_err(|e| failure_of(plain, "unlink", e))
+    }
+
+    fn can_persist(&self) -> bool {
+        false
+    }
+}
+
+/// As for the system's own memory, and a little shorter.
+fn checked(name: &str) -> Result<&str> {
+    let plain = name::portable(name)?;
+    if plain.len() > LONGEST {
+        return Err(name::invalid(name, NameProblem::TooLong { bytes: plain.len() }));
+    }
+    Ok(plain)
+}
+
+fn meta_path(plain: &str) -> Result<PathBuf> {
+    let folder = env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute());
+    let folder =
+        folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })?;
+    Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
+}
+
+/// How many bytes could be had, if the system tells. Nothing limits a memfd: who reserves more than there are is not
+/// refused, but killed.
+fn available() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes = |field: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    let all = kibibytes("MemAvailable:")?.saturating_add(kibibytes("SwapFree:").unwrap_or(0));
+    Some(all.saturating_mul(1024))
+}
+
+fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
+    let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
+    let length = usize::try_from(size).map_err(|_| no_room(io::ErrorKind::OutOfMemory.into()))?;
+    let mut options = MmapOptions::new();
+    let options = options.len(length);
+    match access {
+        Access::ReadWrite => options.map_raw(fd),
+        Access::ReadOnly => options.map_raw_read_only(fd),
+    }
+    .map_err(|source| match source.kind() {
+        io::ErrorKind::OutOfMemory => no_room(source),
+        _ => failure_of(plain, "mmap", source),
+    })
+}
+
+/// What a meta file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Meta {
+    size: u64,
+    time: i64,
+    process: i32,
+    descriptor: i32,
+}
+
+const META_BYTES: usize = 24;
+
+impl Meta {
+    /// Of memory that this process has.
+    fn of(fd: &OwnedFd, size: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self {
+            size,
+            time: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            process: rustix::process::getpid().as_raw_nonzero().get(),
+            descriptor: fd.as_raw_fd(),
+        }
+    }
+
+    fn to_bytes(self) -> [u8; META_BYTES] {
+        let mut bytes = [0; META_BYTES];
+        bytes[..8].copy_from_slice(&self.size.to_ne_bytes());
+        bytes[8..16].copy_from_slice(&self.time.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&self.process.to_ne_bytes());
+        bytes[20..].copy_from_slice(&self.descriptor.to_ne_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; META_BYTES]) -> Self {
+        let word = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        let wide = |at: usize| {
+            let (low, high) = (word(at), word(at + 4));
+            [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
+        };
+        Self {
+            size: u64::from_ne_bytes(wide(0)),
+            time: i64::from_ne_bytes(wide(8)),
+            process: i32::from_ne_bytes(word(16)),
+            descriptor: i32::from_ne_bytes(word(20)),
+        }
+    }
+
+    /// `None`: it isn't all there yet.
+    fn read(path: &Path) -> Result<Option<Self>, Errno> {
+        let file = open_meta(path)?;
+        Self::read_from(file.as_fd())
+    }
+
+    fn read_from(file: BorrowedFd<'_>) -> Result<Option<Self>, Errno> {
+        let mut bytes = [0; META_BYTES];
+        let count = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut bytes, 0))?;
+        Ok((count == META_BYTES).then(|| Self::from_bytes(&bytes)))
+    }
+
+    /// The memory that it leads to, as something that can only be looked at.
+    fn find(&self, plain: &str) -> Result<OwnedFd> {
+        let absent = |source: io::Error| Error::DoesNotExist {
+            name: plain.to_owned(),
+            call: "open of what its meta file leads to",
+            source,
+        };
+        if self.process <= 0 || self.descriptor < 0 {
+            return Err(absent(io::ErrorKind::InvalidData.into()));
+        }
+        let path = format!("/proc/{}/fd/{}", self.process, self.descriptor);
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = rustix::io::retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty()));
+        let found = found.map_err(|errno| match errno {
+            Errno::ACCESS | Errno::PERM => failure(plain, "open", errno),
+            _ => absent(errno.into()),
+        })?;
+        // Of what was found, not of what the path leads to by now.
+        let own_name = fs::read_link(path_of(&found)).map_err(absent)?;
+        let own_name = own_name.to_string_lossy();
+        let is_it =
+            ["/memfd:", "/memfd:/"].iter().any(|start| own_name == format!("{start}{plain} (deleted)"));
+        if is_it { Ok(found) } else { Err(absent(io::ErrorKind::InvalidData.into())) }
+    }
+
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd> {
+        let found = self.find(plain)?;
+        let access = match access {
+            Access::ReadWrite => OFlags::RDWR,
+            Access::ReadOnly => OFlags::RDONLY,
+        };
+        let flags = access | OFlags::CLOEXEC;
+        rustix::io::retry_on_intr(|| rustix::fs::open(path_of(&found), flags, Mode::empty()))
+            .map_err(|e| failure(plain, "open", e))
+    }
+}
+
+fn path_of(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn open_meta(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
+}
+
+/// Puts the meta file there, whole, unless there is one that leads somewhere.
+fn publish(path: &Path, plain: &str, meta: &Meta, end: Instant) -> Result<()> {
+    let own = path.with_extension(format!("{}.{}", meta.process, meta.descriptor));
+    let written = write_new(&own, meta).and_then(|()| link_free(&own, path, plain, end));
+    let _ = fs::remove_file(&own);
+    written.map_err(|e| match e {
+        // The folder, not the memory.
+        Error::DoesNotExist { name, call, source } => Error::System { name, call, source },
+        other => other,
+    })
+}
+
+fn write_new(own: &Path, meta: &Meta) -> Result<()> {
+    let name = || own.to_string_lossy();
+    // Left by a process of the same number.
+    let _ = fs::remove_file(own);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::io::retry_on_intr(|| rustix::fs::open(own, flags, Mode::from_raw_mode(0o600)))
+        .map_err(|e| failure(&name(), "open", e))?;
+    let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, &meta.to_bytes()));
+    match written {
+        Ok(META_BYTES) => Ok(()),
+        Ok(_) => Err(failure(&name(), "write", Errno::NOSPC)),
+        Err(errno) => Err(failure(&name(), "write", errno)),
+    }
+}
+
+/// Links it to the path. A file that is there and leads nowhere is removed, by whoever has locked it and then finds that
+/// it is still there: of two who find it at once, the second would remove what the first has made.
+fn link_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<()> {
+    loop {
+        match fs::hard_link(own, path) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(failure_of(plain, "link", e)),
+        }
+        match remove_dead(path, plain) {
+            Ok(true) => {}
+            // Somebody else is at it.
+            Ok(false) if Instant::now() < end => std::thread::sleep(Duration::from_millis(1)),
+            Ok(false) => {
+                return Err(Error::AlreadyExists { name: plain.to_owned(), why: "it is changing hands" });
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// True if the way may be free now.
+fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
+    let file = match open_meta(path) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(true),
+        Err(errno) => return Err(failure(plain, "open", errno)),
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(errno) => return Err(failure(plain, "flock", errno)),
+    }
+    let stat = |result: Result<rustix::fs::Stat, Errno>| result.map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    let locked = stat(rustix::fs::fstat(&file));
+    if locked != stat(rustix::fs::lstat(path)) {
+        return Ok(true);
+    }
+    let meta = Meta::read_from(file.as_fd()).map_err(|e| failure(plain, "read", e))?;
+    match meta.map(|meta| meta.find(plain)) {
+        Some(Ok(_)) => return Err(Error::AlreadyExists { name: plain.to_owned(), why: TAKEN }),
+        Some(Err(denied @ Error::PermissionDenied { .. })) => return Err(denied),
+        // Half of one: of a peer that is writing it just now, or that died there.
+        None if is_young(&file) => {
+            return Err(Error::AlreadyExists {
+                name: plain.to_owned(),
+                why: "its meta file is being written",
+            });
+        }
+        None | Some(Err(_)) => {}
+    }
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure_of(plain, "unlink", e)),
+        _ => Ok(true),
+    }
+}
+
+/// Was it changed less than a second ago?
+fn is_young(file: &OwnedFd) -> bool {
+    let changed = rustix::fs::fstat(file).map(|stat| stat.st_mtime).unwrap_or(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    now.saturating_sub(u64::try_from(changed).unwrap_or(0)) <= 1
+}
+
+#[derive(Debug)]
+struct OpenMemory {
+    /// The creator's must stay open: it is where others find the memory.
+    fd: OwnedFd,
+    /// The creator's.
+    link: Option<Link>,
+    name_released: AtomicBool,
+}
+
+impl Object for OpenMemory {
+    fn size(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure("memfd", "fstat", e))?;
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Local
+    }
+
+    fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
+        match lifetime {
+            Lifetime::Owner => Ok(()),
+            Lifetime::Persistent => Err(PERSISTENT),
+        }
+    }
+
+    fn release_name(&self) {
+        if let Some(link) = &self.link
+            && !self.name_released.swap(true, Ordering::AcqRel)
+        {
+            // Nothing can be done about a failure here, and the next creator removes what is left.
+            let _ = link.unlink();
+        }
+    }
+}
+
+/// A name, and what its meta file said.
+#[derive(Debug, Clone)]
+struct Link {
+    plain: String,
+    path: PathBuf,
+    meta: Meta,
+}
+
+impl Target for Link {
+    fn name(&self) -> &str {
+        &self.plain
+    }
+
+    fn native_name(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    fn is_current(&self) -> bool {
+        Meta::read(&self.path).is_ok_and(|found| found == Some(self.meta))
+            && self.meta.find(&self.plain).is_ok()
+    }
+
+    fn unlink(&self) -> Result<()> {
+        if !Meta::read(&self.path).is_ok_and(|found| found == Some(self.meta)) {
+            return Ok(());
+        }
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure_of(&self.plain, "unlink", e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failure_of(plain: &str, call: &'static str, source: io::Error) -> Error {
+    match Errno::from_io_error(&source) {
+        Some(errno) => failure(plain, call, errno),
+        None => Error::System { name: plain.to_owned(), call, source },
+    }
+}
+
+/// What a failed system call on an existing or wanted name means.
+fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
+    let (name, source) = (plain.to_owned(), errno.into());
+    match errno {
+        Errno::NOENT => Error::DoesNotExist { name, call, source },
+        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source },
+        Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
+        Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
+        _ => Error::System { name, call, source },
+    }
+}

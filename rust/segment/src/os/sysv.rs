@@ -1,0 +1,305 @@
+//! System V shared memory, `shmget(2)` and its kin, on Linux: what the Node package `@markusjx/shared_memory` uses.
+//!
+//! There, a segment's name is a number, its key. That package makes the key of a name as the C++ library of GCC makes its
+//! hash: [`key_of`]. Two names may have the same key, and then they are the same segment.
+//!
+//! The system keeps a segment until it is removed, and doesn't tell who its owner is. So the segment of a creator that
+//! was killed stays; nobody reclaims it, and whoever knows the name may remove it.
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use libc::{c_int, key_t};
+
+use super::{Mapping, Object, Opened, Provider, Target};
+use crate::error::{Error, Result};
+use crate::name::{NameProblem, invalid};
+use crate::segment::{Access, Lifetime, Scope};
+
+pub(super) struct SystemV;
+
+impl Provider for SystemV {
+    fn create(&self, name: &str, size: u64, scope: Scope, lifetime: Lifetime, _: Instant) -> Result<Opened> {
+        let key = key_of(name)?;
+        let mode = match scope {
+            Scope::Local => 0o600,
+            Scope::Global => 0o666,
+        };
+        let no_room = |call, source| Error::OutOfMemory { name: name.to_owned(), size, call, source };
+        let length =
+            usize::try_from(size).map_err(|_| no_room("shmget", io::ErrorKind::OutOfMemory.into()))?;
+        let id = shmget(key, length, libc::IPC_CREAT | libc::IPC_EXCL | mode).map_err(|source| {
+            match source.raw_os_error() {
+                // More than the system allows for one segment; there is no other way to get it wrong.
+                Some(libc::ENOSPC | libc::ENOMEM | libc::EINVAL) => no_room("shmget", source),
+                _ => failure(name, "shmget", source),
+            }
+        })?;
+        let link = Link { name: name.to_owned(), key, id };
+        let memory = match Attached::new(id, length, Access::ReadWrite) {
+            Ok(memory) => memory,
+            Err(source) => {
+                let _ = link.unlink();
+                return Err(match source.raw_os_error() {
+                    Some(libc::ENOMEM) => no_room("shmat", source),
+                    _ => failure(name, "shmat", source),
+                });
+            }
+        };
+        let object = OpenSegment {
+            link: link.clone(),
+            size,
+            scope,
+            persistent: AtomicBool::new(lifetime == Lifetime::Persistent),
+            name_released: AtomicBool::new(false),
+        };
+        Ok(Opened::new(object, link, memory))
+    }
+
+    fn open(&self, name: &str, size: u64, access: Access, _: Option<Scope>) -> Result<Opened> {
+        let key = key_of(name)?;
+        let id = shmget(key, 0, 0).map_err(|e| failure(name, "shmget", e))?;
+        let found = look(id).map_err(|e| failure(name, "shmctl", e))?;
+        let actual = found.shm_segsz as u64;
+        if size > actual {
+            return Err(Error::TooSmall { name: name.to_owned(), actual, requested: size });
+        }
+        let size = if size == 0 { actual } else { size };
+        let length = usize::try_from(size).unwrap_or(found.shm_segsz);
+        let memory = Attached::new(id, length, access).map_err(|e| failure(name, "shmat", e))?;
+        let object = OpenSegment {
+            link: Link { name: name.to_owned(), key, id },
+            size: actual,
+            scope: if found.shm_perm.mode & 0o002 == 0 { Scope::Local } else { Scope::Global },
+            persistent: AtomicBool::new(true),
+            name_released: AtomicBool::new(false),
+        };
+        let link = object.link.clone();
+        Ok(Opened::new(object, link, memory))
+    }
+
+    fn exists(&self, name: &str, _: Scope) -> bool {
+        key_of(name).is_ok_and(|key| match shmget(key, 0, 0) {
+            Ok(_) => true,
+            // It is there, but not for this user.
+            Err(e) => e.raw_os_error() == Some(libc::EACCES),
+        })
+    }
+
+    fn remove(&self, name: &str, _: Scope) -> Result<()> {
+        let id = shmget(key_of(name)?, 0, 0).map_err(|e| failure(name, "shmget", e))?;
+        remove(id).map_err(|e| failure(name, "shmctl", e))
+    }
+
+    fn can_persist(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    link: Link,
+    /// A segment never changes its size.
+    size: u64,
+    scope: Scope,
+    persistent: AtomicBool,
+    name_released: AtomicBool,
+}
+
+impl Object for OpenSegment {
+    fn size(&self) -> Result<u64> {
+        Ok(self.size)
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
+        self.persistent.store(lifetime == Lifetime::Persistent, Ordering::Release);
+        Ok(())
+    }
+
+    fn release_name(&self) {
+        if !self.persistent.load(Ordering::Acquire) && !self.name_released.swap(true, Ordering::AcqRel) {
+            // Nothing can be done about a failure here.
+            let _ = self.link.unlink();
+        }
+    }
+}
+
+/// A name, and the segment that its key led to. An id is not used again before some 30,000 others were made.
+#[derive(Debug, Clone)]
+struct Link {
+    name: String,
+    key: key_t,
+    id: c_int,
+}
+
+impl Target for Link {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn native_name(&self) -> String {
+        format!("{:#010x}", self.key)
+    }
+
+    /// One that was removed has no key any more.
+    fn is_current(&self) -> bool {
+        shmget(self.key, 0, 0).is_ok_and(|id| id == self.id)
+    }
+
+    fn unlink(&self) -> Result<()> {
+        if !self.is_current() {
+            return Ok(());
+        }
+        match remove(self.id) {
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EIDRM)) => {
+                Err(failure(&self.name, "shmctl", e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A segment's bytes.
+#[derive(Debug)]
+struct Attached {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the memory belongs to the process, not to a thread. For the bytes themselves see `memory.rs`.
+unsafe impl Send for Attached {}
+// SAFETY: as above.
+unsafe impl Sync for Attached {}
+
+impl Attached {
+    /// `length` is the segment's size, or less.
+    fn new(id: c_int, length: usize, access: Access) -> io::Result<Self> {
+        let flags = match access {
+            Access::ReadWrite => 0,
+            Access::ReadOnly => libc::SHM_RDONLY,
+        };
+        // SAFETY: with a null address, the system finds a place where nothing is.
+        let start = unsafe { libc::shmat(id, ptr::null(), flags) };
+        match NonNull::new(start.cast::<u8>()) {
+            // `(void *) -1`
+            _ if start.addr() == usize::MAX => Err(io::Error::last_os_error()),
+            Some(start) => Ok(Self { start, length }),
+            None => Err(io::ErrorKind::OutOfMemory.into()),
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // SAFETY: `shmat` returned it, and nobody uses it any more.
+        unsafe { libc::shmdt(self.start.as_ptr().cast()) };
+    }
+}
+
+// SAFETY: the whole segment is mapped, of which `length` is at most the size, until `shmdt`; its size never changes.
+unsafe impl Mapping for Attached {
+    fn as_mut_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    fn len(&self) -> usize {
+        self.length
+    }
+}
+
+/// The key of a name: the low 32 bits of what `std::hash<std::string>` is in the C++ library of GCC, on systems with
+/// 64 bits: `MurmurHash64A` (Austin Appleby, in the public domain) of the UTF-8 with the seed `0xc70f6907`.
+fn key_of(name: &str) -> Result<key_t> {
+    if name.is_empty() {
+        return Err(invalid(name, NameProblem::Empty));
+    }
+    if name.contains('\0') {
+        return Err(invalid(name, NameProblem::Forbidden('\0')));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "as the package has it")]
+    match murmur_hash_64a(name.as_bytes(), 0xc70f_6907) as key_t {
+        // What has this key gets no name at all.
+        libc::IPC_PRIVATE => Err(invalid(name, NameProblem::NoKey)),
+        key => Ok(key),
+    }
+}
+
+fn murmur_hash_64a(bytes: &[u8], seed: u64) -> u64 {
+    const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
+    const SHIFT: u32 = 47;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut hash = seed ^ (bytes.len() as u64).wrapping_mul(FACTOR);
+    for word in words {
+        let mut word = u64::from_le_bytes(*word).wrapping_mul(FACTOR);
+        word = (word ^ (word >> SHIFT)).wrapping_mul(FACTOR);
+        hash = (hash ^ word).wrapping_mul(FACTOR);
+    }
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(FACTOR);
+    }
+    hash = (hash ^ (hash >> SHIFT)).wrapping_mul(FACTOR);
+    hash ^ (hash >> SHIFT)
+}
+
+fn shmget(key: key_t, size: usize, flags: c_int) -> io::Result<c_int> {
+    // SAFETY: takes and returns numbers.
+    match unsafe { libc::shmget(key, size, flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        id => Ok(id),
+    }
+}
+
+fn look(id: c_int) -> io::Result<libc::shmid_ds> {
+    // SAFETY: numbers, and pointers that may be null: any bytes are a value of it.
+    let mut found = unsafe { std::mem::zeroed::<libc::shmid_ds>() };
+    // SAFETY: `IPC_STAT` fills one `shmid_ds`.
+    match unsafe { libc::shmctl(id, libc::IPC_STAT, &raw mut found) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(found),
+    }
+}
+
+fn remove(id: c_int) -> io::Result<()> {
+    // SAFETY: `IPC_RMID` takes no third argument.
+    match unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// What a failed system call on an existing or wanted segment means.
+fn failure(name: &str, call: &'static str, source: io::Error) -> Error {
+    let name = name.to_owned();
+    match source.raw_os_error() {
+        // Removed since it was looked for.
+        Some(libc::ENOENT | libc::EIDRM | libc::EINVAL) => Error::DoesNotExist { name, call, source },
+        Some(libc::EEXIST) => {
+            Error::AlreadyExists { name, why: "there is a segment with the key of this name" }
+        }
+        Some(libc::EACCES | libc::EPERM) => Error::PermissionDenied { name, call, source },
+        _ => Error::System { name, call, source },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::cast_possible_wrap)]
+mod tests {
+    use super::*;
+
+    /// What the package itself uses for these names, as seen with `ipcs -m`.
+    #[test]
+    fn keys_are_those_of_the_node_package() {
+        assert_eq!(key_of("SharedMemoryExample").unwrap(), 0xf8b4_8f54_u32 as key_t);
+        assert_eq!(key_of("MyMemory").unwrap(), 0xae13_73ac_u32 as key_t);
+        assert!(key_of("").is_err());
+        assert!(key_of("a\0b").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! The system's calls on sections, and the views of them.
+//!
+//! Invariants that the `unsafe` here and in `memory.rs` rests on:
+//! - A [`Section`] has an open handle; `OwnedHandle` closes it once.
+//! - A [`Mapping`] has a view that starts at `start`, and that is unmapped when it is dropped and never before. At least
+//!   `committed` bytes of it are there, and `length` is never more.
+
+use std::io;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+
+use windows_sys::Win32::Foundation as errors;
+use windows_sys::Win32::Foundation::{GetLastError, HANDLE, INVALID_HANDLE_VALUE, SetLastError};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::System::Memory::{
+    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_COMMIT, MEMORY_BASIC_INFORMATION,
+    MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, OpenFileMappingW, PAGE_READWRITE, SEC_COMMIT, UnmapViewOfFile,
+    VirtualQuery,
+};
+use windows_sys::Win32::System::SystemInformation::GetTickCount64;
+
+use super::security::Descriptor;
+use crate::segment::Access;
+
+/// A call that failed, and what the system said.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) call: &'static str,
+    pub(super) source: io::Error,
+}
+
+impl Failed {
+    pub(super) fn new(call: &'static str, code: u32) -> Self {
+        Self { call, source: io::Error::from_raw_os_error(code.cast_signed()) }
+    }
+
+    /// The last failure of a call of this thread.
+    pub(super) fn last(call: &'static str) -> Self {
+        Self { call, source: io::Error::last_os_error() }
+    }
+
+    /// What opening says of a name that leads nowhere.
+    pub(super) fn absent() -> Self {
+        Self::new("OpenFileMappingW", errors::ERROR_FILE_NOT_FOUND)
+    }
+
+    pub(super) fn code(&self) -> u32 {
+        self.source.raw_os_error().unwrap_or(0).cast_unsigned()
+    }
+
+    pub(super) fn source(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.code().cast_signed())
+    }
+
+    /// Nothing has the name: neither it nor (where it has a `\`) what should lead to it, or nothing can have it.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(
+            self.code(),
+            errors::ERROR_FILE_NOT_FOUND
+                | errors::ERROR_PATH_NOT_FOUND
+                | errors::ERROR_INVALID_NAME
+                | errors::ERROR_BAD_PATHNAME
+                | errors::ERROR_FILENAME_EXCED_RANGE
+        )
+    }
+}
+
+/// What the system's calls take: UTF-16 with a zero after it. Names hold none of their own: `name.rs` sees to that.
+pub(super) fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+/// An open section.
+#[derive(Debug)]
+pub(super) struct Section(OwnedHandle);
+
+impl Section {
+    /// Makes a section and reserves all of its memory; none if there is one of that name, which is left alone.
+    pub(super) fn create(native: &str, size: u64, descriptor: &Descriptor) -> Result<Option<Self>, Failed> {
+        let native = wide(native);
+        let attributes = SECURITY_ATTRIBUTES {
+            nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+            lpSecurityDescriptor: descriptor.as_ptr(),
+            bInheritHandle: 0,
+        };
+        // SAFETY: `attributes` and `native`, which ends with a zero, live until the call returns; the former points to
+        // a valid descriptor. An invalid handle instead of a file's asks for memory that the page file backs.
+        let (handle, code) = unsafe {
+            SetLastError(errors::ERROR_SUCCESS);
+            let handle = CreateFileMappingW(
+                INVALID_HANDLE_VALUE,
+                &raw const attributes,
+                PAGE_READWRITE | SEC_COMMIT,
+                high(size),
+                low(size),
+                native.as_ptr(),
+            );
+            (handle, GetLastError())
+        };
+        if handle.is_null() {
+            return Err(Failed::new("CreateFileMappingW", code));
+        }
+        let section = Self::from_raw(handle);
+        // On a name that is taken, this call opens what there is, whatever its size.
+        Ok((code != errors::ERROR_ALREADY_EXISTS).then_some(section))
+    }
+
+    pub(super) fn open(native: &str, access: Access) -> Result<Self, Failed> {
+        let native = wide(native);
+        // SAFETY: `native` ends with a zero, and lives until the call returns.
+        let handle = unsafe { OpenFileMappingW(rights(access), 0, native.as_ptr()) };
+        if handle.is_null() { Err(Failed::last("OpenFileMappingW")) } else { Ok(Self::from_raw(handle)) }
+    }
+
+    /// Maps all of it: only a view tells how large the section is.
+    pub(super) fn map(&self, access: Access) -> Result<Mapping, Failed> {
+        // SAFETY: the handle is that of an open section; where the view goes is the system's choice.
+        let view = unsafe { MapViewOfFile(self.0.as_raw_handle(), rights(access), 0, 0, 0) };
+        if view.Value.is_null() {
+            return Err(Failed::last("MapViewOfFile"));
+        }
+        // From here on, so that it is unmapped whatever comes next.
+        let mut mapping = Mapping { start: view.Value.cast(), committed: 0, length: 0 };
+        let mut found = MEMORY_BASIC_INFORMATION::default();
+        // SAFETY: writes one such structure at most. Any address may be asked for.
+        let written =
+            unsafe { VirtualQuery(view.Value, &raw mut found, size_of::<MEMORY_BASIC_INFORMATION>()) };
+        if written == 0 {
+            return Err(Failed::last("VirtualQuery"));
+        }
+        // A peer may have reserved addresses without memory behind them: at the beginning is what can be used.
+        if found.State == MEM_COMMIT {
+            mapping.committed = found.RegionSize;
+            mapping.length = found.RegionSize;
+        }
+        Ok(mapping)
+    }
+
+    fn from_raw(handle: HANDLE) -> Self {
+        // SAFETY: the call that returned the handle has just made it, for whoever called; nobody else closes it.
+        Self(unsafe { OwnedHandle::from_raw_handle(handle) })
+    }
+}
+
+/// No more than is needed: others may let this user read only.
+const fn rights(access: Access) -> u32 {
+    match access {
+        Access::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
+        Access::ReadOnly => FILE_MAP_READ,
+    }
+}
+
+const fn high(size: u64) -> u32 {
+    (size >> 32) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "that is what it is for")]
+const fn low(size: u64) -> u32 {
+    size as u32
+}
+
+/// A view of a section, from its beginning.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: *mut u8,
+    committed: usize,
+    length: usize,
+}
+
+// SAFETY: a view belongs to the process, not to a thread, and nothing here changes but through `&mut`. For the bytes
+// themselves see `memory.rs`.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// How many bytes there are, in whole pages.
+    pub(super) const fn committed(&self) -> usize {
+        self.committed
+    }
+
+    /// Leaves the first `size` bytes, or all of them for 0. False, and nothing changes, if there are fewer.
+    pub(super) fn limit(&mut self, size: u64) -> bool {
+        match usize::try_from(size) {
+            Ok(0) => true,
+            Ok(size) if size <= self.committed => {
+                self.length = size;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) const fn as_ptr(&self) -> *const u8 {
+        self.start
+    }
+
+    pub(crate) const fn as_mut_ptr(&self) -> *mut u8 {
+        self.start
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the view is there, and this is the only place that takes it away.
+        unsafe { UnmapViewOfFile(MEMORY_MAPPED_VIEW_ADDRESS { Value: self.start.cast() }) };
+    }
+}
+
+/// Milliseconds since the system started, in steps of 10 to 16; a few nanoseconds to ask for.
+pub(crate) fn coarse_clock() -> u64 {
+    // SAFETY: has no preconditions.
+    unsafe { GetTickCount64() }
+}
+
+/// Memory without a name.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn anonymous(length: usize) -> Mapping {
+    let size = length as u64;
+    // SAFETY: takes no pointer but null: no descriptor, no name.
+    let handle = unsafe {
+        CreateFileMappingW(
+            INVALID_HANDLE_VALUE,
+            std::ptr::null(),
+            PAGE_READWRITE,
+            high(size),
+            low(size),
+            std::ptr::null(),
+        )
+    };
+    assert!(!handle.is_null());
+    let mut mapping = Section::from_raw(handle).map(Access::ReadWrite).unwrap();
+    assert!(mapping.limit(size));
+    mapping
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_cut_in_halves() {
+        assert_eq!((high(0x1_2345_6789), low(0x1_2345_6789)), (1, 0x2345_6789));
+        assert_eq!((high(u64::MAX >> 1), low(u64::MAX >> 1)), (0x7FFF_FFFF, u32::MAX));
+    }
+
+    #[test]
+    fn a_mapping_is_limited_to_what_there_is() {
+        let mut mapping = anonymous(5000);
+        assert_eq!((mapping.len(), mapping.committed() % 4096), (5000, 0));
+        let committed = mapping.committed();
+        assert!(!mapping.limit(committed as u64 + 1) && !mapping.limit(u64::MAX));
+        assert_eq!(mapping.len(), 5000);
+        assert!(mapping.limit(committed as u64));
+        assert_eq!(mapping.len(), committed);
+    }
+}

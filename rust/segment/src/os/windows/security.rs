@@ -1,0 +1,127 @@
+//! Who may open a section: access lists, written down, instead of whatever the process would give by default.
+
+use std::ffi::c_void;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::ptr;
+
+use windows_sys::Win32::Foundation::LocalFree;
+use windows_sys::Win32::Security::Authorization::{
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::{
+    GetTokenInformation, PSECURITY_DESCRIPTOR, TOKEN_QUERY, TOKEN_USER, TokenUser,
+};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+
+use super::section::{Failed, wide};
+use crate::segment::Scope;
+
+/// The access list of a new section.
+pub(super) struct Descriptor(PSECURITY_DESCRIPTOR);
+
+impl Descriptor {
+    pub(super) fn new(scope: Scope) -> Result<Self, Failed> {
+        let text = wide(&access_list(scope, &user()?));
+        let mut descriptor = ptr::null_mut();
+        // SAFETY: `text` ends with a zero and lives until the call returns, which writes one pointer.
+        let done = unsafe {
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                text.as_ptr(),
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                ptr::null_mut(),
+            )
+        };
+        if done == 0 {
+            return Err(Failed::last("ConvertStringSecurityDescriptorToSecurityDescriptorW"));
+        }
+        Ok(Self(descriptor))
+    }
+
+    /// A valid descriptor, for as long as `self` lives.
+    pub(super) const fn as_ptr(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the system allocated it for us, with `LocalAlloc`, and nothing uses it any more.
+        unsafe { LocalFree(self.0) };
+    }
+}
+
+/// The list in the words of the Security Descriptor Definition Language: nothing inherited (`P`), and everything for the
+/// user, for the system (`SY`) and, with [`Scope::Global`], for everybody (`WD`).
+///
+/// For everybody, rights to read and write would not do: most programs open with `FILE_MAP_ALL_ACCESS`, and
+/// `CreateFileMappingW`, through which Python's `mmap` opens, asks for `STANDARD_RIGHTS_REQUIRED` as well. Nothing can be
+/// executed with it all the same: that takes a section which was made for it.
+fn access_list(scope: Scope, user: &str) -> String {
+    let everybody = match scope {
+        Scope::Local => "",
+        Scope::Global => "(A;;GA;;;WD)",
+    };
+    format!("D:P(A;;GA;;;{user})(A;;GA;;;SY){everybody}")
+}
+
+/// The security identifier of the user whose process this is.
+fn user() -> Result<String, Failed> {
+    let mut token = ptr::null_mut();
+    // SAFETY: the handle of the own process is always valid; the call writes one handle.
+    if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
+        return Err(Failed::last("OpenProcessToken"));
+    }
+    // SAFETY: the call has just made it, for us.
+    let token = unsafe { OwnedHandle::from_raw_handle(token) };
+
+    // The structure, and behind it the identifier that it points to: 68 bytes at most. Aligned as the former must be.
+    let mut buffer = [0u64; 32];
+    let mut length = 0;
+    // SAFETY: writes at most as many bytes as the buffer has.
+    let done = unsafe {
+        GetTokenInformation(
+            token.as_raw_handle(),
+            TokenUser,
+            buffer.as_mut_ptr().cast(),
+            size_of_val(&buffer) as u32,
+            &raw mut length,
+        )
+    };
+    if done == 0 {
+        return Err(Failed::last("GetTokenInformation"));
+    }
+    // SAFETY: for `TokenUser`, the call has written such a structure at the buffer's start, which is aligned for it.
+    let identifier = unsafe { buffer.as_ptr().cast::<TOKEN_USER>().read() }.User.Sid;
+    let mut text = ptr::null_mut();
+    // SAFETY: the identifier lies in the buffer, which is still there; the call writes one pointer.
+    if unsafe { ConvertSidToStringSidW(identifier, &raw mut text) } == 0 {
+        return Err(Failed::last("ConvertSidToStringSidW"));
+    }
+    // SAFETY: the system has written a text that ends with a zero, and allocated it for us with `LocalAlloc`.
+    unsafe {
+        let length = (0..).take_while(|&i| *text.add(i) != 0).count();
+        let user = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
+        LocalFree(text.cast());
+        Ok(user)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_let_in_with_the_global_scope_alone() {
+        assert_eq!(access_list(Scope::Local, "S-1-5-7"), "D:P(A;;GA;;;S-1-5-7)(A;;GA;;;SY)");
+        assert!(access_list(Scope::Global, "S-1-5-7").ends_with(";WD)"));
+    }
+
+    #[test]
+    fn the_user_has_an_identifier() {
+        let user = user().unwrap();
+        assert!(user.starts_with("S-1-5-"), "{user}");
+        assert!(!Descriptor::new(Scope::Global).unwrap().as_ptr().is_null());
+    }
+}

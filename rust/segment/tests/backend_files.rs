@@ -1,0 +1,116 @@
+//! Files as memory: what may stand under a path, and what may happen to the file.
+#![cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/backends.rs"]
+mod backends;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use backends::Place;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+
+fn create(place: &Place) -> shm_segment::Result<Segment> {
+    Backend::File.create(&place.name, 100, Scope::Local, Lifetime::Owner)
+}
+
+fn open(place: &Place) -> shm_segment::Result<Segment> {
+    Backend::File.open(&place.name, 0, Access::ReadWrite)
+}
+
+#[test]
+fn what_is_in_the_file_is_the_memory() {
+    let place = Place::new(Backend::File);
+    fs::write(place.path(), b"written before").unwrap();
+    let segment = open(&place).unwrap();
+    let mut bytes = [0; 14];
+    segment.read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"written before");
+    segment.write(8, b"now   ").unwrap();
+    drop(segment);
+    assert_eq!(fs::read(place.path()).unwrap(), b"written now   ");
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let target = Place::new(Backend::File);
+    fs::write(target.path(), b"somebody's").unwrap();
+    let (link, dangling, folder, fifo) = (
+        Place::new(Backend::File),
+        Place::new(Backend::File),
+        Place::new(Backend::File),
+        Place::new(Backend::File),
+    );
+    symlink(target.path(), link.path()).unwrap();
+    symlink("/nowhere", dangling.path()).unwrap();
+    fs::create_dir(folder.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(fifo.path()).status().unwrap().success());
+    for place in [&link, &dangling, &folder, &fifo] {
+        let start = Instant::now();
+        let opened = open(place);
+        assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
+        let created = create(place);
+        assert!(matches!(created, Err(Error::AlreadyExists { .. })), "{created:?}");
+        assert!(!Backend::File.exists(&place.name, Scope::Local));
+        let removed = Backend::File.remove(&place.name, Scope::Local);
+        assert!(matches!(removed, Err(Error::NotASegment { .. })), "{removed:?}");
+        assert!(fs::symlink_metadata(place.path()).is_ok(), "it is left alone");
+    }
+    assert_eq!(fs::read(target.path()).unwrap(), b"somebody's");
+    fs::remove_dir(folder.path()).unwrap();
+}
+
+#[test]
+fn an_empty_file_is_not_sized_yet() {
+    let place = Place::new(Backend::File);
+    fs::write(place.path(), b"").unwrap();
+    assert!(matches!(open(&place), Err(Error::NotSizedYet { .. })));
+}
+
+#[test]
+fn a_folder_that_is_not_there() {
+    let place = Place::new(Backend::File);
+    let name = format!("{}/below", place.name);
+    let created = Backend::File.create(&name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(created, Err(Error::System { .. })), "{created:?}");
+    let opened = Backend::File.open(&name, 0, Access::ReadOnly);
+    assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
+}
+
+#[test]
+fn permissions_are_what_the_scope_says() {
+    for (scope, mode) in [(Scope::Local, 0o600), (Scope::Global, 0o666)] {
+        let place = Place::new(Backend::File);
+        let segment = Backend::File.create(&place.name, 100, scope, Lifetime::Owner).unwrap();
+        assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777, mode);
+        assert_eq!(segment.scope(), scope);
+        assert_eq!(open(&place).unwrap().scope(), scope);
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_short_under_us() {
+    let place = Place::new(Backend::File);
+    let segment = Backend::File.create(&place.name, 100_000, Scope::Local, Lifetime::Owner).unwrap();
+    segment.write(99_999, b"x").unwrap();
+    fs::write(place.path(), b"short").unwrap();
+    let mut bytes = vec![0; 100_000];
+    assert!(matches!(segment.read(0, &mut bytes), Err(Error::Truncated { .. } | Error::PageLost { .. })));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(matches!(segment.write(0, b"x"), Err(Error::Truncated { expected: 100_000, .. })));
+}
+
+#[test]
+fn a_file_that_was_replaced() {
+    let place = Place::new(Backend::File);
+    let first = create(&place).unwrap();
+    fs::remove_file(place.path()).unwrap();
+    fs::write(place.path(), b"another").unwrap();
+    assert!(!first.link().is_current());
+    first.link().unlink().unwrap();
+    assert_eq!(fs::read(place.path()).unwrap(), b"another");
+}

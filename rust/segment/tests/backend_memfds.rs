@@ -1,0 +1,166 @@
+//! Memory without a name: what a meta file may lead to, and who has left one.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/backends.rs"]
+mod backends;
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use backends::Place;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+
+fn create(place: &Place) -> shm_segment::Result<Segment> {
+    Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner)
+}
+
+fn open(place: &Place) -> shm_segment::Result<Segment> {
+    Backend::Memfd.open(&place.name, 0, Access::ReadWrite)
+}
+
+fn meta(size: u64, process: u32, descriptor: i32) -> Vec<u8> {
+    let mut bytes = size.to_ne_bytes().to_vec();
+    bytes.extend(1_700_000_000i64.to_ne_bytes());
+    bytes.extend(process.to_ne_bytes());
+    bytes.extend(descriptor.to_ne_bytes());
+    bytes
+}
+
+/// The number of a process that is no more.
+fn dead() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+#[test]
+fn the_meta_file_says_where_it_is() {
+    let place = Place::new(Backend::Memfd);
+    let segment = create(&place).unwrap();
+    let bytes = fs::read(place.path()).unwrap();
+    assert_eq!(bytes.len(), 24);
+    assert_eq!(bytes[..8], 100u64.to_ne_bytes());
+    assert_eq!(bytes[16..20], std::process::id().to_ne_bytes());
+    let descriptor = i32::from_ne_bytes(bytes[20..].try_into().unwrap());
+    let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).unwrap();
+    assert_eq!(link.to_str().unwrap(), format!("/memfd:{} (deleted)", place.name));
+    assert_eq!(segment.link().native_name(), place.path().to_str().unwrap());
+    drop(segment);
+    assert!(!place.path().exists());
+}
+
+/// Each could be what a dead process's numbers lead to by now, or what somebody has planted.
+#[test]
+fn what_is_not_that_memory_is_not_opened_but_replaced() {
+    let place = Place::new(Backend::Memfd);
+    let other = Place::new(Backend::Memfd);
+    let other_memory = create(&other).unwrap();
+    let other_descriptor = i32::from_ne_bytes(fs::read(other.path()).unwrap()[20..].try_into().unwrap());
+    let (file, null) = (File::open("/proc/self/maps").unwrap(), File::open("/dev/null").unwrap());
+    let me = std::process::id();
+    for (what, bytes) in [
+        ("a dead process", meta(100, dead(), 3)),
+        ("another memory", meta(100, me, other_descriptor)),
+        ("a file", meta(100, me, file.as_raw_fd())),
+        ("a device", meta(100, me, null.as_raw_fd())),
+        ("no descriptor", meta(100, me, 1_000_000)),
+        ("a negative one", meta(100, me, -1)),
+        ("no process", meta(100, 0, 3)),
+        ("a negative one", meta(100, u32::MAX, 3)),
+        ("a size that is a lie", meta(u64::MAX, dead(), 3)),
+    ] {
+        fs::write(place.path(), bytes).unwrap();
+        let opened = open(&place);
+        assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{what}: {opened:?}");
+        assert!(!Backend::Memfd.exists(&place.name, Scope::Local), "{what}");
+        let ours = create(&place).unwrap();
+        assert!(ours.link().is_current(), "{what}");
+    }
+    assert!(other_memory.link().is_current());
+}
+
+/// The size that counts is the memory's own.
+#[test]
+fn a_lie_about_the_size() {
+    let place = Place::new(Backend::Memfd);
+    let ours = create(&place).unwrap();
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[..8].copy_from_slice(&u64::MAX.to_ne_bytes());
+    fs::write(place.path(), bytes).unwrap();
+    let theirs = open(&place).unwrap();
+    assert_eq!(theirs.size(), 100);
+    assert!(!ours.link().is_current(), "it isn't what we have written any more");
+}
+
+#[test]
+fn a_meta_file_that_is_none() {
+    let place = Place::new(Backend::Memfd);
+    fs::write(place.path(), [1; 23]).unwrap();
+    assert!(matches!(open(&place), Err(Error::NotSizedYet { .. })));
+    assert!(matches!(create(&place), Err(Error::AlreadyExists { .. })), "somebody may be writing it");
+    thread::sleep(Duration::from_millis(2100));
+    drop(create(&place).expect("nobody is any more"));
+
+    symlink("/dev/zero", place.path()).unwrap();
+    assert!(matches!(open(&place), Err(Error::NotASegment { .. })));
+    let created = create(&place);
+    assert!(matches!(created, Err(Error::NotASegment { .. })), "{created:?}");
+    fs::remove_file(place.path()).unwrap();
+
+    assert!(Command::new("mkfifo").arg(place.path()).status().unwrap().success());
+    let start = Instant::now();
+    assert!(open(&place).is_err());
+    assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
+}
+
+#[test]
+fn what_it_can_t_be() {
+    let place = Place::new(Backend::Memfd);
+    let global = Backend::Memfd.create(&place.name, 100, Scope::Global, Lifetime::Owner);
+    assert!(matches!(global, Err(Error::Unsupported { .. })), "{global:?}");
+    let persistent = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Persistent);
+    assert!(matches!(persistent, Err(Error::Unsupported { .. })), "{persistent:?}");
+    let ours = create(&place).unwrap();
+    assert!(matches!(ours.set_lifetime(Lifetime::Persistent), Err(Error::Unsupported { .. })));
+    let long = "x".repeat(239);
+    let long = Backend::Memfd.create(&long, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(long, Err(Error::InvalidName { .. })), "{long:?}");
+}
+
+#[test]
+fn memory_that_is_cut_short_under_us() {
+    let place = Place::new(Backend::Memfd);
+    let ours = Backend::Memfd.create(&place.name, 100_000, Scope::Local, Lifetime::Owner).unwrap();
+    let descriptor = i32::from_ne_bytes(fs::read(place.path()).unwrap()[20..].try_into().unwrap());
+    File::options().write(true).open(format!("/proc/self/fd/{descriptor}")).unwrap().set_len(10).unwrap();
+    let mut bytes = vec![0; 100_000];
+    assert!(matches!(ours.read(0, &mut bytes), Err(Error::Truncated { .. } | Error::PageLost { .. })));
+}
+
+/// Of several who find the leftover of a dead process at once, one makes it anew.
+#[test]
+fn one_of_many_takes_over() {
+    for round in 0..100 {
+        let place = Place::new(Backend::Memfd);
+        fs::write(place.path(), meta(100, dead(), 3)).unwrap();
+        let start = Barrier::new(6);
+        let made: Vec<_> = thread::scope(|scope| {
+            let race = || {
+                start.wait();
+                create(&place)
+            };
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(race)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(made.iter().filter(|one| one.is_ok()).count(), 1, "round {round}: {made:?}");
+        for one in &made {
+            assert!(matches!(one, Ok(_) | Err(Error::AlreadyExists { .. })), "round {round}: {one:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! System V memory: what only it does.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/backends.rs"]
+mod backends;
+
+use std::process::Command;
+
+use backends::Place;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+
+fn create(place: &Place, scope: Scope) -> Segment {
+    Backend::SystemV.create(&place.name, 100, scope, Lifetime::Owner).unwrap()
+}
+
+/// What `ipcs -m` says: key, id, owner, permissions, bytes.
+fn line_of(segment: &Segment) -> Option<Vec<String>> {
+    let printed = Command::new("ipcs").arg("-m").output().unwrap();
+    let key = segment.link().native_name();
+    String::from_utf8(printed.stdout)
+        .unwrap()
+        .lines()
+        .find(|line| line.starts_with(&key))
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+}
+
+#[test]
+fn it_is_what_the_system_lists() {
+    for (scope, permissions) in [(Scope::Local, "600"), (Scope::Global, "666")] {
+        let place = Place::new(Backend::SystemV);
+        let segment = create(&place, scope);
+        let line = line_of(&segment).unwrap();
+        assert_eq!((&*line[3], &*line[4]), (permissions, "100"));
+        assert_eq!(segment.scope(), scope);
+        let opened = Backend::SystemV.open(&place.name, 0, Access::ReadOnly).unwrap();
+        assert_eq!((opened.scope(), opened.size()), (scope, 100));
+    }
+}
+
+#[test]
+fn one_that_others_remove_stays_while_it_is_open() {
+    let place = Place::new(Backend::SystemV);
+    let segment = create(&place, Scope::Local);
+    segment.write(0, b"kept").unwrap();
+    let id = line_of(&segment).unwrap()[1].clone();
+    assert!(Command::new("ipcrm").args(["-m", &id]).status().unwrap().success());
+    assert!(!segment.link().is_current());
+    let mut bytes = [0; 4];
+    segment.read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"kept");
+    assert_eq!(segment.mapped_size().unwrap(), 100);
+    let opened = Backend::SystemV.open(&place.name, 0, Access::ReadWrite);
+    assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
+}
+
+/// Nobody can know that its owner is dead: it stays, until somebody removes it.
+#[test]
+fn a_leftover_is_removed_by_hand() {
+    let place = Place::new(Backend::SystemV);
+    let key = {
+        let segment = Backend::SystemV.create(&place.name, 100, Scope::Local, Lifetime::Persistent).unwrap();
+        segment.link().native_name()
+    };
+    let taken = Backend::SystemV.create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{taken:?}");
+    assert!(Command::new("ipcrm").args(["-M", &key]).status().unwrap().success());
+    drop(create(&place, Scope::Local));
+    assert!(!Backend::SystemV.exists(&place.name, Scope::Local));
+}
+
+#[test]
+fn any_name_has_a_key() {
+    for name in ["a", "x/y", "/x", "ä", "123456789", &"long".repeat(1000)] {
+        let name = format!("{name}{}", shm_segment::generate_name("t").unwrap());
+        let segment = Backend::SystemV.create(&name, 1, Scope::Local, Lifetime::Owner).unwrap();
+        assert!(Backend::SystemV.exists(&name, Scope::Local), "{name}");
+        assert_eq!(segment.link().name(), name);
+    }
+}

@@ -1,0 +1,218 @@
+//! What holds for every backend, and for each of those that other programs share: with a partner in Python.
+#![cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/backends.rs"]
+mod backends;
+mod common;
+
+use std::thread;
+
+use backends::{BACKENDS, Place};
+#[cfg(target_os = "linux")]
+use common::Peer;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+
+fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
+    place.backend.create(&place.name, size, Scope::Local, Lifetime::Owner)
+}
+
+#[test]
+fn what_one_writes_the_other_reads() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+        let ours = create(&place, 5000).unwrap();
+        assert!(backend.exists(&place.name, Scope::Local), "{backend:?}");
+        assert!(ours.is_created() && ours.size() == 5000 && ours.link().is_current(), "{backend:?}");
+        assert!(ours.mapped_size().unwrap() >= 5000, "{backend:?}");
+        assert_eq!(ours.link().name(), place.name, "{backend:?}");
+        let mut bytes = [1; 5000];
+        ours.read(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [0; 5000], "{backend:?}");
+
+        let theirs = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        assert!(!theirs.is_created() && theirs.size() >= 5000, "{backend:?}");
+        ours.write(4990, b"to them").unwrap();
+        theirs.write(0, b"to us").unwrap();
+        let (mut there, mut here) = ([0; 7], [0; 5]);
+        theirs.read(4990, &mut there).unwrap();
+        ours.read(0, &mut here).unwrap();
+        assert_eq!((&there, &here), (b"to them", b"to us"), "{backend:?}");
+        assert!(matches!(ours.write(4995, b"too long"), Err(Error::OutOfBounds { .. })), "{backend:?}");
+    }
+}
+
+#[test]
+fn a_part_and_only_to_read() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let ours = create(&place, 5000).unwrap();
+        ours.write(0, b"hello").unwrap();
+        let reader = backend.open(&place.name, 100, Access::ReadOnly).unwrap();
+        assert_eq!((reader.size(), reader.access()), (100, Access::ReadOnly), "{backend:?}");
+        let mut bytes = [0; 5];
+        reader.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"hello", "{backend:?}");
+        assert!(matches!(reader.write(0, b"x"), Err(Error::ReadOnly { .. })), "{backend:?}");
+        let too_much = backend.open(&place.name, 1 << 30, Access::ReadOnly);
+        assert!(matches!(too_much, Err(Error::TooSmall { requested: 0x4000_0000, .. })), "{backend:?}");
+    }
+}
+
+#[test]
+fn what_is_taken_and_what_is_absent() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let absent = backend.open(&place.name, 0, Access::ReadWrite);
+        assert!(matches!(absent, Err(Error::DoesNotExist { .. })), "{backend:?}: {absent:?}");
+        let ours = create(&place, 100).unwrap();
+        ours.write(0, b"kept").unwrap();
+        let taken = create(&place, 100);
+        assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{backend:?}: {taken:?}");
+        let mut bytes = [0; 4];
+        ours.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"kept", "{backend:?}");
+        if backend != Backend::Native || cfg!(unix) {
+            drop(ours);
+            let _ = backend.remove(&place.name, Scope::Local);
+            let removed = backend.remove(&place.name, Scope::Local);
+            assert!(matches!(removed, Err(Error::DoesNotExist { .. })), "{backend:?}: {removed:?}");
+        }
+    }
+}
+
+#[test]
+fn names_and_sizes_that_can_t_be() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        for name in ["", "a\0b"] {
+            let refused = backend.create(name, 100, Scope::Local, Lifetime::Owner);
+            assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
+            let refused = backend.open(name, 100, Access::ReadOnly);
+            assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
+            let refused = backend.remove(name, Scope::Local);
+            assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
+            assert!(!backend.exists(name, Scope::Local), "{backend:?}");
+        }
+        for size in [0, u64::MAX, 1 << 63] {
+            let refused = create(&place, size);
+            assert!(matches!(refused, Err(Error::InvalidSize { .. })), "{backend:?} {size}: {refused:?}");
+        }
+        for size in [1 << 46, i64::MAX.unsigned_abs()] {
+            let refused = create(&place, size);
+            assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{backend:?} {size}: {refused:?}");
+            assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}: nothing is left");
+        }
+    }
+}
+
+#[test]
+fn whichever_side_starts_first() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let either = || backend.open_or_create(&place.name, 100, Scope::Local, Lifetime::Owner).unwrap();
+        let both: Vec<Segment> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(either)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(both.iter().filter(|one| one.is_created()).count(), 1, "{backend:?}");
+        both[0].write(7, b"!").unwrap();
+        for one in &both {
+            let mut byte = [0];
+            one.read(7, &mut byte).unwrap();
+            assert_eq!(byte, *b"!", "{backend:?}");
+        }
+    }
+}
+
+#[test]
+fn how_long_the_name_is_there() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let ours = create(&place, 100).unwrap();
+        let link = ours.link().clone();
+        ours.write(0, b"kept").unwrap();
+        let theirs = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        drop(ours);
+        let stays = backend == Backend::File || (backend == Backend::Native && cfg!(windows));
+        assert_eq!(backend.exists(&place.name, Scope::Local), stays, "{backend:?}");
+        let mut bytes = [0; 4];
+        theirs.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"kept", "{backend:?}: who has it open keeps it");
+        drop(theirs);
+        link.unlink().unwrap();
+        assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+        link.unlink().unwrap();
+
+        let persistent = backend.create(&place.name, 100, Scope::Local, Lifetime::Persistent);
+        assert_eq!(persistent.is_ok(), backend.can_persist(), "{backend:?}");
+        if let Ok(ours) = persistent {
+            ours.write(0, b"left").unwrap();
+            drop(ours);
+            let theirs = backend.open(&place.name, 0, Access::ReadOnly).unwrap();
+            theirs.read(0, &mut bytes).unwrap();
+            assert_eq!(&bytes, b"left", "{backend:?}");
+            drop(theirs);
+            backend.remove(&place.name, Scope::Local).unwrap();
+            assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+        }
+    }
+}
+
+/// Somebody else removes the name, and makes it anew.
+#[cfg(unix)]
+#[test]
+fn a_name_that_leads_elsewhere_is_left_alone() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let first = create(&place, 100).unwrap();
+        backend.remove(&place.name, Scope::Local).unwrap();
+        assert!(!first.link().is_current(), "{backend:?}");
+        let second = create(&place, 100).unwrap();
+        assert!(second.link().is_current() && !first.link().is_current(), "{backend:?}");
+        first.link().unlink().unwrap();
+        drop(first);
+        assert!(second.link().is_current(), "{backend:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_partner_in_python_opens() {
+    for (backend, kind) in backends::OF_PYTHON {
+        let place = Place::new(backend);
+        let ours = create(&place, 100).unwrap();
+        ours.write(0, b"to Python").unwrap();
+        let mut partner = Peer::of(&mut backends::python());
+        assert_eq!(partner.ask(&format!("open {kind} {}", place.name)), "done", "{backend:?}");
+        assert_eq!(partner.ask("read 9"), "to Python", "{backend:?}");
+        assert_eq!(partner.ask("write from Python"), "done", "{backend:?}");
+        let mut bytes = [0; 11];
+        ours.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"from Python", "{backend:?}");
+        assert_eq!(partner.ask("close"), "done", "{backend:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_partner_in_python_creates() {
+    for (backend, kind) in backends::OF_PYTHON {
+        let place = Place::new(backend);
+        let mut partner = Peer::of(&mut backends::python());
+        assert_eq!(partner.ask(&format!("create {kind} {} 100", place.name)), "done", "{backend:?}");
+        assert_eq!(partner.ask("write from Python"), "done", "{backend:?}");
+        let ours = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        assert_eq!(ours.size(), 100, "{backend:?}");
+        let mut bytes = [0; 11];
+        ours.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"from Python", "{backend:?}");
+        ours.write(0, b"to Python").unwrap();
+        assert_eq!(partner.ask("read 9"), "to Python", "{backend:?}");
+        let taken = create(&place, 100);
+        assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{backend:?}: {taken:?}");
+        assert_eq!(partner.ask("close"), "done", "{backend:?}");
+        let _ = backend.remove(&place.name, Scope::Local);
+    }
+}

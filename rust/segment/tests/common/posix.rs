@@ -1,0 +1,55 @@
+//! Where names are files in `/dev/shm`, if the tests look at them at all.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Name;
+
+/// The call that finds that there is no room.
+pub const RESERVING: &str = "fallocate";
+
+/// What a segment of `size` bytes has.
+pub fn whole(size: u64) -> u64 {
+    size
+}
+
+impl Name {
+    pub fn path(&self) -> PathBuf {
+        Path::new("/dev/shm").join(&self.0)
+    }
+
+    /// Is there anything of this name, be it a segment or not?
+    pub fn is_there(&self) -> bool {
+        fs::symlink_metadata(self.path()).is_ok()
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if fs::remove_file(self.path()).is_err() {
+            let _ = fs::remove_dir(self.path());
+        }
+    }
+}
+
+/// A segment as any other program would make it.
+pub struct Foreign;
+
+impl Foreign {
+    pub fn make(name: &Name, size: usize) -> Self {
+        fs::write(name.path(), vec![0; size]).unwrap();
+        Self
+    }
+}
+
+/// Just what a creator leaves that was killed: the mark, and no lock. (Real kills are tried elsewhere.)
+pub fn leave_a_dead_owner(name: &Name) {
+    fs::write(name.path(), [0; 4096]).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
+}
+
+/// Does the name lead to a segment with the mode and the mark of one that was created with [`Scope::Local`](shm_segment::Scope)?
+pub fn is_as_created(name: &Name) -> bool {
+    fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777 == 0o1600
+}

@@ -1,0 +1,92 @@
+//! Where names are those of sections, which are there while somebody has them open.
+
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{GetLastError, HANDLE, INVALID_HANDLE_VALUE, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
+};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
+use windows_sys::Win32::System::Memory::{CreateFileMappingW, PAGE_READWRITE};
+
+use super::Name;
+
+/// The call that finds that there is no room.
+pub const RESERVING: &str = "CreateFileMappingW";
+
+/// What a segment of `size` bytes has.
+pub fn whole(size: u64) -> u64 {
+    size.next_multiple_of(4096)
+}
+
+impl Name {
+    /// Is there anything of this name, be it a segment or not?
+    pub fn is_there(&self) -> bool {
+        self.exists() || shm_segment::exists(self, shm_segment::Scope::Global)
+    }
+}
+
+pub fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+/// A segment as any other program would make it.
+pub struct Foreign(OwnedHandle);
+
+impl Foreign {
+    pub fn make(name: &str, size: usize) -> Self {
+        Self::with(name, size, PAGE_READWRITE)
+    }
+
+    pub fn with(name: &str, size: usize, flags: u32) -> Self {
+        Self::with_attributes(name, size, flags, ptr::null())
+    }
+
+    pub fn with_access_list(name: &str, size: usize, list: &str) -> Self {
+        let (list, mut descriptor) = (wide(list), ptr::null_mut());
+        // SAFETY: `list` ends with a zero; the call makes a descriptor, which is freed when it has been used.
+        unsafe {
+            let done = ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                list.as_ptr(),
+                SDDL_REVISION_1,
+                &raw mut descriptor,
+                ptr::null_mut(),
+            );
+            assert_ne!(done, 0);
+            let attributes = SECURITY_ATTRIBUTES {
+                nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+                lpSecurityDescriptor: descriptor,
+                bInheritHandle: 0,
+            };
+            let made = Self::with_attributes(name, size, PAGE_READWRITE, &raw const attributes);
+            LocalFree(descriptor);
+            made
+        }
+    }
+
+    fn with_attributes(name: &str, size: usize, flags: u32, attributes: *const SECURITY_ATTRIBUTES) -> Self {
+        let name = wide(name);
+        let (high, low) = ((size as u64 >> 32) as u32, size as u32);
+        // SAFETY: `name` ends with a zero; `attributes` are none, or valid.
+        unsafe {
+            let handle =
+                CreateFileMappingW(INVALID_HANDLE_VALUE, attributes, flags, high, low, name.as_ptr());
+            assert!(!handle.is_null(), "{}", GetLastError());
+            assert_eq!(GetLastError(), 0, "the name is taken");
+            Self(OwnedHandle::from_raw_handle(handle))
+        }
+    }
+
+    pub fn handle(&self) -> HANDLE {
+        self.0.as_raw_handle()
+    }
+}
+
+/// A creator that was killed leaves nothing here.
+pub fn leave_a_dead_owner(_: &Name) {}
+
+/// Does the name lead to a segment of the session?
+pub fn is_as_created(name: &Name) -> bool {
+    name.exists() && !shm_segment::exists(name, shm_segment::Scope::Global)
+}

@@ -1,0 +1,84 @@
+//! Modes, pages, descriptors: what segments have that are files.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use common::Name;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+fn create(name: &str, size: u64) -> Segment {
+    Segment::create(name, size, Scope::Local, Lifetime::Owner).unwrap()
+}
+
+#[test]
+fn a_reader_needs_no_right_to_write() {
+    if rustix::process::geteuid().is_root() {
+        // Nothing is forbidden to root; the file's mode is what can be shown then.
+        return;
+    }
+    let name = Name::new();
+    let _ours = create(&name, 10);
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(Segment::open(&name, 0, Access::ReadOnly).is_ok());
+    assert!(matches!(Segment::open(&name, 0, Access::ReadWrite), Err(Error::PermissionDenied { .. })));
+}
+
+#[test]
+fn the_mode_is_exact_and_says_whose_it_is() {
+    let name = Name::new();
+    for (scope, lifetime, mode) in [
+        (Scope::Local, Lifetime::Owner, 0o1600),
+        (Scope::Global, Lifetime::Owner, 0o1666),
+        (Scope::Local, Lifetime::Persistent, 0o600),
+        (Scope::Global, Lifetime::Persistent, 0o666),
+    ] {
+        let segment = Segment::create(&name, 1, scope, lifetime).unwrap();
+        assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, mode, "{scope:?} {lifetime:?}");
+        assert_eq!(segment.scope(), scope);
+        assert_eq!(Segment::open(&name, 0, Access::ReadWrite).unwrap().scope(), scope);
+        segment.set_lifetime(Lifetime::Owner).unwrap();
+        assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, mode | 0o1000);
+        segment.set_lifetime(Lifetime::Persistent).unwrap();
+        assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, mode & 0o777);
+        drop(segment);
+        name.remove().unwrap();
+    }
+}
+
+#[test]
+fn pages_are_reserved_at_creation() {
+    let name = Name::new();
+    let size = 1 << 20;
+    let _segment = create(&name, size);
+    assert!(fs::metadata(name.path()).unwrap().blocks() * 512 >= size);
+}
+
+#[test]
+fn memory_that_a_peer_cut_short_is_an_error() {
+    let name = Name::new();
+    let segment = create(&name, 100_000);
+    fs::File::options().write(true).open(name.path()).unwrap().set_len(50).unwrap();
+    let mut byte = [0];
+    for result in [segment.read(0, &mut byte), segment.write(99_999, &byte), segment.fill(0, 1, 1)] {
+        match result {
+            Err(Error::Truncated { actual: 50, expected: 100_000, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(segment.mapped_size().unwrap(), 50);
+}
+
+#[test]
+fn descriptors_are_not_inherited() {
+    let name = Name::new();
+    let _ours = create(&name, 1);
+    let _theirs = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    let listing = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    assert!(listing.contains("/proc/"), "{listing}");
+    assert!(!listing.contains(&*name), "{listing}");
+}

@@ -1,0 +1,61 @@
+//! Which names are refused, and where the others lead.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use common::Name;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+#[test]
+fn names_that_the_system_cannot_take_are_refused() {
+    let too_long = "n".repeat(256);
+    let mut refused = vec!["", "/", "a\0b"];
+    if cfg!(unix) {
+        refused.extend(["a/b", &too_long]);
+    }
+    for name in refused {
+        let is_refused = |error: Option<Error>| matches!(error, Some(Error::InvalidName { .. }));
+        assert!(is_refused(Segment::open(name, 0, Access::ReadWrite).err()), "{name:?}");
+        assert!(is_refused(shm_segment::remove(name, Scope::Local).err()), "{name:?}");
+        assert!(!shm_segment::exists(name, Scope::Local), "{name:?}");
+    }
+}
+
+#[test]
+fn names_that_some_system_cannot_take_are_not_created() {
+    for name in ["a/b", "a\\b", "Local\\a", "Global\\a", ".", ".."] {
+        for create in [Segment::create, Segment::open_or_create] {
+            let result = create(name, 1, Scope::Local, Lifetime::Owner);
+            assert!(matches!(result, Err(Error::InvalidName { .. })), "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn where_nothing_is_nothing_is_found() {
+    let name = Name::new();
+    for absent in [&*name, &format!("/{}", &*name), &format!("a\\{}", &*name)] {
+        let result = Segment::open(absent, 0, Access::ReadOnly);
+        assert!(matches!(result, Err(Error::DoesNotExist { .. })), "{result:?}");
+        let result = shm_segment::remove(absent, Scope::Local);
+        assert!(matches!(result, Err(Error::DoesNotExist { .. })), "{result:?}");
+        assert!(!shm_segment::exists(absent, Scope::Local));
+    }
+}
+
+#[test]
+fn the_longest_name_works_and_so_do_all_characters() {
+    let longest = format!("{}{}", &*Name::new(), "n".repeat(255));
+    let colourful = format!("{} äöü 日本 😀", &*Name::new());
+    for name in [&longest[..255], &colourful] {
+        let name = Name(name.to_owned());
+        let ours = Segment::create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+        assert_eq!(ours.link().name(), &*name);
+        let theirs = Segment::open(&ours.link().native_name(), 8, Access::ReadWrite).unwrap();
+        theirs.write(0, b"x").unwrap();
+        let mut byte = [0];
+        ours.read(0, &mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+        assert!(name.exists());
+    }
+}

@@ -1,0 +1,336 @@
+//! What only Windows has: names of the session and of the machine, access lists, pages, other kinds of objects.
+#![cfg(windows)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::ptr;
+
+use common::{Foreign, Name, Peer, whole, wide};
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use windows_sys::Win32::Foundation::{CloseHandle, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1, SE_KERNEL_OBJECT,
+};
+use windows_sys::Win32::Security::DACL_SECURITY_INFORMATION;
+use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
+use windows_sys::Win32::System::Memory::{
+    FILE_MAP_WRITE, MEM_COMMIT, MapViewOfFile, OpenFileMappingW, PAGE_READWRITE, SEC_RESERVE, VirtualAlloc,
+};
+use windows_sys::Win32::System::Threading::CreateEventW;
+
+/// Not a test: what [`Peer`] runs.
+#[test]
+fn peer() {
+    common::serve();
+}
+
+fn create(name: &str, size: u64) -> Result<Segment, Error> {
+    Segment::create(name, size, Scope::Local, Lifetime::Owner)
+}
+
+fn open(name: &str) -> Result<Segment, Error> {
+    Segment::open(name, 0, Access::ReadWrite)
+}
+
+fn byte(segment: &Segment) -> u8 {
+    let mut byte = [0];
+    segment.read(0, &mut byte).unwrap();
+    byte[0]
+}
+
+/// Makes sure that somebody holds the name, and that nothing of ours disturbs it.
+fn assert_taken(name: &Name) {
+    match create(name, 8) {
+        Err(Error::AlreadyExists { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    match name.remove() {
+        Err(error @ Error::Unsupported { .. }) => {
+            assert!(error.to_string().contains("last handle"), "{error}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(name.exists());
+}
+
+#[test]
+fn an_opener_keeps_name_and_memory() {
+    let name = Name::new();
+    let ours = create(&name, 8).unwrap();
+    ours.write(0, b"7").unwrap();
+    let theirs = open(&name).unwrap();
+    let link = ours.link().clone();
+    ours.release_name();
+    drop(ours);
+    assert!(!link.is_current() && theirs.link().is_current());
+    theirs.link().unlink().unwrap();
+    assert_taken(&name);
+    let joined = Segment::open_or_create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+    assert!(!joined.is_created());
+    assert_eq!(byte(&joined), b'7');
+    drop((theirs, joined));
+    assert!(!name.is_there());
+    assert!(matches!(name.remove(), Err(Error::DoesNotExist { .. })));
+    assert_eq!(byte(&create(&name, 8).unwrap()), 0);
+}
+
+#[test]
+fn a_dead_owners_memory_stays_with_who_has_it() {
+    let name = Name::new();
+    let mut peer = Peer::start();
+    assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
+    assert_eq!(peer.ask("write 7"), "written");
+    let ours = open(&name).unwrap();
+    peer.kill();
+    assert_eq!(byte(&ours), b'7');
+    assert_taken(&name);
+    drop(ours);
+    assert!(create(&name, 8).is_ok());
+}
+
+#[test]
+fn nothing_is_inherited() {
+    let name = Name::new();
+    let ours = create(&name, 8).unwrap();
+    let _theirs = open(&name).unwrap();
+    let mut peer = Peer::start();
+    assert_eq!(peer.ask("close"), "closed");
+    drop((ours, _theirs));
+    assert!(!name.exists());
+}
+
+#[test]
+fn there_is_no_persistent_segment() {
+    let name = Name::new();
+    assert!(!shm_segment::can_persist());
+    for create in [Segment::create, Segment::open_or_create] {
+        let result = create(&name, 8, Scope::Local, Lifetime::Persistent);
+        assert!(matches!(result, Err(Error::Unsupported { .. })), "{result:?}");
+        assert!(!name.is_there());
+    }
+    let ours = create(&name, 8).unwrap();
+    assert!(matches!(ours.set_lifetime(Lifetime::Persistent), Err(Error::Unsupported { .. })));
+    ours.set_lifetime(Lifetime::Owner).unwrap();
+    assert!(shm_segment::list_names().is_empty());
+}
+
+#[test]
+fn the_session_and_the_machine_have_names_of_their_own() {
+    let name = Name::new();
+    let global = Segment::create(&name, 8, Scope::Global, Lifetime::Owner).unwrap();
+    global.write(0, b"G").unwrap();
+    assert_eq!(global.link().native_name(), format!("Global\\{}", &*name));
+    assert!(!name.exists() && shm_segment::exists(&name, Scope::Global));
+
+    let found = open(&name).unwrap();
+    assert_eq!((found.scope(), byte(&found)), (Scope::Global, b'G'));
+    assert_eq!(found.link().name(), &*name);
+    assert_eq!(found.link().native_name(), global.link().native_name());
+
+    let local = create(&name, 8).unwrap();
+    local.write(0, b"L").unwrap();
+    assert_eq!(local.link().native_name(), format!("Local\\{}", &*name));
+    let found = open(&name).unwrap();
+    assert_eq!((found.scope(), byte(&found)), (Scope::Local, b'L'), "the session's comes first");
+    for (scope, expected) in [(Scope::Local, b'L'), (Scope::Global, b'G')] {
+        assert!(shm_segment::exists(&name, scope));
+        let joined = Segment::open_or_create(&name, 8, scope, Lifetime::Owner).unwrap();
+        assert_eq!((joined.is_created(), joined.scope(), byte(&joined)), (false, scope, expected));
+        let result = Segment::create(&name, 8, scope, Lifetime::Owner);
+        assert!(matches!(result, Err(Error::AlreadyExists { .. })));
+    }
+}
+
+#[test]
+fn a_name_is_taken_as_it_was_given_first() {
+    let name = Name::new();
+    let slashed = format!("/{}", &*name);
+    let ours = create(&slashed, 8).unwrap();
+    assert_eq!(ours.link().name(), &*name);
+    ours.write(0, b"p").unwrap();
+    assert_eq!(byte(&open(&slashed).unwrap()), b'p', "without its slash, if there is none with it");
+    let _foreign = Foreign::make(&slashed, 8);
+    let with_slash = open(&slashed).unwrap();
+    assert_eq!((byte(&with_slash), with_slash.link().name()), (0, &*slashed));
+    assert_eq!(byte(&open(&name).unwrap()), b'p');
+
+    for (given, scope) in [("Local", Scope::Local), ("Global", Scope::Global)] {
+        let qualified = format!("{given}\\{}", &*Name::new());
+        let _foreign = Foreign::make(&qualified, 8);
+        let found = open(&qualified).unwrap();
+        assert_eq!((found.scope(), found.link().name()), (scope, &*qualified));
+        assert_eq!(found.link().native_name(), qualified);
+        assert!(shm_segment::exists(&qualified, Scope::Local));
+    }
+}
+
+#[test]
+fn a_name_has_upper_and_lower_case() {
+    let name = Name::new();
+    let _ours = create(&name, 8).unwrap();
+    assert!(matches!(open(&name.to_uppercase()), Err(Error::DoesNotExist { .. })));
+}
+
+#[test]
+fn sizes_are_those_asked_for_and_pages_those_there_are() {
+    let name = Name::new();
+    for (size, pages) in [(1, 4096), (4096, 4096), (4097, 8192)] {
+        let ours = create(&name, size).unwrap();
+        assert_eq!((ours.size(), ours.mapped_size().unwrap()), (size, pages));
+        assert!(matches!(ours.write(size, b"x"), Err(Error::OutOfBounds { .. })));
+        let theirs = open(&name).unwrap();
+        assert_eq!((theirs.size(), theirs.mapped_size().unwrap()), (pages, pages));
+        theirs.write(pages - 1, b"x").unwrap();
+    }
+}
+
+#[test]
+fn sizes_beyond_four_gibibytes_use_both_halves() {
+    let name = Name::new();
+    let size = (5 << 30) + 1;
+    let ours = create(&name, size).unwrap();
+    assert_eq!((ours.size(), ours.mapped_size().unwrap()), (size, whole(size)));
+    ours.write(size - 1, b"x").unwrap();
+    let theirs = Segment::open(&name, size, Access::ReadOnly).unwrap();
+    let mut last = [0];
+    theirs.read(size - 1, &mut last).unwrap();
+    assert_eq!(&last, b"x");
+}
+
+#[test]
+fn what_is_smaller_than_wanted_is_not_touched() {
+    let name = Name::new();
+    let _foreign = Foreign::make(&name, 4096);
+    let theirs = open(&name).unwrap();
+    theirs.fill(0, 4096, 0xA5).unwrap();
+    match Segment::open_or_create(&name, 4097, Scope::Local, Lifetime::Owner) {
+        Err(Error::TooSmall { actual: 4096, requested: 4097, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_taken(&name);
+    let mut bytes = vec![0; 4096];
+    theirs.read(0, &mut bytes).unwrap();
+    assert!(bytes.iter().all(|byte| *byte == 0xA5));
+}
+
+#[test]
+fn addresses_without_memory_are_not_touched() {
+    let name = Name::new();
+    let foreign = Foreign::with(&name, 16 << 12, PAGE_READWRITE | SEC_RESERVE);
+    assert!(matches!(open(&name), Err(Error::NotSizedYet { .. })), "{:?}", open(&name));
+    // SAFETY: the handle is open; the first two pages of the view that it gives are asked for.
+    let committed = unsafe {
+        let view = MapViewOfFile(foreign.handle(), FILE_MAP_WRITE, 0, 0, 0);
+        VirtualAlloc(view.Value, 2 << 12, MEM_COMMIT, PAGE_READWRITE)
+    };
+    assert!(!committed.is_null());
+    let ours = open(&name).unwrap();
+    assert_eq!(ours.size(), 2 << 12);
+    ours.fill(0, 2 << 12, 1).unwrap();
+    assert!(matches!(
+        Segment::open(&name, 3 << 12, Access::ReadOnly),
+        Err(Error::TooSmall { actual: 8192, .. })
+    ));
+}
+
+#[test]
+fn other_kinds_of_objects_are_no_segments() {
+    let name = Name::new();
+    let native = wide(&name);
+    // SAFETY: the name ends with a zero.
+    let event = unsafe { CreateEventW(ptr::null(), 1, 0, native.as_ptr()) };
+    assert!(!event.is_null());
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let result = Segment::open(&name, 0, access);
+        assert!(matches!(result, Err(Error::NotASegment { .. })), "{result:?}");
+    }
+    for create in [Segment::create, Segment::open_or_create] {
+        assert!(create(&name, 8, Scope::Local, Lifetime::Owner).is_err());
+    }
+    let error = create(&name, 8).unwrap_err();
+    assert!(matches!(error, Error::AlreadyExists { .. }), "{error}");
+    assert!(!name.exists());
+    assert!(matches!(name.remove(), Err(Error::NotASegment { .. })));
+    // SAFETY: it is ours, and not used any more.
+    unsafe { CloseHandle(event) };
+    assert!(create(&name, 8).is_ok());
+}
+
+/// The access list of the section, in words.
+fn access_list(native: &str) -> String {
+    let native = wide(native);
+    // SAFETY: the name ends with a zero; the other calls write what is theirs to write, and get what the ones before
+    // them have made.
+    unsafe {
+        let handle = OpenFileMappingW(READ_CONTROL, 0, native.as_ptr());
+        assert!(!handle.is_null());
+        let mut descriptor = ptr::null_mut();
+        let code = GetSecurityInfo(
+            handle,
+            SE_KERNEL_OBJECT,
+            DACL_SECURITY_INFORMATION,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            &raw mut descriptor,
+        );
+        assert_eq!(code, 0);
+        CloseHandle(handle);
+        let mut words = ptr::null_mut();
+        let done = ConvertSecurityDescriptorToStringSecurityDescriptorW(
+            descriptor,
+            SDDL_REVISION_1,
+            DACL_SECURITY_INFORMATION,
+            &raw mut words,
+            ptr::null_mut(),
+        );
+        assert_ne!(done, 0);
+        let length = (0..).take_while(|&i| *words.add(i) != 0).count();
+        let text = String::from_utf16(std::slice::from_raw_parts(words, length)).unwrap();
+        LocalFree(words.cast());
+        LocalFree(descriptor);
+        text
+    }
+}
+
+#[test]
+fn the_access_list_lets_in_who_is_meant() {
+    let name = Name::new();
+    let local = create(&name, 8).unwrap();
+    let list = access_list(&local.link().native_name());
+    println!("{list}");
+    assert!(list.starts_with("D:P"), "nothing is inherited: {list}");
+    assert_eq!(list.matches("(A;").count(), 2, "{list}");
+    assert!(list.contains(";SY)") && !list.contains(";WD)"), "{list}");
+    let global = Segment::create(&name, 8, Scope::Global, Lifetime::Owner).unwrap();
+    let list = access_list(&global.link().native_name());
+    println!("{list}");
+    assert_eq!(list.matches("(A;").count(), 3, "{list}");
+    assert!(list.contains(";SY)") && list.contains(";WD)"), "{list}");
+}
+
+#[test]
+fn what_may_be_read_only_can_be_read() {
+    let name = Name::new();
+    let _foreign = Foreign::with_access_list(&name, 8, "D:P(A;;GR;;;WD)");
+    let error = open(&name).unwrap_err();
+    assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
+    let reader = Segment::open(&name, 8, Access::ReadOnly).unwrap();
+    assert_eq!(byte(&reader), 0);
+    assert!(matches!(reader.write(0, b"x"), Err(Error::ReadOnly { .. })));
+    drop(reader);
+    assert_taken(&name);
+}
+
+#[test]
+fn what_is_forbidden_is_there_all_the_same() {
+    let name = Name::new();
+    let _foreign = Foreign::with_access_list(&name, 8, "D:P(D;;GA;;;WD)");
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let error = Segment::open(&name, 0, access).unwrap_err();
+        assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
+    }
+    assert_taken(&name);
+}
