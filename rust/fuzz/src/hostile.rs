@@ -94,7 +94,10 @@ impl Plan {
         let mut held = Vec::new();
         for call in self.calls.iter().take(12) {
             let before = look(&place);
-            assert_eq!(shm_segment::exists(&place.name, Scope::Local), before.as_ref().is_some_and(Metadata::is_file));
+            assert_eq!(
+                shm_segment::exists(&place.name, Scope::Local),
+                before.as_ref().is_some_and(Metadata::is_file)
+            );
             let ours = planted.is_some() && before.as_ref().map(Metadata::ino) == planted;
             let locks: &[Taken] = if ours { &locks } else { &[] };
             in_bounded_time(|| call.make(&place, before.as_ref(), locks, &mut held));
