@@ -38,10 +38,10 @@ use crate::error::Result;
 use crate::name;
 use crate::segment::{Access, Backend, Lifetime, Scope};
 
-#[cfg(test)]
-pub(crate) use system::anonymous;
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use system::ByCalls;
+#[cfg(test)]
+pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
 pub(crate) use system::{Watch, coarse_clock, list_names};
 
