@@ -5,6 +5,8 @@
 
 #[path = "common/private_shm.rs"]
 mod private_shm;
+#[path = "common/wire.rs"]
+mod wire;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -30,6 +32,18 @@ const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
     ("unlink", |it| it.once(|segment, _| segment.link().unlink())),
     ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name(), Scope::Local))),
     (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
+    ("stream_v0_write", |it| it.wire_write("stream_v0")),
+    ("stream_v0_read", |it| it.wire_read("stream_v0")),
+    ("stream_v1_write", |it| it.wire_write("stream_v1")),
+    ("stream_v1_read", |it| it.wire_read("stream_v1")),
+    ("stream_v2_write", |it| it.wire_write("stream_v2")),
+    ("stream_v2_read", |it| it.wire_read("stream_v2")),
+    ("queue_v1_enqueue", |it| it.wire_write("queue_v1")),
+    ("queue_v1_dequeue", |it| it.wire_read("queue_v1")),
+    ("queue_v2_enqueue", |it| it.wire_write("queue_v2")),
+    ("queue_v2_dequeue", |it| it.wire_read("queue_v2")),
+    ("array_write", |it| it.wire_write("array")),
+    ("array_read", |it| it.wire_read("array")),
 ];
 
 /// Only who is killed in this one may leave a name that its lifetime keeps.
@@ -89,13 +103,23 @@ impl Victim {
     }
 
     /// Does something with what is held, or with what can be had.
-    fn with(&mut self, call: fn(&Segment, &mut [u8]) -> Result<(), Error>) {
+    fn with(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
         if self.held.is_none() {
             self.anew(if self.side == Side::Owner { create } else { open });
         }
         if let Some(segment) = &self.held {
             documented(call(segment, &mut self.bytes));
         }
+    }
+
+    fn wire_write(&mut self, format: &str) {
+        let format = wire::format_of(format).unwrap();
+        self.with(|segment, bytes| format.write(segment, bytes));
+    }
+
+    fn wire_read(&mut self, format: &str) {
+        let format = wire::format_of(format).unwrap();
+        self.with(|segment, bytes| format.read(segment, bytes));
     }
 
     /// As `with`, and lets go of it.
@@ -158,21 +182,22 @@ fn survivor() {
     let before = Resources::now(is_private);
     for side in [Side::Owner, Side::Opener] {
         for (operation, _) in OPERATIONS {
-            let (start, mut left, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+            let (start, mut left, mut locked, mut slowest) = (Instant::now(), 0, 0, Duration::ZERO);
             for round in 0..rounds {
                 *WATCHED.lock().unwrap() = Some((
                     Instant::now() + LIMIT,
                     format!("{side:?}, {operation}, round {round}, seed {seed}"),
                 ));
-                let (name_was_left, next) = survivor.round(side, operation);
-                left += u64::from(name_was_left);
-                slowest = slowest.max(next);
+                let outcome = survivor.round(side, operation);
+                left += u64::from(outcome.name_was_left);
+                locked += u64::from(outcome.lock_was_left);
+                slowest = slowest.max(outcome.next);
                 before.assert_back(is_private, &format!("{side:?}, {operation}, round {round}"));
             }
             let took = start.elapsed().as_secs_f32();
             println!(
-                "{side:?} killed in {operation}: {rounds} rounds in {took:.1} s, {left} left the name, the next create \
-                 took at most {slowest:.1?}"
+                "{side:?} killed in {operation}: {rounds} rounds in {took:.1} s, {left} left the name, {locked} a \
+                 lock; the next create took at most {slowest:.1?}"
             );
         }
     }
@@ -237,6 +262,13 @@ impl Resources {
     }
 }
 
+/// What a victim has left, and how long the next one took to make a segment of its name.
+struct Outcome {
+    name_was_left: bool,
+    lock_was_left: bool,
+    next: Duration,
+}
+
 struct Survivor {
     name: String,
     random: Random,
@@ -253,14 +285,15 @@ impl Drop for Survivor {
 }
 
 impl Survivor {
-    /// Has a victim do `operation` and kills it. Returns whether it left its name, and how long the next one took.
-    fn round(&mut self, side: Side, operation: &str) -> (bool, Duration) {
+    /// Has a victim do `operation` and kills it.
+    fn round(&mut self, side: Side, operation: &str) -> Outcome {
+        let format = wire::format_of(operation);
         let mut ours = if side == Side::Opener { create(&self.name) } else { None };
         let mut victim = start(side, operation, &self.name);
         let end = Instant::now() + Duration::from_micros(self.random.below(2000));
         let theirs = open(&self.name);
         loop {
-            self.use_memory(side, theirs.as_ref(), &mut ours);
+            self.use_memory(side, theirs.as_ref(), &mut ours, format);
             if Instant::now() >= end {
                 break;
             }
@@ -273,6 +306,10 @@ impl Survivor {
             "it should have been killed, not have ended: {status}"
         );
 
+        let mut lock_was_left = false;
+        for (format, segment) in format.into_iter().zip(theirs.as_ref().or(ours.as_ref())) {
+            lock_was_left |= format.recover(segment, &vec![5; SIZE as usize]);
+        }
         // What is open stays what it was, for its own users.
         for segment in theirs.iter().chain(&ours) {
             assert_bytes_come_back(segment);
@@ -287,17 +324,23 @@ impl Survivor {
         assert!(all.iter().all(|byte| *byte == 0), "new memory is zero");
         drop((next, theirs));
         assert!(!shm_segment::exists(&self.name, Scope::Local));
-        (left, took)
+        Outcome { name_was_left: left, lock_was_left, next: took }
     }
 
     /// Anything that may be done to the name and the memory meanwhile.
-    fn use_memory(&mut self, side: Side, theirs: Option<&Segment>, ours: &mut Option<Segment>) {
+    fn use_memory(
+        &mut self,
+        side: Side,
+        theirs: Option<&Segment>,
+        ours: &mut Option<Segment>,
+        format: Option<&wire::Format>,
+    ) {
         if side == Side::Opener && !ours.as_ref().is_some_and(|ours| ours.link().is_current()) {
             // The victim has removed its name.
             *ours = create(&self.name);
         }
         let mut bytes = [0; 64];
-        match self.random.below(6) {
+        match self.random.below(if format.is_some() { 8 } else { 6 }) {
             0 => {
                 for segment in theirs.into_iter().chain(&*ours) {
                     let at = self.random.below(SIZE - 64);
@@ -313,6 +356,13 @@ impl Survivor {
                 }
             }
             4 => drop(shm_segment::list_names()),
+            6.. => {
+                let bytes = vec![3; SIZE as usize];
+                for (format, segment) in format.into_iter().zip(theirs.or(ours.as_ref())) {
+                    format.write(segment, &bytes).unwrap();
+                    format.read(segment, &bytes).unwrap();
+                }
+            }
             _ => drop(theirs.map(|segment| segment.link().is_current())),
         }
     }
