@@ -26,6 +26,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/windows.sh"
 # shellcheck source=tools/miri.sh
 . "$root/tools/miri.sh"
+# shellcheck source=tools/fuzz.sh
+. "$root/tools/fuzz.sh"
+# shellcheck source=tools/sanitize.sh
+. "$root/tools/sanitize.sh"
+# shellcheck source=tools/soak.sh
+. "$root/tools/soak.sh"
 # shellcheck source=tools/bench.sh
 . "$root/tools/bench.sh"
 # shellcheck source=tools/venv.sh
@@ -51,6 +57,9 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   windows         build the addon for Windows, on Linux
   test-windows    build it, then run the segment crate's tests in Wine, and load the library there
   miri            run what can be run of the segment crate in the interpreter Miri
+  fuzz            run the fuzz targets: what parses or trusts what another process may have made
+  sanitize        run the tests of the segment crate under ThreadSanitizer or AddressSanitizer
+  soak [MINUTES]  run the randomised tests of the segment crate over and over
   bench           build, then measure: calls, copies and round trips, beside other ways
   lint            check formatting, warnings and scripts
   cross           build the libraries of all systems, and look into them
@@ -69,7 +78,7 @@ END
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | windows | test-windows | cross | test-arm64 | check-targets | miri | bench | lint | package | godot) ;;
+  build | demo | test | windows | test-windows | cross | test-arm64 | check-targets | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit

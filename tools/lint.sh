@@ -30,8 +30,13 @@ lint_main() {
   )
 
   check rustfmt cargo fmt --all --check
+  check "rustfmt of rust/fuzz" cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
   check clippy with_heartbeat "checking Rust" \
     cargo clippy --locked --workspace --all-targets -- -D warnings
+  # Without libFuzzer, which would take a C++ compiler; a folder of its own, because of the other flags.
+  check "clippy of rust/fuzz" with_heartbeat "checking the fuzz targets" \
+    env RUSTFLAGS="--cfg fuzzing" cargo clippy --locked --manifest-path rust/fuzz/Cargo.toml --no-default-features \
+    --target-dir target/fuzz/lint -- -D warnings
   lint_windows
   check rustdoc with_heartbeat "checking Rust's documentation" \
     env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet

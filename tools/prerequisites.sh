@@ -33,6 +33,11 @@ missing() {
   ok=no
 }
 
+# Asks rustup, because a nightly that is named but not there may be fetched.
+has_nightly() {
+  rustup toolchain list 2>/dev/null | grep -q '^nightly'
+}
+
 # is_at_least VERSION NEEDED: compares dotted numbers, whatever may follow them.
 is_at_least() {
   local IFS=. i have_part need_part

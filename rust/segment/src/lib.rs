@@ -27,6 +27,8 @@
 
 mod barrier;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod held;
 pub mod layout;
 mod memory;

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{Name, Peer};
@@ -108,6 +109,40 @@ fn a_mark_on_another_users_segment_is_not_believed() {
     std::os::unix::fs::chown(name.path(), Some(65534), Some(65534)).unwrap();
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1666)).unwrap();
     assert_exists_already(&create(&name));
+}
+
+/// Nobody is asked who made it: what may be opened is opened. The creator, and the scope, tell.
+#[test]
+fn what_another_user_made_for_everybody_is_opened_and_not_taken_for_our_own() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let name = Name::new();
+    fs::write(name.path(), [7; 4096]).unwrap();
+    std::os::unix::fs::chown(name.path(), Some(65534), Some(65534)).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_exists_already(&create(&name));
+    let opened = Segment::open_or_create(&name, 4096, Scope::Local, Lifetime::Owner).unwrap();
+    assert!(!opened.is_created());
+    assert_eq!(opened.scope(), Scope::Global, "though it was not asked for");
+    drop(opened);
+    assert!(name.exists());
+}
+
+#[test]
+fn a_lock_where_a_living_owner_has_one_keeps_the_name_until_it_is_removed() {
+    let name = Name::new();
+    fs::write(name.path(), [0; 4096]).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
+    // As one who may only read can take it.
+    let reader = fs::File::open(name.path()).unwrap();
+    let life =
+        libc::flock64 { l_type: libc::F_RDLCK as _, l_whence: 0, l_start: 1 << 62, l_len: 1, l_pid: 0 };
+    // SAFETY: an open descriptor, and one `flock64`.
+    assert_eq!(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_OFD_SETLK, &raw const life) }, 0);
+    assert_exists_already(&create(&name));
+    name.remove().unwrap();
+    assert!(create(&name).is_ok());
 }
 
 #[test]

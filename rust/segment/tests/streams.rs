@@ -145,6 +145,29 @@ fn a_segment_may_be_too_small() {
     }
 }
 
+/// In V0, where a message begins depends on its kind.
+#[test]
+fn an_empty_message_whose_place_lies_outside_changes_nothing() {
+    for (kind, needed) in [(Kind::Floats, 20), (Kind::Doubles, 40)] {
+        for size in [5, 8, 12, needed - 1] {
+            let (_name, ours) = fresh(size);
+            let stream = Stream::attach(&ours, Version::V0).unwrap();
+            let before = vec![0x11; size as usize];
+            ours.write(0, &before).unwrap();
+            let result = stream.write(&ours, kind, &[], ONCE);
+            assert!(
+                matches!(result, Err(Error::SegmentTooSmall { needed: n, .. }) if n == needed),
+                "{result:?}"
+            );
+            assert_eq!(bytes_of(&ours), before, "{kind:?} in {size}");
+        }
+        let (_name, ours) = fresh(needed);
+        let stream = Stream::attach(&ours, Version::V0).unwrap();
+        stream.write(&ours, kind, &[], ONCE).unwrap();
+        assert_eq!(read(&stream, &ours).unwrap(), (kind, vec![]));
+    }
+}
+
 #[test]
 fn each_side_knows_what_the_other_has_done() {
     let (name, ours) = fresh(64);

@@ -39,6 +39,8 @@ use crate::error::Result;
 use crate::name;
 use crate::segment::{Access, Backend, Lifetime, Scope};
 
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;

@@ -234,7 +234,8 @@ impl Stream {
     /// at most `timeout`.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::WrongLength`], [`Error::TimedOut`]: nothing has changed. [`Error::Segment`].
+    /// [`Error::TooLarge`], [`Error::WrongLength`], [`Error::TimedOut`]: nothing has changed; nor has it after
+    /// [`Error::SegmentTooSmall`], for a message of no bytes whose place lies outside. [`Error::Segment`].
     pub fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], timeout: Duration) -> Result<()> {
         self.version.wire().write(segment, kind, bytes, timeout)
     }

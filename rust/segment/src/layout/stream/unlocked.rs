@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::{CHANGED, Kind};
 use crate::Segment;
-use crate::layout::fields::{copy, read_u8, read_u32};
+use crate::layout::fields::{check_room, copy, read_u8, read_u32};
 use crate::layout::{Error, Result};
 
 const FLAGS: u64 = 0;
@@ -79,6 +79,8 @@ impl Unlocked {
     pub(super) fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8]) -> Result<()> {
         let place = (self.place)(kind);
         let length = kind.check_given(bytes, self.room(segment, kind))?;
+        // A message of no bytes has a place, too, and none of it may be written if all of it can't be.
+        check_room(segment, self.layout, place.data)?;
         segment.write(place.size, &length.to_le_bytes())?;
         segment.write(place.data, bytes)?;
         // Not earlier: a reader may clear a flag meanwhile.

@@ -7,6 +7,8 @@ mod calls;
 #[cfg(target_os = "linux")]
 mod directory;
 mod fault;
+#[cfg(all(fuzzing, target_os = "linux"))]
+mod fuzzing;
 #[cfg(target_os = "linux")]
 mod life_lock;
 mod lock_file;
@@ -29,6 +31,8 @@ use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub use fuzzing::ByCalls;
 
 pub(crate) const CAN_PERSIST: bool = true;
 

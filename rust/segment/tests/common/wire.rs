@@ -1,0 +1,129 @@
+//! Wire formats for processes that are killed in the middle of them, while others store anything into the same memory.
+
+use std::time::Duration;
+
+use shm_segment::layout::array::Array;
+use shm_segment::layout::queue::{self, Queue};
+use shm_segment::layout::stream::{self, Kind, Stream};
+use shm_segment::layout::{Error, Result};
+use shm_segment::{Error as SegmentError, Segment};
+
+/// Who holds a lock may be dead already.
+const ONCE: Duration = Duration::ZERO;
+/// Some slots of a queue fit, each so long that a kill may well hit in the middle of its copy.
+const LONGEST: u32 = 50_000;
+const STRIDE: u64 = 8;
+
+/// What is done to memory as one format has it.
+pub(crate) struct Format {
+    /// What the names of its operations begin with.
+    pub(crate) label: &'static str,
+    write: fn(&Segment, &[u8]) -> Result<()>,
+    read: fn(&Segment, &mut Vec<u8>) -> Result<()>,
+    reset: fn(&Segment) -> Result<()>,
+}
+
+const FORMATS: &[Format] = &[
+    stream_of("stream_v0", |s, b| write(s, stream::Version::V0, b), |s, b| read(s, stream::Version::V0, b)),
+    stream_of("stream_v1", |s, b| write(s, stream::Version::V1, b), |s, b| read(s, stream::Version::V1, b)),
+    stream_of("stream_v2", |s, b| write(s, stream::Version::V2, b), |s, b| read(s, stream::Version::V2, b)),
+    queue_of("queue_v1", |s, b| enqueue(s, queue::Version::V1, b), |s, b| dequeue(s, queue::Version::V1, b)),
+    queue_of("queue_v2", |s, b| enqueue(s, queue::Version::V2, b), |s, b| dequeue(s, queue::Version::V2, b)),
+    Format {
+        label: "array",
+        write: |segment, bytes| Array::attach(segment, STRIDE)?.fill(segment, &bytes[..8]),
+        read: |segment, into| Array::attach(segment, STRIDE)?.read_into(segment, into),
+        reset: |segment| {
+            let count = (segment.size() - 16) / STRIDE;
+            Ok(segment.write(0, &[16 + count * STRIDE, count].map(u64::to_le_bytes).concat())?)
+        },
+    },
+];
+
+type Write = fn(&Segment, &[u8]) -> Result<()>;
+type Read = fn(&Segment, &mut Vec<u8>) -> Result<()>;
+
+const fn stream_of(label: &'static str, write: Write, read: Read) -> Format {
+    // A stream that nobody has written to is all zeros.
+    Format { label, write, read, reset: |segment| Ok(segment.fill(0, 40, 0)?) }
+}
+
+const fn queue_of(label: &'static str, write: Write, read: Read) -> Format {
+    // No method does this for memory that somebody else has made: its creator lays it out, or `reset` by who was there.
+    let reset = |segment: &Segment| {
+        let slots = u32::try_from((segment.size() - 28) / u64::from(4 + LONGEST)).unwrap();
+        Ok(segment.write(0, &[0, 0, slots, 0, LONGEST, 0, 0].map(u32::to_le_bytes).concat())?)
+    };
+    Format { label, write, read, reset }
+}
+
+fn write(segment: &Segment, version: stream::Version, bytes: &[u8]) -> Result<()> {
+    Stream::attach(segment, version)?.write(segment, Kind::Bytes, &bytes[..200_000], ONCE)
+}
+
+fn read(segment: &Segment, version: stream::Version, into: &mut Vec<u8>) -> Result<()> {
+    let stream = Stream::attach(segment, version)?;
+    stream.read_into(segment, into, ONCE)?;
+    stream.mark_as_read(segment)
+}
+
+fn enqueue(segment: &Segment, version: queue::Version, bytes: &[u8]) -> Result<()> {
+    Queue::attach(segment, version, LONGEST.into())?.enqueue(segment, &bytes[..LONGEST as usize], ONCE)
+}
+
+fn dequeue(segment: &Segment, version: queue::Version, into: &mut Vec<u8>) -> Result<()> {
+    Queue::attach(segment, version, LONGEST.into())?.dequeue_into(segment, into, ONCE)
+}
+
+/// The format that an operation belongs to.
+pub(crate) fn format_of(operation: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| operation.starts_with(format.label))
+}
+
+impl Format {
+    /// Writes `bytes`, or a part of them. Where what is in memory doesn't let it, makes it so that the next time does.
+    pub(crate) fn write(&self, segment: &Segment, bytes: &[u8]) -> std::result::Result<(), SegmentError> {
+        self.documented(segment, (self.write)(segment, bytes))
+    }
+
+    /// Reads what there is, and puts something there if there is nothing.
+    pub(crate) fn read(&self, segment: &Segment, bytes: &[u8]) -> std::result::Result<(), SegmentError> {
+        let mut into = Vec::new();
+        match (self.read)(segment, &mut into) {
+            Err(Error::Empty) => self.write(segment, bytes),
+            result => self.documented(segment, result),
+        }
+    }
+
+    /// What may come of memory that others use at the same time.
+    fn documented(&self, segment: &Segment, result: Result<()>) -> std::result::Result<(), SegmentError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Error::Segment(error)) => Err(error),
+            Err(
+                Error::Invalid { .. }
+                | Error::NotLaidOutYet { .. }
+                | Error::TimedOut { .. }
+                | Error::Full { .. },
+            ) => match (self.reset)(segment) {
+                Err(Error::Segment(error)) => Err(error),
+                other => Ok(other.unwrap()),
+            },
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// What whoever is left does after somebody died: nothing may hang, and everything works after a reset. Returns
+    /// whether the dead one has left a lock.
+    pub(crate) fn recover(&self, segment: &Segment, bytes: &[u8]) -> bool {
+        let mut back = Vec::new();
+        let is_locked = [(self.read)(segment, &mut back), (self.write)(segment, bytes)]
+            .iter()
+            .any(|found| matches!(found, Err(Error::TimedOut { .. })));
+        (self.reset)(segment).unwrap();
+        (self.write)(segment, bytes).unwrap();
+        (self.read)(segment, &mut back).unwrap();
+        assert!(!back.is_empty() && back.iter().zip(bytes).all(|(there, given)| there == given));
+        is_locked
+    }
+}

@@ -1,0 +1,417 @@
+//! A process is killed at any moment of any operation, while another one uses the same memory: nobody hangs, nothing
+//! leaks, and the next one gets the name at once.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/private_shm.rs"]
+mod private_shm;
+#[path = "common/wire.rs"]
+mod wire;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, process, thread};
+
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+/// What the victim does over and over: a line each.
+const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
+    ("create", |it| it.anew(create)),
+    ("open", |it| drop(open(&it.name))),
+    ("open_or_create", |it| it.anew(open_or_create)),
+    ("read", |it| it.with(|segment, bytes| segment.read(0, bytes))),
+    ("write", |it| it.with(|segment, bytes| segment.write(0, bytes))),
+    ("fill", |it| it.with(|segment, _| segment.fill(0, SIZE, 7))),
+    ("close", |it| it.once(|_, _| Ok(()))),
+    ("release_name", |it| it.once(|segment, _| Ok(segment.release_name()))),
+    ("unlink", |it| it.once(|segment, _| segment.link().unlink())),
+    ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name(), Scope::Local))),
+    (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
+    ("stream_v0_write", |it| it.wire_write("stream_v0")),
+    ("stream_v0_read", |it| it.wire_read("stream_v0")),
+    ("stream_v1_write", |it| it.wire_write("stream_v1")),
+    ("stream_v1_read", |it| it.wire_read("stream_v1")),
+    ("stream_v2_write", |it| it.wire_write("stream_v2")),
+    ("stream_v2_read", |it| it.wire_read("stream_v2")),
+    ("queue_v1_enqueue", |it| it.wire_write("queue_v1")),
+    ("queue_v1_dequeue", |it| it.wire_read("queue_v1")),
+    ("queue_v2_enqueue", |it| it.wire_write("queue_v2")),
+    ("queue_v2_dequeue", |it| it.wire_read("queue_v2")),
+    ("array_write", |it| it.wire_write("array")),
+    ("array_read", |it| it.wire_read("array")),
+];
+
+/// Only who is killed in this one may leave a name that its lifetime keeps.
+const SET_LIFETIME: &str = "set_lifetime";
+
+/// Whose memory it is that the victim uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Side {
+    Owner,
+    Opener,
+}
+
+const SIZE: u64 = 256 << 10;
+/// In all of a round, nobody waits longer than this.
+const LIMIT: Duration = Duration::from_secs(20);
+const BEGINNING: &str = "rust-test_killed";
+
+/// What may happen to who makes or opens what others make and remove at the same time.
+fn documented<T>(result: Result<T, Error>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(Error::AlreadyExists { .. } | Error::DoesNotExist { .. }) => None,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn create(name: &str) -> Option<Segment> {
+    documented(Segment::create(name, SIZE, Scope::Local, Lifetime::Owner))
+}
+
+fn open(name: &str) -> Option<Segment> {
+    documented(Segment::open(name, 0, Access::ReadWrite))
+}
+
+fn open_or_create(name: &str) -> Option<Segment> {
+    documented(Segment::open_or_create(name, SIZE, Scope::Local, Lifetime::Owner))
+}
+
+fn toggle_lifetime(segment: &Segment) -> Result<(), Error> {
+    segment.set_lifetime(Lifetime::Persistent)?;
+    segment.set_lifetime(Lifetime::Owner)
+}
+
+/// The process that is killed.
+struct Victim {
+    name: String,
+    side: Side,
+    held: Option<Segment>,
+    bytes: Vec<u8>,
+}
+
+impl Victim {
+    /// Lets go of what is held, and holds what `make` makes instead.
+    fn anew(&mut self, make: fn(&str) -> Option<Segment>) {
+        self.held = None;
+        self.held = make(&self.name);
+    }
+
+    /// Does something with what is held, or with what can be had.
+    fn with(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
+        if self.held.is_none() {
+            self.anew(if self.side == Side::Owner { create } else { open });
+        }
+        if let Some(segment) = &self.held {
+            documented(call(segment, &mut self.bytes));
+        }
+    }
+
+    fn wire_write(&mut self, format: &str) {
+        let format = wire::format_of(format).unwrap();
+        self.with(|segment, bytes| format.write(segment, bytes));
+    }
+
+    fn wire_read(&mut self, format: &str) {
+        let format = wire::format_of(format).unwrap();
+        self.with(|segment, bytes| format.read(segment, bytes));
+    }
+
+    /// As `with`, and lets go of it.
+    fn once(&mut self, call: fn(&Segment, &mut [u8]) -> Result<(), Error>) {
+        self.with(call);
+        self.held = None;
+    }
+}
+
+/// Not a test: what is killed.
+#[test]
+fn victim() {
+    let Ok(role) = env::var("SHM_SEGMENT_VICTIM") else { return };
+    let mut words = role.split(' ');
+    let side = if words.next() == Some("Owner") { Side::Owner } else { Side::Opener };
+    let (operation, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
+    let (_, run) = OPERATIONS.iter().find(|(label, _)| *label == operation).unwrap();
+    let mut it = Victim { name, side, held: None, bytes: vec![7; SIZE as usize] };
+    it.with(|_, _| Ok(()));
+    assert!(it.held.is_some());
+    println!("ready");
+    loop {
+        run(&mut it);
+    }
+}
+
+/// Started with a `/dev/shm` of its own, if that is possible: there, everything can be counted to the last page.
+#[test]
+fn whoever_is_killed_whenever_nobody_hangs_and_nothing_leaks() {
+    let mut command = this_program("survivor");
+    command.env("SHM_SEGMENT_SURVIVOR", private_shm::device().to_string());
+    let status = private_shm::private_shm(&mut command).status().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+/// This program once more, to be somebody else.
+fn this_program(test: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command
+}
+
+/// Not a test: who goes on.
+#[test]
+fn survivor() {
+    let Some(outside) = from_environment("SHM_SEGMENT_SURVIVOR") else { return };
+    let is_private = private_shm::is_private(outside);
+    if !is_private {
+        println!("no /dev/shm of its own can be had here: its pages are not counted");
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
+    let rounds = from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(50);
+    println!("seed {seed}, {rounds} rounds");
+    thread::spawn(watch);
+
+    let mut survivor = Survivor { name: format!("{BEGINNING}-{}", process::id()), random: Random(seed) };
+    // What is set up once and kept.
+    survivor.round(Side::Owner, "read");
+    let before = Resources::now(is_private);
+    for side in [Side::Owner, Side::Opener] {
+        for (operation, _) in OPERATIONS {
+            let (start, mut left, mut locked, mut slowest) = (Instant::now(), 0, 0, Duration::ZERO);
+            for round in 0..rounds {
+                *WATCHED.lock().unwrap() = Some((
+                    Instant::now() + LIMIT,
+                    format!("{side:?}, {operation}, round {round}, seed {seed}"),
+                ));
+                let outcome = survivor.round(side, operation);
+                left += u64::from(outcome.name_was_left);
+                locked += u64::from(outcome.lock_was_left);
+                slowest = slowest.max(outcome.next);
+                before.assert_back(is_private, &format!("{side:?}, {operation}, round {round}"));
+            }
+            let took = start.elapsed().as_secs_f32();
+            println!(
+                "{side:?} killed in {operation}: {rounds} rounds in {took:.1} s, {left} left the name, {locked} a \
+                 lock; the next create took at most {slowest:.1?}"
+            );
+        }
+    }
+}
+
+fn from_environment(variable: &str) -> Option<u64> {
+    env::var(variable).ok().and_then(|n| n.parse().ok())
+}
+
+/// Until when the round must be over, and which it is.
+static WATCHED: Mutex<Option<(Instant, String)>> = Mutex::new(None);
+
+/// Ends the process when a round hangs. The victim ends with it.
+fn watch() {
+    loop {
+        thread::sleep(Duration::from_millis(100));
+        if let Some((end, round)) = &*WATCHED.lock().unwrap()
+            && Instant::now() > *end
+        {
+            eprintln!("hangs: {round}");
+            process::abort();
+        }
+    }
+}
+
+/// A small generator, so that a failure can be repeated from its seed, as far as the scheduler lets it.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// What would be used up by what nobody gives back.
+#[derive(Debug, PartialEq)]
+struct Resources {
+    names: Vec<PathBuf>,
+    descriptors: usize,
+    mappings: usize,
+    /// Pages and files of `/dev/shm`, if no others use it.
+    free: Option<(u64, u64)>,
+}
+
+impl Resources {
+    fn now(is_private: bool) -> Self {
+        let is_ours = |path: &Path| is_private || path.to_string_lossy().contains(BEGINNING);
+        let names = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().path());
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let shm = rustix::fs::statvfs("/dev/shm").unwrap();
+        Self {
+            names: names.filter(|path| is_ours(path)).collect(),
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            mappings: maps.lines().filter(|line| line.contains("/dev/shm/")).count(),
+            free: is_private.then_some((shm.f_bfree, shm.f_ffree)),
+        }
+    }
+
+    fn assert_back(&self, is_private: bool, when: &str) {
+        assert_eq!(Self::now(is_private), *self, "{when}");
+    }
+}
+
+/// What a victim has left, and how long the next one took to make a segment of its name.
+struct Outcome {
+    name_was_left: bool,
+    lock_was_left: bool,
+    next: Duration,
+}
+
+struct Survivor {
+    name: String,
+    random: Random,
+}
+
+impl Drop for Survivor {
+    fn drop(&mut self) {
+        if let (true, Some((_, round))) = (thread::panicking(), &*WATCHED.lock().unwrap()) {
+            eprintln!("failed: {round}");
+        }
+        // Of a round that failed.
+        let _ = shm_segment::remove(&self.name, Scope::Local);
+    }
+}
+
+impl Survivor {
+    /// Has a victim do `operation` and kills it.
+    fn round(&mut self, side: Side, operation: &str) -> Outcome {
+        let format = wire::format_of(operation);
+        let mut ours = if side == Side::Opener { create(&self.name) } else { None };
+        let mut victim = start(side, operation, &self.name);
+        let end = Instant::now() + Duration::from_micros(self.random.below(2000));
+        let theirs = open(&self.name);
+        loop {
+            self.use_memory(side, theirs.as_ref(), &mut ours, format);
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        victim.kill().unwrap();
+        let status = victim.wait().unwrap();
+        assert_eq!(
+            status.signal(),
+            Some(libc::SIGKILL),
+            "it should have been killed, not have ended: {status}"
+        );
+
+        let mut lock_was_left = false;
+        for (format, segment) in format.into_iter().zip(theirs.as_ref().or(ours.as_ref())) {
+            lock_was_left |= format.recover(segment, &vec![5; SIZE as usize]);
+        }
+        // What is open stays what it was, for its own users.
+        for segment in theirs.iter().chain(&ours) {
+            assert_bytes_come_back(segment);
+        }
+        drop(ours);
+        let left = shm_segment::exists(&self.name, Scope::Local);
+        let start = Instant::now();
+        let next = self.next(side == Side::Owner && operation == SET_LIFETIME);
+        let took = start.elapsed();
+        let mut all = vec![1; SIZE as usize];
+        next.read(0, &mut all).unwrap();
+        assert!(all.iter().all(|byte| *byte == 0), "new memory is zero");
+        drop((next, theirs));
+        assert!(!shm_segment::exists(&self.name, Scope::Local));
+        Outcome { name_was_left: left, lock_was_left, next: took }
+    }
+
+    /// Anything that may be done to the name and the memory meanwhile.
+    fn use_memory(
+        &mut self,
+        side: Side,
+        theirs: Option<&Segment>,
+        ours: &mut Option<Segment>,
+        format: Option<&wire::Format>,
+    ) {
+        if side == Side::Opener && !ours.as_ref().is_some_and(|ours| ours.link().is_current()) {
+            // The victim has removed its name.
+            *ours = create(&self.name);
+        }
+        let mut bytes = [0; 64];
+        match self.random.below(if format.is_some() { 8 } else { 6 }) {
+            0 => {
+                for segment in theirs.into_iter().chain(&*ours) {
+                    let at = self.random.below(SIZE - 64);
+                    segment.read(at, &mut bytes).unwrap();
+                    segment.write(at, &bytes).unwrap();
+                }
+            }
+            1 => drop(create(&self.name)),
+            2 => drop(open_or_create(&self.name)),
+            3 => {
+                if let Some(segment) = open(&self.name) {
+                    segment.fill(0, SIZE, 9).unwrap();
+                }
+            }
+            4 => drop(shm_segment::list_names()),
+            6.. => {
+                let bytes = vec![3; SIZE as usize];
+                for (format, segment) in format.into_iter().zip(theirs.or(ours.as_ref())) {
+                    format.write(segment, &bytes).unwrap();
+                    format.read(segment, &bytes).unwrap();
+                }
+            }
+            _ => drop(theirs.map(|segment| segment.link().is_current())),
+        }
+    }
+
+    /// What the next run does first.
+    fn next(&mut self, may_be_persistent: bool) -> Segment {
+        let make = |name: &str| Segment::create(name, SIZE, Scope::Local, Lifetime::Owner);
+        let made = if self.random.below(2) == 0 {
+            Segment::open_or_create(&self.name, SIZE, Scope::Local, Lifetime::Owner)
+                .and_then(|made| if made.is_created() { Ok(made) } else { make(&self.name) })
+        } else {
+            make(&self.name)
+        };
+        match made {
+            Err(Error::AlreadyExists { .. }) if may_be_persistent => {
+                let mode = fs::metadata(Path::new("/dev/shm").join(&self.name)).unwrap().mode();
+                assert_eq!(mode & 0o1000, 0, "a dead owner's with its mark is free");
+                shm_segment::remove(&self.name, Scope::Local).unwrap();
+                make(&self.name).unwrap()
+            }
+            other => other.unwrap(),
+        }
+    }
+}
+
+fn assert_bytes_come_back(segment: &Segment) {
+    let (from, mut back) = (vec![3; SIZE as usize], vec![0; SIZE as usize]);
+    segment.write(0, &from).unwrap();
+    segment.read(0, &mut back).unwrap();
+    assert!(from == back);
+}
+
+/// A victim that has begun.
+fn start(side: Side, operation: &str, name: &str) -> Child {
+    let mut command = this_program("victim");
+    command.env("SHM_SEGMENT_VICTIM", format!("{side:?} {operation} {name}")).stdout(Stdio::piped());
+    // SAFETY: one system call, which may be made between `fork` and `exec`.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        })
+    };
+    let mut child = command.spawn().unwrap();
+    let mut from = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("ready") {
+        line.clear();
+        assert_ne!(from.read_line(&mut line).unwrap(), 0, "it has ended by itself");
+    }
+    child
+}
