@@ -47,7 +47,8 @@ fuzz_main() {
   check_prerequisites
   have c++ || fail "fuzz: a C++ compiler is needed, for libFuzzer (Debian, Ubuntu: apt install g++)."
 
-  local toolchain=() sanitizer=none out=$root/target/fuzz
+  local toolchain=() sanitizer=none out=$root/target/fuzz host
+  host=$(rustc -vV | sed -n 's/^host: //p')
   if has_nightly; then
     toolchain=(+nightly) sanitizer=address
   else
@@ -105,9 +106,8 @@ build_fuzz_targets() {
 
 # fuzz_binary TARGET ARGUMENTS...: runs it, with names of its own.
 fuzz_binary() {
-  local target=$1 host
+  local target=$1
   shift
-  host=$(rustc -vV | sed -n 's/^host: //p')
   mkdir -p "$out/corpus/$target" "$out/findings/$target" "$root/rust/fuzz/corpus/$target"
   # No -handle_bus=0: libFuzzer's handler is there before ours, so it gets what is none of ours, and reports it.
   SHM_FUZZ_NAME=${fuzz_names}_$target "$out/$sanitizer/$host/release/$target" \
@@ -136,13 +136,14 @@ fuzz_all() {
 
 # Waits for the first of `running`, which was started first and so ends first, and says how it went.
 fuzz_ended() {
-  local target=${running[0]%%:*} log
+  local target=${running[0]%%:*} log status=0
   log=$out/logs/$target.log
-  if with_heartbeat "fuzzing" wait_for "${running[0]##*:}"; then
+  with_heartbeat "fuzzing" wait_for "${running[0]##*:}" || status=$?
+  if [ "$status" -eq 0 ]; then
     say "$target: $(fuzz_figures "$log")"
   else
-    say "$target: FAILED, after $(fuzz_figures "$log")"
-    grep -v '^#[0-9]' "$log" | tail -n 60 >&2
+    say "$target: FAILED with status $status, after $(fuzz_figures "$log")"
+    sed '/^#[0-9]/d' "$log" | tail -n 60 >&2
     failed+=("$target")
   fi
   running=("${running[@]:1}")

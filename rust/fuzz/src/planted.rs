@@ -122,7 +122,7 @@ impl Planted {
         }
         let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let peer = scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
                     for store in &self.meanwhile {
                         store.put(&self.peer);
@@ -136,6 +136,8 @@ impl Planted {
             in_bounded_time(|| (0..LAPS).for_each(|_| calls()));
             // A panic ends the process, not only this thread.
             is_over.store(true, Ordering::Relaxed);
+            // To the end of the thread, not only of the closure: what it has not freed yet would be taken for a leak.
+            peer.join().unwrap();
         });
     }
 
