@@ -18,6 +18,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/godot.sh"
 # shellcheck source=tools/demo.sh
 . "$root/tools/demo.sh"
+# shellcheck source=tools/peers.sh
+. "$root/tools/peers.sh"
 # shellcheck source=tools/test.sh
 . "$root/tools/test.sh"
 # shellcheck source=tools/windows.sh
@@ -32,6 +34,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/tools/soak.sh"
 # shellcheck source=tools/bench.sh
 . "$root/tools/bench.sh"
+# shellcheck source=tools/venv.sh
+. "$root/tools/venv.sh"
+# shellcheck source=tools/cross.sh
+. "$root/tools/cross.sh"
+# shellcheck source=tools/test_arm64.sh
+. "$root/tools/test_arm64.sh"
+# shellcheck source=tools/check_targets.sh
+. "$root/tools/check_targets.sh"
 # shellcheck source=tools/lint.sh
 . "$root/tools/lint.sh"
 # shellcheck source=tools/package.sh
@@ -52,19 +62,23 @@ Usage: ./build.sh [COMMAND] [ARGUMENTS]
   soak [MINUTES]  run the randomised tests of the segment crate over and over
   bench           build, then measure: calls, copies and round trips, beside other ways
   lint            check formatting, warnings and scripts
+  cross           build the libraries of all systems, and look into them
+  test-arm64      run the segment crate's tests as programs for arm64, through QEMU
+  check-targets   compile and lint for the systems that nothing is run on here
   package         build, then make the zip that users install
   godot           print the path of a Godot to use; fetched if there is none
 
 ./build.sh COMMAND --help tells more. Variables:
   GODOT           the Godot to use (4.3 or newer); otherwise godot4 or godot on the PATH, or a fetched one
   GODOT_TEMPLATE  the release export template of that Godot, for the test of an exported game
+  SHARED_MEMORY_LIBRARY  a library of the addon, or a zip with it, to use instead of building one: a release, say
 END
 }
 
 command=${1:-build}
 [ $# -eq 0 ] || shift
 case $command in
-  build | demo | test | windows | test-windows | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
+  build | demo | test | windows | test-windows | cross | test-arm64 | check-targets | miri | fuzz | sanitize | soak | bench | lint | package | godot) ;;
   -h | --help | help)
     usage
     exit

@@ -23,10 +23,14 @@ build_main() {
 build_addon() {
   local built name
   name=$(library_name)
-  say "building the addon (release)"
-  with_heartbeat "building" build_library
-  built=$(library_built)
-  [ -f "$built" ] || fail "cargo built no $built"
+  if [ -n "${SHARED_MEMORY_LIBRARY:-}" ]; then
+    given_library "$name"
+  else
+    say "building the addon (release)"
+    with_heartbeat "building" build_library
+    built=$(library_built)
+    [ -f "$built" ] || fail "cargo built no $built"
+  fi
   mkdir -p "$addon/bin" "$root/target"
   install_file "$built" "$addon/bin/$name"
   say "addons/shared_memory/bin/$name is ready"
@@ -34,25 +38,56 @@ build_addon() {
   say "demo/addons/shared_memory is up to date"
 }
 
+# given_library NAME: sets `built` of build_addon to the library of that name that SHARED_MEMORY_LIBRARY says.
+given_library() {
+  built=$SHARED_MEMORY_LIBRARY
+  [ -f "$built" ] || fail "SHARED_MEMORY_LIBRARY is set to '$built', which is not a file."
+  say "not building the addon: SHARED_MEMORY_LIBRARY is $built"
+  case $built in
+    *.zip)
+      mkdir -p "$root/target"
+      built=$root/target/given.$1
+      python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
+        "$SHARED_MEMORY_LIBRARY" "addons/shared_memory/bin/$1" >"$built" ||
+        fail "there is no $1 in $SHARED_MEMORY_LIBRARY"
+      ;;
+  esac
+}
+
 # build_library [CARGO ARGUMENTS]
-# The folders of whoever builds would otherwise stand in the library, in the text of every panic.
 build_library() {
-  local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+  of_the_addon cargo build "$@"
+}
+
+# of_the_addon CARGO_COMMAND...: runs it for the addon, in release.
+of_the_addon() {
+  # The folders of whoever builds would otherwise stand in the library, in the text of every panic.
+  local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src library=$toolchain_folder/root/usr/lib/rustlib/src/rust
   local flags="\"--remap-path-prefix=$root=.\", \"--remap-path-prefix=$crates=crates\""
-  (cd "$root" && cargo build --release --locked -p godot_shared_memory \
-    --config "target.'cfg(all())'.rustflags=[$flags]" "$@")
+  flags+=", \"--remap-path-prefix=$library=rust\""
+  (cd "$root" && "$@" --release --locked -p godot_shared_memory --config "target.'cfg(all())'.rustflags=[$flags]")
 }
 
 # What the .gdextension file calls the library of this machine.
 library_name() {
   case $(uname -s)-$(uname -m) in
-    Linux-x86_64) echo libgodot_shared_memory.linux.x86_64.so ;;
-    Linux-aarch64) echo libgodot_shared_memory.linux.arm64.so ;;
+    Linux-x86_64) library_of linux.x86_64 ;;
+    Linux-aarch64) library_of linux.arm64 ;;
     # One processor's half only. A release joins both.
-    Darwin-*) echo libgodot_shared_memory.macos.universal.dylib ;;
-    MINGW*-x86_64 | MSYS*-x86_64) echo godot_shared_memory.windows.x86_64.dll ;;
+    Darwin-*) library_of macos ;;
+    MINGW*-x86_64 | MSYS*-x86_64) library_of windows.x86_64 ;;
     *) fail "the addon has no library for $(uname -s) on $(uname -m)" ;;
   esac
+}
+
+# library_of KEY: what the .gdextension file calls the library of such a system. Fails where it has no such key.
+library_of() {
+  sed -n "s#^${1//./\\.} = \"res://addons/shared_memory/bin/\(.*\)\"#\1#p" "$addon/shared_memory.gdextension" | grep .
+}
+
+# The keys of all libraries that the .gdextension file names.
+library_keys() {
+  sed -n 's#^\([a-z0-9_.]*\) = "res://addons/shared_memory/bin/.*"#\1#p' "$addon/shared_memory.gdextension"
 }
 
 # Where cargo leaves it.

@@ -23,6 +23,16 @@ DEMOS = {
         "godot": "Hello world from Python Shared Memory!",
         "python": "Hello world from Godot Shared Memory!",
     },
+    "telemetry": {
+        "partner": "simulator.py",
+        "godot": "Godot read 60 records",
+        "python": "Python was read",
+    },
+    "video": {
+        "partner": "video.py",
+        "godot": "pictures, and handed one out",
+        "python": "Python saved 1280 x 720",
+    },
 }
 
 # Each side gives up by itself after 20 seconds; this is for one that hangs.
@@ -88,10 +98,10 @@ def godot_command(godot, name, *options):
     return [godot, *options, "--path", str(PROJECT), f"res://{name}/{name}.tscn"]
 
 
-def python_command(name, *options):
+def python_command(python, name, *options):
     # Unbuffered: its words are to appear when they are said.
     return [
-        sys.executable,
+        python,
         "-u",
         str(PROJECT / "python" / DEMOS[name]["partner"]),
         *options,
@@ -110,10 +120,10 @@ def problems(side, code, expected):
             yield f"{side.name} printed {line!r}"
 
 
-def run_unattended(godot, name, order):
+def run_unattended(godot, python, name, order):
     commands = {
         "godot": [*godot_command(godot, name, "--headless"), "--", "--auto"],
-        "python": python_command(name, "--auto"),
+        "python": python_command(python, name, "--auto"),
     }
     say(f"{name}: {order[0]} starts first")
     sides = []
@@ -134,7 +144,7 @@ def run_unattended(godot, name, order):
     return not found
 
 
-def run_window(godot, name):
+def run_window(godot, python, name):
     """Godot in a window until it is closed; Python joins as soon as the scene has made the memory."""
     say(
         f"{name}: Python joins once the scene has made the memory; close the window to end"
@@ -146,7 +156,9 @@ def run_window(godot, name):
     try:
         # Where nobody can type, an open pipe keeps the partner listening.
         stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.PIPE
-        partner = Side("python", python_command(name, "--wait", "86400"), stdin=stdin)
+        partner = Side(
+            "python", python_command(python, name, "--wait", "86400"), stdin=stdin
+        )
         code = window.process.wait()
         window.reader.join(5)
     finally:
@@ -161,6 +173,9 @@ def run_window(godot, name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--godot", help="the Godot program")
+    parser.add_argument(
+        "--python", default=sys.executable, help="the Python for the partner"
+    )
     parser.add_argument("--window", action="store_true")
     parser.add_argument(
         "--check", action="store_true", help="only: is there such a demo?"
@@ -175,9 +190,12 @@ def main():
     if options.check:
         return 0
     if options.window:
-        return 0 if run_window(options.godot, options.name) else 1
+        return 0 if run_window(options.godot, options.python, options.name) else 1
     orders = (("godot", "python"), ("python", "godot"))
-    results = [run_unattended(options.godot, options.name, order) for order in orders]
+    results = [
+        run_unattended(options.godot, options.python, options.name, order)
+        for order in orders
+    ]
     if not all(results):
         return 1
     say(f"{options.name}: each side heard the other, whichever started first")

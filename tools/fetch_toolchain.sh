@@ -33,7 +33,7 @@ find "$root"/usr/src/rustc-*/ -mindepth 1 -maxdepth 1 ! -name library -exec rm -
 # starts would get them, too.
 echo "== tying the programs to their libraries"
 libraries=$(dirname "$(find "$root/usr/lib" -name 'librustc_driver-*.so' | head -n 1)")
-for program in rustc rustdoc clippy-driver; do
+for program in rustc rustdoc clippy-driver cargo-clippy; do
   "$root/usr/bin/patchelf" --force-rpath --set-rpath "$libraries" "$root/usr/bin/$program"
 done
 

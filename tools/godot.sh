@@ -10,7 +10,7 @@ fetch_stamp="1 $fetch_folder"
 
 godot_help() {
   cat <<'END'
-Usage: ./build.sh godot [--template]
+Usage: ./build.sh godot [--template | --official VERSION]
 
 Prints the path of a Godot 4.3 or newer, and nothing else, on stdout. Looked for, in this order:
   1. the program that the variable GODOT names (used or refused, never skipped);
@@ -20,19 +20,28 @@ Prints the path of a Godot 4.3 or newer, and nothing else, on stdout. Looked for
 
   --template   print the path of the release export template that belongs to that Godot instead. The variable
                GODOT_TEMPLATE names one; otherwise it comes with 3., or from where the editor keeps templates.
+  --official   fetch the official build of that version (such as 4.3) for this system into target/godot-VERSION/ if it
+               isn't there, and print the path of that: GODOT=$(./build.sh godot --official 4.3) ./build.sh test
 END
 }
 
 godot_main() {
-  local template=
+  local template='' official=''
   while [ $# -gt 0 ]; do
     case $1 in
       --template) template=yes ;;
+      --official)
+        [ $# -ge 2 ] || fail "godot: --official needs a version, such as 4.3"
+        official=$2
+        shift
+        ;;
       *) fail "godot: unknown argument '$1' (see ./build.sh godot --help)" ;;
     esac
     shift
   done
-  if [ -n "$template" ]; then
+  if [ -n "$official" ]; then
+    python3 "$root/tools/official_godot.py" "$official" "$root/target/godot-$official"
+  elif [ -n "$template" ]; then
     godot_template
   else
     godot_path

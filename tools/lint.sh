@@ -19,7 +19,7 @@ lint_main() {
     fail "rustfmt and clippy are needed: run 'rustup component add rustfmt clippy'."
   local bin=$root/target/lint-venv/bin file
   local gdscript=() python=() failed=()
-  make_lint_venv
+  make_venv lint
 
   cd "$root"
   while IFS= read -r file; do gdscript+=("$file"); done < <(
@@ -58,14 +58,14 @@ lint_main() {
 lint_windows() {
   local clippy=(cargo clippy)
   if ! has_target "$windows_target"; then
-    if ! is_fetched toolchain "$toolchain_stamp"; then
+    if ! is_fetched toolchain "$toolchain_stamp" || ! is_fetched windows "$windows_stamp"; then
       say "clippy for Windows: skipped, it takes what ./build.sh windows fetches"
       return
     fi
     clippy=("$toolchain_folder/root/usr/bin/cargo-clippy" clippy)
   fi
-  check "clippy for Windows" with_heartbeat "checking Rust for Windows" for_target "$windows_target" \
-    "${clippy[@]}" --locked --workspace --all-targets --target "$windows_target" -- -D warnings
+  check "clippy for Windows" with_heartbeat "checking Rust for Windows" windows_cargo "${clippy[@]}" \
+    --locked --workspace --all-targets --target "$windows_target" -- -D warnings
 }
 
 # check LABEL COMMAND...: runs it; adds LABEL to `failed` of lint_main if it found something.
@@ -74,20 +74,4 @@ check() {
   shift
   say "$label"
   "$@" || failed+=("$label")
-}
-
-# Has the tools of requirements-lint.txt in target/lint-venv. The copy of that file inside is written last: an
-# installation that was broken off, or is of other versions, is made anew.
-make_lint_venv() {
-  local venv=$root/target/lint-venv wanted=$root/tools/requirements-lint.txt
-  cmp -s "$wanted" "$venv/requirements.txt" && return
-  say "installing the lint tools from PyPI into target/lint-venv"
-  rm -rf "$venv"
-  mkdir -p "$root/target"
-  python3 -m venv "$venv" >&2 ||
-    fail "python3 cannot make a virtual environment: install its venv module (Debian, Ubuntu: apt install python3-venv)."
-  with_heartbeat "installing the lint tools" \
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted" >&2 ||
-    fail "the lint tools could not be installed; they come from PyPI, as tools/requirements-lint.txt lists them."
-  cp "$wanted" "$venv/requirements.txt"
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Print the notices of what is linked into the library: every crate, its licence, and the licences' texts.
 
-    notices.py REPOSITORY
+    notices.py REPOSITORY [TARGET...]
 
-Taken from what cargo resolves for this machine. Of a crate that leaves the choice, the MIT licence is taken.
-Texts come from the crates themselves; for one that ships none, from tools/licenses/, by its SPDX name.
+Taken from what cargo resolves for the targets; for this machine, if none is named. With targets, what zig and
+mingw link in is told of as well. Of a crate that leaves the choice, the MIT licence is taken. Texts come from
+the crates themselves; for one that ships none, from tools/licenses/, by its SPDX name.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -19,22 +21,67 @@ PREFERRED = "MIT"
 # Build dependencies are not linked in, but what this one writes is compiled into godot-core.
 GENERATORS = {"godot-codegen"}
 
+# What the linkers of ./build.sh cross put into the libraries: name, licence, home, and a file in
+# tools/licenses/ for those that ask for their text even where only the compiled code is passed on.
+RUNTIMES = [
+    (
+        "compiler-rt of Zig (in the libraries for Linux and macOS)",
+        "MIT",
+        "https://ziglang.org",
+        "zig.txt",
+    ),
+    (
+        "libunwind of LLVM (in the libraries for Linux)",
+        "Apache-2.0 WITH LLVM-exception",
+        "https://llvm.org",
+        None,
+    ),
+    (
+        "the runtime of mingw-w64 (in the library for Windows)",
+        "ZPL-2.1",
+        "https://www.mingw-w64.org",
+        "mingw-w64.txt",
+    ),
+    (
+        "libgcc of GCC (in the library for Windows)",
+        "GPL-3.0-or-later WITH GCC-exception-3.1",
+        "https://gcc.gnu.org",
+        None,
+    ),
+]
+
 # Files that hold a licence or what a licence asks to be kept.
 LICENSE_FILE = re.compile(
     r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$"
 )
 
 
-def cargo_metadata(repository):
-    host = re.search(
-        r"^host: (\S+)$",
+def host():
+    told = subprocess.run(
+        ["rustc", "-vV"], check=True, capture_output=True, text=True
+    ).stdout
+    return re.search(r"^host: (\S+)$", told, re.MULTILINE).group(1)
+
+
+def rust_release():
+    """The version of the standard library; of both, where some targets take Debian's Rust."""
+    compilers = ["rustc"]
+    fetched = os.environ.get("FETCHED_RUSTC")
+    if fetched:
+        compilers.append(fetched)
+    found = [
         subprocess.run(
-            ["rustc", "-vV"], check=True, capture_output=True, text=True
-        ).stdout,
-        re.MULTILINE,
-    ).group(1)
+            [compiler, "--version"], check=True, capture_output=True, text=True
+        ).stdout.split()[1]
+        for compiler in compilers
+    ]
+    return " and ".join(sorted(set(found)))
+
+
+def cargo_metadata(repository, targets):
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    command += ["--filter-platform", host]
+    for target in targets:
+        command += ["--filter-platform", target]
     return json.loads(
         subprocess.run(
             command, cwd=repository, check=True, stdout=subprocess.PIPE
@@ -92,13 +139,12 @@ def license_texts(package):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     repository = pathlib.Path(sys.argv[1])
-    packages = linked(cargo_metadata(repository))
-    release = subprocess.run(
-        ["rustc", "--version"], check=True, capture_output=True, text=True
-    ).stdout.split()[1]
+    targets = sys.argv[2:]
+    packages = linked(cargo_metadata(repository, targets or [host()]))
+    release = rust_release()
 
     texts = {}
     out = [
@@ -142,6 +188,16 @@ def main():
         .strip()
     )
     texts.setdefault(text, []).append(name)
+    for name, expression, home, file in RUNTIMES if targets else []:
+        out += [name, f"    licence: {expression}", f"    source: {home}, unchanged"]
+        if file:
+            path = repository / "tools" / "licenses" / file
+            text = path.read_text(encoding="utf-8").strip()
+            texts.setdefault(text, []).append(name)
+        else:
+            out.append(
+                "    The exception asks for no notice in what it is linked into."
+            )
 
     # Most useful first: the text that holds for the most.
     for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Make the zip that users install.
 
-    package.py ZIP ADDON_FOLDER EXTRA_FILE...
+    package.py [--libraries FOLDER] [--checksum] ZIP ADDON_FOLDER EXTRA_FILE...
 
 Everything stands under addons/<name of the folder>/. Order, dates and permissions are fixed, so that the
 same files give the same zip, whoever makes it.
+
+    --libraries FOLDER   take the libraries from there, instead of from the addon's bin/
+    --checksum           write ZIP.sha256 as well, as `sha256sum --check` reads it
 """
 
+import argparse
+import hashlib
 import os
 import pathlib
 import sys
@@ -16,33 +21,50 @@ import zipfile
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def entries(folder, extra):
-    for file in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.is_file() and not hidden:
-            yield file.relative_to(folder).as_posix(), file
-    for file in extra:
+def arguments():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--libraries", type=pathlib.Path)
+    parser.add_argument("--checksum", action="store_true")
+    parser.add_argument("archive", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("extra", type=pathlib.Path, nargs="*")
+    return parser.parse_args()
+
+
+def entries(options):
+    for file in options.folder.rglob("*"):
+        relative = file.relative_to(options.folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        elsewhere = options.libraries and relative.parts[0] == "bin"
+        if file.is_file() and not hidden and not elsewhere:
+            yield relative.as_posix(), file
+    if options.libraries:
+        for file in options.libraries.iterdir():
+            yield f"bin/{file.name}", file
+    for file in options.extra:
         yield file.name, file
 
 
 def main():
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    archive, folder, *extra = map(pathlib.Path, sys.argv[1:])
-
-    unfinished = archive.with_suffix(".new")
+    options = arguments()
+    unfinished = options.archive.with_suffix(".new")
     with zipfile.ZipFile(
         unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=9
     ) as output:
-        for name, file in sorted(entries(folder, extra)):
-            entry = zipfile.ZipInfo(f"addons/{folder.name}/{name}", DATE)
+        for name, file in sorted(entries(options)):
+            entry = zipfile.ZipInfo(f"addons/{options.folder.name}/{name}", DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
             # As on a Unix system, where the file is a plain one that everybody may read.
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16
             output.writestr(entry, file.read_bytes())
             print(f"    {entry.filename}", file=sys.stderr)
-    os.replace(unfinished, archive)
+    os.replace(unfinished, options.archive)
+    if options.checksum:
+        digest = hashlib.sha256(options.archive.read_bytes()).hexdigest()
+        line = f"{digest}  {options.archive.name}\n"
+        checksum = options.archive.with_name(options.archive.name + ".sha256")
+        checksum.write_bytes(line.encode())
 
 
 if __name__ == "__main__":

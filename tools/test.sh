@@ -7,7 +7,8 @@ Usage: ./build.sh test [FILTER]
 
 Runs the tests of the Rust crates with cargo, and those of rust/segment/tests/held_loom.rs with loom, which tries every
 order in which threads can get in each other's way; builds the addon, then runs demo/tests in a real Godot (see
-./build.sh godot --help for which). With FILTER: only the tests, of any kind, whose name contains it.
+./build.sh godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
+PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests, of any kind, whose name contains it.
 END
 }
 
@@ -33,6 +34,7 @@ test_main() {
   listed=$(python3 "$root/demo/tests/run.py" --godot "$godot" --list "$filter")
   if [ -n "$listed" ] || [ -z "$filter" ]; then
     build_addon
+    prepare_peers
     say "tests in $godot"
     with_heartbeat "testing in Godot" run_godot_tests || engine=FAILED
     ran=$((ran + $(passed_in "$log/godot.log")))

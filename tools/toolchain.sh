@@ -4,7 +4,7 @@
 # The number goes up with every change to fetch_toolchain.sh that older downloads lack. The folder is part of it because
 # the programs hold its path.
 toolchain_folder=$root/target/toolchain
-toolchain_stamp="1 $toolchain_folder"
+toolchain_stamp="2 $toolchain_folder"
 
 # has_target TARGET: can the machine's own rustc build for it?
 has_target() {

@@ -20,7 +20,18 @@ const CALLS: Array[String] = [
 	"write(bytes)",
 	"read(64)",
 	"read_into(into)",
+	"unpack('<16I')",
+	"pack('<16I', values)",
+	"decode_var(64)",
+	"encode_var(64, value)",
 ]
+## The same 64 bytes as a message, or as an element. Each has memory of its own.
+const MESSAGES := {
+	"stream: write(bytes), read()": "stream.write(bytes); stream.read()",
+	"queue: enqueue(bytes), dequeue()": "queue.enqueue(bytes); queue.dequeue()",
+	"array: set_element(3, bytes), get_element(3)":
+	"array.set_element(3, bytes); array.get_element(3)",
+}
 
 const ROUNDS := 41
 const BATCH_USEC := 10_000
@@ -34,12 +45,34 @@ func run(options: Dictionary) -> Dictionary:
 		"shm: SharedMemory": shm,
 		"bytes: PackedByteArray": bytes,
 		"into: PackedByteArray": bytes.duplicate(),
+		"values: Array": range(16),
+		"value: PackedByteArray": bytes,
 	}
+	shm.encode_var(64, bytes)
 	var statements := {}
 	for line in CALLS:
 		if shm.has_method(line.get_slice("(", 0)):
 			statements[line] = "shm." + line
+	# What a library at hand lacks that is older than these classes is left out.
+	if ClassDB.class_exists("SharedMemoryStream"):
+		statements.merge(MESSAGES)
+		variables.merge(_messengers(options.prefix))
 	return {
 		"yardstick": YARDSTICK,
 		"ns": Loop.compare(statements, variables, ROUNDS, BATCH_USEC),
 	}
+
+
+func _messengers(prefix: String) -> Dictionary:
+	var objects := {}
+	# Not by their names: a script that names a class that isn't there doesn't compile.
+	for line: Array in [
+		["stream", "SharedMemoryStream", [3]],
+		["queue", "SharedMemoryQueue", [3, 64]],
+		["array", "SharedMemoryArray", ["64s"]],
+	]:
+		var object: RefCounted = ClassDB.instantiate(line[1])
+		if object.callv("attach", [Segments.create(prefix + line[0], 4096)] + line[2]) != OK:
+			push_error(object.call("get_last_error_message"))
+		objects["%s: %s" % [line[0], line[1]]] = object
+	return objects

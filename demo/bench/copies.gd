@@ -12,6 +12,7 @@ const SIZES: Array[int] = [64, 4096, 65_536, 1_048_576, 8_294_400]
 ## copies nothing until somebody writes.
 const WRITE := {
 	"write": "shm.write(bytes, 0)",
+	"write_image": "shm.write_image(image, 0)",
 	"FileAccess, /dev/shm": "file.seek(0); file.store_buffer(bytes); file.flush()",
 	"FileAccess, disk": "disk.seek(0); disk.store_buffer(bytes); disk.flush()",
 	"memcpy (StreamPeerBuffer.put_data)": "buffer.seek(0); buffer.put_data(bytes)",
@@ -22,6 +23,7 @@ const WRITE := {
 const READ := {
 	"read": "shm.read(size, 0)",
 	"read_into": "shm.read_into(into, 0)",
+	"read_image": "shm.read_image(image, 0)",
 	"FileAccess, /dev/shm": "FileAccess.open(path, FileAccess.READ).get_buffer(size)",
 	"FileAccess, disk": "FileAccess.open(disk_path, FileAccess.READ).get_buffer(size)",
 	"copy to a new array (slice)": "bytes.slice(0)",
@@ -48,6 +50,8 @@ func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
 	bytes.fill(0x5A)
 	var into := PackedByteArray()
 	into.resize(size)
+	var width := mini(size, 4096)
+	var image := Image.create_from_data(width, size / width, false, Image.FORMAT_L8, bytes)
 	# On Linux a segment is a file: FileAccess gets the very same bytes.
 	var path := "/dev/shm/" + name
 	var disk_path := folder.path_join("copies.bin")
@@ -56,6 +60,7 @@ func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
 		"size: int": size,
 		"bytes: PackedByteArray": bytes,
 		"into: PackedByteArray": into,
+		"image: Image": image,
 		"path: String": path,
 		"disk_path: String": disk_path,
 		"file: FileAccess": FileAccess.open(path, FileAccess.READ_WRITE),
@@ -66,7 +71,11 @@ func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
 		Loop.compare(WRITE, variables, ROUNDS, BATCH_USEC),
 		Loop.compare(READ, variables, ROUNDS, BATCH_USEC),
 	]
-	if into != bytes or FileAccess.get_file_as_bytes(disk_path) != bytes:
+	if (
+		into != bytes
+		or image.get_data() != bytes
+		or FileAccess.get_file_as_bytes(disk_path) != bytes
+	):
 		push_error("a copy of %d bytes is not what was written" % size)
 	DirAccess.remove_absolute(disk_path)
 	return result

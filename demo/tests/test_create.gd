@@ -140,19 +140,3 @@ func test_again_after_close() -> void:
 		assert_code(memory.create(name, size), OK, "create")
 		assert_eq(memory.get_size(), size, "size")
 		memory.close()
-
-
-func test_other_backends() -> void:
-	for backend: SharedMemory.Backend in [
-		SharedMemory.BACKEND_FILE, SharedMemory.BACKEND_SYSV, SharedMemory.BACKEND_MEMFD
-	]:
-		var memory := SharedMemory.new()
-		memory.backend = backend
-		var name := unique_name()
-		assert_code(memory.create(name, 16), ERR_UNAVAILABLE, "create")
-		assert_last_error(memory, ERR_UNAVAILABLE)
-		assert_code(memory.open(name), ERR_UNAVAILABLE, "open")
-		assert_code(memory.open_or_create(name, 16), ERR_UNAVAILABLE, "open_or_create")
-		assert_false(SharedMemory.exists(name, 0, backend), "exists")
-		assert_code(SharedMemory.remove(name, 0, backend), ERR_UNAVAILABLE, "remove")
-		assert_false(is_linux() and is_in_system(name), "nothing is made")

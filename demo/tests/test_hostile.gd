@@ -62,7 +62,7 @@ func test_good_values() -> void:
 					arguments[position] = value
 					var why := "%s%s" % [method.name, _short(arguments)]
 					var result: Variant = how.call(memory, method, arguments)
-					assert_eq(typeof(result), method.returns, why)
+					assert_true(method.may_return(result), why)
 					if method.returns_code:
 						assert_code(result, OK, why)
 					assert_last_error(memory, OK)
@@ -240,7 +240,7 @@ func _check_refused_or_not(
 		_check_refused(memory, method, arguments, _methods.call_untyped, [code])
 		return
 	var result: Variant = _methods.call_untyped(memory, method, arguments)
-	assert_eq(typeof(result), method.returns, "%s%s" % [method.name, _short(arguments)])
+	assert_true(method.may_return(result), "%s%s" % [method.name, _short(arguments)])
 	if method.returns_code:
 		assert_code(result, OK, "%s%s" % [method.name, _short(arguments)])
 
@@ -256,7 +256,7 @@ func _check_good_call(method: Method, state: String, count: int, how: Callable) 
 	var before := _seen(memory)
 	var why := "%s%s on a %s one" % [method.name, _short(arguments), state]
 	var result: Variant = how.call(memory, method, arguments)
-	assert_eq(typeof(result), method.returns, why)
+	assert_true(method.may_return(result), why)
 	if method.returns_code:
 		assert_code(result, OK, why)
 	assert_last_error(memory, OK)
@@ -295,12 +295,12 @@ func _in_state(state: String) -> SharedMemory:
 	# One after the other: each call may have removed the one before.
 	_owner.close()
 	_owner.create(unique_name(), Argument.SIZE)
-	_owner.write(pattern(Argument.SIZE))
+	_owner.write(_data())
 	var memory := SharedMemory.new()
 	match state:
 		"creator":
 			memory.create(unique_name(), Argument.SIZE)
-			memory.write(pattern(Argument.SIZE))
+			memory.write(_data())
 		"opener":
 			memory.open(_owner.get_name())
 		"reader":
@@ -311,6 +311,13 @@ func _in_state(state: String) -> SharedMemory:
 		"failed":
 			memory.open(unique_name())
 	return memory
+
+
+## A null in the engine's form, and what is none.
+func _data() -> PackedByteArray:
+	var data := pattern(Argument.SIZE)
+	data.encode_u32(0, 0)
+	return data
 
 
 func _good(method: Method) -> Array:

@@ -33,6 +33,10 @@ const IMAGE := "an image"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
+## The offset of a value in the engine's form, which is the first and the only one there.
+const ENCODED := "the offset of a value"
+## A value that takes no more bytes than there are.
+const ENCODABLE := "a value that fits"
 ## An object that has a segment open.
 const MEMORY := "memory"
 ## A value for a stream.
@@ -42,7 +46,6 @@ const OLD_NAME := "the name of a segment"
 ## The same, but a bad one is just the name of none.
 const ASKED_NAME := "the name of a segment, or of none"
 const PREFIX := "a prefix for names"
-## One that is not available is not a mistake.
 const BACKEND := "a backend"
 
 ## Of what other types the engine's own methods take values, for an argument of this type.
@@ -151,6 +154,19 @@ func values() -> Array:
 		TEXT: ["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
 		BACKEND: INTS + [3, 4],
+		ENCODED: INTS + [SIZE - 4, SIZE - 1, SIZE],
+		ENCODABLE:
+		[
+			null,
+			MAX,
+			RefCounted.new(),
+			"x".repeat(SIZE - 8),
+			"x".repeat(SIZE - 7),
+			PackedInt64Array([1, 2, 3, 4, 5, 6, 7]),
+			range(SIZE / 8),
+			{"x": [Vector4()]},
+			PackedByteArray(range(70_000)),
+		],
 		MEMORY: [null, SharedMemory.new(), memory],
 		MESSAGE:
 		[
@@ -193,6 +209,7 @@ func values() -> Array:
 ## known, or costs too much to try.
 func verdict(value: Variant) -> Variant:
 	var is_allowed := false
+	var refusal := ERR_INVALID_PARAMETER
 	if takes is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
 		return _code(amount >= takes[0] and amount <= takes[1])
@@ -206,7 +223,8 @@ func verdict(value: Variant) -> Variant:
 		ROOM:
 			is_allowed = value > 0
 		BACKEND when value in [1, 2, 3]:
-			return ERR_UNAVAILABLE
+			# Its names are others.
+			return null
 		BACKEND:
 			is_allowed = value == 0
 		PREFIX:
@@ -215,6 +233,12 @@ func verdict(value: Variant) -> Variant:
 			is_allowed = value in GOOD_FORMATS
 		VALUES:
 			is_allowed = value is Array and value == GOOD_VALUES
+		ENCODED:
+			is_allowed = value == 0
+			if value > 0 and value < SIZE:
+				refusal = ERR_INVALID_DATA
+		ENCODABLE:
+			is_allowed = var_to_bytes(value).size() <= SIZE
 		MEMORY when value != null and not value.is_open():
 			return ERR_UNCONFIGURED
 		MEMORY:
@@ -227,7 +251,7 @@ func verdict(value: Variant) -> Variant:
 			is_allowed = value.to_utf8_buffer().size() <= SIZE
 		IMAGE:
 			is_allowed = value != null and value.get_data_size() in range(1, SIZE + 1)
-	return _code(is_allowed)
+	return OK if is_allowed else refusal
 
 
 ## Whether the engine takes the [method empty] value of this type for one of the argument's.

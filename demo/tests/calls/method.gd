@@ -31,8 +31,10 @@ var arguments: Array[Argument] = []
 var required: int
 ## What it returns if it fails, where that isn't an [enum Error] or an empty value.
 var fails_with: Variant
-## The type of what it returns; TYPE_NIL is nothing.
+## The type of what it returns; TYPE_NIL is nothing, or [member returns_any].
 var returns: int
+## It returns values of any type.
+var returns_any: bool
 ## It returns an [enum Error].
 var returns_code: bool
 
@@ -42,6 +44,11 @@ func failure(code: Error) -> Variant:
 	if fails_with != null:
 		return fails_with
 	return code if returns_code else Argument.empty(returns)
+
+
+## Whether a value is of the type that it returns.
+func may_return(value: Variant) -> bool:
+	return returns_any or typeof(value) == returns
 
 
 ## What it may return, or leave as the last error, on an object that holds a segment or not, and may
@@ -92,6 +99,6 @@ func typed_source(of_class: String, count: int) -> String:
 	var of := of_class if does == STATIC else "object"
 	var call_of_it := "%s.%s(%s)" % [of, name, ", ".join(names)]
 	var body := "return " + call_of_it
-	if returns == TYPE_NIL:
+	if returns == TYPE_NIL and not returns_any:
 		body = call_of_it + "\n\treturn null"
 	return "static func %s_%d(%s) -> Variant:\n\t%s\n" % [name, count, ", ".join(parameters), body]

@@ -28,6 +28,15 @@ const TABLES := {
 		[Method.WRITES, {"value": [0, 255], "offset": [0, LAST], "size": [0, Argument.SIZE]}],
 		"decode_*": [Method.READS, {"byte_offset": Argument.FITS}],
 		"encode_*": [Method.WRITES, {"byte_offset": Argument.FITS, "value": Argument.ANY}],
+		"decode_var": [Method.READS, {"byte_offset": Argument.ENCODED}],
+		"decode_var_size": [Method.READS, {"byte_offset": Argument.ENCODED}],
+		"has_encoded_var": [Method.READS, {"byte_offset": [0, LAST]}],
+		"encode_var":
+		[
+			Method.WRITES,
+			{"byte_offset": [0, Argument.SIZE - 4], "value": Argument.ENCODABLE},
+			-1,
+		],
 		"read_*_array": [Method.READS, {"count": Argument.SOME, "byte_offset": Argument.FITS}],
 		"write_*_array": [Method.WRITES, {"data": Argument.SOME, "byte_offset": Argument.FITS}],
 		"read_string": [Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST]}],
@@ -200,6 +209,7 @@ func _add(found: Dictionary, line: Array) -> void:
 	method.fails_with = line[2] if line.size() > 2 else null
 	method.required = found.args.size() - found.default_args.size()
 	method.returns = found.return.type
+	method.returns_any = found.return.usage & PROPERTY_USAGE_NIL_IS_VARIANT != 0
 	method.returns_code = found.return.class_name == &"Error"
 	all.append(method)
 

@@ -106,6 +106,10 @@ ERRORS["read_image"] = READS
 for kind in ["write_string", "write_image"]:
     ERRORS[kind] = WRITES
 ERRORS["pack"] = WRITES + " OUT_OF_MEMORY"
+ERRORS["decode_var"] = READS + " INVALID_DATA OUT_OF_MEMORY"
+ERRORS["decode_var_size"] = READS + " INVALID_DATA"
+ERRORS["has_encoded_var"] = READS
+ERRORS["encode_var"] = WRITES + " OUT_OF_MEMORY"
 REFERENCE = re.compile(r"\[(method|member|signal|constant|enum|param) ([@\w.]+)\]")
 
 

@@ -3,6 +3,7 @@
 mod array;
 mod attachment;
 mod class;
+mod encoded;
 mod error;
 mod last_error;
 mod queue;

@@ -270,6 +270,8 @@ static NOTES: AtomicPtr<Note> = AtomicPtr::new(ptr::null_mut());
 static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
 #[cfg(not(loom))]
 thread_local! {
+    // On Windows, clippy doesn't see that it is.
+    #[cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
     static OWN: Own = const { Own(Cell::new(None)) };
 }
 

@@ -14,7 +14,7 @@ mod layouts;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use layouts::{Random, bytes_of, fresh, golden, hex, open, planted, read_only, rounds};
+use layouts::{Random, bytes_of, fresh, golden, hex, open_part, planted, read_only, rounds};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::array::Array;
@@ -62,7 +62,7 @@ fn what_we_write_is_what_the_golden_file_holds() {
 #[test]
 fn its_creator_lays_it_out_and_nobody_else() {
     let (name, ours) = fresh(100);
-    let theirs = open(&name);
+    let theirs = open_part(&name, 100);
     assert!(matches!(Array::attach(&theirs, 4), Err(Error::NotLaidOutYet { .. })));
     ours.write(8, &[3]).unwrap();
     assert!(matches!(Array::attach(&theirs, 4), Err(Error::NotLaidOutYet { .. })), "the total comes last");
@@ -221,7 +221,7 @@ mod partners {
         let name = common::Name::new();
         let mut python = layouts::python();
         assert_eq!(python.ask(&format!("create {} 100", &*name)), "done");
-        let theirs = open(&name);
+        let theirs = layouts::open(&name);
         assert!(matches!(Array::attach(&theirs, 8), Err(Error::NotLaidOutYet { .. })));
         assert_eq!(python.ask("array 96 10"), "done");
         let array = Array::attach(&theirs, 8).unwrap();

@@ -452,9 +452,11 @@ fn peer() {
     let words: Vec<&str> = line.split(' ').collect();
     let numbers: Vec<u32> = words[2..].iter().map(|word| word.parse().unwrap()).collect();
     let segment = open(words[1]);
-    let version = VERSIONS[numbers[0] as usize].1;
+    let (_, version, header) = VERSIONS[numbers[0] as usize];
     let queue = Queue::attach(&segment, version, 0).unwrap();
-    let noted = segment.size() - 4;
+    // Behind the last message. Where the memory ends depends on the system.
+    let message_with_length = 4 + u64::from(queue.max_message_size(&segment).unwrap());
+    let noted = header + u64::from(queue.capacity(&segment).unwrap()) * message_with_length;
     println!("answer: ready");
     let mut bytes = Vec::new();
     for i in 0..numbers[1] {

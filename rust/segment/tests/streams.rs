@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Name, Peer};
+use common::Peer;
 use layouts::{ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
@@ -559,6 +559,7 @@ fn whoever_is_killed_nobody_hangs() {
 #[cfg(target_os = "linux")]
 mod partners {
     use super::*;
+    use common::Name;
 
     #[test]
     fn golden_files_are_what_the_partner_makes() {

@@ -21,6 +21,7 @@
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
 mod call;
+mod engine;
 mod object;
 pub(crate) mod packed;
 mod types;
@@ -31,6 +32,7 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
+pub(crate) use engine::globalize_path;
 use object::Instance;
 pub(crate) use object::{Reference, This};
 pub(crate) use types::*;

@@ -11,6 +11,7 @@ use godot::builtin::{StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::Class;
+use super::engine::Method;
 use super::types::{DefaultValue, Param, Return, TypeInfo};
 
 /// What the engine keeps a pointer to, for each object of a class.
@@ -64,18 +65,11 @@ impl This {
 
     /// Emits a signal: calls, in this thread, what is connected to it.
     pub(crate) fn emit(self, signal: &str, arguments: &[Variant]) {
-        static EMIT: OnceLock<Method> = OnceLock::new();
-        let emit = EMIT.get_or_init(|| {
-            let (class, method) = (StringName::from("Object"), StringName::from("emit_signal"));
-            // The hash stands for the signature; `extension_api.json` has it.
-            // SAFETY: two live names.
-            Method(unsafe {
-                interface_fn!(classdb_get_method_bind)(class.sys().cast(), method.sys().cast(), 4_047_867_050)
-            })
-        });
-        if emit.0.is_null() {
+        static EMIT: OnceLock<Option<Method>> = OnceLock::new();
+        let emit = EMIT.get_or_init(|| Method::find("Object", "emit_signal", 4_047_867_050));
+        let Some(emit) = emit else {
             return; // An engine without signals, which is none that we know.
-        }
+        };
         let signal = Variant::from(StringName::from(signal));
         let arguments: Vec<sys::GDExtensionConstVariantPtr> =
             std::iter::once(&signal).chain(arguments).map(|value| value.sys().cast()).collect();
@@ -97,13 +91,6 @@ impl This {
         }
     }
 }
-
-struct Method(sys::GDExtensionMethodBindPtr);
-
-// SAFETY: the engine never changes or frees what the pointer leads to.
-unsafe impl Send for Method {}
-// SAFETY: as above.
-unsafe impl Sync for Method {}
 
 /// A reference to an object of one of our classes, which keeps it.
 pub(crate) struct Reference<C> {

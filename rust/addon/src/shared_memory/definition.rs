@@ -1,10 +1,13 @@
 //! What scripts see of the class, in one table: the engine gets it from here, and a test holds the help against it.
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray};
-use shm_segment::{Access, Scope};
+use shm_segment::{Access, Backend, Scope};
 
-use super::enums::{ACCESS_READ_ONLY, ACCESS_READ_WRITE, Backend, GLOBAL_SCOPE, LOCAL_SCOPE, Status};
-use super::{SharedMemory, arrays, images, numbers, structs, texts};
+use super::enums::{
+    ACCESS_READ_ONLY, ACCESS_READ_WRITE, BACKEND_FILE, BACKEND_MEMFD, BACKEND_NATIVE, BACKEND_SYSV,
+    GLOBAL_SCOPE, LOCAL_SCOPE, Status,
+};
+use super::{SharedMemory, arrays, images, numbers, structs, texts, variants};
 use crate::class::{
     Bool, BytesIn, BytesOut, Class, DefaultValue, Definition, EngineEnum, ErrorCode, Int, Name, Text, This,
 };
@@ -38,10 +41,10 @@ impl Class for SharedMemory {
         class.enumeration(
             "Backend",
             &[
-                ("BACKEND_NATIVE", Backend::Native as i64),
-                ("BACKEND_FILE", Backend::File as i64),
-                ("BACKEND_SYSV", Backend::SysV as i64),
-                ("BACKEND_MEMFD", Backend::Memfd as i64),
+                ("BACKEND_NATIVE", BACKEND_NATIVE),
+                ("BACKEND_FILE", BACKEND_FILE),
+                ("BACKEND_SYSV", BACKEND_SYSV),
+                ("BACKEND_MEMFD", BACKEND_MEMFD),
             ],
         );
 
@@ -82,6 +85,7 @@ impl Class for SharedMemory {
         texts::define(class);
         images::define(class);
         structs::define(class);
+        variants::define(class);
         class.method::<(), ()>("close", &[], &[], Self::close);
         class.method::<(), ()>("unlink", &[], &[], Self::unlink);
 
@@ -104,17 +108,16 @@ impl Class for SharedMemory {
         class.method::<(), EngineEnum<Backend>>("get_backend", &[], &[], Self::get_backend);
         class.property::<EngineEnum<Backend>>("backend", "set_backend", "get_backend");
 
-        const NATIVE: i64 = Backend::Native as i64;
         class.static_method::<(Name, Int, Int), bool>(
             "exists",
             &["name", "scope", "backend"],
-            &[I(LOCAL_SCOPE), I(NATIVE)],
+            &[I(LOCAL_SCOPE), I(BACKEND_NATIVE)],
             Self::exists,
         );
         class.static_method::<(Name, Int, Int), ErrorCode>(
             "remove",
             &["name", "scope", "backend"],
-            &[I(LOCAL_SCOPE), I(NATIVE)],
+            &[I(LOCAL_SCOPE), I(BACKEND_NATIVE)],
             Self::remove,
         );
         class.static_method::<(), PackedStringArray>("list_names", &[], &[], Self::list_names);

@@ -1,7 +1,6 @@
 //! The enums of the class, as scripts see them.
 
-use godot::global::Error as Code;
-use shm_segment::{Access, Scope};
+use shm_segment::{Access, Backend, Scope};
 
 use super::Result;
 use crate::class::OwnEnum;
@@ -31,37 +30,10 @@ impl OwnEnum for Status {
     }
 }
 
-/// Where the memory comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Backend {
-    #[default]
-    Native = 0,
-    File = 1,
-    SysV = 2,
-    Memfd = 3,
-}
-
-impl Backend {
-    pub(super) fn from_value(value: i64) -> Result<Self> {
-        match value {
-            0 => Ok(Self::Native),
-            1 => Ok(Self::File),
-            2 => Ok(Self::SysV),
-            3 => Ok(Self::Memfd),
-            _ => Err(Failure::argument("backend", value, "a SharedMemory.Backend (0 to 3)")),
-        }
-    }
-
-    /// Refuses a backend that this build has no code for.
-    pub(super) fn check_available(self) -> Result<()> {
-        match self {
-            Self::Native => Ok(()),
-            Self::File => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_FILE is not available here")),
-            Self::SysV => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_SYSV is not available here")),
-            Self::Memfd => Err(Failure::new(Code::ERR_UNAVAILABLE, "BACKEND_MEMFD is not available here")),
-        }
-    }
-}
+pub(super) const BACKEND_NATIVE: i64 = 0;
+pub(super) const BACKEND_FILE: i64 = 1;
+pub(super) const BACKEND_SYSV: i64 = 2;
+pub(super) const BACKEND_MEMFD: i64 = 3;
 
 impl OwnEnum for Backend {
     const NAME: &'static str = "SharedMemory.Backend";
@@ -69,7 +41,12 @@ impl OwnEnum for Backend {
     const FALLBACK: Self = Self::Native;
 
     fn value(self) -> i64 {
-        self as i64
+        match self {
+            Self::Native => BACKEND_NATIVE,
+            Self::File => BACKEND_FILE,
+            Self::SystemV => BACKEND_SYSV,
+            Self::Memfd => BACKEND_MEMFD,
+        }
     }
 }
 
@@ -112,5 +89,15 @@ pub(super) fn access_from(value: i64) -> Result<Access> {
         ACCESS_READ_WRITE => Ok(Access::ReadWrite),
         ACCESS_READ_ONLY => Ok(Access::ReadOnly),
         _ => Err(Failure::argument("access", value, "a SharedMemory.Access (0 or 1)")),
+    }
+}
+
+pub(super) fn backend_from(value: i64) -> Result<Backend> {
+    match value {
+        BACKEND_NATIVE => Ok(Backend::Native),
+        BACKEND_FILE => Ok(Backend::File),
+        BACKEND_SYSV => Ok(Backend::SystemV),
+        BACKEND_MEMFD => Ok(Backend::Memfd),
+        _ => Err(Failure::argument("backend", value, "a SharedMemory.Backend (0 to 3)")),
     }
 }

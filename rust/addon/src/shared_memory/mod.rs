@@ -12,19 +12,20 @@ mod images;
 mod numbers;
 mod structs;
 mod texts;
+mod variants;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
 use godot::global::{Error as Code, push_warning};
-use shm_segment::{Access, Held, Lifetime, Link, Scope, Segment};
+use shm_segment::{Access, Backend, Held, Lifetime, Link, Scope, Segment};
 
-use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, packed};
+use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, globalize_path, packed};
 use crate::error::{Failure, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::values::is_room_for;
-use enums::{Backend, Status, access_from, scope_from};
+use enums::{Status, access_from, backend_from, scope_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -60,33 +61,37 @@ pub(crate) struct SharedMemory {
 // Taking and letting go of a segment.
 impl SharedMemory {
     pub(super) fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
-        self.occupy("create", |lifetime| {
+        self.occupy("create", |backend, lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
-            Segment::create(&name.to_string(), size, scope, lifetime)
+            backend
+                .create(&name_in(backend, name), size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
     pub(super) fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
-        self.occupy("open", |_| {
+        self.occupy("open", |backend, _| {
             let access = access_from(access)?;
             let size = unsigned("size", size)?;
-            Segment::open(&name.to_string(), size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
+            backend
+                .open(&name_in(backend, name), size, access)
+                .map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
         })
     }
 
     pub(super) fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
-        self.occupy("open_or_create", |lifetime| {
+        self.occupy("open_or_create", |backend, lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
-            Segment::open_or_create(&name.to_string(), size, scope, lifetime)
+            backend
+                .open_or_create(&name_in(backend, name), size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
     /// Makes the object hold what `make` gives, unless it holds something already.
-    fn occupy(&self, method: &str, make: impl FnOnce(Lifetime) -> Result<Segment>) -> ErrorCode {
+    fn occupy(&self, method: &str, make: impl FnOnce(Backend, Lifetime) -> Result<Segment>) -> ErrorCode {
         if self.occupied.swap(true, Ordering::AcqRel) {
             let held = Failure::new(
                 Code::ERR_ALREADY_IN_USE,
@@ -98,22 +103,23 @@ impl SharedMemory {
         let count = (self.status.load(Ordering::Acquire) >> STATUS_BITS).wrapping_add(1);
         let opening = count << STATUS_BITS | OPENING;
         self.status.store(opening, Ordering::Release);
-        let lifetime = self.lifetime();
-        match self.get_backend().0.check_available().and_then(|()| make(lifetime)) {
+        let backend = self.get_backend().0;
+        let lifetime = self.lifetime(backend);
+        match make(backend, lifetime) {
             Ok(segment) => {
                 std::mem::forget(place);
                 self.last_error.clear();
                 *lock(&self.last_link) = None;
                 *lock(&self.reason) = None;
                 let status = if segment.is_created() { Status::Created } else { Status::Open };
-                self.warn_if_not_persistent(&segment);
+                self.warn_if_not_persistent(backend, &segment);
                 self.size.store(signed(segment.size()), Ordering::Relaxed);
                 self.segment.put(segment);
                 // Unless another thread has closed it by now.
                 let open = count << STATUS_BITS | status as u64;
                 let _ = self.status.compare_exchange(opening, open, Ordering::AcqRel, Ordering::Relaxed);
                 // Another thread may have changed `persistent` since we looked.
-                if lifetime != self.lifetime() {
+                if lifetime != self.lifetime(backend) {
                     let _alone = lock(&self.lifetime_change);
                     let _ = self.apply_lifetime();
                 }
@@ -355,36 +361,34 @@ impl SharedMemory {
         self.persistent.load(Ordering::Acquire)
     }
 
-    /// What is wanted, where the system has it.
-    fn lifetime(&self) -> Lifetime {
-        if self.is_persistent() && shm_segment::can_persist() {
-            Lifetime::Persistent
-        } else {
-            Lifetime::Owner
-        }
+    /// What is wanted, where the backend has it.
+    fn lifetime(&self, backend: Backend) -> Lifetime {
+        if self.is_persistent() && backend.can_persist() { Lifetime::Persistent } else { Lifetime::Owner }
     }
 
     fn apply_lifetime(&self) -> Result<()> {
+        // It doesn't change while there is a segment.
+        let backend = self.get_backend().0;
         self.segment
             .with(|segment| {
                 segment.map_or(Ok(()), |segment| {
-                    self.warn_if_not_persistent(segment);
-                    segment.set_lifetime(self.lifetime())
+                    self.warn_if_not_persistent(backend, segment);
+                    segment.set_lifetime(self.lifetime(backend))
                 })
             })
             .map_err(|e| Failure::of(&e, Code::FAILED))
     }
 
     /// Says, the first time, that a segment made here will not be `persistent` although it is to be.
-    fn warn_if_not_persistent(&self, segment: &Segment) {
+    fn warn_if_not_persistent(&self, backend: Backend, segment: &Segment) {
         static WARNED: Once = Once::new();
-        if segment.is_created() && self.is_persistent() && !shm_segment::can_persist() {
+        if segment.is_created() && self.is_persistent() && !backend.can_persist() {
             WARNED.call_once(|| push_warning(&[Variant::from(NOT_PERSISTENT)]));
         }
     }
 
     pub(super) fn set_backend(&self, backend: i64) {
-        let refusal = match Backend::from_value(backend) {
+        let refusal = match backend_from(backend) {
             Err(failure) => failure,
             Ok(_) if self.occupied.swap(true, Ordering::AcqRel) => Failure::new(
                 Code::ERR_ALREADY_IN_USE,
@@ -413,8 +417,8 @@ impl Fallible for SharedMemory {
 // What needs no object.
 impl SharedMemory {
     pub(super) fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
-        match check_place(scope, backend) {
-            Ok(scope) => shm_segment::exists(&name.to_string(), scope),
+        match place_from(scope, backend) {
+            Ok((scope, backend)) => backend.exists(&name_in(backend, name), scope),
             Err(failure) => {
                 report("exists", &failure);
                 false
@@ -423,8 +427,8 @@ impl SharedMemory {
     }
 
     pub(super) fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
-        let removed = check_place(scope, backend).and_then(|scope| {
-            shm_segment::remove(&name.to_string(), scope).map_err(|e| Failure::of(&e, Code::FAILED))
+        let removed = place_from(scope, backend).and_then(|(scope, backend)| {
+            backend.remove(&name_in(backend, name), scope).map_err(|e| Failure::of(&e, Code::FAILED))
         });
         match removed {
             Ok(()) => ErrorCode(Code::OK),
@@ -450,17 +454,23 @@ impl SharedMemory {
     }
 }
 
-const NOT_PERSISTENT: &str = "SharedMemory.persistent: on this system, shared memory goes when the last process that has \
-    it open lets go of it; nothing keeps it longer. BACKEND_FILE can, where it is available.";
+const NOT_PERSISTENT: &str = "SharedMemory.persistent: the memory of this backend goes with those who have it open; \
+     nothing keeps it longer. BACKEND_FILE can.";
 
 fn report(method: &str, failure: &Failure) {
     last_error::report::<SharedMemory>(method, failure);
 }
 
-fn check_place(scope: i64, backend: i64) -> Result<Scope> {
-    let scope = scope_from(scope)?;
-    Backend::from_value(backend)?.check_available()?;
-    Ok(scope)
+fn place_from(scope: i64, backend: i64) -> Result<(Scope, Backend)> {
+    Ok((scope_from(scope)?, backend_from(backend)?))
+}
+
+/// A name as the backend takes it: a script may give a path as the engine has it.
+fn name_in(backend: Backend, name: &StringName) -> String {
+    match backend {
+        Backend::File => globalize_path(&GString::from(name)).to_string(),
+        _ => name.to_string(),
+    }
 }
 
 fn unsigned(argument: &str, value: i64) -> Result<u64> {

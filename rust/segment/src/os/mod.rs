@@ -11,12 +11,17 @@
 //! - `exists`, `remove`, `list_names`, and `CAN_PERSIST`: is there a [`Lifetime`] but its owner's?
 //! - For tests, `anonymous`: a mapping that has no name.
 
-// Where a system is in none of the lists, everything compiles, and nothing is there. Such are Android, iOS and the Web:
-// the first two are Unix, but keep apps from sharing memory by name, the last has no processes.
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod file;
 #[cfg(target_os = "linux")]
 mod memfd;
+#[cfg(target_os = "linux")]
+mod sysv;
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+mod unwatched;
+
+// Where a system is in none of the lists, everything compiles, and nothing is there. Such are Android, iOS and the Web:
+// the first two are Unix, but keep apps from sharing memory by name, the last has no processes.
 #[cfg_attr(any(target_os = "linux", target_os = "macos", target_os = "freebsd"), path = "posix/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 #[cfg_attr(
@@ -24,10 +29,6 @@ mod memfd;
     path = "stub.rs"
 )]
 mod system;
-#[cfg(target_os = "linux")]
-mod sysv;
-#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
-mod unwatched;
 
 use std::fmt::Debug;
 use std::panic::{RefUnwindSafe, UnwindSafe};

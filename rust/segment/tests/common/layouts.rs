@@ -27,12 +27,17 @@ pub fn fresh(size: u64) -> (Name, Segment) {
 pub fn planted(bytes: &[u8]) -> (Segment, Segment) {
     let (name, ours) = fresh(bytes.len() as u64);
     ours.write(0, bytes).unwrap();
-    let theirs = open(&name);
+    let theirs = open_part(&name, bytes.len() as u64);
     (ours, theirs)
 }
 
+/// All of it: whole pages, on some systems.
 pub fn open(name: &str) -> Segment {
-    Segment::open(name, 0, Access::ReadWrite).unwrap()
+    open_part(name, 0)
+}
+
+pub fn open_part(name: &str, size: u64) -> Segment {
+    Segment::open(name, size, Access::ReadWrite).unwrap()
 }
 
 pub fn read_only(name: &str) -> Segment {

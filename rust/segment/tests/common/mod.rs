@@ -2,7 +2,10 @@
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-#[cfg(unix)]
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "calls.rs"]
+mod posix;
+#[cfg(target_os = "linux")]
 mod posix;
 #[cfg(windows)]
 mod windows;

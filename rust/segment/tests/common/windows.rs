@@ -55,7 +55,7 @@ impl Foreign {
             );
             assert_ne!(done, 0);
             let attributes = SECURITY_ATTRIBUTES {
-                nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+                nLength: size_of::<SECURITY_ATTRIBUTES>().try_into().unwrap(),
                 lpSecurityDescriptor: descriptor,
                 bInheritHandle: 0,
             };
@@ -67,7 +67,9 @@ impl Foreign {
 
     fn with_attributes(name: &str, size: usize, flags: u32, attributes: *const SECURITY_ATTRIBUTES) -> Self {
         let name = wide(name);
-        let (high, low) = ((size as u64 >> 32) as u32, size as u32);
+        let size = u64::try_from(size).unwrap();
+        let high = u32::try_from(size >> 32).unwrap();
+        let low = u32::try_from(size & u64::from(u32::MAX)).unwrap();
         // SAFETY: `name` ends with a zero; `attributes` are none, or valid.
         unsafe {
             let handle =

@@ -11,6 +11,7 @@ use godot::builtin::StringName;
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::{DefaultValue, Param, TypeInfo};
+use crate::class::engine::Method;
 
 /// An `Image`, or null.
 pub(crate) struct Image;
@@ -104,15 +105,7 @@ impl Picture<'_> {
 
     /// Calls a method without parameters. `None` on an engine that lacks it, which is none that we know.
     fn ask<T: Default>(&self, method: &OnceLock<Option<Method>>, name: &str, hash: i64) -> Option<T> {
-        let method = method.get_or_init(|| {
-            let (class, name) = (StringName::from("Image"), StringName::from(name));
-            // The hashes stand for the signatures; `extension_api.json` has them.
-            // SAFETY: two live names.
-            let found = unsafe {
-                interface_fn!(classdb_get_method_bind)(class.sys().cast(), name.sys().cast(), hash)
-            };
-            (!found.is_null()).then_some(Method(found))
-        });
+        let method = method.get_or_init(|| Method::find("Image", name, hash));
         let mut answer = T::default();
         // SAFETY: the method takes nothing and returns a `T`, as those who call this know.
         unsafe {
@@ -127,13 +120,8 @@ impl Picture<'_> {
     }
 }
 
-struct Method(sys::GDExtensionMethodBindPtr);
 struct ClassTag(*mut c_void);
 
-// SAFETY: the engine never changes or frees what the pointer leads to.
-unsafe impl Send for Method {}
-// SAFETY: as above.
-unsafe impl Sync for Method {}
 // SAFETY: it is only compared.
 unsafe impl Send for ClassTag {}
 // SAFETY: as above.

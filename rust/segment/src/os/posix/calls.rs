@@ -3,13 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use memmap2::MmapRaw;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
 
-use super::owner::{self, Keeper, LockFile};
-use super::{Made, New, allocate};
+use super::lock_file::LockFile;
+use super::owner::{self, Keeper};
+use super::{Made, Mapping, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::segment::Access;
 
@@ -24,54 +24,16 @@ impl Calls {
         Self { lock_folder }
     }
 
-    pub(super) fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
-        let _ = self;
-        let flags = match access {
-            Access::ReadWrite => shm::OFlags::RDWR,
-            Access::ReadOnly => shm::OFlags::RDONLY,
-        };
-        rustix::io::retry_on_intr(|| shm::open(format!("/{plain}"), flags, Mode::empty()))
-    }
-
-    pub(super) fn stat(&self, plain: &str) -> Result<Stat, Errno> {
-        rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
-    }
-
-    pub(super) fn unlink(&self, plain: &str) -> Result<(), Errno> {
-        let _ = self;
-        shm::unlink(format!("/{plain}"))
-    }
-
-    pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
-        let keeper = match &self.lock_folder {
-            // A folder that can't be written to costs the reclaiming, not the segment.
-            Some(folder) => match LockFile::take(folder, new.plain) {
-                Ok(Some(lock)) => Some(Keeper::File(lock)),
-                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
-                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
-                    return Err(new.taken(owner::ALIVE));
-                }
-                Ok(None) | Err(_) => None,
-            },
-            None => None,
-        };
-        let made = self.create_locked(new, keeper.as_ref());
-        if let (Err(_), Some(keeper)) = (&made, &keeper) {
-            keeper.withdraw();
-        }
-        made.map(|(fd, map)| Made { fd, map, keeper })
-    }
-
     /// With the lock in hand, if there is one.
-    fn create_locked(&self, new: &New<'_>, keeper: Option<&Keeper>) -> Result<(OwnedFd, MmapRaw)> {
-        let fd = match self.create_exclusive(new) {
+    fn create_locked(&self, new: &New<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, Mapping)> {
+        let fd = match create_exclusive(new) {
             Err(Errno::EXIST) => {
-                let is_dead_owners = |stat| keeper.is_some_and(|keeper| keeper.is_mark_of(&stat));
+                let is_dead_owners = |stat| lock.is_some_and(|lock| lock.is_mark_of(&stat));
                 if !self.stat(new.plain).is_ok_and(is_dead_owners) {
                     return Err(new.taken(owner::NOT_OURS));
                 }
                 self.unlink(new.plain).map_err(|e| new.failure("shm_unlink", e))?;
-                self.create_exclusive(new)
+                create_exclusive(new)
             }
             other => other,
         }
@@ -83,8 +45,8 @@ impl Calls {
                 Err(errno) => return Err(new.failure("fchmod", errno)),
             }
             let map = allocate(&fd, new)?;
-            if let (Some(keeper), true) = (keeper, new.marked) {
-                keeper.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
+            if let (Some(lock), true) = (lock, new.marked) {
+                lock.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
             }
             Ok(map)
         };
@@ -96,25 +58,81 @@ impl Calls {
             }
         }
     }
+}
 
-    fn create_exclusive(&self, new: &New<'_>) -> Result<OwnedFd, Errno> {
-        let _ = self;
-        let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
-        rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+fn create_exclusive(new: &New<'_>) -> Result<OwnedFd, Errno> {
+    let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+    rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+}
+
+impl Namespace for Calls {
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        let flags = match access {
+            Access::ReadWrite => shm::OFlags::RDWR,
+            Access::ReadOnly => shm::OFlags::RDONLY,
+        };
+        rustix::io::retry_on_intr(|| shm::open(format!("/{plain}"), flags, Mode::empty()))
+    }
+
+    fn stat(&self, plain: &str) -> Result<Stat, Errno> {
+        rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
+    }
+
+    fn exists(&self, plain: &str) -> bool {
+        match self.stat(plain) {
+            Ok(stat) => not_memory(&stat).is_none(),
+            // Looking takes opening: it is there, but not for this user.
+            Err(errno) => errno == Errno::ACCESS,
+        }
+    }
+
+    /// There is no call for it.
+    fn list(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn unlink(&self, plain: &str) -> Result<(), Errno> {
+        shm::unlink(format!("/{plain}"))
+    }
+
+    fn create(&self, new: &New<'_>) -> Result<Made> {
+        let lock = match &self.lock_folder {
+            // A folder that can't be written to costs the reclaiming, not the segment.
+            Some(folder) => match LockFile::take(folder, new.plain) {
+                Ok(Some(lock)) => Some(lock),
+                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
+                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
+                    return Err(new.taken(owner::ALIVE));
+                }
+                Ok(None) | Err(_) => None,
+            },
+            None => None,
+        };
+        match self.create_locked(new, lock.as_ref()) {
+            Ok((fd, map)) => Ok(Made { fd, map, keeper: lock.map(|lock| Box::new(lock) as Box<dyn Keeper>) }),
+            Err(e) => {
+                if let Some(lock) = &lock {
+                    lock.withdraw();
+                }
+                Err(e)
+            }
+        }
     }
 }
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    //! The way of macOS and FreeBSD, on Linux, whose C library has the same calls.
+    //! The way of macOS and FreeBSD; on Linux, too, which has the same calls.
     use super::*;
     use crate::error::Error;
     use crate::os::system::mode_of;
     use crate::segment::Scope;
     use std::fs;
     use std::os::unix::fs::DirBuilderExt;
+    use std::time::Instant;
+
+    const SIZE: u64 = 5000;
 
     struct Scratch {
         calls: Calls,
@@ -124,21 +142,27 @@ mod tests {
 
     impl Scratch {
         fn new() -> Self {
-            let name = crate::generate_name("call-test").unwrap();
-            let folder = std::env::temp_dir().join(&name);
+            Self::named(crate::generate_name("call-test").unwrap())
+        }
+
+        fn named(name: String) -> Self {
+            let folder = std::env::temp_dir().join(crate::generate_name("call-test").unwrap());
             fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
             Self { calls: Calls::new(Some(folder.clone())), folder, name }
         }
 
         fn create(&self, marked: bool) -> Result<Made> {
+            self.create_sized(SIZE, marked)
+        }
+
+        fn create_sized(&self, size: u64, marked: bool) -> Result<Made> {
             let mode = mode_of(Scope::Global);
-            self.calls.create(&New {
-                plain: &self.name,
-                size: 5000,
-                mode,
-                marked,
-                end: std::time::Instant::now(),
-            })
+            self.calls.create(&New { plain: &self.name, size, mode, marked, end: Instant::now() })
+        }
+
+        /// How many lock files there are.
+        fn locks(&self) -> usize {
+            fs::read_dir(&self.folder).unwrap().count()
         }
     }
 
@@ -149,20 +173,63 @@ mod tests {
         }
     }
 
+    /// What the system says that a segment of so many bytes has: on macOS whole pages, of 16 KiB on Apple's processors.
+    fn system_size(size: u64) -> i64 {
+        let page = if cfg!(target_os = "macos") { rustix::param::page_size() as u64 } else { 1 };
+        i64::try_from(size.next_multiple_of(page)).unwrap()
+    }
+
     #[test]
     fn a_living_owner_keeps_its_name_and_a_dead_one_does_not() {
         let scratch = Scratch::new();
         let first = scratch.create(true).unwrap();
-        assert_eq!(first.map.len(), 5000);
-        let stat = scratch.calls.stat(&scratch.name).unwrap();
-        assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, 5000));
+        // SAFETY: the first byte of a mapping that has more, and nobody else has.
+        unsafe { first.map.as_mut_ptr().write(1) };
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
         // Closes the lock without removing anything: what a killed process leaves.
         drop(first);
         let second = scratch.create(true).unwrap();
-        assert_ne!(scratch.calls.stat(&scratch.name).unwrap().st_ino, stat.st_ino);
+        // SAFETY: as above.
+        assert_eq!(unsafe { second.map.as_ptr().read() }, 0, "new memory, not the old");
         second.keeper.as_ref().unwrap().forget();
-        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0);
+        assert_eq!(scratch.locks(), 0);
+    }
+
+    #[test]
+    fn a_segment_has_the_size_and_the_mode_that_were_asked_for() {
+        let scratch = Scratch::new();
+        for size in [1, SIZE, 16384, 16385, 1_000_003] {
+            let made = scratch.create_sized(size, false).unwrap();
+            assert_eq!(made.map.len() as u64, size);
+            let stat = scratch.calls.stat(&scratch.name).unwrap();
+            assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, system_size(size)));
+            scratch.calls.unlink(&scratch.name).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_room_leaves_neither_a_name_nor_a_lock() {
+        let scratch = Scratch::new();
+        for size in [1 << 50, i64::MAX as u64] {
+            assert!(matches!(scratch.create_sized(size, true), Err(Error::OutOfMemory { .. })), "{size}");
+            assert!(!scratch.calls.exists(&scratch.name));
+            assert_eq!(scratch.locks(), 0);
+        }
+    }
+
+    #[test]
+    fn names_have_30_bytes_and_case_matters() {
+        let random = crate::generate_name("case-test-").unwrap();
+        let lower = Scratch::named(format!("{random:a<30}"));
+        let upper = Scratch {
+            calls: Calls::new(Some(lower.folder.clone())),
+            folder: lower.folder.clone(),
+            name: lower.name.to_uppercase(),
+        };
+        assert_eq!(lower.name.len(), 30);
+        let (one, other) = (lower.create(true).unwrap(), upper.create(true).unwrap());
+        assert!(one.keeper.is_some() && other.keeper.is_some(), "each has a lock of its own");
+        assert_eq!(lower.locks(), 2);
     }
 
     #[test]
@@ -170,7 +237,7 @@ mod tests {
         let scratch = Scratch::new();
         drop(scratch.create(false).unwrap());
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
-        assert_eq!(fs::read_dir(&scratch.folder).unwrap().count(), 0, "nothing is left behind");
+        assert_eq!(scratch.locks(), 0, "nothing is left behind");
     }
 
     #[test]
@@ -180,7 +247,8 @@ mod tests {
         scratch.calls.unlink(&scratch.name).unwrap();
         let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         let strangers = shm::open(format!("/{}", scratch.name), flags, Mode::RUSR | Mode::WUSR).unwrap();
-        rustix::fs::ftruncate(&strangers, 5001).unwrap();
+        // Another number of pages: all that tells them apart on macOS.
+        rustix::fs::ftruncate(&strangers, SIZE + (1 << 16)).unwrap();
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
 
@@ -203,5 +271,26 @@ mod tests {
         let made = scratch.create(true).unwrap();
         assert!(made.keeper.is_none());
         assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    }
+
+    /// What macOS does, and why a segment gets its size in one call, and never another.
+    #[cfg(target_os = "macos")]
+    #[test]
+    fn the_system_lets_nobody_change_a_size() {
+        let scratch = Scratch::new();
+        let made = scratch.create(false).unwrap();
+        for size in [0, 1, 1 << 20] {
+            assert_eq!(rustix::fs::ftruncate(&made.fd, size), Err(Errno::INVAL), "{size}");
+        }
+        assert_eq!(scratch.calls.stat(&scratch.name).unwrap().st_size, system_size(SIZE));
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[test]
+    fn this_is_the_way_of_a_system_without_a_directory_of_segments() {
+        let scratch = Scratch::new();
+        let _made = scratch.create(false).unwrap();
+        assert!(crate::exists(&scratch.name, Scope::Global));
+        assert_eq!(crate::list_names(), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! `/dev/shm`: a directory whose regular files are the segments (`shm_overview(7)`).
+//! Linux: `/dev/shm`, a directory whose regular files are the segments (`shm_overview(7)`).
 //!
 //! Going through the directory instead of `shm_open(3)` buys three things: a link that somebody planted is not
 //! followed, a FIFO doesn't block, and a new segment gets its name only when it is complete. It is made without a
@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::life_lock::{self, LifeLock};
 use super::owner::{self, Keeper};
-use super::{Identity, Made, New, allocate, not_memory};
+use super::{Identity, Made, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::segment::Access;
 
@@ -41,63 +42,14 @@ enum Claim {
 }
 
 impl Directory {
-    pub(super) fn new(path: &Path) -> Self {
-        Self {
+    /// `None` where it isn't there, as in some containers.
+    pub(super) fn of_the_system() -> Option<Self> {
+        let path = Path::new("/dev/shm");
+        path.is_dir().then(|| Self {
             path: path.to_owned(),
             #[cfg(test)]
             named_only: false,
-        }
-    }
-
-    pub(super) fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
-        let access = match access {
-            Access::ReadWrite => OFlags::RDWR,
-            Access::ReadOnly => OFlags::RDONLY,
-        };
-        // Never waits for the other end of a FIFO, never becomes the owner of a terminal.
-        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::io::retry_on_intr(|| openat(CWD, self.path.join(plain), flags, Mode::empty()))
-    }
-
-    pub(super) fn stat(&self, plain: &str) -> Result<Stat, Errno> {
-        statat(CWD, self.path.join(plain), AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    pub(super) fn unlink(&self, plain: &str) -> Result<(), Errno> {
-        unlinkat(CWD, self.path.join(plain), AtFlags::empty())
-    }
-
-    pub(super) fn list(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| !name.starts_with(SEMAPHORE_PREFIX))
-            .collect();
-        names.sort_unstable();
-        names
-    }
-
-    pub(super) fn create(&self, new: &New<'_>) -> Result<Made> {
-        // Before any page is reserved: most often the name is simply free, or simply taken.
-        self.vacate(new)?;
-        let Some(fd) = self.unnamed(new)? else { return self.create_named(new) };
-        let keeper = lock_and_mark(&fd, new)?;
-        let map = allocate(&fd, new)?;
-        let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        loop {
-            match linkat(CWD, &unnamed, CWD, self.path.join(new.plain), AtFlags::SYMLINK_FOLLOW) {
-                Ok(()) => return Ok(Made { fd, map, keeper }),
-                Err(Errno::EXIST) => self.vacate(new)?,
-                // No `/proc` here. The pages are needed again.
-                Err(Errno::NOENT) => {
-                    drop((fd, map));
-                    return self.create_named(new);
-                }
-                Err(errno) => return Err(new.failure("linkat", errno)),
-            }
-        }
+        })
     }
 
     /// A file without a name, or `None` where the file system has no such thing.
@@ -106,20 +58,12 @@ impl Directory {
         if self.named_only {
             return Ok(None);
         }
-        #[cfg(target_os = "linux")]
-        {
-            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-            match rustix::io::retry_on_intr(|| openat(CWD, &self.path, flags, Mode::RUSR | Mode::WUSR)) {
-                Ok(fd) => Ok(Some(fd)),
-                // open(2): no support in the file system, or in the kernel.
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
-                Err(errno) => Err(new.failure("open", errno)),
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _ = new;
-            Ok(None)
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::io::retry_on_intr(|| openat(CWD, &self.path, flags, Mode::RUSR | Mode::WUSR)) {
+            Ok(fd) => Ok(Some(fd)),
+            // open(2): no support in the file system, or in the kernel.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
+            Err(errno) => Err(new.failure("open", errno)),
         }
     }
 
@@ -127,7 +71,8 @@ impl Directory {
     fn create_named(&self, new: &New<'_>) -> Result<Made> {
         let path = self.path.join(new.plain);
         // The mark from the start: killed at any later instruction, it can be reclaimed.
-        let mode = if new.marked { Mode::RUSR | Mode::WUSR | owner::MARK } else { Mode::RUSR | Mode::WUSR };
+        let mode =
+            if new.marked { Mode::RUSR | Mode::WUSR | life_lock::MARK } else { Mode::RUSR | Mode::WUSR };
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let fd = match rustix::io::retry_on_intr(|| openat(CWD, &path, flags, mode)) {
@@ -156,7 +101,7 @@ impl Directory {
     /// by somebody who removes its name.
     fn complete(&self, fd: OwnedFd, stat: &Stat, new: &New<'_>) -> Result<Option<Made>> {
         // First what a reclaimer needs, then what shows that we live: a reclaimer that was faster asks once more.
-        if new.marked && !owner::take_remains(&fd).map_err(|e| new.failure("fcntl", e))? {
+        if new.marked && !life_lock::take_remains(&fd).map_err(|e| new.failure("fcntl", e))? {
             return Ok(None);
         }
         let keeper = lock_and_mark(&fd, new)?;
@@ -187,7 +132,7 @@ impl Directory {
         if let Some(other) = not_memory(&found) {
             return Ok(Claim::Taken(other));
         }
-        if !owner::is_reclaimable(&found) {
+        if !life_lock::is_reclaimable(&found) {
             return Ok(Claim::Taken(owner::NOT_OURS));
         }
         let fd = match self.open(plain, Access::ReadWrite) {
@@ -198,18 +143,18 @@ impl Directory {
             }
             Err(errno) => return Err(errno),
         };
-        if !owner::is_dead(&fd)? {
+        if !life_lock::is_dead(&fd)? {
             return Ok(Claim::Taken(owner::ALIVE));
         }
         // Of all who saw it dead, one at a time goes on.
-        if !owner::take_remains(&fd)? {
+        if !life_lock::take_remains(&fd)? {
             return Ok(Claim::Changing);
         }
         // All of what follows is looked at again, now that nothing of it can change any more: a creator that had not
         // locked it yet may live; an owner may have made it persistent before it died; and the reclaimer before us
         // may have given the name a new owner.
         let stat = rustix::fs::fstat(&fd)?;
-        if !owner::is_dead(&fd)? || !owner::is_reclaimable(&stat) || !self.leads_to(plain, &stat) {
+        if !life_lock::is_dead(&fd)? || !life_lock::is_reclaimable(&stat) || !self.leads_to(plain, &stat) {
             return Ok(Claim::Changing);
         }
         match self.unlink(plain) {
@@ -223,17 +168,74 @@ impl Directory {
     }
 }
 
+impl Namespace for Directory {
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        let access = match access {
+            Access::ReadWrite => OFlags::RDWR,
+            Access::ReadOnly => OFlags::RDONLY,
+        };
+        // Never waits for the other end of a FIFO, never becomes the owner of a terminal.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::io::retry_on_intr(|| openat(CWD, self.path.join(plain), flags, Mode::empty()))
+    }
+
+    fn stat(&self, plain: &str) -> Result<Stat, Errno> {
+        statat(CWD, self.path.join(plain), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn unlink(&self, plain: &str) -> Result<(), Errno> {
+        unlinkat(CWD, self.path.join(plain), AtFlags::empty())
+    }
+
+    fn exists(&self, plain: &str) -> bool {
+        self.stat(plain).is_ok_and(|stat| not_memory(&stat).is_none())
+    }
+
+    fn list(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with(SEMAPHORE_PREFIX))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn create(&self, new: &New<'_>) -> Result<Made> {
+        // Before any page is reserved: most often the name is simply free, or simply taken.
+        self.vacate(new)?;
+        let Some(fd) = self.unnamed(new)? else { return self.create_named(new) };
+        let keeper = lock_and_mark(&fd, new)?;
+        let map = allocate(&fd, new)?;
+        let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        loop {
+            match linkat(CWD, &unnamed, CWD, self.path.join(new.plain), AtFlags::SYMLINK_FOLLOW) {
+                Ok(()) => return Ok(Made { fd, map, keeper }),
+                Err(Errno::EXIST) => self.vacate(new)?,
+                // No `/proc` here. The pages are needed again.
+                Err(Errno::NOENT) => {
+                    drop((fd, map));
+                    return self.create_named(new);
+                }
+                Err(errno) => return Err(new.failure("linkat", errno)),
+            }
+        }
+    }
+}
+
 /// Takes the life lock of a new segment and sets its mode. Where there are no such locks (some sandboxes), it gets no
 /// mark either: nobody could tell whether its owner lives.
-fn lock_and_mark(fd: &OwnedFd, new: &New<'_>) -> Result<Option<Keeper>> {
-    let lockable = match owner::take_life(fd) {
+fn lock_and_mark(fd: &OwnedFd, new: &New<'_>) -> Result<Option<Box<dyn Keeper>>> {
+    let lockable = match life_lock::take_life(fd) {
         Ok(taken) => taken,
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => false,
         Err(errno) => return Err(new.failure("fcntl", errno)),
     };
-    let mode = if new.marked && lockable { new.mode | owner::MARK } else { new.mode };
+    let mode = if new.marked && lockable { new.mode | life_lock::MARK } else { new.mode };
     rustix::fs::fchmod(fd, mode).map_err(|e| new.failure("fchmod", e))?;
-    Ok(lockable.then_some(Keeper::Segment))
+    Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn Keeper>))
 }
 
 fn pause(new: &New<'_>) -> Result<()> {
@@ -245,7 +247,6 @@ fn pause(new: &New<'_>) -> Result<()> {
 }
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 #[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 mod tests {
     //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
@@ -263,7 +264,7 @@ mod tests {
 
     impl Scratch {
         fn new(named_only: bool) -> Self {
-            let mut directory = Directory::new(Path::new("/dev/shm"));
+            let mut directory = Directory::of_the_system().unwrap();
             directory.named_only = named_only;
             Self { directory, name: crate::generate_name("dir-test").unwrap() }
         }
@@ -296,7 +297,7 @@ mod tests {
     fn one_reclaimer_at_a_time() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
-        assert!(owner::is_dead(&first).unwrap() && owner::take_remains(&first).unwrap());
+        assert!(life_lock::is_dead(&first).unwrap() && life_lock::take_remains(&first).unwrap());
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
         assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
         assert!(scratch.path().exists());
@@ -309,7 +310,7 @@ mod tests {
     fn who_only_looks_keeps_nobody_else_from_looking() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
-        assert!(owner::is_dead(&first).unwrap());
+        assert!(life_lock::is_dead(&first).unwrap());
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
     }
 
@@ -317,7 +318,7 @@ mod tests {
     fn a_living_owner_keeps_its_name() {
         let scratch = Scratch::new(false);
         let owner = scratch.leave();
-        assert!(owner::take_life(&owner).unwrap());
+        assert!(life_lock::take_life(&owner).unwrap());
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken(owner::ALIVE))));
     }
 
@@ -342,9 +343,9 @@ mod tests {
                 assert_eq!((there.mode() & 0o7777, there.size()), (mode, 5000), "{named_only}");
                 assert_eq!(made.map.len(), 5000);
                 assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
-                assert!(!owner::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                assert!(!life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
                 drop(made);
-                assert!(owner::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                assert!(life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
                 if !marked {
                     assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
                     fs::remove_file(scratch.path()).unwrap();
@@ -369,7 +370,7 @@ mod tests {
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let reclaimer = File::options().read(true).write(true).open(scratch.path()).unwrap();
-        assert!(owner::is_dead(&reclaimer).unwrap() && owner::take_remains(&reclaimer).unwrap());
+        assert!(life_lock::is_dead(&reclaimer).unwrap() && life_lock::take_remains(&reclaimer).unwrap());
         let end = Instant::now();
         let wanted = New { plain: &scratch.name, size: 1, mode: mode_of(Scope::Local), marked: true, end };
         assert!(matches!(scratch.directory.complete(new.into(), &stat, &wanted), Ok(None)));
@@ -394,7 +395,7 @@ mod tests {
         use std::os::fd::AsRawFd as _;
         // SAFETY: an open descriptor, and one `flock64`.
         assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const everything) }, 0);
-        assert!(owner::is_dead(&left).unwrap());
+        assert!(life_lock::is_dead(&left).unwrap());
         // But nobody can settle who may remove it meanwhile.
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
     }

@@ -319,19 +319,13 @@ const BUS_MCEERR_AO: c_int = libc::BUS_MCEERR_AO;
 #[cfg(not(target_os = "linux"))]
 const BUS_MCEERR_AO: c_int = 0;
 
-#[cfg(any(target_os = "linux", target_os = "redox"))]
+#[cfg(target_os = "linux")]
 fn errno_location() -> *mut c_int {
     // SAFETY: no preconditions.
     unsafe { libc::__errno_location() }
 }
 
-#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
-fn errno_location() -> *mut c_int {
-    // SAFETY: no preconditions.
-    unsafe { libc::__errno() }
-}
-
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "dragonfly"))]
+#[cfg(not(target_os = "linux"))]
 fn errno_location() -> *mut c_int {
     // SAFETY: no preconditions.
     unsafe { libc::__error() }

@@ -4,16 +4,19 @@
 //! of POSIX (see `directory.rs`); elsewhere `shm_open(3)` and `shm_unlink(3)` (`calls.rs`).
 
 mod calls;
+#[cfg(target_os = "linux")]
 mod directory;
 mod fault;
 #[cfg(all(fuzzing, target_os = "linux"))]
 mod fuzzing;
+#[cfg(target_os = "linux")]
+mod life_lock;
+mod lock_file;
 mod owner;
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -26,8 +29,6 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::segment::{Access, Lifetime, Scope};
-use calls::Calls;
-use directory::Directory;
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
 #[cfg(all(fuzzing, target_os = "linux"))]
@@ -35,48 +36,34 @@ pub use fuzzing::ByCalls;
 
 pub(crate) const CAN_PERSIST: bool = true;
 
-/// Where names lead to segments.
-#[derive(Debug)]
-enum Namespace {
-    Directory(Directory),
-    Calls(Calls),
+/// Where names lead to segments. Names are plain.
+trait Namespace: Sync + Send {
+    /// Never blocks.
+    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno>;
+
+    /// What the name leads to now, links not followed.
+    fn stat(&self, plain: &str) -> Result<Stat, Errno>;
+
+    fn exists(&self, plain: &str) -> bool;
+
+    /// All names, sorted, where the system can list them.
+    fn list(&self) -> Vec<String>;
+
+    fn unlink(&self, plain: &str) -> Result<(), Errno>;
+
+    fn create(&self, new: &New<'_>) -> Result<Made>;
 }
 
 /// The one namespace of this system.
-fn namespace() -> &'static Namespace {
-    static NAMESPACE: OnceLock<Namespace> = OnceLock::new();
-    NAMESPACE.get_or_init(|| {
-        let dev_shm = Path::new("/dev/shm");
-        if cfg!(target_os = "linux") && dev_shm.is_dir() {
-            Namespace::Directory(Directory::new(dev_shm))
-        } else {
-            Namespace::Calls(Calls::new(owner::private_folder()))
+fn namespace() -> &'static dyn Namespace {
+    static NAMESPACE: OnceLock<Box<dyn Namespace>> = OnceLock::new();
+    &**NAMESPACE.get_or_init(|| {
+        #[cfg(target_os = "linux")]
+        if let Some(directory) = directory::Directory::of_the_system() {
+            return Box::new(directory);
         }
+        Box::new(calls::Calls::new(lock_file::private_folder()))
     })
-}
-
-impl Namespace {
-    fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
-        match self {
-            Self::Directory(directory) => directory.open(plain, access),
-            Self::Calls(calls) => calls.open(plain, access),
-        }
-    }
-
-    /// What the name leads to now, links not followed.
-    fn stat(&self, plain: &str) -> Result<Stat, Errno> {
-        match self {
-            Self::Directory(directory) => directory.stat(plain),
-            Self::Calls(calls) => calls.stat(plain),
-        }
-    }
-
-    fn unlink(&self, plain: &str) -> Result<(), Errno> {
-        match self {
-            Self::Directory(directory) => directory.unlink(plain),
-            Self::Calls(calls) => calls.unlink(plain),
-        }
-    }
 }
 
 /// Which segment it is, whatever its name: device and inode number (on macOS all segments have the same).
@@ -145,7 +132,7 @@ pub(crate) struct Object {
     link: Link,
     scope: Scope,
     /// The creator's proof of life, and how it is held.
-    keeper: Option<owner::Keeper>,
+    keeper: Option<Box<dyn owner::Keeper>>,
     persistent: AtomicBool,
     name_released: AtomicBool,
 }
@@ -166,10 +153,7 @@ impl Object {
         end: Instant,
     ) -> Result<(Self, Mapping)> {
         let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner, end };
-        let made = match namespace() {
-            Namespace::Directory(directory) => directory.create(&new),
-            Namespace::Calls(calls) => calls.create(&new),
-        }?;
+        let made = namespace().create(&new)?;
         let stat = rustix::fs::fstat(&made.fd).map_err(|e| failure(plain, "fstat", e))?;
         let object = Self {
             fd: made.fd,
@@ -260,6 +244,7 @@ struct New<'a> {
     /// May be reclaimed once its owner is dead.
     marked: bool,
     /// How long to wait for a name that is changing hands.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the directory lets one see that"))]
     end: Instant,
 }
 
@@ -286,7 +271,7 @@ impl New<'_> {
 struct Made {
     fd: OwnedFd,
     map: Mapping,
-    keeper: Option<owner::Keeper>,
+    keeper: Option<Box<dyn owner::Keeper>>,
 }
 
 const fn mode_of(scope: Scope) -> Mode {
@@ -310,16 +295,23 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
     if limit.is_some_and(|limit| size > limit) {
         return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
     }
+    // Nobody has an address space for more, and macOS must not be asked: it makes an object of any size, from parts of
+    // 4 GiB, and nothing stops it while it does.
+    #[cfg(target_os = "macos")]
+    if size > 1 << 47 {
+        return Err(("ftruncate", Errno::NOMEM.into()));
+    }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
         // Reserves the pages, so that no later store can fail for want of one.
         let reserve = || rustix::fs::fallocate(&fd, rustix::fs::FallocateFlags::empty(), 0, size);
         match rustix::io::retry_on_intr(reserve) {
             Ok(()) => return Ok(()),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {}
             Err(errno) => return Err(("fallocate", errno.into())),
         }
     }
+    // Once: macOS lets nobody change a size, not even back to what it is.
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
 }
 
@@ -368,12 +360,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
 }
 
 pub(crate) fn exists(name: &str, _: Scope) -> bool {
-    name::foreign(name).is_ok_and(|plain| match namespace().stat(plain) {
-        Ok(stat) => not_memory(&stat).is_none(),
-        // Where looking takes opening: it is there, but not for this user.
-        Err(Errno::ACCESS) => matches!(namespace(), Namespace::Calls(_)),
-        Err(_) => false,
-    })
+    name::foreign(name).is_ok_and(|plain| namespace().exists(plain))
 }
 
 pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
@@ -386,10 +373,7 @@ pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
 }
 
 pub(crate) fn list_names() -> Vec<String> {
-    match namespace() {
-        Namespace::Directory(directory) => directory.list(),
-        Namespace::Calls(_) => Vec::new(),
-    }
+    namespace().list()
 }
 
 /// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,

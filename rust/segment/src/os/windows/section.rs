@@ -77,6 +77,7 @@ impl Section {
     /// Makes a section and reserves all of its memory; none if there is one of that name, which is left alone.
     pub(super) fn create(native: &str, size: u64, descriptor: &Descriptor) -> Result<Option<Self>, Failed> {
         let native = wide(native);
+        #[allow(clippy::cast_possible_truncation, reason = "a structure of three fields")]
         let attributes = SECURITY_ATTRIBUTES {
             nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
             lpSecurityDescriptor: descriptor.as_ptr(),
@@ -149,6 +150,7 @@ const fn rights(access: Access) -> u32 {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "32 bits are left")]
 const fn high(size: u64) -> u32 {
     (size >> 32) as u32
 }
@@ -192,10 +194,6 @@ impl Mapping {
 
     pub(crate) const fn len(&self) -> usize {
         self.length
-    }
-
-    pub(crate) const fn as_ptr(&self) -> *const u8 {
-        self.start
     }
 
     pub(crate) const fn as_mut_ptr(&self) -> *mut u8 {

@@ -77,14 +77,15 @@ fn user() -> Result<String, Failed> {
 
     // The structure, and behind it the identifier that it points to: 68 bytes at most. Aligned as the former must be.
     let mut buffer = [0u64; 32];
-    let mut length = 0;
-    // SAFETY: writes at most as many bytes as the buffer has.
+    #[allow(clippy::cast_possible_truncation, reason = "it has 256 bytes")]
+    let (size, mut length) = (size_of_val(&buffer) as u32, 0);
+    // SAFETY: writes at most `size` bytes, which is what the buffer has.
     let done = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
             TokenUser,
             buffer.as_mut_ptr().cast(),
-            size_of_val(&buffer) as u32,
+            size,
             &raw mut length,
         )
     };

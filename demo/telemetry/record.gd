@@ -1,0 +1,55 @@
+extends RefCounted
+## What demo/python/simulator.py publishes, and how to read it whole.
+##
+## [codeblock]
+## struct telemetry {
+##     uint32_t sequence;  // up by 2 with each record; odd: it is being written
+##     uint32_t seen;      // written by the reader: the last sequence it has read
+##     double time;        // seconds since the start
+##     float speed;        // km/h
+##     float rpm;
+##     float throttle;     // 0 to 1
+##     float brake;        // 0 to 1
+##     float steering;     // -1 (left) to 1 (right)
+##     int8_t gear;
+##     float x, y;         // metres
+## };
+## [/codeblock]
+
+const NAME := "SharedMemoryTelemetry"
+## The same text as in simulator.py: both sides understand it, and it is what a C compiler makes of
+## the struct.
+const FORMAT := "@IId5fb2f"
+const SEQUENCE_AT := 0
+const SEEN_AT := 4
+
+var sequence := 0
+var time := 0.0
+var speed := 0.0
+var rpm := 0.0
+var throttle := 0.0
+var brake := 0.0
+var steering := 0.0
+var gear := 0
+var place := Vector2.ZERO
+
+
+## Reads the record that is in the memory, if it is a new one. Tells the simulator that it was seen.
+func read_from(memory: SharedMemory) -> bool:
+	var values := memory.unpack(FORMAT)
+	# Half of one, or one that was written over while we read? There will be another in 8 ms.
+	if values.is_empty() or values[0] % 2 == 1 or values[0] == sequence:
+		return false
+	if memory.decode_u32(SEQUENCE_AT) != values[0]:
+		return false
+	sequence = values[0]
+	time = values[2]
+	speed = values[3]
+	rpm = values[4]
+	throttle = values[5]
+	brake = values[6]
+	steering = values[7]
+	gear = values[8]
+	place = Vector2(values[9], values[10])
+	memory.encode_u32(SEEN_AT, sequence)
+	return true

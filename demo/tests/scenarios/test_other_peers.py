@@ -1,0 +1,178 @@
+"""Programs that are already written: numpy, a package for Node.js, and C with a struct of its own."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness.scenario import OK, Scenario
+from harness.session import SHARED
+
+NUMPY = os.environ.get("SHM_TEST_NUMPY")
+NODE_PACKAGE = os.environ.get("SHM_TEST_NODE_PACKAGE")
+BACKEND_SYSV = 2
+
+# An array over the memory itself: what is set in it is there at once.
+WITH_NUMPY = """
+import sys
+from multiprocessing import resource_tracker, shared_memory
+
+import numpy
+
+segment = shared_memory.SharedMemory(sys.argv[1])
+resource_tracker.unregister(segment._name, "shared_memory")
+numbers = numpy.ndarray((3, 4), dtype="<f4", buffer=segment.buf)
+print(numbers.sum(), flush=True)
+numbers *= 2
+pixels = numpy.ndarray((4, 8, 4), dtype=numpy.uint8, buffer=segment.buf, offset=64)
+pixels[...] = (10, 20, 30, 255)
+pixels[1, 2] = (255, 0, 0, 255)
+del numbers, pixels
+segment.close()
+"""
+
+WITH_NODE = """
+const shared_memory = require(process.argv[1]);
+const [name, host] = process.argv.slice(2);
+const memory = new shared_memory(name, 100, false, host === "host");
+if (host === "host") memory.write("from Node");
+console.log("ready");
+require("readline").createInterface({input: process.stdin}).on("line", (line) => {
+  if (line === "end") process.exit();
+  if (line === "read") console.log(memory.read());
+  else { memory.write(line); console.log("written"); }
+});
+"""
+
+STRUCTS = """
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+struct car {
+    bool running;
+    int16_t gear;
+    double speed;
+    float tyres[4];
+    char driver[9];
+    uint64_t lap;
+};
+
+int main(int argc, char **argv) {
+    int fd = shm_open(argv[1], argc > 2 ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
+    if (fd < 0 || (argc > 2 && ftruncate(fd, sizeof(struct car)) != 0)) return 1;
+    struct car *car = mmap(NULL, sizeof *car, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (car == MAP_FAILED) return 1;
+    if (argc > 2) {
+        *car = (struct car){true, -1, 55.5, {1, 2, 3, 4}, "Sirka", UINT64_MAX};
+    } else {
+        printf("%d %d %g %g %s %llu\\n", car->running, car->gear, car->speed, car->tyres[3],
+               car->driver, (unsigned long long)car->lap);
+    }
+    return 0;
+}
+"""
+# The same struct. Its end is padded as C pads it.
+FORMAT = "@?hd4f9sQ0Q"
+
+
+@unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
+class OtherPeers(Scenario):
+    @unittest.skipUnless(NUMPY, "no numpy: ./build.sh test installs it")
+    def test_numpy(self):
+        name = self.name()
+        memory = self.agent().memory()
+        self.assertEqual(memory.create(name, 64 + 4 * 8 * 4), OK)
+        for index in range(12):
+            memory.encode_float(4 * index, index + 0.5)
+        done = subprocess.run(
+            [NUMPY, "-c", WITH_NUMPY, name],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual((done.stdout, done.stderr), ("72.0\n", ""))
+        self.assertEqual(memory.decode_float(44), 23.0)
+        self.assertEqual(memory.read(4, 64), bytes([10, 20, 30, 255]))
+        self.assertEqual(memory.read(4, 64 + 4 * 10), bytes([255, 0, 0, 255]))
+
+    def node(self, name, role):
+        program = self.session.start(
+            ["node", "-e", WITH_NODE, NODE_PACKAGE, name, role],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.assertEqual(program.stdout.readline(), "ready\n")
+
+        def ask(line):
+            program.stdin.write(line + "\n")
+            program.stdin.flush()
+            return "" if line == "end" else program.stdout.readline().rstrip("\n")
+
+        self.addCleanup(program.wait, 30)
+        self.addCleanup(ask, "end")
+        return ask
+
+    @unittest.skipUnless(NODE_PACKAGE, "no Node package: ./build.sh test builds it")
+    def test_node_is_the_host(self):
+        name = self.name()
+        node = self.node(name, "host")
+        memory = self.agent().memory()
+        memory.set_backend(BACKEND_SYSV)
+        self.assertEqual(memory.open(name), OK)
+        self.assertEqual(memory.get_size(), 100)
+        # A host that ends removes nothing: the package leaves that to its garbage collector.
+        key = memory.get_native_name()
+        self.addCleanup(subprocess.run, ["ipcrm", "-M", key], check=True, timeout=10)
+        self.assertEqual(memory.read_string(), "from Node")
+        self.assertEqual(memory.write_string("Grüße"), OK)
+        self.assertEqual(node("read"), "Grüße")
+        memory.close()
+
+    @unittest.skipUnless(NODE_PACKAGE, "no Node package: ./build.sh test builds it")
+    def test_godot_is_the_host(self):
+        name = self.name()
+        memory = self.agent().memory()
+        memory.set_backend(BACKEND_SYSV)
+        self.assertEqual(memory.create(name, 100), OK)
+        self.assertEqual(memory.write_string("from Godot"), OK)
+        node = self.node(name, "client")
+        self.assertEqual(node("read"), "from Godot")
+        self.assertEqual(node("Grüße zurück"), "written")
+        self.assertEqual(memory.read_string(), "Grüße zurück")
+        memory.close()
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
+    def test_a_struct_of_c(self):
+        folder = self.session.folder / self.name()
+        folder.mkdir()
+        source, program = folder / "car.c", folder / "car"
+        source.write_text("#define _DEFAULT_SOURCE\n#include <unistd.h>\n" + STRUCTS)
+        subprocess.run(["cc", "-o", program, source, "-lrt"], check=True, timeout=60)
+        memory = self.agent().memory()
+
+        name = self.name()
+        self.addCleanup((SHARED / name).unlink, missing_ok=True)
+        subprocess.run([program, "/" + name, "create"], check=True, timeout=10)
+        self.assertEqual(memory.open(name), OK)
+        self.assertEqual(memory.calcsize(FORMAT), memory.get_size())
+        values = memory.unpack(FORMAT)
+        # GDScript has no unsigned integer of 64 bits.
+        driver = b"Sirka".ljust(9, b"\0")
+        self.assertEqual(values, [True, -1, 55.5, 1.0, 2.0, 3.0, 4.0, driver, -1])
+
+        values = [False, 3, 60.25, 5, 6, 7, 8.5, "Ana", 12]
+        self.assertEqual(memory.pack(FORMAT, values), OK)
+        done = subprocess.run(
+            [program, "/" + name],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        self.assertEqual(done.stdout, "0 3 60.25 8.5 Ana 12\n")

@@ -1,0 +1,81 @@
+//! Values of any type in the memory, in the engine's own form, under the names that `PackedByteArray` has for them.
+
+use godot::builtin::Variant;
+use godot::global::Error as Code;
+use shm_segment::Segment;
+use shm_segment::layout::variant::Measured;
+
+use super::{Result, SharedMemory, copied, offset_inside, signed};
+use crate::class::{AnyValue, Definition, Int, packed};
+use crate::encoded;
+use crate::error::Failure;
+
+pub(super) fn define(class: &mut Definition<SharedMemory>) {
+    class.method::<(Int,), Variant>("decode_var", &["byte_offset"], &[], SharedMemory::decode_var);
+    class.method::<(Int,), bool>("has_encoded_var", &["byte_offset"], &[], SharedMemory::has_encoded_var);
+    class.method::<(Int,), i64>("decode_var_size", &["byte_offset"], &[], SharedMemory::decode_var_size);
+    class.method::<(Int, AnyValue), i64>(
+        "encode_var",
+        &["byte_offset", "value"],
+        &[],
+        SharedMemory::encode_var,
+    );
+}
+
+impl SharedMemory {
+    fn decode_var(&self, byte_offset: i64) -> Variant {
+        self.with("decode_var", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            encoded::decoded(measured(segment, offset)?, |bytes| copied(segment.read(offset, bytes)))
+        })
+        .unwrap_or_default()
+    }
+
+    fn has_encoded_var(&self, byte_offset: i64) -> bool {
+        self.with("has_encoded_var", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            match measured(segment, offset) {
+                Ok(_) => Ok(true),
+                // An answer, not a failure.
+                Err(failure) if failure.code == Code::ERR_INVALID_DATA => Ok(false),
+                Err(failure) => Err(failure),
+            }
+        })
+        .unwrap_or_default()
+    }
+
+    fn decode_var_size(&self, byte_offset: i64) -> i64 {
+        self.with("decode_var_size", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            Ok(signed(measured(segment, offset)?.size))
+        })
+        .unwrap_or_default()
+    }
+
+    fn encode_var(&self, byte_offset: i64, value: &Variant) -> i64 {
+        self.with("encode_var", |segment| {
+            let offset = offset_inside(segment, "byte_offset", byte_offset)?;
+            let room = segment.size() - offset;
+            let too_long = |size| {
+                let message = format!("the value has {size}; from byte {offset} on there are {room}");
+                Failure::new(Code::ERR_INVALID_PARAMETER, message)
+            };
+            let least = encoded::least_size(value, room)?;
+            if least > room {
+                return Err(too_long(format!("{least} bytes or more")));
+            }
+            let array = encoded::encoded(value, least)?;
+            let bytes = packed::bytes(&array);
+            if bytes.len() as u64 > room {
+                return Err(too_long(format!("{} bytes", bytes.len())));
+            }
+            copied(segment.write(offset, bytes))?;
+            Ok(signed(bytes.len() as u64))
+        })
+        .unwrap_or(-1)
+    }
+}
+
+fn measured(segment: &Segment, offset: u64) -> Result<Measured> {
+    encoded::measured(segment, offset, segment.size() - offset)
+}

@@ -1,0 +1,172 @@
+//! From one header to the next, with the containers that are open on a stack of our own.
+
+use super::cursor::Cursor;
+use super::types::{
+    ELEMENT_SHIFT, FLAG_ID, FLAG_WIDE, NIL, NUMBER_MASK, OBJECT, Shape, VALUE_SHIFT, name, shape,
+};
+use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Measured, Source};
+
+/// What the engine needs for a value beside what is in the bytes; in a dictionary, an entry takes most.
+const VALUE_BYTES: u64 = 64;
+/// What it needs for a container beside its values.
+const CONTAINER_BYTES: u64 = 192;
+
+/// The type that the elements of a container have, if they must have one.
+type Element = Option<u8>;
+
+/// A container that is open.
+struct Open {
+    /// How many values are still to come. A dictionary has two for each entry.
+    left: u64,
+    /// The types of those with an odd number of values to come, and with an even one: a dictionary's values and
+    /// keys; in an array both are the same.
+    elements: [Element; 2],
+    is_dictionary: bool,
+    /// How many containers from the outermost key inwards this one is; 0 if it is in no key.
+    key_depth: usize,
+}
+
+/// What a value has to be, because of where it is.
+struct Place {
+    element: Element,
+    /// What [`Open::key_depth`] is if it is a container.
+    key_depth: usize,
+}
+
+/// Measures what the cursor is at.
+pub(super) fn measure<S: Source + ?Sized>(
+    mut cursor: Cursor<'_, S>,
+    engine: Engine,
+) -> Result<Measured, Error> {
+    let mut memory = 0;
+    let mut open: Vec<Open> = Vec::new();
+    let mut place = Place { element: None, key_depth: 0 };
+    loop {
+        if open.len() > MAX_DEPTH {
+            return Err(Error::TooDeep { at: cursor.at() });
+        }
+        let before = cursor.passed();
+        let (shape, container) = value(&mut cursor, &place, engine)?;
+        memory += VALUE_BYTES + (cursor.passed() - before) * shape.growth();
+        if let Some(container) = container {
+            memory += CONTAINER_BYTES;
+            open.push(container);
+        }
+        while open.pop_if(|container| container.left == 0).is_some() {}
+        match open.last_mut() {
+            Some(container) => place = container.next(),
+            None => return Ok(Measured { size: cursor.passed(), memory }),
+        }
+    }
+}
+
+impl Open {
+    /// The place of the next value.
+    fn next(&mut self) -> Place {
+        let even = self.left.is_multiple_of(2);
+        self.left -= 1;
+        let in_key = self.key_depth > 0 || (self.is_dictionary && even);
+        Place {
+            element: self.elements[usize::from(even)],
+            key_depth: if in_key { self.key_depth + 1 } else { 0 },
+        }
+    }
+}
+
+/// Passes a value; if it is a container, only its beginning, and the values are next.
+fn value<S: Source + ?Sized>(
+    cursor: &mut Cursor<'_, S>,
+    place: &Place,
+    engine: Engine,
+) -> Result<(Shape, Option<Open>), Error> {
+    let at = cursor.at();
+    let header = cursor.u32()?;
+    let (number, shape) = type_of(header & NUMBER_MASK, at)?;
+    if header & !(NUMBER_MASK | shape.flags(engine.typed_dictionaries)) != 0 {
+        return Err(Error::UnknownFlags { at, header, name: name(number) });
+    }
+    match place.element {
+        Some(wanted) if wanted != number && (wanted, number) != (OBJECT, NIL) => {
+            return Err(Error::WrongElement { at, found: name(number), wanted: name(wanted) });
+        }
+        _ => {}
+    }
+    let width = if header & FLAG_WIDE == 0 { 4 } else { 8 };
+    match shape {
+        Shape::Bytes(bytes) => cursor.skip(bytes)?,
+        Shape::Numbers(numbers) => cursor.skip(numbers * width)?,
+        Shape::Packed(bytes) => packed(cursor, bytes)?,
+        Shape::PackedNumbers(numbers) => packed(cursor, numbers * width)?,
+        Shape::String => cursor.string()?,
+        Shape::Strings => {
+            let count = u64::from(cursor.u32()?);
+            strings(cursor, count)?;
+        }
+        Shape::NodePath => node_path(cursor, at)?,
+        Shape::Signal => {
+            cursor.string()?;
+            cursor.skip(8)?;
+        }
+        Shape::Object if header & FLAG_ID == 0 => return Err(Error::Object { at }),
+        Shape::Object => cursor.skip(8)?,
+        Shape::Array | Shape::Dictionary => {
+            if place.key_depth > MAX_KEY_DEPTH {
+                return Err(Error::KeyTooDeep { at });
+            }
+            let is_dictionary = shape == Shape::Dictionary;
+            let first = element(cursor, header >> ELEMENT_SHIFT)?;
+            let second = if is_dictionary { element(cursor, header >> VALUE_SHIFT)? } else { first };
+            // The engine ignores the upper bit: long ago it meant that the container is shared.
+            let count = u64::from(cursor.u32()? & 0x7fff_ffff);
+            let left = if is_dictionary { count * 2 } else { count };
+            // The shortest value is a header. Also keeps a lying count from being believed for long.
+            cursor.check(left * 4)?;
+            let elements = [second, first];
+            let container = Open { left, elements, is_dictionary, key_depth: place.key_depth };
+            return Ok((shape, Some(container)));
+        }
+    }
+    Ok((shape, None))
+}
+
+fn type_of(number: u32, at: u64) -> Result<(u8, Shape), Error> {
+    let known = u8::try_from(number).ok().and_then(|number| Some((number, shape(number)?)));
+    known.ok_or(Error::UnknownType { at, number })
+}
+
+/// The type of a container's elements, in the way that the two lower bits of `kind` say.
+fn element<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, kind: u32) -> Result<Element, Error> {
+    let at = cursor.at();
+    match kind & 0b11 {
+        0b00 => Ok(None),
+        // By its number.
+        0b01 => {
+            let (number, _) = type_of(cursor.u32()?, at)?;
+            Ok(Some(number).filter(|number| *number != NIL))
+        }
+        // By the name of a class or the path of a script. Both are read and ignored where objects aren't decoded.
+        _ => cursor.string().map(|()| Some(OBJECT)),
+    }
+}
+
+fn packed<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, bytes: u64) -> Result<(), Error> {
+    let count = u64::from(cursor.u32()?);
+    cursor.skip((count * bytes).next_multiple_of(4))
+}
+
+fn strings<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, count: u64) -> Result<(), Error> {
+    cursor.check(count * 4)?;
+    (0..count).try_for_each(|_| cursor.string())
+}
+
+fn node_path<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, at: u64) -> Result<(), Error> {
+    let names = cursor.u32()?;
+    if names & 0x8000_0000 == 0 {
+        return Err(Error::OldNodePath { at });
+    }
+    let subnames = cursor.u32()?;
+    let flags = cursor.u32()?;
+    // 1: absolute. 2: one name more, from before properties were part of the path.
+    let more = u64::from(flags & 2 != 0);
+    strings(cursor, u64::from(names & 0x7fff_ffff) + u64::from(subnames) + more)
+}

@@ -1,0 +1,147 @@
+//! A lock file a name, in a folder that only this user can write to: where segments can be neither locked nor marked.
+//!
+//! Its lock (`flock(2)`) is the life lock; what it says of the segment is the mark.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use rustix::fs::{FlockOperation, Mode, Stat, flock};
+use rustix::io::Errno;
+
+use super::Identity;
+use super::owner::Keeper;
+
+/// A file that stands for the owner of a name. Whoever has it locked owns the name, or is about to.
+#[derive(Debug)]
+pub(super) struct LockFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl LockFile {
+    /// Locks the file of `plain`, making it where there is none. `None` if another process has it.
+    pub(super) fn take(folder: &Path, plain: &str) -> io::Result<Option<Self>> {
+        let path = folder.join(file_name(plain));
+        loop {
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(&path)?;
+            if !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
+                return Ok(None);
+            }
+            // Its last owner may have removed it between our `open` and our lock.
+            let ours = file.metadata()?;
+            match fs::symlink_metadata(&path) {
+                Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+                    return Ok(Some(Self { file, path }));
+                }
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Was it a dead owner's, and is `segment` what that owner made?
+    pub(super) fn is_mark_of(&self, segment: &Stat) -> bool {
+        let mut found = String::new();
+        let mut file = &self.file;
+        file.rewind().is_ok()
+            // What it holds is ours and short; anything longer is no mark.
+            && file.take(256).read_to_string(&mut found).is_ok()
+            && found == mark_text(segment)
+    }
+
+    /// Nothing was made: leaves no file behind, unless it is still the mark of what a dead owner left.
+    pub(super) fn withdraw(&self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            self.forget();
+        }
+    }
+}
+
+impl Keeper for LockFile {
+    fn mark(&self, segment: &OwnedFd, _: Mode, marked: bool) -> Result<(), Errno> {
+        rustix::fs::ftruncate(&self.file, 0)?;
+        if !marked {
+            return Ok(());
+        }
+        let stat = rustix::fs::fstat(segment)?;
+        let mut file = &self.file;
+        file.rewind()
+            .and_then(|()| file.write_all(mark_text(&stat).as_bytes()))
+            .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+    }
+
+    fn forget(&self) {
+        // While locked: who takes the lock afterwards sees that the path leads elsewhere. A leftover does no
+        // harm but to be there.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The names of segments differ in upper and lower case everywhere, those of files on macOS don't. So what stands in
+/// a file's name is small letters, digits and a few signs; all else is `%` and the byte in hexadecimal.
+fn file_name(plain: &str) -> String {
+    let mut name = String::new();
+    for byte in plain.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name + ".lock"
+}
+
+fn lock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {
+    match rustix::io::retry_on_intr(|| flock(&fd, operation)) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// What is known of a segment that a stranger's under the same name would not share. (On macOS, where all segments are
+/// device 0, inode 0, that is its user and its size, in pages.)
+fn mark_text(stat: &Stat) -> String {
+    let Identity { device, inode } = Identity::of(stat);
+    format!("{device} {inode} {} {}\n", stat.st_uid, stat.st_size)
+}
+
+/// The folder for lock files: only this user may write to it. `None` where no such folder can be had.
+pub(super) fn private_folder() -> Option<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    // On macOS, this is already a folder of this user's own.
+    let base = env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from);
+    let folder = base.join(format!("shared_memory-{user}"));
+    match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return None,
+        _ => {}
+    }
+    // Somebody else may have been first, with a folder or a link of theirs.
+    let found = fs::symlink_metadata(&folder).ok()?;
+    (found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= 6).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn names_that_differ_in_case_have_files_that_differ_in_more() {
+        assert_eq!(file_name("frames_1-a.b"), "frames_1-a.b.lock");
+        assert_eq!(file_name("Frames"), "%46rames.lock");
+        assert_eq!(file_name("ä%"), "%c3%a4%25.lock");
+        // The longest name of macOS, at its worst, is still a file's.
+        assert!(file_name(&"ä".repeat(15)).len() <= 255);
+    }
+}

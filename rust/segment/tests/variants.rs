@@ -1,0 +1,152 @@
+//! The engine's own Variants (`data/variants.bin`, made by `demo/tests/variant_corpus.gd`), and what becomes of
+//! them when bytes are changed.
+//!
+//! `SHM_SEGMENT_ROUNDS` sets how many changes are tried, `SHM_SEGMENT_SEED` repeats a run. With
+//! `SHM_SEGMENT_ACCEPTED=FILE` those that pass are written to a file, for the same script to decode: the engine must
+//! print nothing about them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use shm_segment::layout::variant::{Engine, Error, size};
+
+const CORPUS: &[u8] = include_bytes!("data/variants.bin");
+const TYPES: u8 = 39;
+
+fn corpus() -> Vec<&'static [u8]> {
+    let mut rest = CORPUS;
+    let mut all = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (bytes, after) = after.split_at(u32::from_le_bytes(*length).try_into().unwrap());
+        all.push(bytes);
+        rest = after;
+    }
+    assert!(rest.is_empty() && all.len() > 500);
+    all
+}
+
+fn measure(bytes: &[u8]) -> Result<u64, Error> {
+    size(bytes, 0, bytes.len() as u64, Engine::version(4, 6))
+}
+
+fn is_typed_dictionary(bytes: &[u8]) -> bool {
+    bytes[0] == 27 && bytes[2] != 0
+}
+
+/// With numbers of 8 bytes, as an engine that was built with `precision=double` writes them.
+fn wide() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for (number, numbers) in
+        [(5, 2), (7, 4), (9, 3), (11, 6), (12, 4), (14, 4), (15, 4), (16, 6), (17, 9), (18, 12), (19, 16)]
+    {
+        let mut bytes = vec![number, 0, 1, 0];
+        bytes.extend((0..numbers).flat_map(|n| f64::from(n).to_le_bytes()));
+        all.push(bytes);
+    }
+    for (number, numbers) in [(35, 2), (36, 3), (38, 4)] {
+        let mut bytes = vec![number, 0, 1, 0, 3, 0, 0, 0];
+        bytes.extend((0..3 * numbers).flat_map(|n| f64::from(n).to_le_bytes()));
+        all.push(bytes);
+    }
+    all
+}
+
+#[test]
+fn the_size_is_what_the_engine_wrote() {
+    let mut types = BTreeSet::new();
+    let mut typed = BTreeSet::new();
+    for bytes in corpus() {
+        let length = bytes.len() as u64;
+        assert_eq!(measure(bytes).unwrap(), length, "{bytes:?}");
+        // Whatever comes after it.
+        for after in [0, 0xff] {
+            let mut more = bytes.to_vec();
+            more.extend([after; 300]);
+            assert_eq!(measure(&more).unwrap(), length);
+        }
+        types.insert(bytes[0]);
+        if bytes[0] == 28 && bytes[2] == 1 {
+            typed.insert(bytes[4]);
+        }
+        if is_typed_dictionary(bytes) {
+            assert!(size(bytes, 0, length, Engine::version(4, 3)).is_err());
+        }
+    }
+    // Callables and signals are typed arrays' elements too; null and objects are not there by their number.
+    assert_eq!(types, (0..TYPES).collect());
+    assert_eq!(typed, (1..TYPES).filter(|number| *number != 24).collect());
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    for bytes in corpus() {
+        for length in 0..bytes.len() {
+            let cut = &bytes[..length];
+            assert!(matches!(measure(cut), Err(Error::Truncated { .. })), "{length} of {bytes:?}");
+        }
+    }
+}
+
+fn change(rng: &mut Rng, bytes: &mut Vec<u8>, all: &[Vec<u8>]) {
+    let at = rng.usize(..bytes.len());
+    let word = at / 4 * 4;
+    match rng.u8(..7) {
+        0 => bytes[at] ^= 1 << rng.u8(..8),
+        1 => bytes[at] = rng.u8(..),
+        2 => {
+            let edges = [0, 1, 2, 3, 0x7f, 0xffff, 1 << 16, 1 << 31, (1 << 31) - 1, u32::MAX, u32::MAX - 3];
+            let number = if rng.bool() { rng.u32(..40) } else { edges[rng.usize(..edges.len())] };
+            let end = (word + 4).min(bytes.len());
+            bytes[word..end].copy_from_slice(&number.to_le_bytes()[..end - word]);
+        }
+        // Another value in the place of, or before, what is there.
+        3 => drop(bytes.splice(word..word, all[rng.usize(..all.len())].iter().copied())),
+        4 => drop(bytes.splice(word.., all[rng.usize(..all.len())].iter().copied())),
+        5 => drop(bytes.drain(word..(word + 4 * rng.usize(1..4)).min(bytes.len()))),
+        // The type, the flags.
+        _ => {
+            bytes[word] = rng.u8(..TYPES + 1);
+            if let Some(flags) = bytes.get_mut(word + 2) {
+                *flags = rng.u8(..16);
+            }
+        }
+    }
+    if bytes.is_empty() {
+        bytes.push(0);
+    }
+}
+
+#[test]
+fn changed_bytes_are_measured_or_refused() {
+    let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let rounds = variable("SHM_SEGMENT_ROUNDS").unwrap_or(20_000);
+    let seed = variable("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("SHM_SEGMENT_SEED={seed} SHM_SEGMENT_ROUNDS={rounds}");
+    let mut rng = Rng::with_seed(seed);
+    let mut all: Vec<_> = corpus().into_iter().map(<[u8]>::to_vec).collect();
+    all.extend(wide());
+    let mut accepted = Vec::new();
+    let mut passed = 0;
+    for _ in 0..rounds {
+        let original = &all[rng.usize(..all.len())];
+        let mut bytes = original.clone();
+        for _ in 0..rng.usize(1..4) {
+            change(&mut rng, &mut bytes, &all);
+        }
+        let Ok(size) = measure(&bytes) else { continue };
+        let size = usize::try_from(size).unwrap();
+        assert!(size <= bytes.len());
+        // What is measured is the whole of it, and nothing else.
+        assert_eq!(measure(&bytes[..size]).unwrap(), size as u64);
+        assert!(measure(&bytes[..size - 1]).is_err());
+        passed += 1;
+        accepted.extend(u32::try_from(size).unwrap().to_le_bytes());
+        accepted.extend(&bytes[..size]);
+    }
+    println!("{passed} passed, {} were refused", rounds - passed);
+    assert!(passed > rounds / 20 && passed < rounds / 20 * 19);
+    if let Some(path) = std::env::var_os("SHM_SEGMENT_ACCEPTED") {
+        std::fs::write(path, accepted).unwrap();
+    }
+}

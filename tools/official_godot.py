@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Fetch an official build of Godot for this system, and print the path of its executable.
+
+    official_godot.py VERSION FOLDER [SOURCE]
+
+VERSION as in the releases' names: 4.3, 4.4.1. The file is checked against the checksums of its release, and
+unpacked into FOLDER, once. SOURCE is where the releases are, if not where the engine publishes them.
+"""
+
+import hashlib
+import os
+import pathlib
+import platform
+import shutil
+import sys
+import tempfile
+import urllib.request
+import zipfile
+
+SOURCE = "https://github.com/godotengine/godot-builds/releases/download"
+
+# What a release calls the build for a system, and what is in it; {} is the release's name.
+BUILDS = {
+    ("Linux", "x86_64"): ("Godot_v{}_linux.x86_64.zip", "Godot_v{}_linux.x86_64"),
+    ("Linux", "arm64"): ("Godot_v{}_linux.arm64.zip", "Godot_v{}_linux.arm64"),
+    ("Darwin", "x86_64"): (
+        "Godot_v{}_macos.universal.zip",
+        "Godot.app/Contents/MacOS/Godot",
+    ),
+    ("Darwin", "arm64"): (
+        "Godot_v{}_macos.universal.zip",
+        "Godot.app/Contents/MacOS/Godot",
+    ),
+    # Of the two programs, the one whose output a console shows. It starts the other.
+    ("Windows", "x86_64"): ("Godot_v{}_win64.exe.zip", "Godot_v{}_win64_console.exe"),
+}
+
+
+def build_for_this_system(release):
+    machine = platform.machine().lower()
+    machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
+    build = BUILDS.get((platform.system(), machine))
+    if build is None:
+        sys.exit(
+            f"official_godot.py: no build for {platform.system()} on {machine} is known"
+        )
+    return [name.format(release) for name in build]
+
+
+def download(url, file):
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        shutil.copyfileobj(answer, file)
+
+
+def checksum(source, name):
+    """What the release says that the file's SHA-512 is."""
+    with tempfile.TemporaryFile() as file:
+        download(f"{source}/SHA512-SUMS.txt", file)
+        file.seek(0)
+        for line in file.read().decode().splitlines():
+            digest, _, listed = line.partition(" ")
+            if listed.strip().lstrip("*") == name:
+                return digest
+    sys.exit(f"official_godot.py: the release lists no checksum of {name}")
+
+
+def unpack(path, folder):
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            there = archive.extract(entry, folder)
+            mode = entry.external_attr >> 16 & 0o777
+            if mode and not entry.is_dir():
+                os.chmod(there, mode)
+
+
+def main():
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    release = f"{sys.argv[1]}-stable"
+    folder = pathlib.Path(sys.argv[2]).resolve()
+    source = f"{sys.argv[3] if len(sys.argv) == 4 else SOURCE}/{release}"
+    name, program = build_for_this_system(release)
+
+    if not (folder / program).exists():
+        # Beside its place, and moved there when it is complete.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            archive = pathlib.Path(work) / name
+            print(f"fetching {source}/{name}", file=sys.stderr)
+            with open(archive, "w+b") as file:
+                download(f"{source}/{name}", file)
+            found = hashlib.sha512(archive.read_bytes()).hexdigest()
+            if found != checksum(source, name):
+                sys.exit(
+                    f"official_godot.py: {name} is not what its release lists: SHA-512 {found}"
+                )
+            unpack(archive, pathlib.Path(work) / "unpacked")
+            shutil.rmtree(folder, ignore_errors=True)
+            (pathlib.Path(work) / "unpacked").rename(folder)
+    print(folder / program)
+
+
+if __name__ == "__main__":
+    main()
