@@ -6,7 +6,8 @@ miri_help() {
 Usage: ./build.sh miri
 
 Runs those tests of the segment crate that need no shared memory of the system (which Miri hasn't got) in Miri, which
-finds undefined behaviour: the module that touches the mapped bytes, on anonymous memory, and the rules for names.
+finds undefined behaviour: the module that touches the mapped bytes, on anonymous memory; what threads share without a
+lock; the rules for names, and for structs.
 Needs a nightly Rust with Miri: rustup toolchain install nightly --component miri,rust-src
 END
 }
@@ -16,5 +17,7 @@ miri_main() {
   cargo +nightly miri --version >/dev/null 2>&1 ||
     fail "Miri is missing; get it with: rustup toolchain install nightly --component miri,rust-src"
   cd "$root"
-  shown cargo +nightly miri test --locked -p shm-segment --lib -- memory:: name::
+  shown cargo +nightly miri test --locked -p shm-segment --lib -- memory:: name:: layout::structs::
+  # Its threads count what they find in the environment.
+  MIRIFLAGS=-Zmiri-disable-isolation shown cargo +nightly miri test --locked -p shm-segment --test held
 }
