@@ -50,7 +50,7 @@ fuzz_main() {
   local toolchain=() sanitizer=none out=$root/target/fuzz host
   host=$(rustc -vV | sed -n 's/^host: //p')
   if has_nightly; then
-    toolchain=(+nightly) sanitizer=address
+    toolchain=(env RUSTUP_TOOLCHAIN=nightly) sanitizer=address
   else
     say "no nightly Rust was found: without AddressSanitizer"
   fi
@@ -71,8 +71,10 @@ fuzz_main() {
 
 # Ends what still runs, and removes the names in /dev/shm of those that have found something.
 fuzz_clean() {
-  # Not where a part of this script ends.
-  [ "$BASHPID" = "$$" ] || return 0
+  # Not where a part of this script ends. In one that is killed as soon as it was forked, bash still takes $BASHPID for
+  # its parent's: it is the system that knows who this is.
+  # shellcheck disable=SC2016 # sh is to expand it.
+  [ "$(exec sh -c 'echo "$PPID"')" = "$$" ] || return 0
   local job
   for job in $(jobs -p); do kill "$job" 2>/dev/null; done
   wait
@@ -98,9 +100,8 @@ build_fuzz_targets() {
   local target
   # A folder for each sanitizer: the one would have to build again what the other has built.
   for target in "${targets[@]}"; do
-    (cd "$root/rust/fuzz" && PATH=$root/target/tools/bin:$PATH \
-      cargo ${toolchain[@]+"${toolchain[@]}"} fuzz build --fuzz-dir . --sanitizer "$sanitizer" \
-      --target-dir "$out/$sanitizer" "$target")
+    (cd "$root/rust/fuzz" && ${toolchain[@]+"${toolchain[@]}"} "$root/target/tools/bin/cargo-fuzz" build --fuzz-dir . \
+      --sanitizer "$sanitizer" --target-dir "$out/$sanitizer" "$target")
   done
 }
 

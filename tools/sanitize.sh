@@ -15,12 +15,13 @@ Runs the tests of the segment crate, or those whose name contains FILTER, under 
            the libclang-rt-N-dev of the same LLVM (rustc -vV says which).
 
 Both need addr2line (Debian: binutils), for names in reports. What ThreadSanitizer is told not to report is in
-tools/tsan.supp.
+tools/tsan.supp. The tests that truncate wire formats are left out of its run: an atomic access that faults can't be
+made under it.
 END
 }
 
 sanitize_main() {
-  local kind=thread filter='' common toolchain=() target flags sysroot options=() log=$root/target/sanitize
+  local kind=thread filter='' common toolchain=() target flags sysroot options=() skipped=() log=$root/target/sanitize
   case ${1:-} in
     thread | address)
       kind=$1
@@ -50,6 +51,9 @@ sanitize_main() {
     [ -d "$sysroot/lib/rustlib/src/rust/library" ] ||
       fail "sanitize: the sources of Rust's standard library are needed: rustup component add --toolchain nightly rust-src"
     options=(-Zbuild-std)
+    # ThreadSanitizer makes an atomic access itself, under a lock of its own. If that faults, our handler's atomics wait for
+    # that lock for ever. (A copy faults outside of it.)
+    skipped=(--skip partners::a_truncated_segment_is_an_error)
   fi
 
   # Faults in shared memory are caught by the crate; what isn't its own must end the process as it does elsewhere.
@@ -71,9 +75,10 @@ run_sanitized() {
   (
     cd "$root"
     # A target is named so that build scripts and macros, which run in the compiler, are built without.
-    RUSTFLAGS=$flags python3 tools/with_limit.py 1800 \
+    RUSTFLAGS=$flags python3 tools/with_limit.py 3600 \
       cargo ${toolchain[@]+"${toolchain[@]}"} test --locked -p shm-segment --lib --tests \
-      ${options[@]+"${options[@]}"} --target "$target" --target-dir "$log/$kind" -- ${filter:+"$filter"}
+      ${options[@]+"${options[@]}"} --target "$target" --target-dir "$log/$kind" -- \
+      ${skipped[@]+"${skipped[@]}"} ${filter:+"$filter"}
   )
 }
 

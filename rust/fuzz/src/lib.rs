@@ -14,3 +14,4 @@ pub mod queues;
 pub mod sequence;
 pub mod streams;
 pub mod structs;
+pub mod variant;

@@ -1,7 +1,13 @@
 //! A process is killed at any moment of any operation, while another one uses the same memory: nobody hangs, nothing
 //! leaks, and the next one gets the name at once.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation, // Everything here is small.
+    missing_docs
+)]
 
 #[path = "common/private_shm.rs"]
 mod private_shm;
@@ -20,7 +26,7 @@ use std::{env, fs, process, thread};
 use shm_segment::{Access, Error, Lifetime, Scope, Segment};
 
 /// What the victim does over and over: a line each.
-const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
+const OPERATIONS: &[(&str, Operation)] = &[
     ("create", |it| it.anew(create)),
     ("open", |it| drop(open(&it.name))),
     ("open_or_create", |it| it.anew(open_or_create)),
@@ -28,7 +34,7 @@ const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
     ("write", |it| it.with(|segment, bytes| segment.write(0, bytes))),
     ("fill", |it| it.with(|segment, _| segment.fill(0, SIZE, 7))),
     ("close", |it| it.once(|_, _| Ok(()))),
-    ("release_name", |it| it.once(|segment, _| Ok(segment.release_name()))),
+    ("release_name", |it| it.once(|segment, _| release_name(segment))),
     ("unlink", |it| it.once(|segment, _| segment.link().unlink())),
     ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name(), Scope::Local))),
     (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
@@ -45,6 +51,8 @@ const OPERATIONS: &[(&str, fn(&mut Victim))] = &[
     ("array_write", |it| it.wire_write("array")),
     ("array_read", |it| it.wire_read("array")),
 ];
+
+type Operation = fn(&mut Victim);
 
 /// Only who is killed in this one may leave a name that its lifetime keeps.
 const SET_LIFETIME: &str = "set_lifetime";
@@ -80,6 +88,11 @@ fn open(name: &str) -> Option<Segment> {
 
 fn open_or_create(name: &str) -> Option<Segment> {
     documented(Segment::open_or_create(name, SIZE, Scope::Local, Lifetime::Owner))
+}
+
+fn release_name(segment: &Segment) -> Result<(), Error> {
+    segment.release_name();
+    Ok(())
 }
 
 fn toggle_lifetime(segment: &Segment) -> Result<(), Error> {

@@ -1,6 +1,12 @@
 //! Where names are files: who removes one, which stay, and whose are taken over.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation, // Constants of the system.
+    missing_docs
+)]
 
 mod common;
 

@@ -105,10 +105,10 @@ impl Format {
                 | Error::NotLaidOutYet { .. }
                 | Error::TimedOut { .. }
                 | Error::Full { .. },
-            ) => match (self.reset)(segment) {
-                Err(Error::Segment(error)) => Err(error),
-                other => Ok(other.unwrap()),
-            },
+            ) => {
+                (self.reset)(segment).unwrap();
+                Ok(())
+            }
             Err(other) => panic!("{other}"),
         }
     }

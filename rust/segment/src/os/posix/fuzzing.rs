@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::calls::Calls;
-use super::{Made, New, mode_of};
+use super::{Made, Namespace, New, mode_of};
 use crate::error::Result;
 use crate::segment::{Lifetime, Scope};
 
