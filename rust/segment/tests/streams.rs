@@ -534,8 +534,13 @@ fn whoever_is_killed_nobody_hangs() {
                     _ => stream.write(&ours, Kind::Bytes, &[9; 20_000], wait),
                 };
                 while Instant::now() < end {
+                    let start = Instant::now();
                     let result = go_on(WAIT);
-                    assert!(matches!(result, Ok(()) | Err(Error::Empty)), "{context}: {result:?}");
+                    let waited = start.elapsed();
+                    assert!(
+                        matches!(result, Ok(()) | Err(Error::Empty)),
+                        "{context}: {result:?}, {waited:?}"
+                    );
                 }
                 peer.kill();
                 let start = Instant::now();
