@@ -18,6 +18,6 @@ miri_main() {
     fail "Miri is missing; get it with: rustup toolchain install nightly --component miri,rust-src"
   cd "$root"
   shown cargo +nightly miri test --locked -p shm-segment --lib -- memory:: name:: layout::structs::
-  # Its threads count what they find in the environment.
+  # It reads how much to do from a variable of the environment.
   MIRIFLAGS=-Zmiri-disable-isolation shown cargo +nightly miri test --locked -p shm-segment --test held
 }
