@@ -14,4 +14,5 @@ pub mod queues;
 pub mod sequence;
 pub mod streams;
 pub mod structs;
+pub mod truncated;
 pub mod variant;

@@ -11,6 +11,7 @@ mod common;
 #[path = "common/layouts.rs"]
 mod layouts;
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -139,6 +140,33 @@ fn its_creator_lays_it_out_and_nobody_else() {
         for byte in [b"1", b"2", b"3"] {
             queue.enqueue(&ours, byte, ONCE).unwrap();
             assert_eq!(dequeue(&queue, &ours).unwrap(), byte, "{label}");
+        }
+    }
+}
+
+#[test]
+fn who_attaches_while_it_is_laid_out_finds_nothing_wrong() {
+    for (label, version, _) in VERSIONS {
+        for round in 0..rounds(500) {
+            let (name, ours) = fresh(200);
+            let theirs = open(&name);
+            let both = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    let queue = Queue::attach(&ours, version, 9).unwrap();
+                    queue.enqueue(&ours, b"x", ONCE).unwrap();
+                });
+                both.wait();
+                let start = Instant::now();
+                loop {
+                    match Queue::attach(&theirs, version, 0) {
+                        Ok(_) => break,
+                        Err(Error::NotLaidOutYet { .. }) if start.elapsed() < WAIT => {}
+                        Err(other) => panic!("{label} round {round}: {other}"),
+                    }
+                }
+            });
         }
     }
 }

@@ -34,6 +34,17 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// What the header says now, unchecked.
+    fn found(segment: &Segment) -> Result<Self> {
+        let capacity = segment.load_u32(CAPACITY)?;
+        let max_message = segment.load_u32(MAX_MESSAGE)?;
+        Ok(Self { capacity, max_message })
+    }
+
+    const fn is_laid_out(self) -> bool {
+        self.capacity != 0 && self.max_message != 0
+    }
+
     /// Checks a message that is about to be written.
     pub(super) fn check_message(self, message: &[u8]) -> Result<u32> {
         check_length(message, self.max_message.into())
@@ -94,14 +105,17 @@ impl Ring {
 
     /// Reads how many slots there are and how long they are: once for an operation, and checked.
     pub(super) fn shape(&self, segment: &Segment) -> Result<Shape> {
-        let capacity = segment.load_u32(CAPACITY)?;
-        let max_message = segment.load_u32(MAX_MESSAGE)?;
-        let shape = Shape { capacity, max_message };
-        if capacity == 0 || max_message == 0 {
+        let mut shape = Shape::found(segment)?;
+        if !shape.is_laid_out() {
             // A creator that is at it has stored one of the two at most, and nothing else.
             if self.fields_in_use(segment)? == [0; 3] {
                 return Err(Error::NotLaidOutYet { layout: self.layout });
             }
+            // Unless it was done, and the queue in use, between the two looks.
+            shape = Shape::found(segment)?;
+        }
+        let Shape { capacity, max_message } = shape;
+        if !shape.is_laid_out() {
             let (what, found) =
                 if capacity == 0 { ("the capacity", capacity) } else { ("the longest message", max_message) };
             return Err(self.invalid(what, found, "it is at least 1".to_owned()));
