@@ -127,8 +127,9 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 		else:
 			var bad: Array = argument.values()
 			var value: Variant = bad[chance.randi() % bad.size()]
-			# Not what costs too much to try.
-			if argument.verdict(value) != null:
+			# Not what costs too much to try, and no other backend.
+			var is_backend := argument.name == "backend" and argument.verdict(value) == OK
+			if argument.verdict(value) != null and not is_backend:
 				arguments[position] = value
 	if chance.randf() < 0.01:
 		arguments.resize(method.arguments.size() + 1)
