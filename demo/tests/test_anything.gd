@@ -128,7 +128,7 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 			var bad: Array = argument.values()
 			var value: Variant = bad[chance.randi() % bad.size()]
 			# Not what costs too much to try, and no other backend.
-			var is_backend := argument.name == "backend" and argument.verdict(value) == OK
+			var is_backend: bool = argument.name == "backend" and argument.verdict(value) == OK
 			if argument.verdict(value) != null and not is_backend:
 				arguments[position] = value
 	if chance.randf() < 0.01:
