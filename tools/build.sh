@@ -63,6 +63,8 @@ build_library() {
 of_the_addon() {
   # The folders of whoever builds would otherwise stand in the library, in the text of every panic.
   local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src library=$toolchain_folder/root/usr/lib/rustlib/src/rust
+  # On Windows CARGO_HOME may have backslashes, which mean something in TOML.
+  crates=${crates//\\//}
   local flags="\"--remap-path-prefix=$root=.\", \"--remap-path-prefix=$crates=crates\""
   flags+=", \"--remap-path-prefix=$library=rust\""
   (cd "$root" && "$@" --release --locked -p godot_shared_memory --config "target.'cfg(all())'.rustflags=[$flags]")
@@ -104,7 +106,7 @@ library_built() {
 # Cargo's target folder, which its settings may have moved.
 cargo_target() {
   (cd "$root" && cargo metadata --no-deps --format-version 1) |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])'
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"], end="")'
 }
 
 # install_file FROM TO: a running Godot may have the old file mapped, so it is replaced, never written into.

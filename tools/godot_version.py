@@ -28,6 +28,8 @@ def main():
     match = re.search(r"^\d+\.\d+\S*", answer, re.MULTILINE)
     if not match:
         return 1
+    # On Windows, too: bash takes a carriage return for a part of what it is told.
+    sys.stdout.reconfigure(newline="\n")
     print(match.group())
     return 0
 

@@ -97,7 +97,9 @@ def main():
             unpack(archive, pathlib.Path(work) / "unpacked")
             shutil.rmtree(folder, ignore_errors=True)
             (pathlib.Path(work) / "unpacked").rename(folder)
-    print(folder / program)
+    # On Windows, too, as bash reads paths and lines.
+    sys.stdout.reconfigure(newline="\n")
+    print((folder / program).as_posix())
 
 
 if __name__ == "__main__":

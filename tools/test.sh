@@ -17,6 +17,7 @@ test_main() {
   local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed loom=passed engine=passed ran listed
   check_prerequisites
   # Before minutes of building.
+  prepare_partner
   godot=$(godot_path)
   if ! template=$(godot_template 2>/dev/null); then
     template=
@@ -46,6 +47,23 @@ test_main() {
 
   say "Rust crates: $rust; with loom: $loom; in Godot: $engine; $ran tests passed"
   [ "$rust" != FAILED ] && [ "$loom" != FAILED ] && [ "$engine" != FAILED ]
+}
+
+# On Windows, the tests of the segment crate exchange memory with a program in C, which they find by this variable. Any
+# compiler will do, also one that rustc does not link with.
+prepare_partner() {
+  local compiler program=$root/target/partner.exe
+  [ -z "${SHM_SEGMENT_PARTNER:-}" ] || return 0
+  case $(uname -s) in
+    MINGW* | MSYS*) ;;
+    *) return 0 ;;
+  esac
+  compiler=$(type -P gcc || type -P clang) ||
+    fail "gcc or clang is needed on Windows, for a program that the tests exchange memory with: put one of them on the PATH."
+  mkdir -p "$root/target"
+  "$compiler" -std=c11 -O2 -o "$program" "$root/rust/segment/tests/partner/partner.c" ||
+    fail "$compiler could not build rust/segment/tests/partner/partner.c"
+  export SHM_SEGMENT_PARTNER=$program
 }
 
 # These three use the variables of test_main.

@@ -10,13 +10,22 @@ import subprocess
 import sys
 
 
+def kill(process: subprocess.Popen) -> None:
+    """Ends it with everything that it started."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def main() -> int:
     seconds, command = float(sys.argv[1]), sys.argv[2:]
     # A session of its own, so that it can be ended with all its children.
     process = subprocess.Popen(command, start_new_session=True)
 
     def end(_signal: int, _frame: object) -> None:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
         sys.exit(130)
 
     signal.signal(signal.SIGINT, end)
@@ -24,7 +33,7 @@ def main() -> int:
     try:
         return process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
         process.wait()
         print(f"gave up after {seconds:.0f} s: {' '.join(command)}", file=sys.stderr)
         return 124

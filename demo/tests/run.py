@@ -54,7 +54,8 @@ def main():
     for group in groups:
         chance.shuffle(group.tests)
     if options.list:
-        print(*sorted(name for group in groups for name in group.names()), sep="\n")
+        for name in sorted(name for group in groups for name in group.names()):
+            print(name)
         return 0
 
     print(f"seed {seed}", flush=True)

@@ -102,12 +102,12 @@ class OfficialGodot(Scenario):
         program = self.folder / self.program
         done = self.fetch()
         self.assertEqual(
-            (done.returncode, done.stdout), (0, f"{program}\n"), done.stderr
+            (done.returncode, done.stdout), (0, f"{program.as_posix()}\n"), done.stderr
         )
         self.assertEqual(program.read_bytes(), self.CONTENT)
         self.assertTrue(program.stat().st_mode & 0o100, "it can be started")
         (self.source / "4.9-stable" / self.archive).unlink()
-        self.assertEqual(self.fetch().stdout, f"{program}\n")
+        self.assertEqual(self.fetch().stdout, f"{program.as_posix()}\n")
 
     def test_something_else_is_refused(self):
         with open(self.source / "4.9-stable" / self.archive, "ab") as file:
