@@ -25,17 +25,17 @@ DEMOS = {
     },
     "telemetry": {
         "partner": "simulator.py",
-        "godot": "Godot read 60 records",
-        "python": "Python was read",
+        "godot": "Godot shows record",
+        "python": "Python was read up to record",
     },
     "video": {
         "partner": "video.py",
-        "godot": "pictures, and handed one out",
+        "godot": "pictures, and one was taken from it",
         "python": "Python saved 1280 x 720",
     },
 }
 
-# Each side gives up by itself after 20 seconds; this is for one that hangs.
+# Each side gives up by itself after 40 seconds at most; this is for one that hangs.
 TIME_LIMIT = 60
 HEAD_START = 1.0
 

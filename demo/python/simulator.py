@@ -17,26 +17,32 @@ FORMAT = "@IId5fb2f"
 RECORD = struct.Struct(FORMAT)
 SEQUENCE = struct.Struct("@I")
 SEEN_AT = 4
+# What follows the two numbers at the start, of which the second is the reader's.
+VALUES_AT = 8
 
 RATE = 120
 RADIUS = 100.0
 GEAR_KMH = 40.0
+# With --auto: so many records must have been read, and then none for so many seconds.
 ENOUGH = 50
-TIMEOUT = 20.0
+READER_ENDED = 1.0
+TIMEOUT = 30.0
+# So many records are remembered, for what the reader tells of them.
+RECENT = 10 * RATE
 
 
 class Car:
-    """Brakes and goes again, so that there is something to see."""
+    """Goes, brakes and goes again, so that there is something to see."""
 
     def __init__(self):
         self.speed = 60.0
-        self.angle = 0.0
+        self.angle = self.throttle = self.brake = 0.0
 
     def step(self, now, seconds):
         phase = now % 9.0
-        throttle = 1.0 if phase < 5.5 else 0.0
-        brake = min(1.0, (phase - 6.0) * 2.0) if 6.0 < phase < 8.0 else 0.0
-        push = throttle * 45.0 - brake * 95.0 - self.speed * 0.12
+        self.throttle = toward(self.throttle, float(phase < 5.5), 2.5 * seconds)
+        self.brake = toward(self.brake, 0.9 * (5.8 < phase < 8.0), 3.0 * seconds)
+        push = self.throttle * 45.0 - self.brake * 95.0 - self.speed * 0.12
         self.speed = max(15.0, self.speed + push * seconds)
         self.angle += self.speed / 3.6 / RADIUS * seconds
         gear = max(1, min(6, int(self.speed / GEAR_KMH) + 1))
@@ -45,48 +51,91 @@ class Car:
             now,
             self.speed,
             min(rpm, 7600.0),
-            throttle,
-            brake,
-            0.35 + 0.25 * math.sin(now * 1.7),
+            self.throttle,
+            self.brake,
+            0.2 + 0.3 * math.sin(now * 1.3),
             gear,
             RADIUS * math.cos(self.angle),
             RADIUS * math.sin(self.angle),
         )
 
 
+def toward(value, goal, step):
+    return value + max(-step, min(step, goal - value))
+
+
+def begin(memory):
+    """Make sure that nobody takes what a killed simulator has left for the first record."""
+    memory.write(SEQUENCE.pack(1))
+    memory.write(SEQUENCE.pack(0), SEEN_AT)
+
+
 def publish(memory, sequence, values):
-    """Writes a record so that nobody takes half of it for whole: the sequence is odd meanwhile."""
+    """Write a record so that nobody takes half of it for whole. Return the last one that was read.
+
+    This is a seqlock: the sequence is odd before the values change, and even, and another one, afterwards. Python
+    can't tell the processor to keep that order; x86 does so by itself, others nearly always do.
+    """
+    record = RECORD.pack(sequence, 0, *values)
     memory.write(SEQUENCE.pack(sequence - 1))
-    (seen,) = SEQUENCE.unpack(memory.read(4, SEEN_AT))
-    # All but the two numbers at the start, of which the second is the reader's.
-    memory.write(RECORD.pack(sequence - 1, seen, *values)[8:], 8)
+    memory.write(record[VALUES_AT:], VALUES_AT)
     memory.write(SEQUENCE.pack(sequence))
-    return seen
+    return SEQUENCE.unpack(memory.read(SEQUENCE.size, SEEN_AT))[0]
+
+
+def describe(sequence, values):
+    _time, speed, rpm, throttle, brake, _steering, gear, _x, _y = values
+    return (
+        f"record {sequence // 2}: {speed:.1f} km/h, {rpm:.0f} rpm, gear {gear}, "
+        f"throttle {throttle:.2f}, brake {brake:.2f}"
+    )
+
+
+class Reader:
+    """What the other side tells of what it has read."""
+
+    def __init__(self):
+        self.recent = {}
+        self.count, self.last, self.at = 0, None, 0.0
+
+    def note(self, now, sequence, values, seen):
+        self.recent[sequence] = values
+        if len(self.recent) > RECENT:
+            del self.recent[next(iter(self.recent))]
+        # It may tell anything.
+        if seen in self.recent and (self.last is None or self.last[0] != seen):
+            if self.count == 0:
+                print("Somebody has begun to read")
+            self.count += 1
+            self.last, self.at = (seen, self.recent[seen]), now
+
+    def has_ended(self, now):
+        return self.count >= ENOUGH and now - self.at > READER_ENDED
 
 
 def main():
     parser = segment.argument_parser(__doc__, "end after so many seconds")
     parser.set_defaults(name=NAME, size=RECORD.size)
-    parser.add_argument("--auto", action="store_true", help="end once it was seen")
+    parser.add_argument(
+        "--auto", action="store_true", help="end once it was read, and isn't any more"
+    )
     options = parser.parse_args()
 
     limit = TIMEOUT if options.auto else options.wait
     # One that was killed has left its memory, and others may have it open.
     with segment.Segment.open_or_create(options.name, options.size) as memory:
+        begin(memory)
         print(f"{options.name}: {RATE} records a second of {RECORD.size} bytes")
-        start = time.monotonic()
-        car, sequence, first_seen = Car(), 0, None
+        start, sequence = time.monotonic(), 0
+        car, reader = Car(), Reader()
         while True:
             now = time.monotonic() - start
             sequence += 2
-            seen = publish(memory, sequence, car.step(now, 1 / RATE))
-            if seen and first_seen is None:
-                first_seen = seen
-                print("Somebody has begun to read.")
-            if options.auto and first_seen and (seen - first_seen) / 2 >= ENOUGH:
-                print(f"Python was read, up to record {seen // 2}")
-                # The reader wants a little more than we do.
-                limit, options.auto = now + 2.0, False
+            values = car.step(now, 1 / RATE)
+            reader.note(now, sequence, values, publish(memory, sequence, values))
+            if options.auto and reader.has_ended(now):
+                print(f"Python was read up to {describe(*reader.last)}")
+                return 0
             if limit is not None and now > limit:
                 return 1 if options.auto else 0
             time.sleep(max(0.0, start + sequence / 2 / RATE - time.monotonic()))

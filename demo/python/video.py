@@ -4,6 +4,7 @@
 Takes numpy; with --camera also OpenCV (the package opencv-python), and then shows the first camera.
 """
 
+import contextlib
 import os
 import struct
 import sys
@@ -16,77 +17,104 @@ import segment
 VIDEO_NAME = "SharedMemoryVideo"
 SCREEN_NAME = "SharedMemoryScreen"
 WIDTH, HEIGHT = 1280, 720
-# As demo/video/frames.gd has it: count, ready, width, height, seen; then two pictures.
+# As demo/video/frames.gd has it: count, width, height, seen; then the places of two pictures.
+FIELDS = ("count", "width", "height", "seen")
 HEADER = 64
 SIZE = HEADER + 2 * 4 * WIDTH * HEIGHT
-FIELDS = ("count", "ready", "width", "height", "seen")
 RATE = 60
-TIMEOUT = 30.0
+TIMEOUT = 40.0
 
 
 class Frames:
-    """Two pictures in memory, of which one is ready while the other is drawn."""
+    """Two places for pictures in memory: the last one is in one of them, the next one is drawn in the other."""
 
     def __init__(self, memory):
         self.fields = numpy.frombuffer(memory.mapping, dtype="<u4", count=len(FIELDS))
         self.memory = memory
 
-    def __getattr__(self, name):
+    def get(self, name):
         return int(self.fields[FIELDS.index(name)])
 
     def set(self, name, value):
         self.fields[FIELDS.index(name)] = value
 
-    def pixels(self, number):
-        # Whoever wrote the size may not have meant well.
-        width, height = self.width, self.height
-        place = HEADER + number * width * height * 4
-        if not width or not height or place + width * height * 4 > self.memory.size:
+    def pixels(self, number, width, height):
+        """The place of a picture, as rows of columns of RGBA; None if there can't be one."""
+        size = width * height * 4
+        place = HEADER + number % 2 * size
+        if size == 0 or place + size > self.memory.size:
             return None
-        pixels = numpy.frombuffer(
-            self.memory.mapping, numpy.uint8, width * height * 4, place
-        )
+        pixels = numpy.frombuffer(self.memory.mapping, numpy.uint8, size, place)
         return pixels.reshape(height, width, 4)
 
-    def close(self):
-        # numpy holds on to the mapping, which could not be closed otherwise.
-        self.fields = None
+    def take(self):
+        """A copy of the last picture, if it is a new one and whole."""
+        count = self.get("count")
+        if count == self.get("seen"):
+            return None
+        # Whoever wrote the size may not have meant well.
+        pixels = self.pixels(count, self.get("width"), self.get("height"))
+        picture = None if pixels is None else pixels.copy()
+        if self.get("count") != count:
+            return None
+        self.set("seen", count)
+        return picture
 
 
 class Waves:
-    """Something that moves, and that no compression would make easy."""
+    """Rings around three places, which add up. A picture depends on its number only."""
+
+    # Of the places: column and row, of 1; the length of a wave, in pixels; how far it goes from picture to picture.
+    SOURCES = ((0.2, 0.75, 150, 3), (0.78, 0.8, 180, 4), (0.55, 0.12, 210, 5))
+    COLORS = (0x121A2B, 0x1E3A5F, 0x2B6A9A, 0x6FB5E8, 0xFFD866, 0xF08060)
 
     def __init__(self):
         y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH].astype(numpy.float32)
-        # A table of sines, and where to look in it: drawing must take less time than a frame has.
-        angles = numpy.linspace(0, 2 * numpy.pi, 1024)
-        self.sines = (numpy.sin(angles) * 127 + 128).astype(numpy.uint8)
-        rings = numpy.hypot(x - WIDTH / 2, y - HEIGHT / 2)
-        parts = (5.0 * rings, 1.6 * x, 1.6 * x + 2.1 * y)
-        self.parts = [part.astype(numpy.int32) for part in parts]
-
-    def draw(self, into, now):
-        for channel, (part, speed) in enumerate(
-            zip(self.parts, (-700.0, 400.0, -550.0))
-        ):
-            numpy.take(
-                self.sines, part + int(now * speed) & 1023, out=into[:, :, channel]
+        # Drawing must take less time than there is between two frames, so it is no more than looking up: each pixel's
+        # place on each wave, of 256; the wave's height there; and the colour of all heights together.
+        self.phases = [
+            (numpy.hypot(x - column * WIDTH, y - row * HEIGHT) * (256 / length)).astype(
+                numpy.intp
             )
-        into[:, :, 3] = 255
-        # By this, the test knows top from bottom.
-        into[:32, :32] = (255, 0, 0, 255)
+            & 255
+            for column, row, length, _speed in self.SOURCES
+        ]
+        angles = numpy.arange(256) * (2 * numpy.pi / 256)
+        self.wave = (numpy.sin(angles) * 42.4 + 42.5).astype(numpy.uint8)
+        self.palette = self._palette()
+        self.heights = numpy.zeros((2, HEIGHT, WIDTH), numpy.uint8)
+
+    def _palette(self):
+        palette = numpy.full((256, 4), 255, numpy.uint8)
+        stops = numpy.linspace(0, 255, len(self.COLORS))
+        for channel in range(3):
+            values = [color >> (16 - 8 * channel) & 255 for color in self.COLORS]
+            palette[:, channel] = numpy.interp(numpy.arange(256), stops, values)
+        return palette.view(numpy.uint32)[:, 0]
+
+    def draw(self, into, number):
+        total, one = self.heights
+        total.fill(0)
+        for phases, (_column, _row, _length, speed) in zip(self.phases, self.SOURCES):
+            moved = numpy.roll(self.wave, number * speed % 256)
+            numpy.take(moved, phases, out=one, mode="clip")
+            numpy.add(total, one, out=total)
+        pixels = into.view(numpy.uint32)[:, :, 0]
+        numpy.take(self.palette, total, out=pixels, mode="clip")
 
 
 class Camera:
     def __init__(self):
-        import cv2
-
+        try:
+            import cv2
+        except ImportError:
+            sys.exit("video.py: --camera takes OpenCV: pip install opencv-python")
         self.cv2 = cv2
         self.camera = cv2.VideoCapture(0)
         if not self.camera.isOpened():
             sys.exit("video.py: there is no camera, or it can't be opened")
 
-    def draw(self, into, _now):
+    def draw(self, into, _number):
         found, picture = self.camera.read()
         if found:
             picture = self.cv2.resize(picture, (WIDTH, HEIGHT))
@@ -122,26 +150,51 @@ class Screen:
         self.saved = 0
 
     def look(self):
+        # Another Godot has made another memory.
+        if self.memory is not None and not self.memory.is_current():
+            self.close()
         if self.memory is None:
             try:
                 self.memory = segment.Segment.open(SCREEN_NAME, SIZE)
             except segment.SegmentError:
                 return
             self.frames = Frames(self.memory)
-        count = self.frames.count
-        if count != self.frames.seen:
-            pixels = self.frames.pixels(self.frames.ready % 2)
-            if pixels is not None:
-                save_png(self.path, pixels)
-                self.saved += 1
-                width, height = self.frames.width, self.frames.height
-                print(f"Python saved {width} x {height} as {self.path}")
-            self.frames.set("seen", count)
+        picture = self.frames.take()
+        if picture is not None:
+            save_png(self.path, picture)
+            self.saved += 1
+            height, width, _ = picture.shape
+            print(f"Python saved {width} x {height} as {self.path}")
 
     def close(self):
         if self.memory is not None:
-            self.frames.close()
+            self.frames = None
             self.memory.close()
+            self.memory = None
+
+
+def show(memory, source, screen, options):
+    """Draw until it is time to end; return the exit code."""
+    limit = TIMEOUT if options.auto else options.wait
+    frames = Frames(memory)
+    frames.set("width", WIDTH)
+    frames.set("height", HEIGHT)
+    start, drawn = time.monotonic(), 0
+    while not (options.auto and screen.saved):
+        now = time.monotonic() - start
+        if limit is not None and now > limit:
+            return 1 if options.auto else 0
+        # One that was killed has left a count: it goes on from there.
+        number = (frames.get("count") + 1) & 0xFFFFFFFF
+        source.draw(frames.pixels(number, WIDTH, HEIGHT), number)
+        frames.set("count", number)
+        drawn += 1
+        screen.look()
+        time.sleep(max(0.0, start + drawn / RATE - time.monotonic()))
+    print(f"Python drew {drawn} pictures")
+    # The reader looks once more.
+    time.sleep(0.5)
+    return 0
 
 
 def main():
@@ -156,31 +209,13 @@ def main():
 
     source = Camera() if options.camera else Waves()
     screen = Screen(os.path.abspath(options.save))
-    limit = TIMEOUT if options.auto else options.wait
-    with segment.Segment.open_or_create(options.name, options.size) as memory:
-        frames = Frames(memory)
+    memory = segment.Segment.open_or_create(options.name, options.size)
+    with memory, contextlib.closing(screen):
         try:
-            frames.set("width", WIDTH)
-            frames.set("height", HEIGHT)
-            start, drawn = time.monotonic(), 0
-            while not (options.auto and screen.saved):
-                now = time.monotonic() - start
-                if limit is not None and now > limit:
-                    return 1 if options.auto else 0
-                other = (frames.ready + 1) % 2
-                source.draw(frames.pixels(other), now)
-                frames.set("ready", other)
-                frames.set("count", (frames.count + 1) & 0xFFFFFFFF)
-                drawn += 1
-                screen.look()
-                time.sleep(max(0.0, start + drawn / RATE - time.monotonic()))
-            print(f"Python drew {drawn} pictures")
-            # The reader looks once more.
-            time.sleep(0.5)
-            return 0
-        finally:
-            screen.close()
-            frames.close()
+            return show(memory, source, screen, options)
+        except (SystemExit, KeyboardInterrupt) as end:
+            # Memory can't be closed while there are arrays over it, and the traceback would hold on to some.
+            raise end.with_traceback(None)
 
 
 if __name__ == "__main__":

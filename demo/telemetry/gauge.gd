@@ -1,17 +1,23 @@
 extends Control
-## A round instrument with a needle.
+## A round instrument.
 
 const START := deg_to_rad(135)
 const SWEEP := deg_to_rad(270)
-const FACE_COLOR := Color("2b303a")
-const TICK_COLOR := Color("8c97a8")
-const TEXT_COLOR := Color("d8dee9")
-const NEEDLE_COLOR := Color("ff8a80")
+const WIDTH := 14.0
+const TRACK_COLOR := Color("3b4351")
+const RED_TRACK_COLOR := Color("66444a")
+const TICK_COLOR := Color("9eaabb")
+const TEXT_COLOR := Color("eceff4")
 const ARC_COLOR := Color("6fb5e8")
+const RED_COLOR := Color("ff8a80")
 
-@export var title := ""
+@export var unit := ""
 @export var maximum := 100.0
 @export var step := 20.0
+## Where it begins to be too much.
+@export var red_from := 100.0
+## What the numbers at the marks are divided by, to be short.
+@export var divisor := 1.0
 
 var value := 0.0:
 	set(new_value):
@@ -20,36 +26,31 @@ var value := 0.0:
 
 
 func _draw() -> void:
-	var center := size / 2
-	var radius := minf(size.x, size.y) / 2 - 4.0
-	var font := get_theme_default_font()
-	draw_circle(center, radius, FACE_COLOR)
-	draw_arc(center, radius - 5, START, START + SWEEP, 64, TICK_COLOR, 2.0, true)
-	draw_arc(center, radius - 5, START, _angle(value), 64, ARC_COLOR, 6.0, true)
-	for mark in int(maximum / step) + 1:
-		var direction := Vector2.from_angle(_angle(mark * step))
-		draw_line(
-			center + direction * (radius - 18),
-			center + direction * (radius - 8),
-			TICK_COLOR,
-			2.0,
-			true
-		)
-		_draw_text(
-			font, center + direction * (radius - 32), String.num(mark * step, 0), 13, TICK_COLOR
-		)
-	_draw_text(font, center + Vector2(0, radius * 0.45), String.num(value, 0), 30, TEXT_COLOR)
-	_draw_text(font, center + Vector2(0, radius * 0.72), title, 14, TICK_COLOR)
+	var center := Vector2(size.x / 2, size.y * 0.54)
+	var radius := minf(size.x, size.y) / 2 - WIDTH / 2
+	_draw_arc(center, radius, 0.0, red_from, TRACK_COLOR)
+	_draw_arc(center, radius, red_from, maximum, RED_TRACK_COLOR)
+	_draw_arc(center, radius, 0.0, value, ARC_COLOR if value < red_from else RED_COLOR)
 	var needle := Vector2.from_angle(_angle(value))
-	draw_line(center - needle * 12, center + needle * (radius - 24), NEEDLE_COLOR, 3.0, true)
-	draw_circle(center, 7.0, NEEDLE_COLOR)
+	var tip := center + needle * (radius + WIDTH / 2)
+	draw_line(center + needle * (radius - WIDTH * 1.5), tip, TEXT_COLOR, 4.0, true)
+	for mark in int(maximum / step) + 1:
+		var at := center + Vector2.from_angle(_angle(mark * step)) * (radius - WIDTH - 12)
+		_draw_text(at, String.num(mark * step / divisor, 0), 15, TICK_COLOR)
+	_draw_text(center, String.num(value, 0), 52, TEXT_COLOR)
+	_draw_text(center + Vector2(0, radius * 0.38), unit, 16, TICK_COLOR)
+
+
+func _draw_arc(center: Vector2, radius: float, from: float, to: float, color: Color) -> void:
+	draw_arc(center, radius, _angle(from), _angle(to), 96, color, WIDTH, true)
 
 
 func _angle(of_value: float) -> float:
 	return START + SWEEP * of_value / maximum
 
 
-func _draw_text(font: Font, at: Vector2, text: String, font_size: int, color: Color) -> void:
-	var extent := font.get_string_size(text, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size)
-	var place := at + Vector2(-extent.x / 2, extent.y / 4)
+func _draw_text(at: Vector2, text: String, font_size: int, color: Color) -> void:
+	var font := get_theme_default_font()
+	var width := font.get_string_size(text, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size).x
+	var place := at + Vector2(-width / 2, font.get_ascent(font_size) * 0.36)
 	draw_string(font, place, text, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size, color)

@@ -2,9 +2,12 @@ extends Control
 ## The last seconds of several values, as lines.
 
 const SECONDS := 8.0
-const MAXIMUM := 250.0
-const BACK_COLOR := Color("2b303a")
+const MAXIMUM := 240.0
+const STEP := 40.0
+const LEFT := 40.0
+const TEXT_SIZE := 14
 const GRID_COLOR := Color("3f4653")
+const TEXT_COLOR := Color("9eaabb")
 const NAMES: Array[String] = ["speed, km/h", "throttle, %", "brake, %"]
 const COLORS: Array[Color] = [Color("6fb5e8"), Color("7fd08f"), Color("ff8a80")]
 
@@ -20,7 +23,8 @@ func add(time: float, values: Array) -> void:
 	_times.append(time)
 	for index in _values.size():
 		_values[index].append(values[index])
-	_drop(_times.bsearch(time - SECONDS))
+	# The last of the older ones stays: from there, the line comes in.
+	_drop(maxi(0, _times.bsearch(time - SECONDS) - 1))
 	queue_redraw()
 
 
@@ -31,23 +35,29 @@ func _drop(count: int) -> void:
 
 
 func _draw() -> void:
-	draw_rect(Rect2(Vector2.ZERO, size), BACK_COLOR)
 	var font := get_theme_default_font()
-	for level: float in [50.0, 100.0, 150.0, 200.0]:
-		var y := _y(level)
-		draw_line(Vector2(0, y), Vector2(size.x, y), GRID_COLOR)
-		draw_string(
-			font,
-			Vector2(6, y - 3),
-			String.num(level, 0),
-			HORIZONTAL_ALIGNMENT_LEFT,
-			-1,
-			12,
-			GRID_COLOR.lightened(0.4)
-		)
+	var place := Vector2(LEFT, font.get_ascent(TEXT_SIZE))
 	for index in NAMES.size():
-		var place := Vector2(size.x - 130, 22 + 18 * index)
-		draw_string(font, place, NAMES[index], HORIZONTAL_ALIGNMENT_LEFT, -1, 14, COLORS[index])
+		draw_string(
+			font, place, NAMES[index], HORIZONTAL_ALIGNMENT_LEFT, -1, TEXT_SIZE, COLORS[index]
+		)
+		place.x += 120.0
+	draw_string(
+		font,
+		Vector2(0, place.y),
+		"the last %.0f seconds" % SECONDS,
+		HORIZONTAL_ALIGNMENT_RIGHT,
+		size.x,
+		TEXT_SIZE,
+		TEXT_COLOR
+	)
+	for mark in int(MAXIMUM / STEP) + 1:
+		var y := _y(mark * STEP)
+		draw_line(Vector2(LEFT, y), Vector2(size.x, y), GRID_COLOR)
+		var label := Vector2(0, y + 5)
+		var text := String.num(mark * STEP, 0)
+		draw_string(font, label, text, HORIZONTAL_ALIGNMENT_RIGHT, LEFT - 10, 13, TEXT_COLOR)
+	for index in NAMES.size():
 		_draw_line(_values[index], COLORS[index])
 
 
@@ -56,10 +66,10 @@ func _draw_line(values: PackedFloat32Array, color: Color) -> void:
 		return
 	var points := PackedVector2Array()
 	for index in values.size():
-		var ago := _times[-1] - _times[index]
-		points.append(Vector2(size.x * (1.0 - ago / SECONDS), _y(values[index])))
+		var ago := minf(_times[-1] - _times[index], SECONDS)
+		points.append(Vector2(lerpf(size.x, LEFT, ago / SECONDS), _y(values[index])))
 	draw_polyline(points, color, 2.0, true)
 
 
 func _y(value: float) -> float:
-	return size.y * (1.0 - value / MAXIMUM)
+	return lerpf(size.y - 6.0, 34.0, value / MAXIMUM)

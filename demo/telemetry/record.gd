@@ -15,6 +15,8 @@ extends RefCounted
 ##     float x, y;         // metres
 ## };
 ## [/codeblock]
+## The sequence makes it a seqlock: what was read between two looks at one and the same even sequence
+## is whole. Anything else is torn, and is left; there will be another one in 8 ms.
 
 const NAME := "SharedMemoryTelemetry"
 ## The same text as in simulator.py: both sides understand it, and it is what a C compiler makes of
@@ -23,6 +25,7 @@ const FORMAT := "@IId5fb2f"
 const SEQUENCE_AT := 0
 const SEEN_AT := 4
 
+## Of the last record that was read, 0 if there was none.
 var sequence := 0
 var time := 0.0
 var speed := 0.0
@@ -36,13 +39,14 @@ var place := Vector2.ZERO
 
 ## Reads the record that is in the memory, if it is a new one. Tells the simulator that it was seen.
 func read_from(memory: SharedMemory) -> bool:
+	var before := memory.decode_u32(SEQUENCE_AT)
+	if before == sequence or before % 2 == 1:
+		return false
 	var values := memory.unpack(FORMAT)
-	# Half of one, or one that was written over while we read? There will be another in 8 ms.
-	if values.is_empty() or values[0] % 2 == 1 or values[0] == sequence:
+	# The array is empty if another program has taken the memory away.
+	if values.is_empty() or memory.decode_u32(SEQUENCE_AT) != before:
 		return false
-	if memory.decode_u32(SEQUENCE_AT) != values[0]:
-		return false
-	sequence = values[0]
+	sequence = before
 	time = values[2]
 	speed = values[3]
 	rpm = values[4]

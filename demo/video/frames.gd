@@ -3,26 +3,25 @@ extends RefCounted
 ##
 ## [codeblock]
 ## struct frames {
-##     uint32_t count;   // of the pictures there were so far
-##     uint32_t ready;   // which of the two below is the last one
+##     uint32_t count;  // of the pictures there were so far, and so the number of the last one
 ##     uint32_t width, height;
-##     uint32_t seen;    // written by the reader: the count of the last one it has read
-##     uint32_t unused[11];
-##     uint8_t pixels[2][height][width][4];  // red, green, blue, alpha
+##     uint32_t seen;   // written by the reader: the number of the last one it has read
+##     uint32_t unused[12];
+##     uint8_t pixels[2][height][width][4];  // red, green, blue, alpha; number n is in [n % 2]
 ## };
 ## [/codeblock]
-## The writer fills the picture that isn't ready, then makes it the ready one. So a reader has the
-## time of a whole frame; whether that was enough, the count tells.
+## The writer fills the place where the last picture isn't, then counts. So a reader has the time of
+## a whole frame; if the count is another one afterwards, that wasn't enough.
 
 const HEADER := 64
 const COUNT_AT := 0
-const READY_AT := 4
-const WIDTH_AT := 8
-const HEIGHT_AT := 12
-const SEEN_AT := 16
+const WIDTH_AT := 4
+const HEIGHT_AT := 8
+const SEEN_AT := 12
 ## A picture with sides longer than that is none.
 const LONGEST := 8192
 
+## The number of the last picture that was read whole, or written.
 var count := 0
 var size := Vector2i.ZERO
 ## The last picture that was read whole. Made anew only if the size changes.
@@ -50,10 +49,9 @@ func read() -> bool:
 			return false
 		size = found_size
 		image = Image.create_empty(size.x, size.y, false, Image.FORMAT_RGBA8)
-	if _memory.read_image(image, _place_of(_memory.decode_u32(READY_AT) % 2)) != OK:
+	if _memory.read_image(image, _place_of(found)) != OK:
 		return false
-	# Two further ones, and the writer may have been at this one.
-	if _memory.decode_u32(COUNT_AT) - found > 1:
+	if _memory.decode_u32(COUNT_AT) != found:
 		return false
 	count = found
 	_memory.encode_u32(SEEN_AT, count)
@@ -67,18 +65,17 @@ func write(picture: Image) -> Error:
 	size = picture.get_size()
 	_memory.encode_u32(WIDTH_AT, size.x)
 	_memory.encode_u32(HEIGHT_AT, size.y)
-	var other := (_memory.decode_u32(READY_AT) + 1) % 2
-	var error := _memory.write_image(picture, _place_of(other))
+	# One that was killed may have left a count: it goes on from there.
+	count = _memory.decode_u32(COUNT_AT) + 1
+	var error := _memory.write_image(picture, _place_of(count))
 	if error == OK:
-		count += 1
-		_memory.encode_u32(READY_AT, other)
 		_memory.encode_u32(COUNT_AT, count)
 	return error
 
 
-func seen() -> int:
-	return _memory.decode_u32(SEEN_AT)
+func is_seen() -> bool:
+	return count > 0 and _memory.decode_u32(SEEN_AT) == count
 
 
 func _place_of(number: int) -> int:
-	return HEADER + number * 4 * size.x * size.y
+	return HEADER + number % 2 * 4 * size.x * size.y

@@ -9,6 +9,10 @@ const NAME_CHECK_SECONDS := 0.5
 ## The pictures handed out have at most this size.
 const SCREEN_SIZE := Vector2i(1280, 720)
 
+const HERE_COLOR := Color("7fd08f")
+const WAITING_COLOR := Color("8c97a8")
+const FADED := Color(1, 1, 1, 0.4)
+
 ## How many pictures came so far.
 var received := 0
 var video_memory := SharedMemory.new()
@@ -20,42 +24,30 @@ var _texture: ImageTexture
 var _name_checked_ago := 0.0
 var _second := 0.0
 var _in_this_second := 0
-var _usec_in_this_second := 0
-var _rate := 0
-var _milliseconds := 0.0
+var _reading_usec := 0
+var _uploading_usec := 0
 
 @onready var _picture: TextureRect = %Picture
+@onready var _rate_label: Label = %RateLabel
+@onready var _reading_label: Label = %ReadingLabel
+@onready var _uploading_label: Label = %UploadingLabel
+@onready var _status_light: Control = %StatusLight
 @onready var _status_label: Label = %StatusLabel
 @onready var _screen_label: Label = %ScreenLabel
 @onready var _screen_button: Button = %ScreenButton
 
 
 func _ready() -> void:
+	get_window().min_size = Vector2i(960, 560)
 	_screen_button.pressed.connect(hand_out_screen)
 
 
 func _process(delta: float) -> void:
-	if not video_memory.is_open() and video_memory.open(VIDEO_NAME) != OK:
-		_status_label.text = "Waiting for pictures: python3 demo/python/video.py (it takes numpy)"
-		return
 	_check_name(delta)
-	var start := Time.get_ticks_usec()
-	if video_memory.is_open() and video.read():
-		_show()
-		received += 1
-		_in_this_second += 1
-		_usec_in_this_second += Time.get_ticks_usec() - start
-	_second += delta
-	if _second >= 1.0:
-		_rate = _in_this_second
-		_milliseconds = _usec_in_this_second / 1000.0 / maxi(1, _in_this_second)
-		_in_this_second = 0
-		_usec_in_this_second = 0
-		_second = 0.0
-	_status_label.text = (
-		"%s, %d × %d: %d pictures a second, %.2f ms each to read and upload"
-		% [video_memory.get_native_name(), video.size.x, video.size.y, _rate, _milliseconds]
-	)
+	if video_memory.is_open() or video_memory.open(VIDEO_NAME) == OK:
+		_read()
+	_show_rate(delta)
+	_show_status()
 
 
 ## Writes what this window shows to memory, where video.py finds it and saves it.
@@ -71,19 +63,24 @@ func hand_out(picture: Image) -> Error:
 	if not screen_memory.is_open():
 		var error := screen_memory.open_or_create(SCREEN_NAME, Frames.bytes_for(SCREEN_SIZE))
 		if error != OK:
-			_screen_label.text = screen_memory.get_last_error_message()
 			return error
-	var outcome := screen.write(picture)
-	_screen_label.text = "Picture %d handed out as %s" % [screen.count, SCREEN_NAME]
-	return outcome
+	return screen.write(picture)
 
 
-func _show() -> void:
+func _read() -> void:
+	var start := Time.get_ticks_usec()
+	if not video.read():
+		return
+	var read_at := Time.get_ticks_usec()
 	if _texture == null or Vector2i(_texture.get_size()) != video.size:
 		_texture = ImageTexture.create_from_image(video.image)
 		_picture.texture = _texture
 	else:
 		_texture.update(video.image)
+	_reading_usec += read_at - start
+	_uploading_usec += Time.get_ticks_usec() - read_at
+	_in_this_second += 1
+	received += 1
 
 
 func _check_name(delta: float) -> void:
@@ -93,3 +90,32 @@ func _check_name(delta: float) -> void:
 		if not video_memory.is_current():
 			video_memory.close()
 			video.count = 0
+
+
+func _show_rate(delta: float) -> void:
+	_second += delta
+	if _second >= 1.0:
+		var pictures := maxi(1, _in_this_second)
+		_rate_label.text = "%.0f" % (_in_this_second / _second)
+		_reading_label.text = "%.2f ms" % (_reading_usec / 1000.0 / pictures)
+		_uploading_label.text = "%.2f ms" % (_uploading_usec / 1000.0 / pictures)
+		_second = 0.0
+		_in_this_second = 0
+		_reading_usec = 0
+		_uploading_usec = 0
+
+
+func _show_status() -> void:
+	var is_here := video_memory.is_open() and video.count > 0
+	_picture.modulate = Color.WHITE if is_here else FADED
+	_status_light.modulate = HERE_COLOR if is_here else WAITING_COLOR
+	if is_here:
+		var facts := [video_memory.get_native_name(), video.size.x, video.size.y]
+		_status_label.text = "%s, two pictures of %d × %d" % facts
+	else:
+		_status_label.text = "Waiting for pictures: python3 demo/python/video.py (takes numpy)"
+	if screen_memory.get_last_error() != OK:
+		_screen_label.text = screen_memory.get_last_error_message()
+	elif screen.count > 0:
+		var fate := "Python has it" if screen.is_seen() else "nobody has looked yet"
+		_screen_label.text = "Picture %d is in %s: %s" % [screen.count, SCREEN_NAME, fate]
