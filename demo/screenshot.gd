@@ -3,7 +3,7 @@ extends Node
 ## after a while, and quits.
 
 const OPTION := "--screenshot="
-const SECONDS := 8.0
+const SECONDS := 11.0
 
 
 func _ready() -> void:

@@ -6,6 +6,7 @@ Takes numpy; with --camera also OpenCV (the package opencv-python), and then sho
 
 import contextlib
 import os
+import signal
 import struct
 import sys
 import time
@@ -173,14 +174,31 @@ class Screen:
             self.memory = None
 
 
+class Stop:
+    """Whether a signal has asked for the end. An exception in the middle of drawing would hold on to arrays over the
+    memory, and then it could not be closed.
+    """
+
+    def __init__(self):
+        self.number = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.note)
+
+    def note(self, number, _frame):
+        self.number = number
+
+
 def show(memory, source, screen, options):
     """Draw until it is time to end; return the exit code."""
+    stop = Stop()
     limit = TIMEOUT if options.auto else options.wait
     frames = Frames(memory)
     frames.set("width", WIDTH)
     frames.set("height", HEIGHT)
     start, drawn = time.monotonic(), 0
     while not (options.auto and screen.saved):
+        if stop.number:
+            return 128 + stop.number
         now = time.monotonic() - start
         if limit is not None and now > limit:
             return 1 if options.auto else 0
@@ -192,8 +210,6 @@ def show(memory, source, screen, options):
         screen.look()
         time.sleep(max(0.0, start + drawn / RATE - time.monotonic()))
     print(f"Python drew {drawn} pictures")
-    # The reader looks once more.
-    time.sleep(0.5)
     return 0
 
 
@@ -211,11 +227,7 @@ def main():
     screen = Screen(os.path.abspath(options.save))
     memory = segment.Segment.open_or_create(options.name, options.size)
     with memory, contextlib.closing(screen):
-        try:
-            return show(memory, source, screen, options)
-        except (SystemExit, KeyboardInterrupt) as end:
-            # Memory can't be closed while there are arrays over it, and the traceback would hold on to some.
-            raise end.with_traceback(None)
+        return show(memory, source, screen, options)
 
 
 if __name__ == "__main__":

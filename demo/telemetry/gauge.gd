@@ -35,7 +35,7 @@ func _draw() -> void:
 	var tip := center + needle * (radius + WIDTH / 2)
 	draw_line(center + needle * (radius - WIDTH * 1.5), tip, TEXT_COLOR, 4.0, true)
 	for mark in int(maximum / step) + 1:
-		var at := center + Vector2.from_angle(_angle(mark * step)) * (radius - WIDTH - 12)
+		var at := center + Vector2.from_angle(_angle(mark * step)) * (radius - WIDTH - 17)
 		_draw_text(at, String.num(mark * step / divisor, 0), 15, TICK_COLOR)
 	_draw_text(center, String.num(value, 0), 52, TEXT_COLOR)
 	_draw_text(center + Vector2(0, radius * 0.38), unit, 16, TICK_COLOR)
