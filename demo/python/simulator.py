@@ -131,7 +131,8 @@ def main():
         while True:
             now = time.monotonic() - start
             sequence += 2
-            values = car.step(now, 1 / RATE)
+            # In its own time: where this program gets no turn for a moment, the car does not jump.
+            values = car.step(sequence / 2 / RATE, 1 / RATE)
             reader.note(now, sequence, values, publish(memory, sequence, values))
             if options.auto and reader.has_ended(now):
                 print(f"Python was read up to {describe(*reader.last)}")
