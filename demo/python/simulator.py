@@ -73,8 +73,9 @@ def begin(memory):
 def publish(memory, sequence, values):
     """Write a record so that nobody takes half of it for whole. Return the last one that was read.
 
-    This is a seqlock: the sequence is odd before the values change, and even, and another one, afterwards. Python
-    can't tell the processor to keep that order; x86 does so by itself, others nearly always do.
+    This is a seqlock: the sequence is odd before the values change, and even, and another one, afterwards.
+    Python can't tell the processor to keep that order. x86 does so by itself; with others, a reader may once
+    in a while see another one.
     """
     record = RECORD.pack(sequence, 0, *values)
     memory.write(SEQUENCE.pack(sequence - 1))

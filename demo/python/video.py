@@ -27,7 +27,7 @@ TIMEOUT = 40.0
 
 
 class Frames:
-    """Two places for pictures in memory: the last one is in one of them, the next one is drawn in the other."""
+    """Two places for pictures: the last one is in one of them, the next one is drawn in the other."""
 
     def __init__(self, memory):
         self.fields = numpy.frombuffer(memory.mapping, dtype="<u4", count=len(FIELDS))
@@ -65,14 +65,14 @@ class Frames:
 class Waves:
     """Rings around three places, which add up. A picture depends on its number only."""
 
-    # Of the places: column and row, of 1; the length of a wave, in pixels; how far it goes from picture to picture.
+    # Column and row, of 1; the length of a wave, in pixels; how far it goes from picture to picture.
     SOURCES = ((0.2, 0.75, 150, 3), (0.78, 0.8, 180, 4), (0.55, 0.12, 210, 5))
     COLORS = (0x121A2B, 0x1E3A5F, 0x2B6A9A, 0x6FB5E8, 0xFFD866, 0xF08060)
 
     def __init__(self):
         y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH].astype(numpy.float32)
-        # Drawing must take less time than there is between two frames, so it is no more than looking up: each pixel's
-        # place on each wave, of 256; the wave's height there; and the colour of all heights together.
+        # Drawing must take less time than there is between two frames, so it is no more than looking up: each
+        # pixel's place on each wave, of 256; the wave's height there; and the colour of all heights together.
         self.phases = [
             (numpy.hypot(x - column * WIDTH, y - row * HEIGHT) * (256 / length)).astype(
                 numpy.intp
@@ -175,8 +175,9 @@ class Screen:
 
 
 class Stop:
-    """Whether a signal has asked for the end. An exception in the middle of drawing would hold on to arrays over the
-    memory, and then it could not be closed.
+    """Whether a signal has asked for the end.
+
+    An exception in the middle of drawing would hold on to arrays over the memory, which could not be closed then.
     """
 
     def __init__(self):

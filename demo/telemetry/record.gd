@@ -15,8 +15,8 @@ extends RefCounted
 ##     float x, y;         // metres
 ## };
 ## [/codeblock]
-## The sequence makes it a seqlock: what was read between two looks at one and the same even sequence
-## is whole. Anything else is torn, and is left; there will be another one in 8 ms.
+## The sequence makes it a seqlock: what was read between two looks at one and the same even
+## sequence is whole. Anything else may be torn, and is left; there will be another one in 8 ms.
 
 const NAME := "SharedMemoryTelemetry"
 ## The same text as in simulator.py: both sides understand it, and it is what a C compiler makes of

@@ -24,9 +24,7 @@ func test_records_are_whole() -> void:
 	while writer.is_alive():
 		if record.read_from(memory):
 			found += 1
-			var values := [
-				record.time, record.speed, record.rpm, record.throttle, record.brake
-			]
+			var values := [record.time, record.speed, record.rpm, record.throttle, record.brake]
 			values += [record.steering, record.place.x, record.place.y]
 			if values.count(float(record.sequence)) != values.size():
 				torn.append([record.sequence, values])

@@ -1,6 +1,7 @@
 extends Node
 ## With [code]-- --auto[/code] on the command line: waits for pictures of demo/python/video.py,
-## hands one out, and quits once that was seen; with exit code 1 and the reason if it wasn't in time.
+## hands one out, and quits once that was seen; with exit code 1 and the reason if it wasn't in
+## time.
 
 const Video := preload("res://video/video.gd")
 

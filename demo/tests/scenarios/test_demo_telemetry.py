@@ -65,7 +65,7 @@ class Telemetry(Demo):
         self.fail(f"Godot did not say {end!r}:\n" + "\n".join(lines))
 
     def assert_same_record(self, shown, published):
-        """Compare two descriptions: the words, the number of the record, and the values but for their rounding."""
+        """Compare two descriptions: words, number of the record, and the values but for their rounding."""
         self.assertEqual(NUMBER.sub("#", shown), NUMBER.sub("#", published))
         pairs = list(zip(NUMBER.findall(shown), NUMBER.findall(published)))
         self.assertEqual(pairs[0][0], pairs[0][1])
