@@ -177,7 +177,8 @@ class Screen:
 class Stop:
     """Whether a signal has asked for the end.
 
-    An exception in the middle of drawing would hold on to arrays over the memory, which could not be closed then.
+    An exception in the middle of drawing would hold on to arrays over the memory, which could not be closed
+    then.
     """
 
     def __init__(self):
