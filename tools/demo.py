@@ -145,10 +145,8 @@ def run_unattended(godot, python, name, order):
 
 
 def run_window(godot, python, name):
-    """Godot in a window until it is closed; Python joins as soon as the scene has made the memory."""
-    say(
-        f"{name}: Python joins once the scene has made the memory; close the window to end"
-    )
+    """Godot in a window until it is closed, and Python for as long."""
+    say(f"{name}: close the window to end both sides")
     # Silent: a machine without sound would fill the screen with complaints.
     command = godot_command(godot, name, "--audio-driver", "Dummy")
     window = Side("godot", command, stdin=subprocess.DEVNULL)
