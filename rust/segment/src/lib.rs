@@ -33,13 +33,15 @@ mod held;
 pub mod layout;
 mod memory;
 mod name;
+mod options;
 mod os;
 mod segment;
 
 pub use error::{Error, Result};
 pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
+pub use options::{Access, Backend, Lifetime, Scope};
 pub use os::Link;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::{Access, Backend, Lifetime, Scope, Segment, can_persist, exists, list_names, remove};
+pub use segment::{Segment, can_persist, exists, list_names, remove};

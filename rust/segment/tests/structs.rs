@@ -326,10 +326,11 @@ fn python_agrees() {
         }
     }
     println!("{seen:?}");
-    // A generator that makes nothing but errors compares nothing.
-    let few = u32::try_from(rounds / 20).unwrap();
-    assert!(seen.packed > few && seen.values_refused > few, "{seen:?}");
-    assert!(seen.unpacked > few && seen.formats_refused > few, "{seen:?}");
+    // A generator that makes nothing but errors compares nothing. Few rounds say nothing of it.
+    if let few @ 5.. = u32::try_from(rounds / 20).unwrap() {
+        assert!(seen.packed > few && seen.values_refused > few, "{seen:?}");
+        assert!(seen.unpacked > few && seen.formats_refused > few, "{seen:?}");
+    }
 }
 
 /// Each code alone, with each prefix: every half, and the edges of every integer and float.

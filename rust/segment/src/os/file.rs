@@ -15,7 +15,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use super::{Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{NameProblem, invalid};
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
 
 pub(super) struct Files;
 

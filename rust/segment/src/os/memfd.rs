@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use super::{Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{self, NameProblem};
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
 
 pub(super) struct Memfds;
 

@@ -37,7 +37,7 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::name;
-use crate::segment::{Access, Backend, Lifetime, Scope};
+use crate::options::{Access, Backend, Lifetime, Scope};
 
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use system::ByCalls;

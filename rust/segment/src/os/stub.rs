@@ -9,7 +9,7 @@ pub(crate) use memmap2::MmapRaw as Mapping;
 use super::unwatched;
 use crate::error::{Error, Result};
 use crate::name;
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
 pub(crate) use unwatched::Watch;
 pub use unwatched::uninstall_fault_handler;
 

@@ -16,7 +16,7 @@ use libc::{c_int, key_t};
 use super::{Mapping, Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{NameProblem, invalid};
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
 
 pub(super) struct SystemV;
 

@@ -11,7 +11,7 @@ use super::lock_file::LockFile;
 use super::owner::{self, Keeper};
 use super::{Made, Mapping, Namespace, New, allocate, not_memory};
 use crate::error::Result;
-use crate::segment::Access;
+use crate::options::Access;
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -126,8 +126,8 @@ mod tests {
     //! The way of macOS and FreeBSD; on Linux, too, which has the same calls.
     use super::*;
     use crate::error::Error;
+    use crate::options::Scope;
     use crate::os::system::mode_of;
-    use crate::segment::Scope;
     use std::fs;
     use std::os::unix::fs::DirBuilderExt;
     use std::time::Instant;

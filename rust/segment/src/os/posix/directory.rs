@@ -18,7 +18,7 @@ use super::life_lock::{self, LifeLock};
 use super::owner::{self, Keeper};
 use super::{Identity, Made, Namespace, New, allocate, not_memory};
 use crate::error::Result;
-use crate::segment::Access;
+use crate::options::Access;
 
 /// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
 const SEMAPHORE_PREFIX: &str = "sem.";
@@ -252,8 +252,8 @@ mod tests {
     //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
     use super::*;
     use crate::error::Error;
+    use crate::options::Scope;
     use crate::os::system::mode_of;
-    use crate::segment::Scope;
     use std::fs::File;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

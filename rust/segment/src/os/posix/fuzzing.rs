@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::calls::Calls;
 use super::{Made, Namespace, New, mode_of};
 use crate::error::Result;
-use crate::segment::{Lifetime, Scope};
+use crate::options::{Lifetime, Scope};
 
 #[derive(Debug)]
 pub struct ByCalls(Calls);

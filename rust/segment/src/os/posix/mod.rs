@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::name;
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
 #[cfg(all(fuzzing, target_os = "linux"))]

@@ -11,6 +11,7 @@
 //! mapped. What is left is a disk, or a server with the peer's file, that fails to deliver a page. That ends the
 //! process, as it does for any memory that was paged out.
 
+mod calls;
 mod names;
 mod section;
 mod security;
@@ -24,11 +25,12 @@ use windows_sys::Win32::Foundation as errors;
 use super::unwatched;
 use crate::error::{Error, Result};
 use crate::name;
-use crate::segment::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Scope};
+use calls::Failed;
 use names::Place;
+use section::Section;
 #[cfg(test)]
 pub(crate) use section::anonymous;
-use section::{Failed, Section};
 pub(crate) use section::{Mapping, coarse_clock};
 pub(crate) use unwatched::Watch;
 pub use unwatched::uninstall_fault_handler;

@@ -3,7 +3,7 @@
 //! A name without either is `Local\` to the system. That word is written out all the same, so that a name is the same
 //! however it was found.
 
-use crate::segment::Scope;
+use crate::options::Scope;
 
 /// One of the places that a name may mean.
 #[derive(Debug, Clone, PartialEq, Eq)]

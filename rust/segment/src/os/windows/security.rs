@@ -13,8 +13,8 @@ use windows_sys::Win32::Security::{
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
-use super::section::{Failed, wide};
-use crate::segment::Scope;
+use super::calls::{Failed, wide};
+use crate::options::Scope;
 
 /// The access list of a new section.
 pub(super) struct Descriptor(PSECURITY_DESCRIPTOR);

@@ -1,0 +1,53 @@
+//! What the system's calls take, and how they fail.
+
+use std::io;
+
+use windows_sys::Win32::Foundation as errors;
+
+/// A call that failed, and what the system said.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) call: &'static str,
+    pub(super) source: io::Error,
+}
+
+impl Failed {
+    pub(super) fn new(call: &'static str, code: u32) -> Self {
+        Self { call, source: io::Error::from_raw_os_error(code.cast_signed()) }
+    }
+
+    /// The last failure of a call of this thread.
+    pub(super) fn last(call: &'static str) -> Self {
+        Self { call, source: io::Error::last_os_error() }
+    }
+
+    /// What opening says of a name that leads nowhere.
+    pub(super) fn absent() -> Self {
+        Self::new("OpenFileMappingW", errors::ERROR_FILE_NOT_FOUND)
+    }
+
+    pub(super) fn code(&self) -> u32 {
+        self.source.raw_os_error().unwrap_or(0).cast_unsigned()
+    }
+
+    pub(super) fn source(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.code().cast_signed())
+    }
+
+    /// Nothing has the name: neither it nor (where it has a `\`) what should lead to it, or nothing can have it.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(
+            self.code(),
+            errors::ERROR_FILE_NOT_FOUND
+                | errors::ERROR_PATH_NOT_FOUND
+                | errors::ERROR_INVALID_NAME
+                | errors::ERROR_BAD_PATHNAME
+                | errors::ERROR_FILENAME_EXCED_RANGE
+        )
+    }
+}
+
+/// What the system's calls take: UTF-16 with a zero after it. Names hold none of their own: `name.rs` sees to that.
+pub(super) fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
