@@ -51,7 +51,7 @@ impl Backend {
     /// # Errors
     /// Those of [`Segment::open`]; [`Error::Unsupported`].
     pub fn open(self, name: &str, size: u64, access: Access) -> Result<Segment> {
-        Ok(Segment::new(self.provider()?.open(name, size, access, None)?, access, false))
+        Ok(Segment::new(opened(self.provider()?, name, size, access, None)?, access, false))
     }
 
     /// As [`Segment::open_or_create`].
@@ -67,7 +67,7 @@ impl Backend {
                 other => return other,
             };
             // What has the name that was wanted, and not one of another scope.
-            let lost = match provider.open(name, size, Access::ReadWrite, Some(scope)) {
+            let lost = match opened(provider, name, size, Access::ReadWrite, Some(scope)) {
                 Ok(opened) => return Ok(Segment::new(opened, Access::ReadWrite, false)),
                 Err(Error::DoesNotExist { .. }) => lost,
                 Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
@@ -104,6 +104,20 @@ impl Backend {
             },
         })
     }
+}
+
+fn opened(
+    provider: &dyn Provider,
+    name: &str,
+    size: u64,
+    access: Access,
+    scope: Option<Scope>,
+) -> Result<Opened> {
+    provider.open(name, size, access, scope).map_err(|error| match error {
+        // Whoever opens asks for no memory: it is addresses that are missing.
+        Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
+        other => other,
+    })
 }
 
 /// An open segment of shared memory.

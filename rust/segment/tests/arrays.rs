@@ -75,7 +75,7 @@ fn its_creator_lays_it_out_and_nobody_else() {
     assert_eq!(array.count(&ours).unwrap(), 1);
     // Who comes later, with another type in mind, changes nothing.
     assert_eq!(Array::attach(&ours, 3).unwrap().count(&ours).unwrap(), 1);
-    assert!(matches!(Array::attach(&theirs, 85), Err(Error::Invalid { found: 1, .. })));
+    assert!(matches!(Array::attach(&theirs, 85), Err(Error::SegmentTooSmall { needed: 101, .. })));
     let (_name, ours) = fresh(15);
     assert!(matches!(Array::attach(&ours, 1), Err(Error::SegmentTooSmall { needed: 16, .. })));
 }
@@ -102,6 +102,32 @@ fn only_whole_elements_that_are_there() {
     }
     assert_eq!(get(&looking, &theirs, 4).unwrap(), b"abc");
     assert_eq!(bytes_of(&ours), before);
+}
+
+/// Whoever opens an array of no elements believes its header no more than that of any other.
+#[test]
+fn an_element_has_room_in_the_segment() {
+    let (name, ours) = fresh(16 + 100);
+    ours.write(0, &16u64.to_le_bytes()).unwrap();
+    let theirs = layouts::open_part(&name, 16 + 100);
+    for segment in [&ours, &theirs] {
+        assert_eq!(Array::attach(segment, 100).unwrap().count(segment).unwrap(), 0);
+        for stride in [101, 1 << 40, u64::MAX] {
+            let attached = Array::attach(segment, stride);
+            assert!(matches!(attached, Err(Error::SegmentTooSmall { .. })), "{stride}: {attached:?}");
+        }
+    }
+}
+
+#[test]
+fn large_elements_are_filled() {
+    for stride in [(64 << 10) - 1, 64 << 10, 200_000] {
+        let (_name, ours) = fresh(16 + 3 * stride);
+        let array = Array::attach(&ours, stride).unwrap();
+        let element: Vec<u8> = (0..stride).map(|i| (i % 251) as u8).collect();
+        array.fill(&ours, &element).unwrap();
+        assert_eq!(all(&array, &ours).unwrap(), element.repeat(3), "{stride}");
+    }
 }
 
 #[test]

@@ -114,3 +114,44 @@ fn a_file_that_was_replaced() {
     first.link().unlink().unwrap();
     assert_eq!(fs::read(place.path()).unwrap(), b"another");
 }
+
+/// Neither a folder's name nor a file's is a reason to say that the segment isn't there, to who wants to make it.
+#[test]
+fn a_file_where_a_folder_should_be() {
+    let place = Place::new(Backend::File);
+    fs::write(place.path(), b"file").unwrap();
+    let name = format!("{}/below", place.name);
+    for created in [
+        Backend::File.create(&name, 100, Scope::Local, Lifetime::Owner),
+        Backend::File.open_or_create(&name, 100, Scope::Local, Lifetime::Owner),
+    ] {
+        assert!(matches!(created, Err(Error::System { call: "open", .. })), "{created:?}");
+    }
+}
+
+/// Some file systems take their time to reserve blocks, piece by piece.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_size_is_there_at_once_or_not_at_all() {
+    const SIZE: u64 = 512 << 20;
+    let place = Place::new(Backend::File);
+    let (path, done) = (place.path(), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut seen = std::collections::BTreeSet::new();
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                seen.extend(fs::metadata(&path).map(|metadata| metadata.len()));
+            }
+            seen
+        });
+        let created = Backend::File.create(&place.name, SIZE, Scope::Local, Lifetime::Owner);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let seen = watcher.join().unwrap();
+        if let Err(Error::OutOfMemory { .. }) = created {
+            println!("there is no room for {SIZE} bytes in {}", path.display());
+            return;
+        }
+        created.unwrap();
+        assert!(seen.iter().all(|size| [0, SIZE].contains(size)), "{seen:?}");
+    });
+}

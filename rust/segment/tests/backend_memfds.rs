@@ -110,7 +110,7 @@ fn a_meta_file_that_is_none() {
     symlink("/dev/zero", place.path()).unwrap();
     assert!(matches!(open(&place), Err(Error::NotASegment { .. })));
     let created = create(&place);
-    assert!(matches!(created, Err(Error::NotASegment { .. })), "{created:?}");
+    assert!(matches!(created, Err(Error::AlreadyExists { .. })), "{created:?}");
     fs::remove_file(place.path()).unwrap();
 
     assert!(Command::new("mkfifo").arg(place.path()).status().unwrap().success());
@@ -162,5 +162,76 @@ fn one_of_many_takes_over() {
         for one in &made {
             assert!(matches!(one, Ok(_) | Err(Error::AlreadyExists { .. })), "round {round}: {one:?}");
         }
+    }
+}
+
+/// Whoever only opens has asked for no memory: it isn't said that there is none.
+#[test]
+fn more_bytes_than_addresses() {
+    const SIZE: u64 = 1 << 50;
+    let native = Place::new(Backend::Native);
+    let memfd = Place::new(Backend::Memfd);
+    let path = std::path::Path::new("/dev/shm").join(&native.name);
+    File::create_new(&path).unwrap().set_len(SIZE).unwrap();
+    let object = rustix::fs::memfd_create(&*memfd.name, rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::fs::ftruncate(&object, SIZE).unwrap();
+    fs::write(memfd.path(), meta(SIZE, std::process::id(), object.as_raw_fd())).unwrap();
+    let places = [
+        (Backend::Native, native.name.as_str()),
+        (Backend::File, path.to_str().unwrap()),
+        (Backend::Memfd, memfd.name.as_str()),
+    ];
+    for (backend, name) in places {
+        for access in [Access::ReadWrite, Access::ReadOnly] {
+            let opened = backend.open(name, 0, access);
+            assert!(matches!(opened, Err(Error::System { call: "mmap", .. })), "{backend:?}: {opened:?}");
+        }
+        if backend != Backend::Memfd {
+            let opened = backend.open_or_create(name, SIZE, Scope::Local, Lifetime::Owner);
+            assert!(matches!(opened, Err(Error::System { call: "mmap", .. })), "{backend:?}: {opened:?}");
+        }
+        // A part of it can be had.
+        backend.open(name, 4096, Access::ReadWrite).unwrap().write(0, b"!").unwrap();
+    }
+}
+
+/// What the fault handler can't replace page by page.
+#[test]
+fn huge_pages_are_refused() {
+    let place = Place::new(Backend::Memfd);
+    let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::HUGETLB;
+    let Ok(object) = rustix::fs::memfd_create(&*place.name, flags) else {
+        println!("there are no huge pages here");
+        return;
+    };
+    rustix::fs::ftruncate(&object, 1 << 21).unwrap();
+    fs::write(place.path(), meta(1 << 21, std::process::id(), object.as_raw_fd())).unwrap();
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let opened = Backend::Memfd.open(&place.name, 0, access);
+        assert!(
+            matches!(opened, Err(Error::NotASegment { found: "memory of huge pages", .. })),
+            "{opened:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_meta_file_is_in_the_way() {
+    for kind in ["link", "dangling link", "folder", "FIFO"] {
+        let place = Place::new(Backend::Memfd);
+        let path = place.path();
+        match kind {
+            "link" => symlink("/etc/hostname", &path).unwrap(),
+            "dangling link" => symlink("/nowhere", &path).unwrap(),
+            "folder" => fs::create_dir(&path).unwrap(),
+            _ => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+        }
+        let start = Instant::now();
+        let created = create(&place);
+        assert!(matches!(created, Err(Error::AlreadyExists { .. })), "{kind}: {created:?}");
+        assert!(open(&place).is_err(), "{kind}");
+        assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
+        assert!(fs::symlink_metadata(&path).is_ok(), "{kind}: it is left alone");
+        let _ = fs::remove_dir(&path);
     }
 }

@@ -441,6 +441,95 @@ fn what_a_dead_producer_or_consumer_left_half_done_is_mended() {
     }
 }
 
+/// Whoever looks may be another than the consumer, which may be alive between its two stores.
+#[test]
+fn who_peeks_stores_nothing() {
+    let (_name, ours, queue) = new_queue(Version::V1, 20, 4, 10);
+    for left in [2, 1, 0] {
+        queue.reset(&ours).unwrap();
+        for message in ["taken", "second", "third"].iter().take(left + 1) {
+            queue.enqueue(&ours, message.as_bytes(), ONCE).unwrap();
+        }
+        // The first of its two stores.
+        ours.store_u32(READ_INDEX, 1).unwrap();
+        let before = bytes_of(&ours);
+        match peek(&queue, &ours) {
+            Ok(message) => assert_eq!((message.as_slice(), left > 0), (b"second".as_slice(), true)),
+            Err(error) => assert!(matches!(error, Error::Empty) && left == 0, "{error:?}"),
+        }
+        assert_eq!(bytes_of(&ours), before, "{left} left");
+        // The second.
+        ours.store_u32(COUNT, left as u32).unwrap();
+        for message in ["second", "third"].iter().take(left) {
+            assert_eq!(dequeue(&queue, &ours).unwrap(), message.as_bytes());
+        }
+        assert!(matches!(dequeue(&queue, &ours), Err(Error::Empty)));
+    }
+}
+
+/// V1 is for one consumer and one producer. Where there are more, messages are lost; but it stays a queue.
+#[test]
+fn with_too_many_on_a_side_v1_stays_a_queue() {
+    const TIME: Duration = Duration::from_millis(500);
+    let (name, _ours, _queue) = new_queue(Version::V1, 20, 3, 10);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..6 {
+            let name = &name;
+            scope.spawn(move || {
+                let segment = open(name);
+                let queue = Queue::attach(&segment, Version::V1, 0).unwrap();
+                while start.elapsed() < TIME {
+                    let result = match number % 3 {
+                        0 => queue.enqueue(&segment, b"message", ONCE),
+                        1 => dequeue(&queue, &segment).map(|_| ()),
+                        _ => peek(&queue, &segment).map(|_| ()),
+                    };
+                    assert!(matches!(result, Ok(()) | Err(Error::Full { .. } | Error::Empty)), "{result:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_message_that_can_t_be_taken_stays() {
+    for (label, version, header) in VERSIONS {
+        let (_name, ours, queue) = new_queue(version, header, 3, 10);
+        queue.enqueue(&ours, b"message", ONCE).unwrap();
+        let before = bytes_of(&ours);
+        let refused: Result<(), _> =
+            queue.dequeue_as(&ours, ONCE, |message| Err(Error::OutOfMemory { size: message.len() as u64 }));
+        assert!(matches!(refused, Err(Error::OutOfMemory { size: 7 })), "{label}: {refused:?}");
+        assert_eq!(bytes_of(&ours), before, "{label}");
+        let taken = queue.dequeue_as(&ours, ONCE, |message| Ok(message.to_vec()));
+        assert_eq!(taken.unwrap(), b"message", "{label}");
+        assert!(queue.is_empty(&ours).unwrap(), "{label}");
+    }
+}
+
+/// All of them think that they are the ones to lay it out, with different wishes.
+#[test]
+fn those_who_lay_it_out_at_once_agree() {
+    for round in 0..rounds(200) {
+        let (_name, ours) = fresh(20 + 10 * 104);
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for longest in [1, 10, 100, 1000] {
+                let (ours, start) = (&ours, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let result = Queue::attach(ours, Version::V1, longest);
+                    assert!(matches!(result, Ok(_) | Err(Error::NotLaidOutYet { .. })), "{result:?}");
+                });
+            }
+        });
+        let queue = Queue::attach(&ours, Version::V1, 0).unwrap();
+        let longest = u64::from(queue.max_message_size(&ours).unwrap());
+        assert_eq!(u64::from(queue.capacity(&ours).unwrap()), 1040 / (4 + longest), "round {round}");
+    }
+}
+
 /// A message that says which it is.
 fn message(i: u32) -> Vec<u8> {
     let mut bytes = i.to_le_bytes().to_vec();

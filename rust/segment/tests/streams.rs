@@ -442,6 +442,22 @@ fn a_size_may_change_while_it_is_read() {
     }
 }
 
+#[test]
+fn a_message_that_can_t_be_taken_was_not_read() {
+    for (label, version) in VERSIONS {
+        let (_name, ours) = fresh(100);
+        let stream = Stream::attach(&ours, version).unwrap();
+        stream.write(&ours, Kind::String, b"message", ONCE).unwrap();
+        let refused: Result<(), _> =
+            stream.read_as(&ours, ONCE, |_, message| Err(Error::OutOfMemory { size: message.len() as u64 }));
+        assert!(matches!(refused, Err(Error::OutOfMemory { size: 7 })), "{label}: {refused:?}");
+        assert!(stream.has_new_data(&ours).unwrap(), "{label}");
+        let taken = stream.read_as(&ours, ONCE, |kind, message| Ok((kind, message.to_vec())));
+        assert_eq!(taken.unwrap(), (Kind::String, b"message".to_vec()), "{label}");
+        assert!(!stream.has_new_data(&ours).unwrap(), "{label}");
+    }
+}
+
 /// Without a lock too, a reader of V2 gets whole messages only.
 #[test]
 fn readers_and_writers_of_v2_get_whole_messages() {

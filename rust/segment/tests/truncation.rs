@@ -85,6 +85,25 @@ fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
     println!("{interrupted} of {rounds} were truncated after copies had begun");
 }
 
+/// The pages are replaced in pieces, as they are missed.
+#[test]
+fn more_than_is_replaced_at_once_is_missing() {
+    const LARGE: usize = 5 * SIZE + 4096 + 100;
+    for left in [0, 4096, SIZE + 4096] {
+        let name = Name::new();
+        let ours = Segment::create(&name, LARGE as u64, Scope::Local, Lifetime::Owner).unwrap();
+        ours.fill(0, LARGE as u64, FULL).unwrap();
+        File::options().write(true).open(name.path()).unwrap().set_len(left as u64).unwrap();
+        let mut bytes = vec![1; LARGE];
+        let read = ours.read(0, &mut bytes);
+        assert!(matches!(read, Err(Error::Truncated { .. })), "{left}: {read:?}");
+        for at in [left, LARGE - 1, LARGE / 2] {
+            let write = ours.write(at as u64, &[1]);
+            assert!(matches!(write, Err(Error::Truncated { .. })), "{left}, {at}: {write:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_left_of_the_last_page_is_noticed_soon() {
     let name = Name::new();

@@ -59,8 +59,8 @@ impl Array {
         if stride == 0 {
             return Err(Error::InvalidElementSize { what: "an element", given: stride, limit: room });
         }
+        check_room(segment, LAYOUT, ELEMENTS.saturating_add(stride))?;
         if segment.is_created() && is_zero::<16>(segment)? {
-            check_room(segment, LAYOUT, ELEMENTS.saturating_add(stride))?;
             array.attached = room / stride;
             array.reset(segment)?;
         } else {
@@ -158,11 +158,17 @@ impl Array {
         const AT_ONCE: usize = 64 << 10;
         self.check_length(element)?;
         let (mut left, mut offset) = (self.count(segment)? * self.stride, ELEMENTS);
-        let many = element.repeat((AT_ONCE / element.len().max(1)).max(1));
+        let repeated;
+        let many = if element.len() < AT_ONCE {
+            repeated = element.repeat(AT_ONCE / element.len().max(1));
+            &repeated
+        } else {
+            element
+        };
         while left > 0 {
             let length = left.min(many.len() as u64);
             let part = usize::try_from(length).ok().and_then(|length| many.get(..length));
-            segment.write(offset, part.unwrap_or(&many))?;
+            segment.write(offset, part.unwrap_or(many))?;
             offset += length;
             left -= length;
         }

@@ -39,7 +39,9 @@ impl Provider for Files {
         let file = options(Access::ReadWrite).create_new(true).open(path).map_err(|source| {
             match source.kind() {
                 // Not the file, which nobody expects to exist, but the folder for it.
-                ErrorKind::NotFound => Error::System { name: path.to_owned(), call: "open", source },
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                    Error::System { name: path.to_owned(), call: "open", source }
+                }
                 _ => failure(path, "open", source),
             }
         })?;
@@ -59,6 +61,9 @@ impl Provider for Files {
         let file = options(access).open(path).map_err(|e| failure(path, "open", e))?;
         let metadata = file.metadata().map_err(|e| failure(path, "fstat", e))?;
         check_kind(path, &metadata)?;
+        if has_huge_pages(&file) {
+            return Err(Error::NotASegment { name: path.to_owned(), found: HUGE_PAGES });
+        }
         let actual = metadata.len();
         if actual == 0 {
             return Err(Error::NotSizedYet { name: path.to_owned() });
@@ -212,9 +217,9 @@ fn options(access: Access) -> OpenOptions {
 }
 
 #[cfg(unix)]
-use posix::{Identity, open_to, reserve, scope_of};
+use posix::{HUGE_PAGES, Identity, has_huge_pages, open_to, reserve, scope_of};
 #[cfg(windows)]
-use windows::{Identity, open_to, reserve, scope_of};
+use windows::{HUGE_PAGES, Identity, has_huge_pages, open_to, reserve, scope_of};
 
 #[cfg(unix)]
 mod posix {
@@ -222,7 +227,7 @@ mod posix {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::{File, Metadata, Scope, io};
-    pub(super) use crate::os::system::reserve;
+    pub(super) use crate::os::system::{HUGE_PAGES, has_huge_pages, reserve};
 
     /// Which file it is, whatever its path.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,6 +277,13 @@ mod windows {
 
     pub(super) fn scope_of(_: &Metadata) -> Scope {
         Scope::Local
+    }
+
+    /// They are no files here.
+    pub(super) const HUGE_PAGES: &str = "";
+
+    pub(super) fn has_huge_pages(_: &File) -> bool {
+        false
     }
 
     pub(super) fn reserve(file: &File, size: u64) -> Result<(), (&'static str, io::Error)> {

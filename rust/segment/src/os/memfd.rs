@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{FlockOperation, MemfdFlags, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::system::{HUGE_PAGES, has_huge_pages};
 use super::{Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{self, NameProblem};
@@ -79,6 +80,9 @@ impl Provider for Memfds {
         };
         let fd = meta.open(plain, access)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        if has_huge_pages(&fd) {
+            return Err(Error::NotASegment { name: plain.to_owned(), found: HUGE_PAGES });
+        }
         let actual = u64::try_from(stat.st_size).unwrap_or(0);
         if actual == 0 {
             return Err(Error::NotSizedYet { name: plain.to_owned() });
@@ -316,8 +320,14 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
     let file = match open_meta(path) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(true),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(planted(plain)),
         Err(errno) => return Err(failure(plain, "open", errno)),
     };
+    if !rustix::fs::fstat(&file)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    {
+        return Err(planted(plain));
+    }
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Ok(false),
@@ -345,6 +355,11 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure_of(plain, "unlink", e)),
         _ => Ok(true),
     }
+}
+
+/// Something is in the place of the meta file that none is: a link, a folder, a FIFO, a socket.
+fn planted(plain: &str) -> Error {
+    Error::AlreadyExists { name: plain.to_owned(), why: "what is in the place of its meta file is no file" }
 }
 
 /// Was it changed less than a second ago?

@@ -58,10 +58,14 @@ trait Wire: Sync {
 
     fn enqueue(&self, segment: &Segment, message: &[u8], timeout: Duration) -> Result<()>;
 
-    fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()>;
+    fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, take: Take<'_>, timeout: Duration)
+    -> Result<()>;
 
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()>;
 }
+
+/// What is done with a message before it is gone from the queue.
+type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// A queue that was attached to.
 #[derive(Debug, Clone, Copy)]
@@ -115,17 +119,37 @@ impl Queue {
         self.version.wire().enqueue(segment, message, timeout)
     }
 
-    /// Takes the first message out, and makes `into` its bytes. After an error, `into` holds nothing that means
-    /// anything, and the message, if there is one, is still in the queue. Waits for the consumers' lock of V2 at most
-    /// `timeout`.
+    /// Takes the first message out, and returns what `make` makes of its bytes. After an error, be it one of `make`'s
+    /// own, the message, if there is one, is still in the queue. Waits for the consumers' lock of V2 at most `timeout`, and
+    /// holds it while `make` is at work.
     ///
     /// # Errors
-    /// [`Error::Empty`]; [`Error::TimedOut`]; [`Error::Invalid`]; [`Error::OutOfMemory`]; [`Error::Segment`].
-    pub fn dequeue_into(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()> {
-        self.version.wire().dequeue(segment, into, timeout)
+    /// [`Error::Empty`]; [`Error::TimedOut`]; [`Error::Invalid`]; [`Error::OutOfMemory`]; [`Error::Segment`]; those of
+    /// `make`.
+    pub fn dequeue_as<T>(
+        &self,
+        segment: &Segment,
+        timeout: Duration,
+        make: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let mut made = Err(Error::Empty);
+        let mut take = |message: &[u8]| {
+            made = Ok(make(message)?);
+            Ok(())
+        };
+        self.version.wire().dequeue(segment, &mut Vec::new(), &mut take, timeout)?;
+        made
     }
 
-    /// As [`dequeue_into`](Self::dequeue_into), and leaves the message in the queue. It takes the same lock; so it can't be
+    /// Takes the first message out, and makes `into` its bytes; as [`dequeue_as`](Self::dequeue_as).
+    ///
+    /// # Errors
+    /// As [`dequeue_as`](Self::dequeue_as).
+    pub fn dequeue_into(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()> {
+        self.version.wire().dequeue(segment, into, &mut |_| Ok(()), timeout)
+    }
+
+    /// Makes `into` the bytes of the first message, and leaves it in the queue. It takes the same lock; so it can't be
     /// done in read-only memory of V2, while in V1 it can.
     ///
     /// # Errors

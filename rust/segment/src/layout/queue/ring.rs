@@ -7,7 +7,7 @@
 //! the read index, moves that on, and takes 1 from the count. The count is the only field that both sides
 //! change, so it is changed in one step, and it is what hands a slot over.
 
-use super::{Error, Result};
+use super::{Error, Result, Take};
 use crate::Segment;
 use crate::layout::fields::{check_length, check_room, copy, is_zero, read_u32};
 
@@ -86,8 +86,10 @@ impl Ring {
     /// Lays out a header that is all zeros. Whoever looks meanwhile finds that it isn't laid out yet, until the last
     /// of its fields is there.
     pub(super) fn lay_out(&self, segment: &Segment, shape: Shape) -> Result<()> {
-        segment.store_u32(MAX_MESSAGE, shape.max_message)?;
-        segment.store_u32(CAPACITY, shape.capacity)?;
+        // One of those who attach at once with different wishes: both fields must come from the same.
+        if segment.compare_exchange_u32(MAX_MESSAGE, 0, shape.max_message)? {
+            segment.store_u32(CAPACITY, shape.capacity)?;
+        }
         Ok(())
     }
 
@@ -96,7 +98,8 @@ impl Ring {
         segment.store_u32(COUNT, 0)?;
         segment.store_u32(WRITE_INDEX, 0)?;
         segment.store_u32(READ_INDEX, 0)?;
-        self.lay_out(segment, shape)?;
+        segment.store_u32(MAX_MESSAGE, shape.max_message)?;
+        segment.store_u32(CAPACITY, shape.capacity)?;
         // The locks last.
         let locks = MAX_MESSAGE + 4;
         segment.fill(locks, self.header - locks, 0)?;
@@ -168,19 +171,52 @@ impl Ring {
         segment.write(slot, &length.to_le_bytes())?;
         segment.write(slot + LENGTH_SIZE, message)?;
         segment.store_u32(WRITE_INDEX, shape.wrap(index + 1))?;
-        segment.fetch_add_u32(COUNT, 1)?;
-        Ok(())
+        self.count_up(segment, shape)
     }
 
-    /// What one consumer at a time does.
-    pub(super) fn pop(&self, segment: &Segment, shape: Shape, into: &mut Vec<u8>) -> Result<()> {
+    /// What one consumer at a time does. The message stays if it isn't taken.
+    pub(super) fn pop(
+        &self,
+        segment: &Segment,
+        shape: Shape,
+        into: &mut Vec<u8>,
+        take: Take<'_>,
+    ) -> Result<()> {
         let index = self.look(segment, shape, into)?;
+        take(into)?;
         segment.store_u32(READ_INDEX, shape.wrap(index + 1))?;
-        segment.fetch_add_u32(COUNT, MINUS_ONE)?;
+        self.count_down(segment, shape)
+    }
+
+    pub(super) fn count_up(&self, segment: &Segment, shape: Shape) -> Result<()> {
+        self.change_count(segment, shape, |count| (count < shape.capacity).then_some(count + 1))
+    }
+
+    pub(super) fn count_down(&self, segment: &Segment, shape: Shape) -> Result<()> {
+        self.change_count(segment, shape, |count| count.checked_sub(1))
+    }
+
+    /// In one step, and never past its limits: where there are more on a side than there may be, messages get lost, but the
+    /// queue stays one.
+    fn change_count(
+        &self,
+        segment: &Segment,
+        shape: Shape,
+        change: impl Fn(u32) -> Option<u32>,
+    ) -> Result<()> {
+        // Each time, somebody else has changed it. A peer that does nothing else must not keep us.
+        const TRIES: u32 = 1000;
+        for _ in 0..TRIES {
+            let count = self.count(segment, shape)?;
+            let Some(changed) = change(count) else { break };
+            if segment.compare_exchange_u32(COUNT, count, changed)? {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// Copies the first message, and returns its index.
+    /// Copies the first message, and returns the index of its slot.
     pub(super) fn look(&self, segment: &Segment, shape: Shape, into: &mut Vec<u8>) -> Result<u32> {
         if self.count(segment, shape)? == 0 {
             return Err(Error::Empty);
@@ -204,6 +240,3 @@ impl Ring {
         Error::Invalid { layout: self.layout, what, found: found.into(), limit }
     }
 }
-
-/// To be added.
-pub(super) const MINUS_ONE: u32 = u32::MAX;

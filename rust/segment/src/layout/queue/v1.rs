@@ -18,8 +18,8 @@
 
 use std::time::Duration;
 
-use super::ring::{COUNT, MINUS_ONE, READ_INDEX, Ring, Shape, WRITE_INDEX};
-use super::{Result, Wire};
+use super::ring::{READ_INDEX, Ring, Shape, WRITE_INDEX};
+use super::{Error, Result, Take, Wire};
 use crate::Segment;
 
 pub(super) struct V1;
@@ -49,20 +49,16 @@ fn mend_producer(segment: &Segment, shape: Shape) -> Result<()> {
         && count < shape.capacity
         && distance == shape.wrap(count + 1)
     {
-        segment.fetch_add_u32(COUNT, 1)?;
+        RING.count_up(segment, shape)?;
     }
     Ok(())
 }
 
-fn mend_consumer(segment: &Segment, shape: Shape) -> Result<()> {
-    if let Some((count, distance)) = state(segment, shape, WRITE_INDEX)?
-        && shape.capacity > 2
-        && count > 0
-        && distance == shape.wrap(count - 1)
-    {
-        segment.fetch_add_u32(COUNT, MINUS_ONE)?;
-    }
-    Ok(())
+/// Is a consumer between its two stores, or dead there? Then the count of messages that are left.
+fn left_by_consumer(segment: &Segment, shape: Shape) -> Result<Option<u32>> {
+    Ok(state(segment, shape, WRITE_INDEX)?
+        .filter(|_| shape.capacity > 2)
+        .and_then(|(count, distance)| count.checked_sub(1).filter(|left| distance == shape.wrap(*left))))
 }
 
 impl Wire for V1 {
@@ -77,17 +73,19 @@ impl Wire for V1 {
         RING.push(segment, shape, message, length)
     }
 
-    fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<()> {
+    fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, take: Take<'_>, _: Duration) -> Result<()> {
         let shape = RING.shape(segment)?;
-        mend_consumer(segment, shape)?;
-        RING.pop(segment, shape, into)
+        if left_by_consumer(segment, shape)?.is_some() {
+            RING.count_down(segment, shape)?;
+        }
+        RING.pop(segment, shape, into, take)
     }
 
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<()> {
         let shape = RING.shape(segment)?;
-        // Here too, unless nothing can be stored: what was taken out must not be seen again.
-        if segment.access() == crate::Access::ReadWrite {
-            mend_consumer(segment, shape)?;
+        // Nothing is mended: the consumer may be alive, and another than whoever looks.
+        if left_by_consumer(segment, shape)? == Some(0) {
+            return Err(Error::Empty);
         }
         RING.look(segment, shape, into).map(|_| ())
     }

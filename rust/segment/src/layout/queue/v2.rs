@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::ring::Ring;
-use super::{Result, Wire};
+use super::{Result, Take, Wire};
 use crate::Segment;
 use crate::layout::lock::Lock;
 
@@ -37,10 +37,16 @@ impl Wire for V2 {
         RING.push(segment, shape, message, length)
     }
 
-    fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()> {
+    fn dequeue(
+        &self,
+        segment: &Segment,
+        into: &mut Vec<u8>,
+        take: Take<'_>,
+        timeout: Duration,
+    ) -> Result<()> {
         let shape = RING.shape(segment)?;
         let _lock = lock_consumers(segment, timeout)?;
-        RING.pop(segment, shape, into)
+        RING.pop(segment, shape, into, take)
     }
 
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()> {

@@ -250,8 +250,30 @@ impl Stream {
     /// [`Error::TimedOut`]; [`Error::OutOfMemory`]; [`Error::Segment`].
     pub fn read_into(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<Kind> {
         let (kind, mark) = self.version.wire().read(segment, into, timeout)?;
-        self.seen.store(UNMARKED | u64::from(mark), Ordering::Relaxed);
+        self.note(mark);
         Ok(kind)
+    }
+
+    /// As [`read_into`](Self::read_into), and returns what `make` makes of the message. If that is an error, the message
+    /// was not read.
+    ///
+    /// # Errors
+    /// As [`read_into`](Self::read_into); those of `make`.
+    pub fn read_as<T>(
+        &self,
+        segment: &Segment,
+        timeout: Duration,
+        make: impl FnOnce(Kind, &[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let mut bytes = Vec::new();
+        let (kind, mark) = self.version.wire().read(segment, &mut bytes, timeout)?;
+        let made = make(kind, &bytes)?;
+        self.note(mark);
+        Ok(made)
+    }
+
+    fn note(&self, mark: u32) {
+        self.seen.store(UNMARKED | u64::from(mark), Ordering::Relaxed);
     }
 
     /// Is there a message that this side has not read? V2 knows, those from before it attached included. V0 and V1 see

@@ -217,7 +217,11 @@ const NORESERVE: c_int = libc::MAP_NORESERVE;
 #[cfg(target_os = "freebsd")]
 const NORESERVE: c_int = 0;
 
-/// Puts zeros where there is nothing any more, from the page of `address` on to the mapping's end.
+/// How much is replaced for one fault: some, as what follows is most likely missing, too; not all, as a system that never
+/// overcommits counts each byte of it.
+const AT_ONCE: usize = 1 << 20;
+
+/// Puts zeros where there is nothing any more, from the page of `address` on, but not beyond the mapping's `end`.
 fn replace(slot: &Slot, address: usize, end: usize) -> bool {
     let saved = errno();
     // Before the pages change: whoever sees the zeros must be able to see the note.
@@ -227,20 +231,24 @@ fn replace(slot: &Slot, address: usize, end: usize) -> bool {
     // in every C library we run on.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     let from = address & !(page - 1);
-    // SAFETY: replaces pages of a watched mapping, which stays mapped until its `Watch` is dropped, and the thread
-    // that faulted is using it right now. No Rust reference leads to these bytes. `mmap` is a plain system call.
-    let mapped = unsafe {
-        libc::mmap(
-            ptr::without_provenance_mut(from),
-            end - from,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NORESERVE,
-            -1,
-            0,
-        )
+    let zeros = |length| {
+        // SAFETY: replaces pages of a watched mapping, which stays mapped until its `Watch` is dropped, and the thread
+        // that faulted is using it right now. No Rust reference leads to these bytes. `mmap` is a plain system call.
+        let mapped = unsafe {
+            libc::mmap(
+                ptr::without_provenance_mut(from),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NORESERVE,
+                -1,
+                0,
+            )
+        };
+        mapped != libc::MAP_FAILED
     };
+    let replaced = zeros(AT_ONCE.min(end - from)) || zeros(page.min(end - from));
     set_errno(saved);
-    mapped != libc::MAP_FAILED
+    replaced
 }
 
 /// Threads whose fault is with a handler above ours. More at once than there are places: they go below.

@@ -182,11 +182,7 @@ impl Object {
             return Err(Error::TooSmall { name: plain.to_owned(), actual, requested: size });
         }
         let size = if size == 0 { actual } else { size };
-        let map = map(&fd, plain, size, access).map_err(|e| match e {
-            // For an opener, memory isn't what was asked for.
-            Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
-            other => other,
-        })?;
+        let map = map(&fd, plain, size, access)?;
         let others_write = Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH);
         let object = Self {
             fd,
@@ -303,10 +299,15 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
     }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
-        // Reserves the pages, so that no later store can fail for want of one.
-        let reserve = || rustix::fs::fallocate(&fd, rustix::fs::FallocateFlags::empty(), 0, size);
-        match rustix::io::retry_on_intr(reserve) {
-            Ok(()) => return Ok(()),
+        // Reserves the pages, so that no later store can fail for want of one. A file system may take its time for
+        // it, piece by piece; whoever finds the file meanwhile must find no size yet (FreeBSD has no such way).
+        #[cfg(target_os = "linux")]
+        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
+        #[cfg(target_os = "freebsd")]
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&fd, flags, 0, size)) {
+            Ok(()) if flags.is_empty() => return Ok(()),
+            Ok(()) => {}
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {}
             Err(errno) => return Err(("fallocate", errno.into())),
         }
@@ -329,6 +330,23 @@ fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> 
         Some(errno) => failure(plain, "mmap", errno),
     })
 }
+
+/// Is it memory of huge pages (hugetlbfs)? Of these, the fault handler can't replace one of the system's own.
+pub(crate) fn has_huge_pages(fd: &impl AsFd) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGETLBFS_MAGIC: u64 = 0x9584_58f6; // linux/magic.h
+        rustix::fs::fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(HUGETLBFS_MAGIC))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = fd;
+        false
+    }
+}
+
+/// What [`has_huge_pages`].
+pub(crate) const HUGE_PAGES: &str = "memory of huge pages";
 
 /// What it is, if it isn't memory.
 fn not_memory(stat: &Stat) -> Option<&'static str> {
