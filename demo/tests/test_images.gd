@@ -93,6 +93,11 @@ func test_untyped() -> void:
 	for value: Variant in [RefCounted.new(), memory, ImageTexture.new(), 1, "a", {}]:
 		expect_error("Cannot convert argument")
 		assert_eq(memory.callv("read_image", [value]), null, str(value))
+	var freed: Variant = Node.new()
+	freed.free()
+	for method: String in ["read_image", "write_image"]:
+		expect_error("Cannot convert argument")
+		assert_eq(memory.callv(method, [freed]), null, "freed, " + method)
 	# Declared as a class above it, so that the compiler can't know.
 	var resource: Resource = image
 	assert_code(memory.read_image(resource), OK, "an image all the same")

@@ -56,7 +56,7 @@ func test_too_long() -> void:
 		var queue := attached(memory, layout, 10)
 		queue.enqueue(pattern(10))
 		var before := memory.read()
-		expect_error("SharedMemoryQueue.enqueue(): 11 bytes are too many: at most 10 fit")
+		expect_error("SharedMemoryQueue.enqueue(): data: 11 bytes are too many: at most 10 fit")
 		assert_code(queue.enqueue(pattern(11)), ERR_INVALID_PARAMETER, "enqueue")
 		assert_eq(memory.read(), before, "nothing was written")
 		assert_eq(queue.dequeue(), pattern(10), "the longest")

@@ -53,7 +53,7 @@ func test_the_longest() -> void:
 		assert_eq(capacity, 44 if layout == V2 else 59, "capacity")
 		assert_code(stream.write("x".repeat(capacity)), OK, "the longest")
 		var before := memory.read()
-		expect_error("SharedMemoryStream.write(): %d bytes are too many" % (capacity + 1))
+		expect_error("SharedMemoryStream.write(): value: %d bytes are too many" % (capacity + 1))
 		assert_code(stream.write("x".repeat(capacity + 1)), ERR_INVALID_PARAMETER, "one more")
 		expect_error("SharedMemoryStream.write(): ")
 		assert_code(stream.write(PackedFloat64Array(range(9))), ERR_INVALID_PARAMETER, "numbers")

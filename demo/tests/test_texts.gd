@@ -92,3 +92,27 @@ func test_others() -> void:
 	assert_code(owner.write_string("x"), ERR_UNCONFIGURED, "closed")
 	var untyped: Variant = reader
 	assert_eq(untyped.call("read_string", 2), "ow", "untyped")
+
+
+func test_a_byte_order_mark_is_part_of_the_text() -> void:
+	var memory := created(64)
+	for text: String in ["\ufeff", "\ufeffa", "\ufeff\ufeffa", "a\ufeff"]:
+		assert_code(memory.write_string(text), OK, "write")
+		assert_eq(memory.read_string(), text, "%d characters" % text.length())
+	memory.write(bytes([0xEF, 0xBB, 0xBF, 0xFF, 65, 0]))
+	assert_eq(memory.read_string(), "\ufeff\ufffdA", "and something that is no UTF-8")
+
+
+func test_more_than_the_engine_can_have() -> void:
+	const TWO_GIBIBYTES := 1 << 31
+	var memory := SharedMemory.new()
+	var error := memory.create(unique_name(), TWO_GIBIBYTES + 5)
+	if error == ERR_OUT_OF_MEMORY:
+		skip("there is no room for 2 GiB")
+		return
+	assert_code(error, OK, "create")
+	memory.fill(65)
+	assert_eq(memory.read_string(), "", "no text")
+	assert_last_error(memory, ERR_OUT_OF_MEMORY)
+	assert_eq(memory.read_string(3), "AAA", "a part of it")
+	memory.close()

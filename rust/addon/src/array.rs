@@ -3,9 +3,9 @@
 use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::Segment;
-use shm_segment::layout::Result as LayoutResult;
 use shm_segment::layout::array::Array;
 use shm_segment::layout::structs::Format;
+use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
 use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, Text, This};
@@ -78,7 +78,15 @@ impl SharedMemoryArray {
     fn attach(&self, memory: Option<Reference<SharedMemory>>, element_format: &GString) -> ErrorCode {
         self.attach_to(memory, |segment| {
             let format = parsed("element_format", element_format)?;
-            let array = Array::attach(segment, format.size() as u64).map_err(|e| Failure::of_layout(&e))?;
+            let stride = format.size() as u64;
+            let array = Array::attach(segment, stride).map_err(|error| match error {
+                Error::InvalidElementSize { .. } => Failure::argument(
+                    "element_format",
+                    format!("{element_format:?}"),
+                    "a format of at least one byte",
+                ),
+                other => Failure::of_layout(&other),
+            })?;
             Ok(Elements { array, format })
         })
     }

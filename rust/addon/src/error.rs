@@ -62,6 +62,17 @@ impl Failure {
         Self::new(code, error.to_string())
     }
 
+    /// A message, which a script gave as `argument`, was refused.
+    pub(crate) fn of_message(argument: &str, error: &layout::Error) -> Self {
+        let failure = Self::of_layout(error);
+        match error {
+            layout::Error::TooLarge { .. } | layout::Error::WrongLength { .. } => {
+                Self::new(failure.code, format!("{argument}: {failure}"))
+            }
+            _ => failure,
+        }
+    }
+
     /// A failure of a segment; `other` is the code for one that has none of its own.
     pub(crate) fn of(error: &Error, other: Code) -> Self {
         let code = match error {

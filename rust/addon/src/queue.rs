@@ -1,12 +1,10 @@
 //! `SharedMemoryQueue`: messages in order.
 
-use std::time::Duration;
-
 use godot::builtin::{PackedByteArray, Variant};
 use godot::global::Error as Code;
 use shm_segment::Segment;
-use shm_segment::layout::Result as LayoutResult;
 use shm_segment::layout::queue::{Queue, Version};
+use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
 use crate::class::{
@@ -15,7 +13,7 @@ use crate::class::{
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::values::packed_from;
+use crate::values::{packed_from, packed_message};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -89,9 +87,6 @@ impl Attached for SharedMemoryQueue {
     }
 }
 
-/// Takes the first message out, or looks at it.
-type Taking = fn(&Queue, &Segment, &mut Vec<u8>, Duration) -> LayoutResult<()>;
-
 impl SharedMemoryQueue {
     fn attach(
         &self,
@@ -107,31 +102,42 @@ impl SharedMemoryQueue {
             };
             let max_message_size = u64::try_from(max_message_size)
                 .map_err(|_| Failure::argument("max_message_size", max_message_size, "0 or more"))?;
-            Queue::attach(segment, version, max_message_size).map_err(|e| Failure::of_layout(&e))
+            Queue::attach(segment, version, max_message_size).map_err(|error| match error {
+                Error::InvalidElementSize { given, limit, .. } => {
+                    Failure::argument("max_message_size", given, &format!("from 1 to {limit}"))
+                }
+                other => Failure::of_layout(&other),
+            })
         })
     }
 
     fn enqueue(&self, data: &PackedByteArray) -> ErrorCode {
         code_of(self.with("enqueue", |queue, segment| {
             let timeout = self.attachment.lock_timeout();
-            queue.enqueue(segment, packed::bytes(data), timeout).map_err(|e| Failure::of_layout(&e))
+            queue.enqueue(segment, packed::bytes(data), timeout).map_err(|e| Failure::of_message("data", &e))
         }))
     }
 
     fn dequeue(&self) -> PackedByteArray {
-        self.with("dequeue", |queue, segment| self.message(queue, segment, Queue::dequeue_into))
-            .unwrap_or_default()
+        self.with("dequeue", |queue, segment| self.take(queue, segment)).unwrap_or_default()
+    }
+
+    /// The first message, which is gone from the queue once the script's array is there.
+    fn take(&self, queue: &Queue, segment: &Segment) -> Result<PackedByteArray> {
+        queue
+            .dequeue_as(segment, self.attachment.lock_timeout(), packed_message)
+            .map_err(|e| Failure::of_layout(&e))
     }
 
     fn peek(&self) -> PackedByteArray {
-        self.with("peek", |queue, segment| self.message(queue, segment, Queue::peek_into)).unwrap_or_default()
-    }
-
-    fn message(&self, queue: &Queue, segment: &Segment, take: Taking) -> Result<PackedByteArray> {
-        let mut bytes = Vec::new();
-        take(queue, segment, &mut bytes, self.attachment.lock_timeout())
-            .map_err(|e| Failure::of_layout(&e))?;
-        packed_from(&bytes)
+        self.with("peek", |queue, segment| {
+            let mut bytes = Vec::new();
+            queue
+                .peek_into(segment, &mut bytes, self.attachment.lock_timeout())
+                .map_err(|e| Failure::of_layout(&e))?;
+            packed_from(&bytes)
+        })
+        .unwrap_or_default()
     }
 
     fn asked<T: Return>(
@@ -153,7 +159,7 @@ impl SharedMemoryQueue {
         };
         // No more than were there: a producer may be faster than we are.
         for _ in 0..there {
-            let next = self.with_quietly(|queue, segment| self.message(queue, segment, Queue::dequeue_into));
+            let next = self.with_quietly(|queue, segment| self.take(queue, segment));
             match next {
                 // Nothing is held any more: what is connected may do anything.
                 Ok(message) => self.this.emit(MESSAGE_RECEIVED, &[Variant::from(message)]),

@@ -12,7 +12,7 @@ use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, This,
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::values::{packed_from, text_from};
+use crate::values::{packed_message, text_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -100,7 +100,7 @@ impl SharedMemoryStream {
             let message = Message::of(value)?;
             let (kind, bytes) = message.parts();
             let timeout = self.attachment.lock_timeout();
-            stream.write(segment, kind, bytes, timeout).map_err(|e| Failure::of_layout(&e))
+            stream.write(segment, kind, bytes, timeout).map_err(|e| Failure::of_message("value", &e))
         }))
     }
 
@@ -110,16 +110,7 @@ impl SharedMemoryStream {
 
     /// The message that is there, as a script's value.
     fn message(&self, stream: &Stream, segment: &Segment) -> Result<Variant> {
-        let mut bytes = Vec::new();
-        let kind = stream
-            .read_into(segment, &mut bytes, self.attachment.lock_timeout())
-            .map_err(|e| Failure::of_layout(&e))?;
-        Ok(match kind {
-            Kind::String => Variant::from(text_from(&bytes)?),
-            Kind::Bytes => Variant::from(packed_from::<PackedByteArray>(&bytes)?),
-            Kind::Floats => Variant::from(packed_from::<PackedFloat32Array>(&bytes)?),
-            Kind::Doubles => Variant::from(packed_from::<PackedFloat64Array>(&bytes)?),
-        })
+        stream.read_as(segment, self.attachment.lock_timeout(), value_of).map_err(|e| Failure::of_layout(&e))
     }
 
     fn has_new_data(&self) -> bool {
@@ -168,6 +159,17 @@ impl SharedMemoryStream {
             }
         }))
     }
+}
+
+/// A message as a script's value.
+fn value_of(kind: Kind, bytes: &[u8]) -> LayoutResult<Variant> {
+    let size = bytes.len() as u64;
+    Ok(match kind {
+        Kind::String => Variant::from(text_from(bytes).map_err(|_| Error::OutOfMemory { size })?),
+        Kind::Bytes => Variant::from(packed_message::<PackedByteArray>(bytes)?),
+        Kind::Floats => Variant::from(packed_message::<PackedFloat32Array>(bytes)?),
+        Kind::Doubles => Variant::from(packed_message::<PackedFloat64Array>(bytes)?),
+    })
 }
 
 /// A value that is about to be written.

@@ -2,7 +2,10 @@
 
 use godot::builtin::{GString, PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
-use shm_segment::layout::structs::{Format, Value};
+use shm_segment::layout::{
+    self,
+    structs::{Format, Value},
+};
 
 use crate::class::packed::{self, Packed};
 use crate::error::Failure;
@@ -22,15 +25,47 @@ pub(crate) fn packed_from<A: Packed>(bytes: &[u8]) -> Result<A> {
     Ok(array)
 }
 
-/// The text that these bytes are in UTF-8, up to the first NUL: the engine's strings can't hold one.
+/// A message's bytes as an array of bytes.
+pub(crate) fn packed_message<A: Packed>(bytes: &[u8]) -> layout::Result<A> {
+    // Nothing else can be wrong with it.
+    packed_from(bytes).map_err(|_| layout::Error::OutOfMemory { size: bytes.len() as u64 })
+}
+
+/// The text that these bytes are in UTF-8, up to the first NUL: the engine's strings can't hold one. What is no UTF-8 is
+/// U+FFFD.
 pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
-    /// The engine's strings take so many for each character.
-    const ENGINE_BYTES: usize = 4;
+    const REPLACEMENT: &str = "\u{FFFD}";
+    const BYTE_ORDER_MARK: &str = "\u{FEFF}";
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    if !is_room_for(end.saturating_mul(ENGINE_BYTES)) {
+    let bytes = &bytes[..end];
+    let (mut made, mut text) = (String::new(), std::str::from_utf8(bytes).ok());
+    if text.is_none_or(|text| text.starts_with(BYTE_ORDER_MARK)) {
+        // The engine drops one at the start; it is a part of the text as any other.
+        let marks = [BYTE_ORDER_MARK].into_iter().filter(|mark| bytes.starts_with(mark.as_bytes()));
+        let chunks = bytes
+            .utf8_chunks()
+            .flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { REPLACEMENT }]);
+        for part in marks.chain(chunks) {
+            made.try_reserve(part.len()).map_err(|_| no_room("a text", end))?;
+            made.push_str(part);
+        }
+        text = None;
+    }
+    let text = text.unwrap_or(&made);
+    if !is_room_for_text(text.len()) {
         return Err(no_room("a text", end));
     }
-    Ok(GString::from(&*String::from_utf8_lossy(&bytes[..end])))
+    Ok(GString::from(text))
+}
+
+/// Can the engine have a text of so many bytes of UTF-8?
+pub(crate) fn is_room_for_text(length: usize) -> bool {
+    /// The engine's strings take so many for each character,
+    const ENGINE_BYTES: usize = 4;
+    // and the engine takes as many at once as a power of two has.
+    let taken = (length + 1).checked_mul(ENGINE_BYTES).and_then(usize::checked_next_power_of_two);
+    // It counts bytes in an `int`.
+    i32::try_from(length).is_ok() && taken.is_some_and(is_room_for)
 }
 
 /// A script's value that is to be packed into a struct, as long as it is needed.

@@ -24,6 +24,24 @@ impl Method {
     }
 }
 
+/// Does the object in a `Variant` still live? A variable may outlast what it held.
+///
+/// # Safety
+/// `value` points to a live `Variant`.
+pub(super) unsafe fn is_instance_valid(value: sys::GDExtensionConstVariantPtr) -> bool {
+    static FUNCTION: OnceLock<sys::GDExtensionPtrUtilityFunction> = OnceLock::new();
+    let function = FUNCTION.get_or_init(|| {
+        let name = StringName::from("is_instance_valid");
+        // SAFETY: a live name.
+        unsafe { interface_fn!(variant_get_ptr_utility_function)(name.sys().cast(), 996_128_841) }
+    });
+    let Some(function) = *function else { return false };
+    let (mut answer, arguments) = (0_u8, [value.cast()]);
+    // SAFETY: it takes a `Variant` (the caller's) and returns a `bool`.
+    unsafe { function((&raw mut answer).cast(), arguments.as_ptr(), 1) };
+    answer != 0
+}
+
 /// The path that the system knows for one that may begin with `res://` or `user://`.
 pub(crate) fn globalize_path(path: &GString) -> GString {
     static METHOD: OnceLock<Option<Method>> = OnceLock::new();

@@ -15,7 +15,7 @@ mod texts;
 mod variants;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
 use godot::global::{Error as Code, push_warning};
@@ -112,7 +112,6 @@ impl SharedMemory {
                 *lock(&self.last_link) = None;
                 *lock(&self.reason) = None;
                 let status = if segment.is_created() { Status::Created } else { Status::Open };
-                self.warn_if_not_persistent(backend, &segment);
                 self.size.store(signed(segment.size()), Ordering::Relaxed);
                 self.segment.put(segment);
                 // Unless another thread has closed it by now.
@@ -123,6 +122,7 @@ impl SharedMemory {
                     let _alone = lock(&self.lifetime_change);
                     let _ = self.apply_lifetime();
                 }
+                warn_if(self.is_kept_from_persisting());
                 ErrorCode(Code::OK)
             }
             Err(failure) => {
@@ -346,12 +346,18 @@ impl SharedMemory {
 // Properties.
 impl SharedMemory {
     pub(super) fn set_persistent(&self, persistent: bool) {
-        let applied = {
+        let (applied, kept) = {
             let _alone = lock(&self.lifetime_change);
             let before = self.persistent.swap(persistent, Ordering::AcqRel);
             // A property that says what isn't so would be worse than one that can't be set.
-            self.apply_lifetime().inspect_err(|_| self.persistent.store(before, Ordering::Release))
+            let applied = self.apply_lifetime();
+            if applied.is_err() {
+                self.persistent.store(before, Ordering::Release);
+            }
+            (applied, self.is_kept_from_persisting())
         };
+        // Not under the lock: what is printed may lead to a script.
+        warn_if(kept);
         if let Err(failure) = applied {
             self.last_error.fail::<Self>("set_persistent", failure);
         }
@@ -370,21 +376,16 @@ impl SharedMemory {
         // It doesn't change while there is a segment.
         let backend = self.get_backend().0;
         self.segment
-            .with(|segment| {
-                segment.map_or(Ok(()), |segment| {
-                    self.warn_if_not_persistent(backend, segment);
-                    segment.set_lifetime(self.lifetime(backend))
-                })
-            })
+            .with(|segment| segment.map_or(Ok(()), |segment| segment.set_lifetime(self.lifetime(backend))))
             .map_err(|e| Failure::of(&e, Code::FAILED))
     }
 
-    /// Says, the first time, that a segment made here will not be `persistent` although it is to be.
-    fn warn_if_not_persistent(&self, backend: Backend, segment: &Segment) {
-        static WARNED: Once = Once::new();
-        if segment.is_created() && self.is_persistent() && !backend.can_persist() {
-            WARNED.call_once(|| push_warning(&[Variant::from(NOT_PERSISTENT)]));
-        }
+    /// Was a segment made here that will not be `persistent` although it is to be?
+    fn is_kept_from_persisting(&self) -> bool {
+        let backend = self.get_backend().0;
+        self.is_persistent()
+            && !backend.can_persist()
+            && self.segment.with(|segment| segment.is_some_and(Segment::is_created))
     }
 
     pub(super) fn set_backend(&self, backend: i64) {
@@ -451,6 +452,15 @@ impl SharedMemory {
                 GString::new()
             }
         }
+    }
+}
+
+/// Warns once, the first time that a segment is kept from persisting.
+fn warn_if(kept: bool) {
+    // Not a `Once`: what is printed may lead to a script that comes back here.
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if kept && !WARNED.swap(true, Ordering::Relaxed) {
+        push_warning(&[Variant::from(NOT_PERSISTENT)]);
     }
 }
 

@@ -7,7 +7,7 @@ use shm_segment::Segment;
 use super::{Result, SharedMemory, copied, offset_inside, unsigned};
 use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text};
 use crate::error::{Failure, code_of};
-use crate::values::is_room_for;
+use crate::values::{is_room_for_text, text_from};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     use DefaultValue::Int as I;
@@ -34,8 +34,7 @@ impl SharedMemory {
                 0 => left,
                 max => max.min(left),
             };
-            let bytes = up_to_nul(segment, offset, length)?;
-            Ok(GString::from(&*String::from_utf8_lossy(&bytes)))
+            text_from(&up_to_nul(segment, offset, length)?)
         })
         .unwrap_or_default()
     }
@@ -63,8 +62,6 @@ impl SharedMemory {
 /// In pieces: a text of some bytes may stand at the start of a gigabyte.
 fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>> {
     const PIECE: usize = 4096;
-    /// The engine's strings take so many for each character.
-    const ENGINE_BYTES: usize = 4;
     let end = offset + length;
     let mut text = Vec::new();
     while offset < end {
@@ -73,7 +70,8 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         copied(segment.read(offset, piece))?;
         let nul = piece.iter().position(|byte| *byte == 0);
         let part = &piece[..nul.unwrap_or(piece.len())];
-        if text.try_reserve(part.len()).is_err() {
+        // Not all of it first: it may be much more than the engine can have.
+        if !is_room_for_text(text.len() + part.len()) || text.try_reserve(part.len()).is_err() {
             return Err(no_room(text.len()));
         }
         text.extend_from_slice(part);
@@ -82,7 +80,7 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         }
         offset += PIECE as u64;
     }
-    if is_room_for(text.len().saturating_mul(ENGINE_BYTES)) { Ok(text) } else { Err(no_room(text.len())) }
+    Ok(text)
 }
 
 fn no_room(bytes: usize) -> Failure {

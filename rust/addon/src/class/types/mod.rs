@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use godot::builtin::{GString, Variant};
 use godot::sys::{self, interface_fn};
 
+use super::engine;
 pub(crate) use buffer::{Buffer, BytesOut};
 pub(crate) use image::{Image, Picture};
 pub(crate) use params::{
@@ -135,14 +136,17 @@ pub(crate) trait Return: Sized + 'static {
     fn failed() -> Self;
 }
 
-/// The object in a `Variant`, or null; `None` if it holds something else.
+/// The object in a `Variant`, or null; `None` if it holds something else, or an object that was freed.
 ///
 /// # Safety
 /// `value` points to a live `Variant`.
 pub(super) unsafe fn object_of(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
     static CONSTRUCTOR: Constructor = Constructor::of(&TypeInfo::object(""));
     // SAFETY: the caller's; the engine stores an object as a pointer to it.
-    unsafe { CONSTRUCTOR.convert(value) }
+    let object: sys::GDExtensionObjectPtr = unsafe { CONSTRUCTOR.convert(value) }?;
+    // The pointer says nothing of it. (A `ptrcall` has nothing but the pointer: the engine looks before it makes one.)
+    // SAFETY: the caller's.
+    (object.is_null() || unsafe { engine::is_instance_valid(value) }).then_some(object)
 }
 
 /// The engine's constructors of a type's values from a `Variant`, looked up once a type.
