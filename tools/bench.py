@@ -97,7 +97,7 @@ def machine(godot):
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "date": datetime.date.today().isoformat(),
         "load": round(os.getloadavg()[0], 2),
         "godot": output_of(

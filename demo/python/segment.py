@@ -8,7 +8,7 @@
   3.12 it removes a segment which it had merely opened.
 * Windows: a section with that name, which `mmap` calls `tagname`.
 
-write.py, read.py and chat.py build on this module.
+write.py, read.py, chat.py, simulator.py and video.py build on this module.
 """
 
 from __future__ import annotations
