@@ -109,7 +109,7 @@ fn only_whole_elements_that_are_there() {
 fn an_element_has_room_in_the_segment() {
     let (name, ours) = fresh(16 + 100);
     ours.write(0, &16u64.to_le_bytes()).unwrap();
-    let theirs = layouts::open_part(&name, 16 + 100);
+    let theirs = open_part(&name, 16 + 100);
     for segment in [&ours, &theirs] {
         assert_eq!(Array::attach(segment, 100).unwrap().count(segment).unwrap(), 0);
         for stride in [101, 1 << 40, u64::MAX] {
