@@ -88,8 +88,9 @@ func copy(memory, kind, buffer, is_strict):
 	return memory.fill(OLD)
 
 func until_refused(memory, kind, number):
+	# Before the thread starts: by the time it runs, the peer may be at the next round.
+	var is_strict = control.decode_u32(8) == 1
 	return func():
-		var is_strict = control.decode_u32(8) == 1
 		var is_shared = number % 2 == 1
 		var buffer = old.duplicate()
 		while true:

@@ -111,6 +111,10 @@ class Projects(Scenario):
             folder / "tests",
             ignore=shutil.ignore_patterns("*.py", "fixtures", "projects", ".gdignore"),
         )
+        # What tests of the demos' scripts load.
+        for script in ("telemetry/record.gd", "video/frames.gd"):
+            (folder / script).parent.mkdir()
+            shutil.copy(TESTS.parent / script, folder / script)
         settings = folder / "project.godot"
         text = settings.read_text(encoding="utf-8")
         text = text.replace("res://game.tscn", "res://tests/in_game.tscn")
