@@ -72,7 +72,7 @@ class Session:
             options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
         options["start_new_session"] = True
-        process = subprocess.Popen(
+        process = Process(
             [str(part) for part in command], stderr=subprocess.STDOUT, **options
         )
         self._groups[process.pid] = process
@@ -100,7 +100,7 @@ class Session:
             result.problems.append(f"{path} is left")
             remove(path)
         for pid, process in list(self._groups.items()):
-            if is_group_alive(pid):
+            if not process.is_over and is_group_alive(pid):
                 result.problems.append(f"a process is left of {' '.join(process.args)}")
             kill(process)
             del self._groups[pid]
@@ -111,11 +111,36 @@ class Session:
         return sorted(SHARED.glob(f"*{self.prefix}*")) if SHARED.is_dir() else []
 
 
+class Process(subprocess.Popen):
+    """The first process of a group, which has its number.
+
+    Once nobody is in the group, the system gives the number to others, who must not be killed.
+    """
+
+    is_over = False
+
+    def poll(self):
+        return self._noted(super().poll())
+
+    def wait(self, timeout=None):
+        return self._noted(super().wait(timeout))
+
+    def _noted(self, code):
+        if code is not None and not self.is_over and sys.platform != "win32":
+            try:
+                os.killpg(self.pid, 0)
+                # Those who are dead and not waited for by whoever started them are there, too.
+                self.is_over = not is_group_alive(self.pid)
+            except ProcessLookupError:
+                self.is_over = True
+        return code
+
+
 def kill(process):
     """End a process and what it started."""
     if sys.platform == "win32":
         process.kill()
-    else:
+    elif not process.is_over:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()

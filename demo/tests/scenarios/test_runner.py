@@ -1,10 +1,14 @@
 """The runner itself: it must report what goes wrong in a test, and nothing else."""
 
+import os
+import pathlib
 import re
+import subprocess
 import sys
+import time
 
 from harness.scenario import Scenario
-from harness.session import PROJECT
+from harness.session import PROJECT, Session, kill
 
 TESTS = PROJECT / "tests"
 
@@ -23,6 +27,32 @@ class Runner(Scenario):
         self.assertEqual(lines[0], "seed 7")
         self.assertEqual(lines[-1], "3 passed, 0 failed")
         self.assertIn("skipped test_passes.gd:test_that_skips: not today", lines)
+
+    def test_a_number_that_others_have_by_now(self):
+        """The system gives the number of a process that has ended to another one."""
+        last = pathlib.Path("/proc/sys/kernel/ns_last_pid")
+        if not (last.exists() and os.access(last, os.W_OK)):
+            self.skipTest("numbers can't be chosen: run as root, on Linux")
+        with Session(self.session.godot, None, 0) as session:
+            ended = session.start(["true"])
+            ended.wait()
+            for _attempt in range(100):
+                last.write_text(str(ended.pid - 1))
+                other = subprocess.Popen(["sleep", "30"], start_new_session=True)
+                if other.pid == ended.pid:
+                    break
+                other.kill()
+                other.wait()
+            else:
+                self.skipTest("others took the number each time")
+            try:
+                self.assertEqual(session.leftovers("test").problems, [])
+                kill(ended)
+                time.sleep(0.1)
+                self.assertIsNone(other.poll(), "another program was killed")
+            finally:
+                other.kill()
+                other.wait()
 
     def test_nothing_to_run_is_a_failure(self):
         code, lines = self.run_fixtures("no such test")
