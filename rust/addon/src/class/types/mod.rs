@@ -144,7 +144,7 @@ pub(super) unsafe fn object_of(value: sys::GDExtensionConstVariantPtr) -> Option
     static CONSTRUCTOR: Constructor = Constructor::of(&TypeInfo::object(""));
     // SAFETY: the caller's; the engine stores an object as a pointer to it.
     let object: sys::GDExtensionObjectPtr = unsafe { CONSTRUCTOR.convert(value) }?;
-    // The pointer says nothing of it. (A `ptrcall` has nothing but the pointer: the engine looks before it makes one.)
+    // The pointer says nothing of it. (In a ptrcall it is declared as a class whose objects are counted, and so it lives.)
     // SAFETY: the caller's.
     (object.is_null() || unsafe { engine::is_instance_valid(value) }).then_some(object)
 }
