@@ -58,14 +58,16 @@ pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
     Ok(GString::from(text))
 }
 
+/// So many bytes of UTF-8 the engine takes: it counts them in an `int`.
+pub(crate) const LONGEST_TEXT: usize = i32::MAX as usize;
+
 /// Can the engine have a text of so many bytes of UTF-8?
-pub(crate) fn is_room_for_text(length: usize) -> bool {
+fn is_room_for_text(length: usize) -> bool {
     /// The engine's strings take so many for each character,
     const ENGINE_BYTES: usize = 4;
     // and the engine takes as many at once as a power of two has.
     let taken = (length + 1).checked_mul(ENGINE_BYTES).and_then(usize::checked_next_power_of_two);
-    // It counts bytes in an `int`.
-    i32::try_from(length).is_ok() && taken.is_some_and(is_room_for)
+    length <= LONGEST_TEXT && taken.is_some_and(is_room_for)
 }
 
 /// A script's value that is to be packed into a struct, as long as it is needed.

@@ -7,7 +7,7 @@ use shm_segment::Segment;
 use super::{Result, SharedMemory, copied, offset_inside, unsigned};
 use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text};
 use crate::error::{Failure, code_of};
-use crate::values::{is_room_for_text, text_from};
+use crate::values::{LONGEST_TEXT, text_from};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     use DefaultValue::Int as I;
@@ -71,7 +71,7 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         let nul = piece.iter().position(|byte| *byte == 0);
         let part = &piece[..nul.unwrap_or(piece.len())];
         // Not all of it first: it may be much more than the engine can have.
-        if !is_room_for_text(text.len() + part.len()) || text.try_reserve(part.len()).is_err() {
+        if text.len() + part.len() > LONGEST_TEXT || text.try_reserve(part.len()).is_err() {
             return Err(no_room(text.len()));
         }
         text.extend_from_slice(part);
