@@ -73,6 +73,9 @@ fn attach(planted: &Planted, stride: u64) -> Option<Array> {
         assert!(matches!(result, Err(Error::SegmentTooSmall { .. })), "{result:?}");
     } else if stride == 0 {
         assert!(matches!(result, Err(Error::InvalidElementSize { .. })), "{result:?}");
+    } else if stride > before.len() as u64 - 16 {
+        // Not one fits, and so there can be no array of them; also where the count is 0.
+        assert!(matches!(result, Err(Error::SegmentTooSmall { .. })), "{result:?}");
     } else if planted.is_quiet() {
         let after = planted.bytes();
         let total = u64::from_le_bytes(after[..8].try_into().unwrap());
