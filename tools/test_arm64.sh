@@ -19,7 +19,7 @@ Usage: ./build.sh test-arm64 [FILTER]
 Builds the tests of the segment crate for arm64 and glibc $oldest_glibc, and runs them on this machine, through QEMU: the
 processor is emulated, the kernel is this machine's own. With FILTER: only the tests whose name contains it. On Linux 6.7
 or newer with apt; QEMU and the C library come from Debian's packages, into target/qemu. On a machine that is arm64 itself,
-./build.sh test does more. The loops over random moments run 100 times (SHM_SEGMENT_ROUNDS).
+./build.sh test does more. The loops over random moments run 20 times (SHM_SEGMENT_ROUNDS).
 
 Not run: ${arm64_skipped[*]}
 (too slow under emulation).
@@ -50,7 +50,7 @@ test_arm64_main() {
 
 # These two use the variables of test_arm64_main.
 run_arm64_tests() {
-  SHM_SEGMENT_ROUNDS=${SHM_SEGMENT_ROUNDS:-100} for_target "$arm64_target" with_zig arm64_tests \
+  SHM_SEGMENT_ROUNDS=${SHM_SEGMENT_ROUNDS:-20} for_target "$arm64_target" with_zig arm64_tests \
     ${filter:+"$filter"} -- "${skips[@]}"
 }
 
