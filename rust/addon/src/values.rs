@@ -38,20 +38,22 @@ pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
     const BYTE_ORDER_MARK: &str = "\u{FEFF}";
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let bytes = &bytes[..end];
-    let (mut made, mut text) = (String::new(), std::str::from_utf8(bytes).ok());
-    if text.is_none_or(|text| text.starts_with(BYTE_ORDER_MARK)) {
-        // The engine drops one at the start; it is a part of the text as any other.
-        let marks = [BYTE_ORDER_MARK].into_iter().filter(|mark| bytes.starts_with(mark.as_bytes()));
-        let chunks = bytes
-            .utf8_chunks()
-            .flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { REPLACEMENT }]);
-        for part in marks.chain(chunks) {
-            made.try_reserve(part.len()).map_err(|_| no_room("a text", end))?;
-            made.push_str(part);
+    let mut made = String::new();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if !text.starts_with(BYTE_ORDER_MARK) => text,
+        _ => {
+            // The engine drops one at the start; it is a part of the text as any other.
+            let marks = [BYTE_ORDER_MARK].into_iter().filter(|mark| bytes.starts_with(mark.as_bytes()));
+            let chunks = bytes
+                .utf8_chunks()
+                .flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { REPLACEMENT }]);
+            for part in marks.chain(chunks) {
+                made.try_reserve(part.len()).map_err(|_| no_room("a text", end))?;
+                made.push_str(part);
+            }
+            &made
         }
-        text = None;
-    }
-    let text = text.unwrap_or(&made);
+    };
     if !is_room_for_text(text.len()) {
         return Err(no_room("a text", end));
     }
