@@ -18,6 +18,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
 use std::sync::{Mutex, PoisonError};
 
+use super::errno::{errno, set_errno};
+use super::replacement;
+
 /// A mapping whose faults are caught, as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -77,6 +80,7 @@ impl Watch {
     pub(crate) fn new(start: *const u8, length: usize) -> Self {
         let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
         install();
+        replacement::prepare();
         let slot = blocks()
             .flat_map(|block| &block.slots)
             .find(|slot| !slot.taken.load(Ordering::Acquire))
@@ -115,14 +119,14 @@ fn append() -> &'static Slot {
     &block.slots[0]
 }
 
-/// The slot of the mapping that `address` lies in.
-fn watched(address: usize) -> Option<(&'static Slot, usize)> {
+/// The slot of the mapping that `address` lies in, and where that starts and ends.
+fn watched(address: usize) -> Option<(&'static Slot, (usize, usize))> {
     blocks().flat_map(|block| &block.slots).find_map(|slot| {
         let start = slot.start.load(Ordering::Acquire);
         let end = slot.end.load(Ordering::Acquire);
         // A slot that is being given to another mapping has another start by now.
         let stable = slot.start.load(Ordering::Acquire) == start;
-        (start != 0 && stable && (start..end).contains(&address)).then_some((slot, end))
+        (start != 0 && stable && (start..end).contains(&address)).then_some((slot, (start, end)))
     })
 }
 
@@ -158,6 +162,7 @@ fn install() {
 /// unloaded.
 pub fn uninstall() {
     let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
+    replacement::release();
     // SAFETY: null, or an action that is never freed.
     let Some(below) = (unsafe { BELOW.load(Ordering::Acquire).as_ref() }) else { return };
     if current_action().is_some_and(|current| current.sa_sigaction == handler_address()) {
@@ -201,8 +206,8 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     if code > 0 {
         // SAFETY: as above; for a fault it holds an address.
         let address = unsafe { (*info).si_addr() }.addr();
-        if let Some((slot, end)) = watched(address)
-            && replace(slot, address, end)
+        if let Some((slot, range)) = watched(address)
+            && replace(slot, address, range)
         {
             return;
         }
@@ -211,42 +216,15 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     unsafe { pass_on(signal, info, context) };
 }
 
-/// The zeros need no reservation. FreeBSD has no such flag, and reserves none.
-#[cfg(not(target_os = "freebsd"))]
-const NORESERVE: c_int = libc::MAP_NORESERVE;
-#[cfg(target_os = "freebsd")]
-const NORESERVE: c_int = 0;
-
-/// How much is replaced for one fault: some, as what follows is most likely missing, too; not all, as a system that never
-/// overcommits counts each byte of it.
-const AT_ONCE: usize = 1 << 20;
-
-/// Puts zeros where there is nothing any more, from the page of `address` on, but not beyond the mapping's `end`.
-fn replace(slot: &Slot, address: usize, end: usize) -> bool {
+/// Puts pages where there is nothing any more, and notes it.
+fn replace(slot: &Slot, address: usize, (start, end): (usize, usize)) -> bool {
     let saved = errno();
-    // Before the pages change: whoever sees the zeros must be able to see the note.
+    // Before the pages change: a thread that sees the new ones must be able to see the note.
     slot.faulted.store(true, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    // SAFETY: asks for a constant of the system. Not on POSIX's list of what a handler may call, but a plain look-up
-    // in every C library we run on.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let from = address & !(page - 1);
-    let zeros = |length| {
-        // SAFETY: replaces pages of a watched mapping, which stays mapped until its `Watch` is dropped, and the thread
-        // that faulted is using it right now. No Rust reference leads to these bytes. `mmap` is a plain system call.
-        let mapped = unsafe {
-            libc::mmap(
-                ptr::without_provenance_mut(from),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED | NORESERVE,
-                -1,
-                0,
-            )
-        };
-        mapped != libc::MAP_FAILED
-    };
-    let replaced = zeros(AT_ONCE.min(end - from)) || zeros(page.min(end - from));
+    // SAFETY: a watched mapping stays mapped until its `Watch` is dropped, which the thread that faulted keeps from
+    // happening: it uses the mapping right now. No Rust reference leads to these bytes.
+    let replaced = unsafe { replacement::replace(address, start, end) };
     set_errno(saved);
     replaced
 }
@@ -326,25 +304,3 @@ unsafe fn act(action: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_
 const BUS_MCEERR_AO: c_int = libc::BUS_MCEERR_AO;
 #[cfg(not(target_os = "linux"))]
 const BUS_MCEERR_AO: c_int = 0;
-
-#[cfg(target_os = "linux")]
-fn errno_location() -> *mut c_int {
-    // SAFETY: no preconditions.
-    unsafe { libc::__errno_location() }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn errno_location() -> *mut c_int {
-    // SAFETY: no preconditions.
-    unsafe { libc::__error() }
-}
-
-fn errno() -> c_int {
-    // SAFETY: the C library's own variable of this thread.
-    unsafe { *errno_location() }
-}
-
-fn set_errno(value: c_int) {
-    // SAFETY: as above.
-    unsafe { *errno_location() = value };
-}

@@ -6,6 +6,7 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod directory;
+mod errno;
 mod fault;
 #[cfg(all(fuzzing, target_os = "linux"))]
 mod fuzzing;

@@ -1,0 +1,199 @@
+//! Pages for a place where a peer has taken the memory away, from within a signal handler.
+//!
+//! A limit of the system may refuse new pages just then: the number of mappings (`vm.max_map_count`), the memory that
+//! may be committed (`vm.overcommit_memory`), the data segment or the locked memory (`setrlimit(2)`). So [`prepare`]
+//! sets some of each aside beforehand, and [`replace`] goes from the cheapest way to the one that needs least.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::errno::errno;
+
+/// The zeros need no reservation. FreeBSD has no such flag, and reserves none.
+#[cfg(not(target_os = "freebsd"))]
+const NORESERVE: c_int = libc::MAP_NORESERVE;
+#[cfg(target_os = "freebsd")]
+const NORESERVE: c_int = 0;
+
+/// How many bytes one fault replaces: some, as what follows is most likely missing, too; not all, as a system that
+/// never overcommits counts each byte of it.
+const AT_ONCE: usize = 1 << 20;
+
+/// Mappings of one page each, for [`replace`] to give up: at the limit on mappings, none can be made before one is gone.
+static SPARES: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
+
+/// Sets aside what [`replace`] may need. Cheap where it is there already. For one thread at a time.
+pub(super) fn prepare() {
+    if cfg!(miri) {
+        return; // It has no signals.
+    }
+    sink::prepare();
+    if SPARES.iter().all(|spare| spare.load(Ordering::Relaxed) == 0) {
+        make_spares();
+    }
+}
+
+/// Gives back what [`prepare`] set aside. No mapping may be watched any more.
+pub(super) fn release() {
+    while give_up_a_spare() {}
+    sink::release();
+}
+
+/// Puts pages into the part of a mapping around `address` that is missing. The mapping reaches from `start` to `end`,
+/// of which `start` is the start of a page. Async-signal-safe.
+///
+/// # Safety
+/// The whole range is a mapping that stays until this returns, and to which no Rust reference leads.
+pub(super) unsafe fn replace(address: usize, start: usize, end: usize) -> bool {
+    let page = page_size();
+    let from = address & !(page - 1);
+    let left = end - from;
+    // SAFETY: each range lies in the mapping, to which the guarantees of this function's contract apply.
+    unsafe {
+        put(from, left.min(AT_ONCE), Pages::Private)
+            || put(from, left.min(page), Pages::Private)
+            // These were committed long ago.
+            || put(from, left.min(sink::BYTES), Pages::Sink)
+            // To replace a part splits the mapping in two or three. To replace all of it does not.
+            || put(start, end - start, Pages::Private)
+            || (give_up_a_spare() && put(start, end - start, Pages::Private))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Pages {
+    /// Zeros of this place's own.
+    Private,
+    /// The bytes that all such places share. They mean nothing.
+    Sink,
+}
+
+/// # Safety
+/// As [`replace`], for the range of `length` bytes at `at`.
+unsafe fn put(at: usize, length: usize, pages: Pages) -> bool {
+    let (flags, fd) = match pages {
+        Pages::Private => (libc::MAP_PRIVATE | libc::MAP_ANON | NORESERVE, -1),
+        Pages::Sink => match sink::descriptor() {
+            Some(fd) => (libc::MAP_SHARED, fd),
+            None => return false,
+        },
+    };
+    let at: *mut c_void = ptr::without_provenance_mut(at);
+    let map = || {
+        // SAFETY: the range is part of a mapping per this function's contract, so nothing else is replaced.
+        let mapped = unsafe {
+            libc::mmap(at, length, libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_FIXED, fd, 0)
+        };
+        mapped != libc::MAP_FAILED
+    };
+    // With `MCL_FUTURE` (mlockall(2)), the new pages are locked, while those that they replace still count.
+    // SAFETY: `munlock` changes no byte and no address.
+    map() || (errno() == libc::EAGAIN && unsafe { libc::munlock(at, length) } == 0 && map())
+}
+
+fn page_size() -> usize {
+    // SAFETY: asks for a constant of the system. Not on POSIX's list of what a handler may call, but a plain look-up
+    // in every C library we run on.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Every second page of a range gets another protection, so that the system has a mapping for each page. To unmap the
+/// ones in between never splits one.
+fn make_spares() {
+    let (page, flags) = (page_size(), libc::MAP_PRIVATE | libc::MAP_ANON);
+    // SAFETY: with a null address, the system finds a place where nothing is.
+    let range = unsafe { libc::mmap(ptr::null_mut(), page * 9, libc::PROT_NONE, flags, -1, 0) };
+    if range == libc::MAP_FAILED {
+        return;
+    }
+    for (index, spare) in SPARES.iter().enumerate() {
+        let at = range.addr() + page * (2 * index + 1);
+        // SAFETY: a page of the range that was just mapped, which nothing uses.
+        if unsafe { libc::mprotect(ptr::without_provenance_mut(at), page, libc::PROT_READ) } == 0 {
+            spare.store(at, Ordering::Release);
+        }
+    }
+}
+
+/// Async-signal-safe. False if none is left.
+fn give_up_a_spare() -> bool {
+    SPARES.iter().any(|spare| {
+        let at = spare.swap(0, Ordering::AcqRel);
+        // SAFETY: a page that `make_spares` mapped. Nothing uses it, and the swap gives it to this thread alone.
+        at != 0 && unsafe { libc::munmap(ptr::without_provenance_mut(at), page_size()) } == 0
+    })
+}
+
+/// A piece of memory that is committed and has its pages already. To map it once more is not charged to any limit on
+/// memory.
+#[cfg(target_os = "linux")]
+mod sink {
+    use std::mem::MaybeUninit;
+    use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+    use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+    use rustix::fs::{FallocateFlags, MemfdFlags};
+
+    /// A multiple of every page size that Linux has.
+    pub(super) const BYTES: usize = 1 << 16;
+
+    static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
+    /// Tells the sink from what another part of the program opened after it had closed our descriptor.
+    static INODE: AtomicU64 = AtomicU64::new(0);
+    static DEVICE: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn prepare() {
+        if DESCRIPTOR.load(Ordering::Relaxed) < 0
+            && let Ok(fd) = make()
+            && let Some((device, inode)) = identity(fd.as_raw_fd())
+        {
+            DEVICE.store(device, Ordering::Relaxed);
+            INODE.store(inode, Ordering::Relaxed);
+            DESCRIPTOR.store(fd.into_raw_fd(), Ordering::Release);
+        }
+    }
+
+    pub(super) fn release() {
+        if let Some(fd) = descriptor() {
+            DESCRIPTOR.store(-1, Ordering::Release);
+            // SAFETY: the descriptor is the one that `prepare` made, and nothing uses it any more.
+            unsafe { libc::close(fd) };
+        }
+    }
+
+    /// Async-signal-safe.
+    pub(super) fn descriptor() -> Option<i32> {
+        let fd = DESCRIPTOR.load(Ordering::Acquire);
+        let made = (DEVICE.load(Ordering::Relaxed), INODE.load(Ordering::Relaxed));
+        (fd >= 0 && identity(fd) == Some(made)).then_some(fd)
+    }
+
+    fn make() -> Result<OwnedFd, rustix::io::Errno> {
+        let fd = rustix::fs::memfd_create("shared_memory_sink", MemfdFlags::CLOEXEC)?;
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, BYTES as u64)?;
+        Ok(fd)
+    }
+
+    fn identity(fd: i32) -> Option<(u64, u64)> {
+        let mut found = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: `fstat` fills `found` where it returns 0, and refuses what is no descriptor.
+        let found = unsafe { (libc::fstat(fd, found.as_mut_ptr()) == 0).then(|| found.assume_init()) }?;
+        #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "32 bits on some processors")]
+        Some((u64::from(found.st_dev), u64::from(found.st_ino)))
+    }
+}
+
+/// The limits that it is for are Linux's.
+#[cfg(not(target_os = "linux"))]
+mod sink {
+    pub(super) const BYTES: usize = 0;
+
+    pub(super) fn prepare() {}
+
+    pub(super) fn release() {}
+
+    pub(super) fn descriptor() -> Option<i32> {
+        None
+    }
+}

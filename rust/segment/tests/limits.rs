@@ -1,0 +1,268 @@
+//! A truncation where the system refuses new pages: at its limits on mappings and on memory.
+//!
+//! Each test runs in a process of its own, as a limit is a process's.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::ptr;
+
+use common::Name;
+use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+
+const PAGE: usize = 4096;
+const SIZE: usize = 3 << 19;
+
+/// Calls `body` in another process, which has to end well.
+fn in_another_process(test: &str, body: impl FnOnce()) {
+    const CHILD: &str = "SHM_SEGMENT_LIMITED";
+    if std::env::var_os(CHILD).is_some() {
+        body();
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture", "--quiet", "--include-ignored"]).env(CHILD, "1");
+    let status = child.status().unwrap();
+    assert!(status.success(), "{test}: {status}");
+}
+
+/// Segments that a peer is about to truncate, of which all pages were there once.
+struct Victims {
+    held: Vec<(Name, Segment, Segment)>,
+    bytes: Vec<u8>,
+}
+
+impl Victims {
+    fn new(count: usize) -> Self {
+        let one = || {
+            let name = Name::new();
+            let segment = Segment::create(&name, SIZE as u64, Scope::Local, Lifetime::Owner).unwrap();
+            segment.fill(0, SIZE as u64, 0xA5).unwrap();
+            let reader = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+            (name, segment, reader)
+        };
+        Self { held: (0..count).map(|_| one()).collect(), bytes: vec![1; SIZE] }
+    }
+
+    /// Truncates each in the middle while it is used, until a reader and a writer have both touched what is gone.
+    fn are_truncated(&mut self) {
+        for (name, writer, reader) in &self.held {
+            let file = File::options().write(true).open(format!("/dev/shm/{}", &**name)).unwrap();
+            let cut = |to: usize| file.set_len(to as u64).unwrap();
+            let mut touched = false;
+            for _ in 0..1000 {
+                // Each asks for the size now, and not again for some milliseconds.
+                let _ = (reader.read(0, &mut [0]), writer.read(0, &mut [0]));
+                cut(SIZE / 2);
+                for _ in 0..2 {
+                    let read = reader.read(0, &mut self.bytes);
+                    assert!(matches!(read, Err(Error::Truncated { .. } | Error::PageLost { .. })));
+                    let written = writer.write(0, &self.bytes);
+                    assert!(matches!(written, Err(Error::Truncated { .. } | Error::PageLost { .. })));
+                }
+                // With the size as it was, what has been touched is still an error.
+                cut(SIZE);
+                let is_lost =
+                    |segment: &Segment| matches!(segment.read(0, &mut [0]), Err(Error::PageLost { .. }));
+                if is_lost(reader) && is_lost(writer) {
+                    touched = true;
+                    break;
+                }
+            }
+            assert!(touched, "the size told of the truncation each time");
+        }
+    }
+}
+
+/// Makes mappings until the system refuses one more.
+fn use_up_mappings() -> usize {
+    let mut count = 0;
+    loop {
+        // Of two protections in turn, so that no two become one.
+        let protection = if count % 2 == 0 { libc::PROT_READ } else { libc::PROT_NONE };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+        // SAFETY: with a null address, the system finds a place where nothing is.
+        let at = unsafe { libc::mmap(ptr::null_mut(), PAGE, protection, flags, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return count;
+        }
+        count += 1;
+    }
+}
+
+fn try_limit(resource: libc::__rlimit_resource_t, bytes: u64) -> bool {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: one `rlimit`.
+    unsafe { libc::setrlimit(resource, &raw const limit) == 0 }
+}
+
+/// A field of `/proc/self/status` that is in KiB.
+fn status(field: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() * 1024
+}
+
+/// Lets private memory be refused from here on.
+fn no_private_memory() {
+    assert!(try_limit(libc::RLIMIT_DATA, 0));
+    let (size, flags) = (PAGE, libc::MAP_PRIVATE | libc::MAP_ANON);
+    // SAFETY: with a null address, the system finds a place where nothing is.
+    let at = unsafe { libc::mmap(ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    assert_eq!(at, libc::MAP_FAILED, "the limit is none");
+}
+
+#[test]
+fn a_truncation_at_the_limit_on_mappings_is_an_error() {
+    in_another_process("a_truncation_at_the_limit_on_mappings_is_an_error", || {
+        let mut victims = Victims::new(3);
+        let count = use_up_mappings();
+        victims.are_truncated();
+        eprintln!("truncated with {count} mappings more");
+    });
+}
+
+#[test]
+fn a_truncation_at_the_limit_on_data_is_an_error() {
+    in_another_process("a_truncation_at_the_limit_on_data_is_an_error", || {
+        let mut victims = Victims::new(3);
+        no_private_memory();
+        victims.are_truncated();
+    });
+}
+
+#[test]
+fn another_file_under_the_spare_descriptor_is_left_alone() {
+    in_another_process("another_file_under_the_spare_descriptor_is_left_alone", || {
+        let mut victims = Victims::new(3);
+        // As a program does that closes whatever it has inherited.
+        let sink = (3..256).find(|fd| {
+            fs::read_link(format!("/proc/self/fd/{fd}"))
+                .is_ok_and(|link| link.to_string_lossy().contains("shared_memory_sink"))
+        });
+        let path = std::env::temp_dir().join(shm_segment::generate_name("limits").unwrap());
+        fs::write(&path, [7; PAGE]).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        use std::os::fd::AsRawFd as _;
+        // SAFETY: two open descriptors, of which the second is replaced.
+        assert!(unsafe { libc::dup2(file.as_raw_fd(), sink.unwrap()) } >= 0);
+        no_private_memory();
+        // The last way left: all of it is refused as well, and the process ends as it would have without us.
+        // SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            victims.are_truncated();
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(0) };
+        }
+        let mut ended = 0;
+        // SAFETY: one integer.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut ended, 0) }, child);
+        assert!(libc::WIFSIGNALED(ended) && libc::WTERMSIG(ended) == libc::SIGBUS, "{ended:#x}");
+        let mut there = [0; PAGE];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut there, 0).unwrap();
+        assert_eq!(there, [7; PAGE]);
+    });
+}
+
+#[test]
+fn a_truncation_of_locked_memory_is_an_error() {
+    in_another_process("a_truncation_of_locked_memory_is_an_error", || {
+        // Where this is not allowed, the limit that there is may do.
+        let _ = try_limit(libc::RLIMIT_MEMLOCK, 1 << 30);
+        drop_capability_to_lock();
+        // SAFETY: flags only.
+        let locked = unsafe { libc::mlockall(libc::MCL_FUTURE) };
+        if locked != 0 {
+            eprintln!("skipped: mlockall: {}", std::io::Error::last_os_error());
+            return;
+        }
+        let limit_now = {
+            let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: one `rlimit`.
+            assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut found) }, 0);
+            found.rlim_cur
+        };
+        if limit_now < 8 << 20 {
+            eprintln!("skipped: RLIMIT_MEMLOCK is {limit_now} bytes");
+            return;
+        }
+        let mut victims = Victims::new(1);
+        assert!(try_limit(libc::RLIMIT_MEMLOCK, status("VmLck")));
+        victims.are_truncated();
+    });
+}
+
+/// With it, no limit applies to what is locked (`capabilities(7)`, `CAP_IPC_LOCK`).
+fn drop_capability_to_lock() {
+    const VERSION_3: u32 = 0x2008_0522;
+    const IPC_LOCK: u32 = 14;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        process: i32,
+    }
+    let header = Header { version: VERSION_3, process: 0 };
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: a header, and the two times three sets of version 3 (`capget(2)`).
+    unsafe {
+        assert_eq!(libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()), 0);
+        for set in &mut sets[0] {
+            *set &= !(1 << IPC_LOCK);
+        }
+        assert_eq!(libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()), 0);
+    }
+}
+
+/// Restores a setting of the whole system.
+struct Setting(&'static str, String);
+
+impl Setting {
+    fn change(path: &'static str, value: &str) -> Self {
+        let before = fs::read_to_string(path).unwrap();
+        fs::write(path, value).unwrap();
+        Self(path, before)
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0, &self.1);
+    }
+}
+
+#[test]
+#[ignore = "changes how the whole system hands out memory; as root: cargo test --test limits -- --ignored"]
+fn a_truncation_where_all_memory_is_committed_is_an_error() {
+    in_another_process("a_truncation_where_all_memory_is_committed_is_an_error", || {
+        let mut victims = Victims::new(3);
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+        let committed = meminfo.lines().find_map(|line| line.strip_prefix("Committed_AS:")).unwrap();
+        let committed: u64 = committed.trim_matches([' ', 'k', 'B']).parse().unwrap();
+        // To set one of the two puts the other to 0; so what is not 0 is restored last.
+        const RATIO: &str = "/proc/sys/vm/overcommit_ratio";
+        let ratio = fs::read_to_string(RATIO).unwrap();
+        let _ratio = (ratio.trim() != "0").then(|| Setting::change(RATIO, &ratio));
+        // Of the room that is left, this process takes all.
+        let _limit = Setting::change("/proc/sys/vm/overcommit_kbytes", &(committed + 200_000).to_string());
+        let _admin = Setting::change("/proc/sys/vm/admin_reserve_kbytes", "0");
+        let _user = Setting::change("/proc/sys/vm/user_reserve_kbytes", "0");
+        let _mode = Setting::change("/proc/sys/vm/overcommit_memory", "2");
+        let mut size = 1 << 30;
+        while size >= PAGE {
+            let (access, flags) = (
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE,
+            );
+            // SAFETY: with a null address, the system finds a place where nothing is.
+            if unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) } == libc::MAP_FAILED {
+                size /= 2;
+            }
+        }
+        victims.are_truncated();
+    });
+}
