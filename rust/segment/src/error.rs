@@ -83,6 +83,14 @@ pub enum Error {
         /// The segment's name.
         name: String,
     },
+    /// Another process holds a lease on the file (`F_SETLEASE`, `fcntl(2)`), and to open it would block.
+    ///
+    /// The system asks the holder to give it up. So a later call may succeed.
+    #[error("{name:?} can't be opened now: another process holds a lease on it")]
+    Leased {
+        /// The segment's name.
+        name: String,
+    },
     /// Something has this name, but it isn't shared memory.
     #[error("{name:?} is no shared memory but {found}")]
     NotASegment {

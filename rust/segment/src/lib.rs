@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod available;
 mod barrier;
 mod error;
 #[cfg(fuzzing)]
@@ -36,7 +37,9 @@ mod name;
 mod options;
 mod os;
 mod segment;
+mod text;
 
+pub use available::available_memory;
 pub use error::{Error, Result};
 pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
@@ -45,3 +48,4 @@ pub use os::Link;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
 pub use segment::{Segment, can_persist, exists, list_names, remove};
+pub use text::{TextError, utf8_from_units, utf8_length};

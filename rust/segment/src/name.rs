@@ -56,7 +56,7 @@ impl fmt::Display for NameProblem {
 /// [`Error::InvalidName`].
 pub(crate) fn portable(name: &str) -> Result<&str> {
     let plain = name.strip_prefix('/').unwrap_or(name);
-    check(name, plain, &['\0', '/', '\\'])?;
+    check(name, plain, b"\0/\\")?;
     check_length(name, plain)?;
     if plain == "." || plain == ".." {
         return Err(invalid(name, NameProblem::Dots));
@@ -73,20 +73,21 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
 pub(crate) fn foreign(name: &str) -> Result<&str> {
     let plain = name.trim_start_matches('/');
     if cfg!(windows) {
-        check(name, plain, &['\0'])?;
+        check(name, plain, b"\0")?;
     } else {
-        check(name, plain, &['\0', '/'])?;
+        check(name, plain, b"\0/")?;
         check_length(name, plain)?;
     }
     Ok(plain)
 }
 
-fn check(name: &str, plain: &str, forbidden: &[char]) -> Result<()> {
+/// Looks at bytes, as the system does: a `/` is a separator wherever it stands.
+fn check(name: &str, plain: &str, forbidden: &[u8]) -> Result<()> {
     if plain.is_empty() {
         return Err(invalid(name, NameProblem::Empty));
     }
-    if let Some(c) = plain.chars().find(|c| forbidden.contains(c)) {
-        return Err(invalid(name, NameProblem::Forbidden(c)));
+    if let Some(byte) = plain.bytes().find(|byte| forbidden.contains(byte)) {
+        return Err(invalid(name, NameProblem::Forbidden(char::from(byte))));
     }
     Ok(())
 }

@@ -48,10 +48,20 @@ fn what_is_no_file_is_refused_at_once() {
     symlink("/nowhere", dangling.path()).unwrap();
     fs::create_dir(folder.path()).unwrap();
     assert!(Command::new("mkfifo").arg(fifo.path()).status().unwrap().success());
-    for place in [&link, &dangling, &folder, &fifo] {
+    for (place, kind) in [
+        (&link, "a symbolic link"),
+        (&dangling, "a symbolic link"),
+        (&folder, "a directory"),
+        (&fifo, "a FIFO"),
+    ] {
         let start = Instant::now();
-        let opened = open(place);
-        assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
+        for access in [Access::ReadWrite, Access::ReadOnly] {
+            let opened = Backend::File.open(&place.name, 0, access);
+            assert!(
+                matches!(opened, Err(Error::NotASegment { found, .. }) if found.starts_with(kind)),
+                "{opened:?}"
+            );
+        }
         assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
         let created = create(place);
         assert!(matches!(created, Err(Error::AlreadyExists { .. })), "{created:?}");

@@ -78,3 +78,43 @@ fn any_name_has_a_key() {
         assert_eq!(segment.link().name(), name);
     }
 }
+
+/// The fault handler could not replace a part of a huge page.
+#[test]
+fn huge_pages_are_refused() {
+    let place = Place::new(Backend::SystemV);
+    let key = create(&place, Scope::Local).link().native_name();
+    let key = i32::from_str_radix(key.trim_start_matches("0x"), 16)
+        .unwrap_or_else(|_| u32::from_str_radix(&key[2..], 16).unwrap().cast_signed());
+    let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | libc::SHM_HUGETLB | libc::SHM_NORESERVE;
+    // The second is no multiple of a huge page.
+    for size in [4 << 20, 3 << 20] {
+        // SAFETY: takes and returns numbers.
+        let id = unsafe { libc::shmget(key, size, flags) };
+        if id < 0 {
+            println!("skipped: no huge pages: {}", std::io::Error::last_os_error());
+            return;
+        }
+        for access in [Access::ReadWrite, Access::ReadOnly] {
+            let opened = Backend::SystemV.open(&place.name, 0, access);
+            assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
+        }
+        // Before it is removed, `ipcs -m` says that nobody is attached to it any more.
+        let printed = Command::new("ipcs").args(["-m", "-i", &id.to_string()]).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        Backend::SystemV.remove(&place.name, Scope::Local).unwrap();
+        assert!(printed.contains("nattch=0"), "{printed}");
+    }
+}
+
+#[test]
+fn what_was_made_to_stay_stays() {
+    for (first, then) in [(Lifetime::Owner, Lifetime::Persistent), (Lifetime::Persistent, Lifetime::Owner)] {
+        let place = Place::new(Backend::SystemV);
+        let segment = Backend::SystemV.create(&place.name, 100, Scope::Local, first).unwrap();
+        segment.set_lifetime(then).unwrap();
+        drop(segment);
+        let stays = Backend::SystemV.exists(&place.name, Scope::Local);
+        assert_eq!(stays, then == Lifetime::Persistent, "{first:?}, then {then:?}");
+    }
+}

@@ -42,6 +42,22 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
+fn bounds_are_those_of_the_segment() {
+    let name = Name::new();
+    let segment = create(&name, 10);
+    for (offset, length) in [(0, 0), (0, 10), (10, 0), (9, 1)] {
+        segment.check_bounds(offset, length).unwrap();
+    }
+    for (offset, length) in [(0, 11), (10, 1), (11, 0), (1, u64::MAX), (u64::MAX, 1), (u64::MAX, u64::MAX)] {
+        let refused = segment.check_bounds(offset, length);
+        assert!(
+            matches!(refused, Err(Error::OutOfBounds { size: 10, .. })),
+            "{offset}, {length}: {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn nothing_beyond_the_end_is_touched() {
     let name = Name::new();
     let segment = create(&name, 10);

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use shm_segment::layout::variant::{Engine, Error, size};
+use shm_segment::{Lifetime, Scope, Segment};
 
 const CORPUS: &[u8] = include_bytes!("data/variants.bin");
 const TYPES: u8 = 39;
@@ -50,6 +51,20 @@ fn wide() -> Vec<Vec<u8>> {
         all.push(bytes);
     }
     all
+}
+
+#[test]
+fn a_segment_is_measured_as_a_copy_of_it_is() {
+    let name = shm_segment::generate_name("rust-test").unwrap();
+    let size_of_segment = corpus().iter().map(|bytes| bytes.len()).max().unwrap() as u64 + 8;
+    let segment = Segment::create(&name, size_of_segment, Scope::Local, Lifetime::Owner).unwrap();
+    for bytes in corpus() {
+        segment.write(4, bytes).unwrap();
+        let found = size(&segment, 4, bytes.len() as u64, Engine::version(4, 6)).unwrap();
+        assert_eq!(found, bytes.len() as u64);
+    }
+    let outside = size(&segment, size_of_segment, 8, Engine::version(4, 6));
+    assert!(matches!(outside, Err(Error::Source(_))), "{outside:?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use super::system::{HUGE_PAGES, has_huge_pages};
 use super::{Object, Opened, Provider, Target};
+use crate::available::available_memory;
 use crate::error::{Error, Result};
 use crate::name::{self, NameProblem};
 use crate::options::{Access, Lifetime, Scope};
@@ -53,8 +54,9 @@ impl Provider for Memfds {
         let fd = rustix::fs::memfd_create(plain, MemfdFlags::CLOEXEC)
             .map_err(|e| failure(plain, "memfd_create", e))?;
         let no_room = |call, source| Error::OutOfMemory { name: plain.to_owned(), size, call, source };
-        if available().is_some_and(|available| size > available) {
-            return Err(no_room("MemAvailable of /proc/meminfo", io::ErrorKind::OutOfMemory.into()));
+        // Nothing limits a memfd: a process that reserves more than there is is not refused, but killed.
+        if available_memory().is_some_and(|available| size > available) {
+            return Err(no_room("the memory available", io::ErrorKind::OutOfMemory.into()));
         }
         super::system::reserve(&fd, size).map_err(|(call, source)| match Errno::from_io_error(&source) {
             Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT) => no_room(call, source),
@@ -134,18 +136,6 @@ fn meta_path(plain: &str) -> Result<PathBuf> {
     let folder =
         folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })?;
     Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
-}
-
-/// How many bytes could be had, if the system tells. Nothing limits a memfd: who reserves more than there are is not
-/// refused, but killed.
-fn available() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let kibibytes = |field: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
-        line.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    let all = kibibytes("MemAvailable:")?.saturating_add(kibibytes("SwapFree:").unwrap_or(0));
-    Some(all.saturating_mul(1024))
 }
 
 fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
@@ -252,7 +242,8 @@ impl Meta {
             Access::ReadWrite => OFlags::RDWR,
             Access::ReadOnly => OFlags::RDONLY,
         };
-        let flags = access | OFlags::CLOEXEC;
+        // Its owner may hold a lease on it, and to open it would wait for the owner.
+        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::io::retry_on_intr(|| rustix::fs::open(path_of(&found), flags, Mode::empty()))
             .map_err(|e| failure(plain, "open", e))
     }
@@ -263,7 +254,7 @@ fn path_of(fd: &OwnedFd) -> PathBuf {
 }
 
 fn open_meta(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
@@ -453,6 +444,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
         Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source },
         Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
         Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
+        Errno::WOULDBLOCK => Error::Leased { name },
         _ => Error::System { name, call, source },
     }
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use libc::{c_int, key_t};
 
+use super::system::HUGE_PAGES;
 use super::{Mapping, Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{NameProblem, invalid};
@@ -68,7 +69,11 @@ impl Provider for SystemV {
         }
         let size = if size == 0 { actual } else { size };
         let length = usize::try_from(size).unwrap_or(found.shm_segsz);
-        let memory = Attached::new(id, length, access).map_err(|e| failure(name, "shmat", e))?;
+        let mut memory = Attached::new(id, found.shm_segsz, access).map_err(|e| failure(name, "shmat", e))?;
+        if memory.has_huge_pages().map_err(|e| failure(name, "madvise", e))? {
+            return Err(Error::NotASegment { name: name.to_owned(), found: HUGE_PAGES });
+        }
+        memory.length = length;
         let object = OpenSegment {
             link: Link { name: name.to_owned(), key, id },
             size: actual,
@@ -169,6 +174,9 @@ impl Target for Link {
 #[derive(Debug)]
 struct Attached {
     start: NonNull<u8>,
+    /// The whole segment, in whole pages.
+    mapped: usize,
+    /// How many of them are used.
     length: usize,
 }
 
@@ -178,8 +186,8 @@ unsafe impl Send for Attached {}
 unsafe impl Sync for Attached {}
 
 impl Attached {
-    /// `length` is the segment's size, or less.
-    fn new(id: c_int, length: usize, access: Access) -> io::Result<Self> {
+    /// Attaches a segment of `size` bytes.
+    fn new(id: c_int, size: usize, access: Access) -> io::Result<Self> {
         let flags = match access {
             Access::ReadWrite => 0,
             Access::ReadOnly => libc::SHM_RDONLY,
@@ -189,20 +197,53 @@ impl Attached {
         match NonNull::new(start.cast::<u8>()) {
             // `(void *) -1`
             _ if start.addr() == usize::MAX => Err(io::Error::last_os_error()),
-            Some(start) => Ok(Self { start, length }),
+            Some(start) => {
+                let mapped = size.next_multiple_of(rustix::param::page_size());
+                Ok(Self { start, mapped, length: size })
+            }
             None => Err(io::ErrorKind::OutOfMemory.into()),
+        }
+    }
+
+    /// Is it memory of huge pages (`SHM_HUGETLB`)? `shmctl` does not tell.
+    ///
+    /// The system refuses to treat a part of a huge page otherwise than the rest (`EINVAL`, `madvise(2)`). The advice is
+    /// about what to read ahead, which is nothing here.
+    fn has_huge_pages(&self) -> io::Result<bool> {
+        let page = rustix::param::page_size();
+        if self.mapped <= page {
+            return Ok(false);
+        }
+        let advise = |advice| {
+            // SAFETY: the first page of what is attached; neither advice changes a byte.
+            match unsafe { libc::madvise(self.start.as_ptr().cast(), page, advice) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        };
+        match advise(libc::MADV_RANDOM) {
+            // So that it is one mapping again.
+            Ok(()) => advise(libc::MADV_NORMAL).map(|()| false),
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(true),
+            Err(e) => Err(e),
         }
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // SAFETY: `shmat` returned it, and nobody uses it any more.
-        unsafe { libc::shmdt(self.start.as_ptr().cast()) };
+        // Not `shmdt(2)`, which leaves pages that the fault handler has put in.
+        // SAFETY: the range is what `shmat` mapped, and nothing uses it any more.
+        unsafe {
+            if libc::munmap(self.start.as_ptr().cast(), self.mapped) != 0 {
+                // Of huge pages, of which the range may end in the middle of one.
+                libc::shmdt(self.start.as_ptr().cast());
+            }
+        }
     }
 }
 
-// SAFETY: the whole segment is mapped, of which `length` is at most the size, until `shmdt`; its size never changes.
+// SAFETY: the whole segment is mapped, of which `length` is at most the size, until it is unmapped; its size never changes.
 unsafe impl Mapping for Attached {
     fn as_mut_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
@@ -301,5 +342,27 @@ mod tests {
         assert_eq!(key_of("MyMemory").unwrap(), 0xae13_73ac_u32 as key_t);
         assert!(key_of("").is_err());
         assert!(key_of("a\0b").is_err());
+    }
+    /// In the place of its first pages there are others now, as after a fault.
+    #[test]
+    fn pages_that_were_replaced_go_with_the_rest() {
+        let page = rustix::param::page_size();
+        let id = shmget(libc::IPC_PRIVATE, 3 * page, libc::IPC_CREAT | 0o600).unwrap();
+        let memory = Attached::new(id, 3 * page, Access::ReadWrite).unwrap();
+        remove(id).unwrap();
+        let start = memory.start.as_ptr();
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+        // SAFETY: the first two of the three pages that are attached, which nothing uses.
+        let replaced = unsafe { libc::mmap(start.cast(), 2 * page, libc::PROT_READ, flags, -1, 0) };
+        assert_eq!(replaced, start.cast());
+        drop(memory);
+        let mut residency = [0_u8; 3];
+        for index in 0..3 {
+            // SAFETY: `mincore` refuses addresses where nothing is mapped, and fills a byte for each page.
+            let found = unsafe {
+                libc::mincore(start.wrapping_add(index * page).cast(), page, residency.as_mut_ptr())
+            };
+            assert_eq!((found, io::Error::last_os_error().raw_os_error()), (-1, Some(libc::ENOMEM)));
+        }
     }
 }

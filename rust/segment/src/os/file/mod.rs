@@ -5,6 +5,10 @@
 //! A path may lead into a folder where others write. So the last part of it is never followed if it is a link, opening
 //! never blocks (as it would on a FIFO), and what isn't a regular file is refused.
 
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(unix, path = "posix.rs")]
+mod system;
+
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -12,6 +16,7 @@ use std::time::Instant;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use self::system::{HUGE_PAGES, Identity, has_huge_pages, never_block, open_to, reserve, scope_of, unlink};
 use super::{Object, Opened, Provider, Target};
 use crate::error::{Error, Result};
 use crate::name::{NameProblem, invalid};
@@ -45,10 +50,12 @@ impl Provider for Files {
                 _ => failure(path, "open", source),
             }
         })?;
-        let filled = prepare(&file, path, size, scope).and_then(|()| opened(file, path, size, scope));
+        let link = link_of(&file, path)?;
+        let filled = prepare(&file, path, size, scope)
+            .and_then(|()| opened(file, link.clone(), size, Access::ReadWrite, scope));
         if filled.is_err() {
-            // Nobody can have found any use for it yet.
-            let _ = fs::remove_file(path);
+            // No other process can have found any use for it yet.
+            let _ = link.unlink();
         }
         filled
     }
@@ -72,10 +79,8 @@ impl Provider for Files {
             return Err(Error::TooSmall { name: path.to_owned(), actual, requested: size });
         }
         let size = if size == 0 { actual } else { size };
-        let map = map(&file, path, size, access)?;
-        let link = Link { path: path.to_owned(), identity: Identity::of(&metadata) };
-        let scope = scope_of(&metadata);
-        Ok(Opened::new(OpenFile { file, path: path.to_owned(), scope }, link, map))
+        let link = link_of(&file, path)?;
+        opened(file, link, size, access, scope_of(&metadata))
     }
 
     fn exists(&self, path: &str, _: Scope) -> bool {
@@ -107,11 +112,14 @@ fn prepare(file: &File, path: &str, size: u64, scope: Scope) -> Result<()> {
     })
 }
 
-fn opened(file: File, path: &str, size: u64, scope: Scope) -> Result<Opened> {
-    let metadata = file.metadata().map_err(|e| failure(path, "fstat", e))?;
-    let map = map(&file, path, size, Access::ReadWrite)?;
-    let link = Link { path: path.to_owned(), identity: Identity::of(&metadata) };
-    Ok(Opened::new(OpenFile { file, path: path.to_owned(), scope }, link, map))
+fn opened(file: File, link: Link, size: u64, access: Access, scope: Scope) -> Result<Opened> {
+    let map = map(&file, &link.path, size, access)?;
+    Ok(Opened::new(OpenFile { file, path: link.path.clone(), scope }, link, map))
+}
+
+fn link_of(file: &File, path: &str) -> Result<Link> {
+    let identity = Identity::of(file).map_err(|e| failure(path, "fstat", e))?;
+    Ok(Link { path: path.to_owned(), identity })
 }
 
 fn map(file: &File, path: &str, size: u64, access: Access) -> Result<MmapRaw> {
@@ -156,14 +164,11 @@ impl Target for Link {
     }
 
     fn is_current(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|found| Identity::of(&found) == self.identity)
+        Identity::at(&self.path).is_ok_and(|found| found == self.identity)
     }
 
     fn unlink(&self) -> Result<()> {
-        if !self.is_current() {
-            return Ok(());
-        }
-        match fs::remove_file(&self.path) {
+        match unlink(&self.path, self.identity) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(failure(&self.path, "unlink", e)),
             _ => Ok(()),
         }
@@ -200,6 +205,7 @@ fn failure(path: &str, call: &'static str, source: io::Error) -> Error {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Error::PermissionDenied { name, call, source }
         }
+        ErrorKind::WouldBlock => Error::Leased { name },
         _ if Path::new(path).is_symlink() => Error::NotASegment { name, found: "a symbolic link" },
         _ => Error::System { name, call, source },
     }
@@ -208,85 +214,6 @@ fn failure(path: &str, call: &'static str, source: io::Error) -> Error {
 fn options(access: Access) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(access == Access::ReadWrite);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).mode(0o600);
-    }
+    never_block(&mut options);
     options
-}
-
-#[cfg(unix)]
-use posix::{HUGE_PAGES, Identity, has_huge_pages, open_to, reserve, scope_of};
-#[cfg(windows)]
-use windows::{HUGE_PAGES, Identity, has_huge_pages, open_to, reserve, scope_of};
-
-#[cfg(unix)]
-mod posix {
-    use std::fs::Permissions;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-
-    use super::{File, Metadata, Scope, io};
-    pub(super) use crate::os::system::{HUGE_PAGES, has_huge_pages, reserve};
-
-    /// Which file it is, whatever its path.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(super) struct Identity {
-        device: u64,
-        inode: u64,
-    }
-
-    impl Identity {
-        pub(super) fn of(metadata: &Metadata) -> Self {
-            Self { device: metadata.dev(), inode: metadata.ino() }
-        }
-    }
-
-    /// Whatever the umask says.
-    pub(super) fn open_to(file: &File, scope: Scope) -> io::Result<()> {
-        match scope {
-            Scope::Local => Ok(()),
-            Scope::Global => file.set_permissions(Permissions::from_mode(0o666)),
-        }
-    }
-
-    pub(super) fn scope_of(metadata: &Metadata) -> Scope {
-        if metadata.mode() & 0o002 == 0 { Scope::Local } else { Scope::Global }
-    }
-}
-
-#[cfg(windows)]
-mod windows {
-    use super::{File, Metadata, Scope, io};
-
-    /// A file that is mapped can't be removed or replaced: whatever is there under its path is the file.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(super) struct Identity;
-
-    impl Identity {
-        pub(super) fn of(_: &Metadata) -> Self {
-            Self
-        }
-    }
-
-    /// A file inherits the access list of its folder, which is where others are let in.
-    #[allow(clippy::unnecessary_wraps, reason = "the contract of all systems")]
-    pub(super) fn open_to(_: &File, _: Scope) -> io::Result<()> {
-        Ok(())
-    }
-
-    pub(super) fn scope_of(_: &Metadata) -> Scope {
-        Scope::Local
-    }
-
-    /// They are no files here.
-    pub(super) const HUGE_PAGES: &str = "";
-
-    pub(super) fn has_huge_pages(_: &File) -> bool {
-        false
-    }
-
-    pub(super) fn reserve(file: &File, size: u64) -> Result<(), (&'static str, io::Error)> {
-        file.set_len(size).map_err(|source| ("SetEndOfFile", source))
-    }
 }

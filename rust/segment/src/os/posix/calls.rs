@@ -9,7 +9,7 @@ use rustix::shm;
 
 use super::lock_file::LockFile;
 use super::owner::{self, Keeper};
-use super::{Made, Mapping, Namespace, New, allocate, not_memory};
+use super::{Identity, Made, Mapping, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
 
@@ -38,6 +38,7 @@ impl Calls {
             other => other,
         }
         .map_err(|e| new.failure("shm_open", e))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| new.failure("fstat", e))?;
         let finish = || {
             // Whatever the umask took away; macOS can't, and refuses with EINVAL.
             match rustix::fs::fchmod(&fd, new.mode) {
@@ -53,7 +54,10 @@ impl Calls {
         match finish() {
             Ok(map) => Ok((fd, map)),
             Err(e) => {
-                let _ = self.unlink(new.plain);
+                // Another process may have removed the name since, and given it to a segment of its own.
+                if self.stat(new.plain).is_ok_and(|there| Identity::of(&there) == Identity::of(&stat)) {
+                    let _ = self.unlink(new.plain);
+                }
                 Err(e)
             }
         }
@@ -65,12 +69,25 @@ fn create_exclusive(new: &New<'_>) -> Result<OwnedFd, Errno> {
     rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
 }
 
+/// Linux's segments are files, which may be FIFOs, or have a lease. The other systems' are neither, and `shm_open(2)`
+/// refuses the flag there.
+const NONBLOCK: shm::OFlags = {
+    #[cfg(target_os = "linux")]
+    {
+        shm::OFlags::from_bits_retain(rustix::fs::OFlags::NONBLOCK.bits())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        shm::OFlags::empty()
+    }
+};
+
 impl Namespace for Calls {
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
         let flags = match access {
             Access::ReadWrite => shm::OFlags::RDWR,
             Access::ReadOnly => shm::OFlags::RDONLY,
-        };
+        } | NONBLOCK;
         rustix::io::retry_on_intr(|| shm::open(format!("/{plain}"), flags, Mode::empty()))
     }
 

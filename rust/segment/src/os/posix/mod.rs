@@ -14,6 +14,7 @@ mod fuzzing;
 mod life_lock;
 mod lock_file;
 mod owner;
+mod replacement;
 
 use std::fmt;
 use std::io;
@@ -374,6 +375,8 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
         Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
         Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
         Errno::NXIO => Error::NotASegment { name, found: "a FIFO, a socket or a device" },
+        // A call that must not block would have to wait for the holder of the lease.
+        Errno::WOULDBLOCK => Error::Leased { name },
         _ => Error::System { name, call, source: errno.into() },
     }
 }

@@ -132,6 +132,9 @@ impl Object {
         let plain = name::foreign(name)?;
         let (place, section) = find(name, plain, scope, access)?;
         let mut mapping = section.map(access).map_err(|e| failure(&place.name, &e))?;
+        if let Some(found) = mapping.flaw() {
+            return Err(Error::NotASegment { name: place.name, found });
+        }
         if mapping.committed() == 0 {
             return Err(Error::NotSizedYet { name: place.name });
         }

@@ -11,9 +11,9 @@ use windows_sys::Win32::Foundation as errors;
 use windows_sys::Win32::Foundation::{GetLastError, HANDLE, INVALID_HANDLE_VALUE, SetLastError};
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Memory::{
-    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_COMMIT, MEMORY_BASIC_INFORMATION,
-    MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, OpenFileMappingW, PAGE_READWRITE, SEC_COMMIT, UnmapViewOfFile,
-    VirtualQuery,
+    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_COMMIT, MEM_MAPPED, MEMORY_BASIC_INFORMATION,
+    MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, OpenFileMappingW, PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE,
+    PAGE_READONLY, PAGE_READWRITE, SEC_COMMIT, UnmapViewOfFile, VirtualQuery,
 };
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 
@@ -72,7 +72,7 @@ impl Section {
             return Err(Failed::last("MapViewOfFile"));
         }
         // From here on, so that it is unmapped whatever comes next.
-        let mut mapping = Mapping { start: view.Value.cast(), committed: 0, length: 0 };
+        let mut mapping = Mapping { start: view.Value.cast(), committed: 0, length: 0, flaw: None };
         let mut found = MEMORY_BASIC_INFORMATION::default();
         // SAFETY: writes one such structure at most. Any address may be asked for.
         let written =
@@ -80,10 +80,9 @@ impl Section {
         if written == 0 {
             return Err(Failed::last("VirtualQuery"));
         }
-        // A peer may have reserved addresses without memory behind them: at the beginning is what can be used.
-        if found.State == MEM_COMMIT {
-            mapping.committed = found.RegionSize;
-            mapping.length = found.RegionSize;
+        match usable(&found, access) {
+            Ok(bytes) => (mapping.committed, mapping.length) = (bytes, bytes),
+            Err(flaw) => mapping.flaw = Some(flaw),
         }
         Ok(mapping)
     }
@@ -91,6 +90,26 @@ impl Section {
     fn from_raw(handle: HANDLE) -> Self {
         // SAFETY: the call that returned the handle has just made it, for whoever called; nobody else closes it.
         Self(unsafe { OwnedHandle::from_raw_handle(handle) })
+    }
+}
+
+/// How many bytes of a view can be used with this access, all at its beginning; or why none is shared memory.
+///
+/// `found` is what `VirtualQuery` tells: a run of pages with the same state and the same protection.
+fn usable(found: &MEMORY_BASIC_INFORMATION, access: Access) -> Result<usize, &'static str> {
+    if found.Type != MEM_MAPPED {
+        // `SEC_IMAGE`: each process has its own copy of what was written to.
+        return Err("the image of a program");
+    }
+    // A peer may have reserved addresses without memory behind them.
+    if found.State != MEM_COMMIT {
+        return Ok(0);
+    }
+    // Any other bit or value has a guard (`PAGE_GUARD`), a copy of its own (`PAGE_WRITECOPY`) or no access.
+    match (found.Protect, access) {
+        (PAGE_READWRITE | PAGE_EXECUTE_READWRITE, _)
+        | (PAGE_READONLY | PAGE_EXECUTE_READ, Access::ReadOnly) => Ok(found.RegionSize),
+        _ => Err("memory whose first page does not allow the access"),
     }
 }
 
@@ -118,6 +137,7 @@ pub(crate) struct Mapping {
     start: *mut u8,
     committed: usize,
     length: usize,
+    flaw: Option<&'static str>,
 }
 
 // SAFETY: a view belongs to the process, not to a thread, and nothing here changes but through `&mut`. For the bytes
@@ -130,6 +150,11 @@ impl Mapping {
     /// How many bytes there are, in whole pages.
     pub(super) const fn committed(&self) -> usize {
         self.committed
+    }
+
+    /// What it is, if it isn't memory that may be used. Then nothing of it is committed.
+    pub(super) const fn flaw(&self) -> Option<&'static str> {
+        self.flaw
     }
 
     /// Leaves the first `size` bytes, or all of them for 0. False, and nothing changes, if there are fewer.
@@ -196,6 +221,38 @@ mod tests {
     fn a_size_is_cut_in_halves() {
         assert_eq!((high(0x1_2345_6789), low(0x1_2345_6789)), (1, 0x2345_6789));
         assert_eq!((high(u64::MAX >> 1), low(u64::MAX >> 1)), (0x7FFF_FFFF, u32::MAX));
+    }
+
+    #[test]
+    fn only_pages_that_allow_the_access_are_used() {
+        use windows_sys::Win32::System::Memory::{
+            MEM_IMAGE, MEM_PRIVATE, MEM_RESERVE, PAGE_GUARD, PAGE_NOACCESS, PAGE_WRITECOPY,
+        };
+        let query = |kind, state, protect, access| {
+            let found = MEMORY_BASIC_INFORMATION {
+                RegionSize: 4096,
+                Type: kind,
+                State: state,
+                Protect: protect,
+                ..Default::default()
+            };
+            usable(&found, access).ok()
+        };
+        for (protect, write, read) in [
+            (PAGE_READWRITE, Some(4096), Some(4096)),
+            (PAGE_EXECUTE_READWRITE, Some(4096), Some(4096)),
+            (PAGE_READONLY, None, Some(4096)),
+            (PAGE_NOACCESS, None, None),
+            (PAGE_WRITECOPY, None, None),
+            (PAGE_READWRITE | PAGE_GUARD, None, None),
+        ] {
+            assert_eq!(query(MEM_MAPPED, MEM_COMMIT, protect, Access::ReadWrite), write, "{protect:#x}");
+            assert_eq!(query(MEM_MAPPED, MEM_COMMIT, protect, Access::ReadOnly), read, "{protect:#x}");
+        }
+        assert_eq!(query(MEM_MAPPED, MEM_RESERVE, 0, Access::ReadWrite), Some(0));
+        for kind in [MEM_IMAGE, MEM_PRIVATE] {
+            assert_eq!(query(kind, MEM_COMMIT, PAGE_READWRITE, Access::ReadWrite), None);
+        }
     }
 
     #[test]

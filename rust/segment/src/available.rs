@@ -1,0 +1,142 @@
+//! How much memory there is, for a caller that would rather be refused than killed.
+//!
+//! Linux hands out addresses without memory behind them, and ends a process when there is none left to put there. So
+//! whether an allocation succeeds says little about a large one (`proc(5)`, `/proc/sys/vm/overcommit_memory`).
+
+/// How many bytes this process could use beside those that it has, as far as the system tells.
+///
+/// On Linux, that is what the whole system has available (`proc_meminfo(5)`), or what is left of a limit on this
+/// process's control group (`cgroups(7)`). `None` on other systems, and where nothing is known.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        linux::available(std::path::Path::new("/"))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// `root` has `proc` and `sys`.
+    pub(super) fn available(root: &Path) -> Option<u64> {
+        [system(root), group_v2(root), group_v1(root)].into_iter().flatten().min()
+    }
+
+    fn system(root: &Path) -> Option<u64> {
+        let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+        let bytes = |name| Some(field(&text, name)?.saturating_mul(1024));
+        Some(bytes("MemAvailable:")?.saturating_add(bytes("SwapFree:").unwrap_or(0)))
+    }
+
+    /// The number after `name` in a file that has one in each line.
+    fn field(text: &str, name: &str) -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// A line is `0::/path`. A group may use no more than any of those that it is in.
+    fn group_v2(root: &Path) -> Option<u64> {
+        let path = group(root, |hierarchy, _| hierarchy == "0")?;
+        let top = root.join("sys/fs/cgroup");
+        let here = top.join(path.trim_start_matches('/'));
+        here.ancestors()
+            .take_while(|group| group.starts_with(&top))
+            .filter_map(|group| left(group, "memory.max", "memory.current", "inactive_file "))
+            .min()
+    }
+
+    /// A line is `4:memory:/path`. In a container, the path may be one that only its host has.
+    fn group_v1(root: &Path) -> Option<u64> {
+        let path = group(root, |_, names| names.split(',').any(|name| name == "memory"))?;
+        let top = root.join("sys/fs/cgroup/memory");
+        let left = |group: PathBuf| {
+            left(&group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
+        };
+        left(top.join(path.trim_start_matches('/'))).or_else(|| left(top))
+    }
+
+    fn group(root: &Path, is_it: impl Fn(&str, &str) -> bool) -> Option<String> {
+        let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+        text.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (hierarchy, names, path) = (parts.next()?, parts.next()?, parts.next()?);
+            is_it(hierarchy, names).then(|| path.to_owned())
+        })
+    }
+
+    /// What is left of a group's limit. The pages of files that the system can do without count as left.
+    fn left(group: &Path, limit: &str, used: &str, cache: &str) -> Option<u64> {
+        let number = |name| -> Option<u64> { fs::read_to_string(group.join(name)).ok()?.trim().parse().ok() };
+        // Without a limit it says `max`.
+        let left = number(limit)?.saturating_sub(number(used)?);
+        let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        Some(left.saturating_add(field(&statistics, cache).unwrap_or(0)))
+    }
+
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    mod tests {
+        use super::*;
+
+        /// A system with these files, and what it has available.
+        fn available_with(files: &[(&str, &str)]) -> Option<u64> {
+            let root = std::env::temp_dir().join(crate::generate_name("available").unwrap());
+            for (path, text) in files {
+                let path = root.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            let found = available(&root);
+            let _ = fs::remove_dir_all(&root);
+            found
+        }
+
+        const MEMINFO: (&str, &str) =
+            ("proc/meminfo", "MemTotal: 900 kB\nMemAvailable:     100 kB\nSwapFree: 50 kB\n");
+
+        #[test]
+        fn memory_and_swap_count() {
+            assert_eq!(available_with(&[MEMINFO]), Some(150 * 1024));
+            assert_eq!(available_with(&[("proc/meminfo", "MemAvailable: 7 kB\n")]), Some(7 * 1024));
+            assert_eq!(available_with(&[("proc/meminfo", "MemTotal: 7 kB\n")]), None);
+            assert_eq!(available_with(&[]), None);
+        }
+
+        #[test]
+        fn the_narrowest_group_limits() {
+            let files = [
+                MEMINFO,
+                ("proc/self/cgroup", "0::/games/one\n"),
+                ("sys/fs/cgroup/games/one/memory.max", "max\n"),
+                ("sys/fs/cgroup/games/one/memory.current", "5000\n"),
+                ("sys/fs/cgroup/games/memory.max", "9000\n"),
+                ("sys/fs/cgroup/games/memory.current", "8000\n"),
+                ("sys/fs/cgroup/games/memory.stat", "anon 7000\ninactive_file 500\n"),
+            ];
+            assert_eq!(available_with(&files), Some(1500));
+            assert_eq!(available_with(&files[..4]), Some(150 * 1024), "no group has a limit");
+        }
+
+        #[test]
+        fn a_group_of_the_first_version_limits() {
+            let files = [
+                MEMINFO,
+                ("proc/self/cgroup", "5:cpu:/\n4:memory:/docker/abc\n0::/\n"),
+                ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9000\n"),
+                ("sys/fs/cgroup/memory/memory.usage_in_bytes", "9500\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 20\n"),
+                ("sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "8000\n"),
+                ("sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes", "1000\n"),
+            ];
+            assert_eq!(available_with(&files), Some(7000));
+            assert_eq!(available_with(&files[..5]), Some(20), "of a path that only the host has");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Files with a lease (`fcntl(2)`, `F_SETLEASE`), which make everybody else wait who opens them.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "common/backends.rs"]
+mod backends;
+mod common;
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use backends::Place;
+use common::Name;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope};
+
+/// A file with a lease that lets others neither read nor write, as long as it is open.
+struct Leased {
+    _file: File,
+}
+
+impl Leased {
+    /// `None` where the file system has no leases.
+    fn new(path: &Path) -> Option<Self> {
+        Self::of(File::options().read(true).write(true).open(path).unwrap(), libc::F_WRLCK)
+    }
+
+    fn of(file: File, kind: libc::c_int) -> Option<Self> {
+        // The signal for one that is to be given up; this one does nothing.
+        // SAFETY: an open descriptor, and numbers.
+        let set = unsafe {
+            libc::fcntl(file.as_raw_fd(), 10 /* F_SETSIG */, libc::SIGURG);
+            libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind)
+        };
+        if set != 0 {
+            eprintln!("skipped: no lease: {}", std::io::Error::last_os_error());
+        }
+        (set == 0).then_some(Self { _file: file })
+    }
+}
+
+/// Calls all that opens `name`: each refuses it at once, without waiting for the lease to end.
+fn is_refused(backend: Backend, name: &str) {
+    let start = Instant::now();
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let opened = backend.open(name, 0, access);
+        assert!(matches!(opened, Err(Error::Leased { .. })), "{backend:?}, {access:?}: {opened:?}");
+    }
+    let either = backend.open_or_create(name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(either, Err(Error::Leased { .. })), "{backend:?}: {either:?}");
+    // The system ends a lease after /proc/sys/fs/lease-break-time, 45 seconds.
+    assert!(start.elapsed() < Duration::from_secs(10), "{backend:?}");
+}
+
+fn opens(backend: Backend, name: &str) {
+    backend.open(name, 0, Access::ReadWrite).unwrap();
+}
+
+#[test]
+fn a_leased_segment_is_refused_at_once() {
+    let name = Name::new();
+    fs::write(name.path(), [0; 4096]).unwrap();
+    let Some(leased) = Leased::new(&name.path()) else { return };
+    is_refused(Backend::Native, &name);
+    drop(leased);
+    opens(Backend::Native, &name);
+}
+
+#[test]
+fn a_leased_segment_of_a_dead_owner_is_not_reclaimed() {
+    let name = Name::new();
+    common::leave_a_dead_owner(&name);
+    let Some(leased) = Leased::new(&name.path()) else { return };
+    let created = Backend::Native.create(&name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(created, Err(Error::Leased { .. })), "{created:?}");
+    is_refused(Backend::Native, &name);
+    drop(leased);
+    drop(Backend::Native.create(&name, 100, Scope::Local, Lifetime::Owner).unwrap());
+}
+
+#[test]
+fn a_leased_file_is_refused_at_once() {
+    let place = Place::new(Backend::File);
+    fs::write(place.path(), [0; 4096]).unwrap();
+    let Some(leased) = Leased::new(&place.path()) else { return };
+    is_refused(Backend::File, &place.name);
+    drop(leased);
+    opens(Backend::File, &place.name);
+}
+
+#[test]
+fn memory_whose_meta_file_is_leased_is_refused_at_once() {
+    let place = Place::new(Backend::Memfd);
+    let ours = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner).unwrap();
+    let Some(leased) = Leased::new(&place.path()) else { return };
+    is_refused(Backend::Memfd, &place.name);
+    drop(leased);
+    opens(Backend::Memfd, &place.name);
+    drop(ours);
+}
+
+/// A lease takes a file that nobody has open for writing: so a program in Python has closed what it made it with.
+#[test]
+fn leased_memory_without_a_name_is_refused_at_once() {
+    const PROGRAM: &str = "
+import ctypes, fcntl, os, signal, struct, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+name, meta = sys.argv[1:]
+first = os.memfd_create(name)
+os.ftruncate(first, 4096)
+leased = os.open(f'/proc/self/fd/{first}', os.O_RDONLY)
+os.close(first)
+fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+with open(meta, 'wb') as file:
+    file.write(struct.pack('<qqii', 4096, 0, os.getpid(), leased))
+print('answer: ready', flush=True)
+sys.stdin.readline()
+";
+    let place = Place::new(Backend::Memfd);
+    let mut program = Command::new("python3");
+    program.args(["-c", PROGRAM, &place.name]).arg(place.path());
+    let mut holder = common::Peer::of(&mut program);
+    assert_eq!(holder.answer(), "ready");
+    let start = Instant::now();
+    let opened = Backend::Memfd.open(&place.name, 0, Access::ReadWrite);
+    assert!(matches!(opened, Err(Error::Leased { .. })), "{opened:?}");
+    // A lease for reading lets others read.
+    Backend::Memfd.open(&place.name, 0, Access::ReadOnly).unwrap();
+    let taken = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{taken:?}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    holder.send("end");
+}
