@@ -39,7 +39,7 @@ mod os;
 mod segment;
 mod text;
 
-pub use available::available_memory;
+pub use available::{available_memory, has_room_for};
 pub use error::{Error, Result};
 pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};

@@ -290,6 +290,13 @@ impl Segment {
         self.object.size()
     }
 
+    /// How many bytes of memory a copy of `length` bytes may take besides the copy's own: the system supplies a page of
+    /// the segment when it is first touched, and a peer may have made a large one without touching any.
+    #[must_use]
+    pub fn unsupplied(&self, length: u64) -> u64 {
+        self.object.unsupplied().min(length)
+    }
+
     /// True if this made the segment, false if it opened it.
     #[must_use]
     pub const fn is_created(&self) -> bool {

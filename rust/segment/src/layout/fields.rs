@@ -1,6 +1,7 @@
 //! Fields that are no aligned words, and copies of what a checked length says.
 
 use crate::Segment;
+use crate::available::has_room_for;
 use crate::layout::{Error, Result};
 
 /// A field of 8 bits.
@@ -46,10 +47,13 @@ pub(super) fn check_length(bytes: &[u8], limit: u64) -> Result<u32> {
     }
 }
 
-/// Makes `into` the `length` bytes from `offset` on. `length` was checked against the mapping: it is what may be
-/// allocated because a peer says so.
+/// Makes `into` the `length` bytes from `offset` on. `length` was checked against the mapping: a peer has no other way
+/// to decide how much is allocated.
 pub(super) fn copy(segment: &Segment, offset: u64, length: u64, into: &mut Vec<u8>) -> Result<()> {
     let out_of_memory = Error::OutOfMemory { size: length };
+    if !has_room_for(length.saturating_add(segment.unsupplied(length))) {
+        return Err(out_of_memory);
+    }
     let Ok(length) = usize::try_from(length) else { return Err(out_of_memory) };
     into.clear();
     if into.try_reserve_exact(length).is_err() {

@@ -20,7 +20,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::system::{HUGE_PAGES, has_huge_pages};
+use super::system::{HUGE_PAGES, has_huge_pages, unsupplied};
 use super::{Object, Opened, Provider, Target};
 use crate::available::available_memory;
 use crate::error::{Error, Result};
@@ -373,6 +373,10 @@ impl Object for OpenMemory {
     fn size(&self) -> Result<u64> {
         let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure("memfd", "fstat", e))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn unsupplied(&self) -> u64 {
+        unsupplied(&self.fd)
     }
 
     fn scope(&self) -> Scope {

@@ -82,6 +82,11 @@ pub(crate) trait Object: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// How many bytes it has now.
     fn size(&self) -> Result<u64>;
 
+    /// How many bytes of it take memory once they are read, and none before. 0 where that isn't known.
+    fn unsupplied(&self) -> u64 {
+        0
+    }
+
     fn scope(&self) -> Scope;
 
     /// For its creator.
@@ -231,6 +236,11 @@ impl Provider for Native {
 impl Object for system::Object {
     fn size(&self) -> Result<u64> {
         self.size()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn unsupplied(&self) -> u64 {
+        self.unsupplied()
     }
 
     fn scope(&self) -> Scope {

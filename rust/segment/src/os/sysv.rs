@@ -118,6 +118,11 @@ impl Object for OpenSegment {
         Ok(self.size)
     }
 
+    /// Nothing supplies pages beforehand, and `shmctl` does not tell how many there are.
+    fn unsupplied(&self) -> u64 {
+        self.size
+    }
+
     fn scope(&self) -> Scope {
         self.scope
     }

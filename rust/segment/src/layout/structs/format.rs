@@ -136,6 +136,13 @@ impl Format {
         self.size
     }
 
+    /// How many of its values are bytes.
+    #[must_use]
+    pub fn byte_values(&self) -> usize {
+        let are_bytes = |item: &&Item| matches!(item.code.kind, Kind::Char | Kind::Bytes | Kind::Pascal);
+        self.items.iter().filter(are_bytes).map(Item::values).sum()
+    }
+
     /// How many values it takes and gives.
     #[must_use]
     pub fn count(&self) -> usize {

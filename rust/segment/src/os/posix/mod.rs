@@ -202,6 +202,11 @@ impl Object {
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unsupplied(&self) -> u64 {
+        unsupplied(&self.fd)
+    }
+
     pub(crate) const fn scope(&self) -> Scope {
         self.scope
     }
@@ -330,6 +335,17 @@ fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> 
     mapped.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::NOMEM) | None => no_room(source),
         Some(errno) => failure(plain, "mmap", errno),
+    })
+}
+
+/// How many bytes of a file in memory (tmpfs) have no page yet.
+#[cfg(target_os = "linux")]
+pub(crate) fn unsupplied(fd: impl AsFd) -> u64 {
+    /// The unit of `st_blocks` (`stat(3type)`).
+    const BLOCK: u64 = 512;
+    rustix::fs::fstat(fd).map_or(0, |stat| {
+        let number = |value| u64::try_from(value).unwrap_or(0);
+        number(stat.st_size).saturating_sub(number(stat.st_blocks).saturating_mul(BLOCK))
     })
 }
 
