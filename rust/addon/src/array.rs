@@ -1,6 +1,6 @@
 //! `SharedMemoryArray`: elements of one type behind a count.
 
-use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
+use godot::builtin::{AnyArray, VarArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::layout::array::Array;
@@ -8,11 +8,13 @@ use shm_segment::layout::structs::Format;
 use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
-use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, Text, This};
+use crate::class::{AnyValue, Class, Definition, EngineText, ErrorCode, Int, Reference, Text, This};
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::values::{Given, is_room_for, no_room, packed_struct, parsed, unpacked_struct, zeros};
+use crate::values::{
+    Given, is_room_for, no_room, packed_struct, parsed, structs_memory, unpacked_struct, zeros,
+};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -75,16 +77,14 @@ impl Attached for SharedMemoryArray {
 }
 
 impl SharedMemoryArray {
-    fn attach(&self, memory: Option<Reference<SharedMemory>>, element_format: &GString) -> ErrorCode {
+    fn attach(&self, memory: Option<Reference<SharedMemory>>, element_format: EngineText<'_>) -> ErrorCode {
         self.attach_to(memory, |segment| {
-            let format = parsed("element_format", element_format)?;
+            let format = parsed("element_format", &element_format)?;
             let stride = format.size() as u64;
             let array = Array::attach(segment, stride).map_err(|error| match error {
-                Error::InvalidElementSize { .. } => Failure::argument(
-                    "element_format",
-                    format!("{element_format:?}"),
-                    "a format of at least one byte",
-                ),
+                Error::InvalidElementSize { .. } => {
+                    Failure::argument("element_format", "one of no bytes", "a format of at least one byte")
+                }
                 other => Failure::of_layout(&other),
             })?;
             Ok(Elements { array, format })
@@ -119,12 +119,24 @@ impl SharedMemoryArray {
 
     fn to_array(&self) -> VarArray {
         self.with("to_array", |elements, segment| {
+            let stride = elements.format.size();
+            let check = |count: u64| {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let (size, taken) = (count.saturating_mul(stride), structs_memory(&elements.format, count));
+                if is_room_for(taken.saturating_add(size)) {
+                    Ok(())
+                } else {
+                    Err(no_room("the values", size))
+                }
+            };
+            let count = elements.array.count(segment).map_err(|e| Failure::of_layout(&e))?;
+            check(count)?;
             let mut bytes = Vec::new();
             elements.array.read_into(segment, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
-            let stride = elements.format.size();
-            let count = (bytes.len() / stride).saturating_mul(elements.format.count().max(1));
-            if !is_room_for(count.saturating_mul(size_of::<Variant>())) {
-                return Err(no_room("the values", bytes.len()));
+            // Another program may have changed the count since.
+            let copied = (bytes.len() / stride) as u64;
+            if copied > count {
+                check(copied)?;
             }
             bytes.chunks_exact(stride).map(|element| elements.value_of(element)).collect()
         })

@@ -7,15 +7,17 @@
 use godot::builtin::{
     AnyArray, AnyDictionary, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
     PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
-    PackedVector4Array, Variant, VariantType,
+    PackedVector4Array, Signal, Variant, VariantType,
 };
 use godot::global::{Error as Code, bytes_to_var, var_to_bytes};
 use godot::init::GdextBuild;
 use shm_segment::layout::Source;
 use shm_segment::layout::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 
+use crate::class::EngineText;
 use crate::class::packed::{self, Packed};
 use crate::error::Failure;
+use crate::unicode::utf8_length_of;
 use crate::values::{is_room_for, no_room};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -35,10 +37,16 @@ pub(crate) fn measured<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) 
 }
 
 /// The value in bytes that were `measured` where others may change them; `copy` copies them from there.
-pub(crate) fn decoded(measured: Measured, copy: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Variant> {
+/// `unsupplied` is what [`Segment::unsupplied`](shm_segment::Segment::unsupplied) says of as many.
+pub(crate) fn decoded(
+    measured: Measured,
+    unsupplied: u64,
+    copy: impl FnOnce(&mut [u8]) -> Result<()>,
+) -> Result<Variant> {
     let Measured { size, memory } = measured;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let memory = usize::try_from(memory).unwrap_or(usize::MAX).saturating_add(size);
+    let memory =
+        usize::try_from(memory.saturating_add(unsupplied)).unwrap_or(usize::MAX).saturating_add(size);
     let mut array = PackedByteArray::new();
     let bytes = is_room_for(memory).then(|| packed::resize(&mut array, size)).flatten();
     let bytes = bytes.ok_or_else(|| no_room("a value", size))?;
@@ -73,7 +81,7 @@ pub(crate) fn encoded(value: &Variant, least: u64) -> Result<PackedByteArray> {
 /// can count.
 pub(crate) fn least_size(value: &Variant, enough: u64) -> Result<u64> {
     const MOST: u64 = i32::MAX.unsigned_abs() as u64;
-    let mut size = Size::of(value);
+    let mut size = Size::of(value)?;
     let mut open = Open::of(value, 0);
     while let Some(container) = open.last_mut() {
         if size.least > enough {
@@ -83,7 +91,7 @@ pub(crate) fn least_size(value: &Variant, enough: u64) -> Result<u64> {
             open.pop();
             continue;
         };
-        size.add(Size::of(&value));
+        size.add(Size::of(&value)?);
         let depth = container.depth + 1;
         if depth > MAX_DEPTH {
             return Err(refused(&format!(
@@ -110,7 +118,8 @@ struct Size {
 }
 
 impl Size {
-    fn of(value: &Variant) -> Self {
+    /// Refuses text that is not valid Unicode, about which the engine would print an error.
+    fn of(value: &Variant) -> Result<Self> {
         /// The header.
         const LEAST: u64 = 4;
         /// A projection in a build with `precision=double`. What has a name and an id has no longer one.
@@ -120,12 +129,14 @@ impl Size {
             most: MOST.saturating_add(most as u64),
         };
         let bytes = |bytes: usize| length(bytes, bytes);
-        // In UTF-8, a character has 1 to 4 bytes.
-        let text = |characters: usize| length(characters, characters.saturating_mul(4));
-        match value.get_type() {
-            VariantType::STRING | VariantType::STRING_NAME => text(value.stringify().len()),
+        Ok(match value.get_type() {
+            VariantType::STRING | VariantType::STRING_NAME => bytes(utf8_length_in(value)?),
             // Each name has a length and padding.
-            VariantType::NODE_PATH => length(0, value.stringify().len().saturating_mul(12)),
+            VariantType::NODE_PATH => length(0, utf8_length_in(value)?.saturating_mul(12)),
+            VariantType::SIGNAL => {
+                let name = value.try_to::<Signal>().map(|signal| signal.name()).unwrap_or_default();
+                bytes(utf8_length_of("value", &EngineText::from(&name))?)
+            }
             VariantType::PACKED_BYTE_ARRAY => bytes(packed_size::<PackedByteArray>(value)),
             VariantType::PACKED_INT32_ARRAY => bytes(packed_size::<PackedInt32Array>(value)),
             VariantType::PACKED_INT64_ARRAY => bytes(packed_size::<PackedInt64Array>(value)),
@@ -137,22 +148,25 @@ impl Size {
             VariantType::PACKED_COLOR_ARRAY => bytes(packed_size::<PackedColorArray>(value)),
             VariantType::PACKED_STRING_ARRAY => {
                 let array = value.try_to::<PackedStringArray>().unwrap_or_default();
-                let characters = array.as_slice().iter().map(godot::builtin::GString::len).sum::<usize>();
+                let texts = array.as_slice().iter().map(EngineText::from);
+                let lengths = texts.map(|text| utf8_length_of("value", &text));
+                let sum = lengths.sum::<Result<usize>>()?;
                 // Each has a length, a NUL and padding.
-                let each = |bytes: usize| array.len().saturating_mul(bytes);
-                length(
-                    each(8).saturating_add(characters),
-                    each(12).saturating_add(characters.saturating_mul(4)),
-                )
+                let each = |bytes: usize| array.len().saturating_mul(bytes).saturating_add(sum);
+                length(each(8), each(12))
             }
             _ => length(0, 0),
-        }
+        })
     }
 
     fn add(&mut self, other: Self) {
         self.least = self.least.saturating_add(other.least);
         self.most = self.most.saturating_add(other.most);
     }
+}
+
+fn utf8_length_in(value: &Variant) -> Result<usize> {
+    EngineText::of(value).map_or(Ok(0), |text| utf8_length_of("value", &text))
 }
 
 fn packed_size<A: Packed + godot::meta::FromGodot>(value: &Variant) -> usize {

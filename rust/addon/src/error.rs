@@ -83,7 +83,7 @@ impl Failure {
             | Error::OutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
-            Error::NotSizedYet { .. } => Code::ERR_BUSY,
+            Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,
             Error::NotASegment { .. } => Code::ERR_CANT_OPEN,
             Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Code::ERR_UNAUTHORIZED,
             Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,

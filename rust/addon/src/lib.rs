@@ -9,6 +9,7 @@ mod last_error;
 mod queue;
 mod shared_memory;
 mod stream;
+mod unicode;
 mod values;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};

@@ -1,8 +1,6 @@
 //! `SharedMemoryStream`: one message, the latest one.
 
-use godot::builtin::{
-    GString, PackedByteArray, PackedFloat32Array, PackedFloat64Array, Variant, VariantType,
-};
+use godot::builtin::{PackedByteArray, PackedFloat32Array, PackedFloat64Array, Variant, VariantType};
 use shm_segment::Segment;
 use shm_segment::layout::stream::{Kind, Stream, Version};
 use shm_segment::layout::{Error, Result as LayoutResult};
@@ -12,7 +10,8 @@ use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, This,
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::values::{packed_message, text_from};
+use crate::unicode::{text_from, utf8_in};
+use crate::values::packed_message;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -183,7 +182,7 @@ enum Message {
 impl Message {
     fn of(value: &Variant) -> Result<Self> {
         Ok(match value.get_type() {
-            VariantType::STRING => Self::Text(value.to::<GString>().to_string()),
+            VariantType::STRING => Self::Text(utf8_in("value", value)?),
             VariantType::PACKED_BYTE_ARRAY => Self::Bytes(value.to()),
             VariantType::PACKED_FLOAT32_ARRAY => Self::Floats(value.to()),
             VariantType::PACKED_FLOAT64_ARRAY => Self::Doubles(value.to()),

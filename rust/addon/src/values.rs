@@ -1,14 +1,17 @@
 //! Values of scripts from bytes that are in our own memory, and back.
 
-use godot::builtin::{GString, PackedByteArray, Variant, VariantType};
+use godot::builtin::{PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::layout::{
     self,
     structs::{Format, Value},
 };
+use shm_segment::{Segment, has_room_for};
 
+use crate::class::EngineText;
 use crate::class::packed::{self, Packed};
 use crate::error::Failure;
+use crate::unicode::{utf8_in, utf8_of};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -31,40 +34,11 @@ pub(crate) fn packed_message<A: Packed>(bytes: &[u8]) -> layout::Result<A> {
     packed_from(bytes).map_err(|_| layout::Error::OutOfMemory { size: bytes.len() as u64 })
 }
 
-/// The text that these bytes are in UTF-8, up to the first NUL: the engine's strings can't hold one. What is no UTF-8 is
-/// U+FFFD.
-pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
-    const REPLACEMENT: &str = "\u{FFFD}";
-    const BYTE_ORDER_MARK: &str = "\u{FEFF}";
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let bytes = &bytes[..end];
-    let mut made = String::new();
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) if !text.starts_with(BYTE_ORDER_MARK) => text,
-        _ => {
-            // The engine drops one at the start; it is a part of the text as any other.
-            let marks = [BYTE_ORDER_MARK].into_iter().filter(|mark| bytes.starts_with(mark.as_bytes()));
-            let chunks = bytes
-                .utf8_chunks()
-                .flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { REPLACEMENT }]);
-            for part in marks.chain(chunks) {
-                made.try_reserve(part.len()).map_err(|_| no_room("a text", end))?;
-                made.push_str(part);
-            }
-            &made
-        }
-    };
-    if !is_room_for_text(text.len()) {
-        return Err(no_room("a text", end));
-    }
-    Ok(GString::from(text))
-}
-
 /// So many bytes of UTF-8 the engine takes: it counts them in an `int`.
 pub(crate) const LONGEST_TEXT: usize = i32::MAX as usize;
 
 /// Can the engine have a text of so many bytes of UTF-8?
-fn is_room_for_text(length: usize) -> bool {
+pub(crate) fn is_room_for_text(length: usize) -> bool {
     /// The engine's strings take so many for each character,
     const ENGINE_BYTES: usize = 4;
     // and the engine takes as many at once as a power of two has.
@@ -87,7 +61,7 @@ impl Given {
             VariantType::INT => Self::Number(Value::Int(value.to())),
             VariantType::FLOAT => Self::Number(Value::Float(value.to())),
             VariantType::PACKED_BYTE_ARRAY => Self::Bytes(value.to()),
-            VariantType::STRING => Self::Text(value.to::<GString>().to_string()),
+            VariantType::STRING => Self::Text(utf8_in(&name(), value)?),
             other => {
                 let wanted = "a number, a bool, a String or a PackedByteArray";
                 return Err(Failure::argument(&name(), format!("{other:?}"), wanted));
@@ -105,8 +79,8 @@ impl Given {
 }
 
 /// The format that a script gave as `argument`.
-pub(crate) fn parsed(argument: &str, format: &GString) -> Result<Format> {
-    Format::parse(&format.to_string())
+pub(crate) fn parsed(argument: &str, format: &EngineText<'_>) -> Result<Format> {
+    Format::parse(&utf8_of(argument, format)?)
         .map_err(|e| Failure::new(Code::ERR_INVALID_PARAMETER, format!("{argument}: {e}")))
 }
 
@@ -142,15 +116,65 @@ fn refused(error: &impl std::fmt::Display) -> Failure {
 /// As many as fit into a segment are perhaps more than there is memory for once more.
 pub(crate) fn zeros(size: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    if !is_room_for(size) {
+        return Err(no_room("a copy", size));
+    }
     bytes.try_reserve_exact(size).map_err(|_| no_room("a copy", size))?;
     bytes.resize(size, 0);
     Ok(bytes)
 }
 
-/// The engine prints errors when it can't have memory; another program decides how much is asked for here.
+/// Can so many bytes be had? Another program decides how much is asked for. The engine prints an error when it can't
+/// have memory; Linux gives it out, and ends the process once there is none behind it.
 pub(crate) fn is_room_for(length: usize) -> bool {
     const SMALL: usize = 1 << 24;
-    length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
+    // The engine's arrays take as many bytes at once as a power of two has.
+    let reserved = length.checked_next_power_of_two();
+    length < SMALL
+        || (has_room_for(length as u64)
+            && reserved.is_some_and(|length| Vec::<u8>::new().try_reserve_exact(length).is_ok()))
+}
+
+/// How many bytes of memory the engine takes for an `Array` of so many values, without what they lead to: as many as a
+/// power of two has (`CowData`, core/templates/cowdata.h).
+fn array_memory(count: usize) -> usize {
+    /// An `ArrayPrivate` and what goes with two allocations.
+    const ARRAY: usize = 192;
+    let values = count.checked_mul(size_of::<Variant>()).and_then(usize::checked_next_power_of_two);
+    values.unwrap_or(usize::MAX).saturating_add(ARRAY)
+}
+
+/// How many bytes of memory the values of a struct lead to: a `PackedByteArray` for each that is bytes.
+fn bytes_memory(format: &Format) -> usize {
+    /// The array, its reference, and what goes with two allocations.
+    const PACKED: usize = 160;
+    let arrays = format.byte_values().saturating_mul(PACKED);
+    // All of them together have no more bytes than the struct. Each takes a power of two.
+    if arrays == 0 { 0 } else { arrays.saturating_add(format.size().saturating_mul(2)) }
+}
+
+/// How many bytes of memory the engine takes for an `Array` of the values of a struct.
+pub(crate) fn struct_memory(format: &Format) -> usize {
+    array_memory(format.count()).saturating_add(bytes_memory(format))
+}
+
+/// How many bytes of memory the engine takes for an `Array` of so many structs: one value each, or an `Array` each.
+pub(crate) fn structs_memory(format: &Format, count: usize) -> usize {
+    let each = if format.count() == 1 { bytes_memory(format) } else { struct_memory(format) };
+    array_memory(count).saturating_add(count.saturating_mul(each))
+}
+
+/// `count` elements of the memory as an array, from `offset` on, where they lie in the segment.
+pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) -> Result<A> {
+    let mut array = A::default();
+    let length = count.saturating_mul(A::STRIDE as u64);
+    let size = usize::try_from(length).unwrap_or(usize::MAX);
+    let taken = usize::try_from(length.saturating_add(segment.unsupplied(length))).unwrap_or(usize::MAX);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let bytes = is_room_for(taken).then(|| packed::resize(&mut array, count)).flatten();
+    let bytes = bytes.ok_or_else(|| no_room("an array", size))?;
+    segment.read(offset, bytes).map_err(|e| Failure::of(&e, Code::FAILED))?;
+    Ok(array)
 }
 
 /// `what` is to be made of so many bytes.

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
+use super::types::EngineText;
+
 /// A method, looked up once.
 pub(super) struct Method(pub(super) sys::GDExtensionMethodBindPtr);
 
@@ -43,13 +45,13 @@ pub(super) unsafe fn is_instance_valid(value: sys::GDExtensionConstVariantPtr) -
 }
 
 /// The path that the system knows for one that may begin with `res://` or `user://`.
-pub(crate) fn globalize_path(path: &GString) -> GString {
+pub(crate) fn globalize_path(path: &EngineText<'_>) -> EngineText<'static> {
     static METHOD: OnceLock<Option<Method>> = OnceLock::new();
     let method = METHOD.get_or_init(|| Method::find("ProjectSettings", "globalize_path", 3_135_753_539));
     let class = StringName::from("ProjectSettings");
     let mut found = GString::new();
     if let Some(method) = method {
-        let arguments = [path.sys()];
+        let arguments = [path.as_gstring().sys()];
         // SAFETY: the singleton is there as long as the engine runs; the method takes a `String` and returns one, into
         // one that is initialised.
         unsafe {
@@ -62,5 +64,5 @@ pub(crate) fn globalize_path(path: &GString) -> GString {
             );
         }
     }
-    found
+    EngineText::from(found)
 }

@@ -12,7 +12,7 @@
 //!
 //! ```ignore
 //! definition.method::<(Name, Int), ErrorCode>("create", &["name", "size"], &[], SharedMemory::create);
-//! fn create(&self, name: &StringName, size: i64) -> ErrorCode
+//! fn create(&self, name: EngineText<'_>, size: i64) -> ErrorCode
 //! ```
 //!
 //! What a parameter or a return value may be is in `types.rs`; how a call arrives, in `call.rs`.
@@ -21,6 +21,7 @@
 //! its documentation (`godot::sys`), which is why gdext's version is pinned.
 
 mod call;
+mod calls;
 mod engine;
 mod object;
 pub(crate) mod packed;
@@ -262,8 +263,8 @@ unsafe extern "C" fn free_instance<C: Class>(
     instance: sys::GDExtensionClassInstancePtr,
 ) {
     if !instance.is_null() {
-        // SAFETY: `create_instance` or `recreate_instance` made it, and the engine gives it back once, when
-        // nothing can call the object's methods any more.
+        // SAFETY: `create_instance` or `recreate_instance` made it, and the engine gives it back once, when no new call
+        // of the object's methods can begin.
         unsafe { Instance::free(instance.cast::<Instance<C>>()) };
     }
 }

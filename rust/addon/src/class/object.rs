@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use godot::builtin::{StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::Class;
 use super::engine::Method;
 use super::types::{DefaultValue, Param, Return, TypeInfo};
+use super::{Class, calls};
 
 /// What the engine keeps a pointer to, for each object of a class.
 pub(super) struct Instance<C> {
@@ -37,12 +37,14 @@ impl<C: Class> Instance<C> {
     }
 
     /// # Safety
-    /// `instance` came from [`create`](Self::create), and nothing uses it any more.
+    /// `instance` came from [`create`](Self::create). Nothing uses it but calls that are under way on this thread.
     pub(super) unsafe fn free(instance: *mut Self) {
-        // SAFETY: the caller's.
-        let instance = unsafe { Box::from_raw(instance) };
-        instances().remove(&instance.this.0.addr());
-        drop(instance);
+        // SAFETY: the instance is there until the next call. Its address is all that is read.
+        let object = unsafe { (*instance).this.0 };
+        // At once: another object may get the address before this call returns.
+        instances().remove(&object.addr());
+        // SAFETY: `create` made the box, and this function's contract says what uses it.
+        unsafe { calls::free(instance) };
     }
 }
 

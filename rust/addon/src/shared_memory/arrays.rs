@@ -7,16 +7,15 @@ use godot::builtin::{
     PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array, PackedInt64Array,
     PackedVector2Array, PackedVector3Array, PackedVector4Array,
 };
-use godot::global::Error as Code;
 
-use super::{SharedMemory, copied, offset_inside, unsigned};
+use super::{SharedMemory, offset_inside, unsigned};
 use crate::class::packed::{self, Packed};
 use crate::class::{
     ColorsIn, DefaultValue, Definition, ErrorCode, Floats32In, Floats64In, Int, Ints32In, Ints64In,
     Vectors2In, Vectors3In, Vectors4In,
 };
 use crate::error::Failure;
-use crate::values::is_room_for;
+use crate::values::array_from;
 
 #[cfg(target_endian = "big")]
 compile_error!("arrays are copied as they are, and the memory is little-endian");
@@ -39,15 +38,7 @@ impl SharedMemory {
                     return Err(Failure::argument("count", count, &limit));
                 }
             };
-            let mut array = A::default();
-            let length = usize::try_from(count * stride).unwrap_or(usize::MAX);
-            let count = usize::try_from(count).unwrap_or(usize::MAX);
-            let bytes = is_room_for(length).then(|| packed::resize(&mut array, count)).flatten();
-            let bytes = bytes.ok_or_else(|| {
-                Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for an array of {length} bytes"))
-            })?;
-            copied(segment.read(offset, bytes))?;
-            Ok(array)
+            array_from(segment, offset, count)
         })
         .unwrap_or_default()
     }

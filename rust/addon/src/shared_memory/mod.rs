@@ -17,14 +17,15 @@ mod variants;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use godot::builtin::{GString, PackedByteArray, PackedStringArray, StringName, Variant};
+use godot::builtin::{GString, PackedByteArray, PackedStringArray, Variant};
 use godot::global::{Error as Code, push_warning};
 use shm_segment::{Access, Backend, Held, Lifetime, Link, Scope, Segment};
 
-use crate::class::{Buffer, EngineEnum, ErrorCode, OwnEnum, globalize_path, packed};
+use crate::class::{Buffer, EngineEnum, EngineText, ErrorCode, OwnEnum, globalize_path, packed};
 use crate::error::{Failure, code_of};
 use crate::last_error::{self, Fallible, LastError};
-use crate::values::is_room_for;
+use crate::unicode::{engine_text, utf8_of};
+use crate::values::array_from;
 use enums::{Status, access_from, backend_from, scope_from};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -60,32 +61,32 @@ pub(crate) struct SharedMemory {
 
 // Taking and letting go of a segment.
 impl SharedMemory {
-    pub(super) fn create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+    pub(super) fn create(&self, name: EngineText<'_>, size: i64, scope: i64) -> ErrorCode {
         self.occupy("create", |backend, lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
             backend
-                .create(&name_in(backend, name), size, scope, lifetime)
+                .create(&name_in(backend, &name)?, size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
-    pub(super) fn open(&self, name: &StringName, size: i64, access: i64) -> ErrorCode {
+    pub(super) fn open(&self, name: EngineText<'_>, size: i64, access: i64) -> ErrorCode {
         self.occupy("open", |backend, _| {
             let access = access_from(access)?;
             let size = unsigned("size", size)?;
             backend
-                .open(&name_in(backend, name), size, access)
+                .open(&name_in(backend, &name)?, size, access)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
         })
     }
 
-    pub(super) fn open_or_create(&self, name: &StringName, size: i64, scope: i64) -> ErrorCode {
+    pub(super) fn open_or_create(&self, name: EngineText<'_>, size: i64, scope: i64) -> ErrorCode {
         self.occupy("open_or_create", |backend, lifetime| {
             let scope = scope_from(scope)?;
             let size = positive("size", size)?;
             backend
-                .open_or_create(&name_in(backend, name), size, scope, lifetime)
+                .open_or_create(&name_in(backend, &name)?, size, scope, lifetime)
                 .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
@@ -187,14 +188,7 @@ impl SharedMemory {
     pub(super) fn read(&self, size: i64, offset: i64) -> PackedByteArray {
         self.with("read", |segment| {
             let (offset, size) = range(segment, offset, size)?;
-            let mut array = PackedByteArray::new();
-            let length = usize::try_from(size).unwrap_or(usize::MAX);
-            let bytes = is_room_for(length).then(|| packed::resize(&mut array, length)).flatten();
-            let bytes = bytes.ok_or_else(|| {
-                Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for an array of {size} bytes"))
-            })?;
-            copied(segment.read(offset, bytes))?;
-            Ok(array)
+            array_from(segment, offset, size)
         })
         .unwrap_or_default()
     }
@@ -298,11 +292,11 @@ impl SharedMemory {
     }
 
     pub(super) fn get_name(&self) -> GString {
-        self.ask(|segment| GString::from(segment.link().name()))
+        self.ask(|segment| engine_text(segment.link().name()))
     }
 
     pub(super) fn get_native_name(&self) -> GString {
-        self.ask(|segment| GString::from(&segment.link().native_name()))
+        self.ask(|segment| engine_text(&segment.link().native_name()))
     }
 
     pub(super) fn get_size(&self) -> i64 {
@@ -417,9 +411,10 @@ impl Fallible for SharedMemory {
 
 // What needs no object.
 impl SharedMemory {
-    pub(super) fn exists(name: &StringName, scope: i64, backend: i64) -> bool {
+    pub(super) fn exists(name: EngineText<'_>, scope: i64, backend: i64) -> bool {
         match place_from(scope, backend) {
-            Ok((scope, backend)) => backend.exists(&name_in(backend, name), scope),
+            // Nothing has a name that is none.
+            Ok((scope, backend)) => name_in(backend, &name).is_ok_and(|name| backend.exists(&name, scope)),
             Err(failure) => {
                 report("exists", &failure);
                 false
@@ -427,9 +422,9 @@ impl SharedMemory {
         }
     }
 
-    pub(super) fn remove(name: &StringName, scope: i64, backend: i64) -> ErrorCode {
+    pub(super) fn remove(name: EngineText<'_>, scope: i64, backend: i64) -> ErrorCode {
         let removed = place_from(scope, backend).and_then(|(scope, backend)| {
-            backend.remove(&name_in(backend, name), scope).map_err(|e| Failure::of(&e, Code::FAILED))
+            backend.remove(&name_in(backend, &name)?, scope).map_err(|e| Failure::of(&e, Code::FAILED))
         });
         match removed {
             Ok(()) => ErrorCode(Code::OK),
@@ -441,14 +436,17 @@ impl SharedMemory {
     }
 
     pub(super) fn list_names() -> PackedStringArray {
-        shm_segment::list_names().iter().map(GString::from).collect()
+        shm_segment::list_names().iter().map(|name| engine_text(name)).collect()
     }
 
-    pub(super) fn generate_name(prefix: &GString) -> GString {
-        match shm_segment::generate_name(&prefix.to_string()) {
-            Ok(name) => GString::from(&name),
-            Err(e) => {
-                report("generate_name", &Failure::of(&e, Code::FAILED));
+    pub(super) fn generate_name(prefix: EngineText<'_>) -> GString {
+        let generated = utf8_of("prefix", &prefix).and_then(|prefix| {
+            shm_segment::generate_name(&prefix).map_err(|e| Failure::of(&e, Code::FAILED))
+        });
+        match generated {
+            Ok(name) => engine_text(&name),
+            Err(failure) => {
+                report("generate_name", &failure);
                 GString::new()
             }
         }
@@ -476,10 +474,11 @@ fn place_from(scope: i64, backend: i64) -> Result<(Scope, Backend)> {
 }
 
 /// A name as the backend takes it: a script may give a path as the engine has it.
-fn name_in(backend: Backend, name: &StringName) -> String {
+fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
+    let given = utf8_of("name", name)?;
     match backend {
-        Backend::File => globalize_path(&GString::from(name)).to_string(),
-        _ => name.to_string(),
+        Backend::File => utf8_of("name", &globalize_path(name)),
+        _ => Ok(given),
     }
 }
 

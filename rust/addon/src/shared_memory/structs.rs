@@ -1,10 +1,10 @@
 //! Structs in the memory, described as Python's module `struct` describes them.
 
-use godot::builtin::{AnyArray, GString, VarArray, Variant};
+use godot::builtin::{AnyArray, VarArray};
 use godot::global::Error as Code;
 
 use super::{Result, SharedMemory, copied, report, signed, unsigned};
-use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text, Values};
+use crate::class::{DefaultValue, Definition, EngineText, ErrorCode, Int, Text, Values};
 use crate::error::{Failure, code_of};
 use crate::values::{self, Given, is_room_for, no_room, parsed};
 
@@ -26,9 +26,9 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 }
 
 impl SharedMemory {
-    fn pack(&self, format: &GString, values: AnyArray, byte_offset: i64) -> ErrorCode {
+    fn pack(&self, format: EngineText<'_>, values: AnyArray, byte_offset: i64) -> ErrorCode {
         code_of(self.with("pack", |segment| {
-            let format = parsed("format", format)?;
+            let format = parsed("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             segment.check_bounds(offset, format.size() as u64).map_err(|e| Failure::of(&e, Code::FAILED))?;
             let values: Vec<Given> = values
@@ -40,12 +40,15 @@ impl SharedMemory {
         }))
     }
 
-    fn unpack(&self, format: &GString, byte_offset: i64) -> VarArray {
+    fn unpack(&self, format: EngineText<'_>, byte_offset: i64) -> VarArray {
         self.with("unpack", |segment| {
-            let format = parsed("format", format)?;
+            let format = parsed("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             segment.check_bounds(offset, format.size() as u64).map_err(|e| Failure::of(&e, Code::FAILED))?;
-            if !is_room_for(format.count().saturating_mul(size_of::<Variant>())) {
+            let copied_bytes =
+                (format.size() as u64).saturating_add(segment.unsupplied(format.size() as u64));
+            let taken = usize::try_from(copied_bytes).unwrap_or(usize::MAX);
+            if !is_room_for(values::struct_memory(&format).saturating_add(taken)) {
                 return Err(no_room("the values", format.size()));
             }
             let mut bytes = values::zeros(format.size())?;
@@ -55,8 +58,8 @@ impl SharedMemory {
         .unwrap_or_default()
     }
 
-    fn calcsize(format: &GString) -> i64 {
-        match parsed("format", format) {
+    fn calcsize(format: EngineText<'_>) -> i64 {
+        match parsed("format", &format) {
             Ok(format) => signed(format.size() as u64),
             Err(failure) => {
                 report("calcsize", &failure);

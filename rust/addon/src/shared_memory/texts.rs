@@ -5,9 +5,10 @@ use godot::global::Error as Code;
 use shm_segment::Segment;
 
 use super::{Result, SharedMemory, copied, offset_inside, unsigned};
-use crate::class::{DefaultValue, Definition, ErrorCode, Int, Text};
+use crate::class::{DefaultValue, Definition, EngineText, ErrorCode, Int, Text};
 use crate::error::{Failure, code_of};
-use crate::values::{LONGEST_TEXT, text_from};
+use crate::unicode::{text_from, utf8_of};
+use crate::values::{LONGEST_TEXT, is_room_for};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     use DefaultValue::Int as I;
@@ -39,11 +40,11 @@ impl SharedMemory {
         .unwrap_or_default()
     }
 
-    fn write_string(&self, text: &GString, byte_offset: i64) -> ErrorCode {
+    fn write_string(&self, text: EngineText<'_>, byte_offset: i64) -> ErrorCode {
         code_of(self.with("write_string", |segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
-            let mut bytes = text.to_string().into_bytes();
+            let mut bytes = utf8_of("text", &text)?.into_bytes();
             if bytes.len() as u64 > room {
                 let message =
                     format!("the text has {} bytes; from byte {offset} on there are {room}", bytes.len());
@@ -71,8 +72,15 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         let nul = piece.iter().position(|byte| *byte == 0);
         let part = &piece[..nul.unwrap_or(piece.len())];
         // Not all of it first: it may be much more than the engine can have.
-        if text.len() + part.len() > LONGEST_TEXT || text.try_reserve(part.len()).is_err() {
-            return Err(no_room(text.len()));
+        let length = text.len() + part.len();
+        if length > text.capacity() {
+            let doubled = (2 * text.capacity()).max(PIECE);
+            if length > LONGEST_TEXT
+                || !is_room_for(doubled)
+                || text.try_reserve_exact(doubled - text.len()).is_err()
+            {
+                return Err(no_room(text.len()));
+            }
         }
         text.extend_from_slice(part);
         if nul.is_some() {

@@ -26,7 +26,9 @@ impl SharedMemory {
     fn decode_var(&self, byte_offset: i64) -> Variant {
         self.with("decode_var", |segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
-            encoded::decoded(measured(segment, offset)?, |bytes| copied(segment.read(offset, bytes)))
+            let found = measured(segment, offset)?;
+            let unsupplied = segment.unsupplied(found.size);
+            encoded::decoded(found, unsupplied, |bytes| copied(segment.read(offset, bytes)))
         })
         .unwrap_or_default()
     }

@@ -8,6 +8,7 @@ mod buffer;
 mod image;
 mod params;
 mod returns;
+mod text;
 
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -19,10 +20,11 @@ use super::engine;
 pub(crate) use buffer::{Buffer, BytesOut};
 pub(crate) use image::{Image, Picture};
 pub(crate) use params::{
-    AnyValue, Bool, BytesIn, ColorsIn, Float, Floats32In, Floats64In, Int, Ints32In, Ints64In, Name, Text,
-    Values, Vectors2In, Vectors3In, Vectors4In,
+    AnyValue, Bool, BytesIn, ColorsIn, Float, Floats32In, Floats64In, Int, Ints32In, Ints64In, Values,
+    Vectors2In, Vectors3In, Vectors4In,
 };
 pub(crate) use returns::{EngineEnum, ErrorCode, OwnEnum};
+pub(crate) use text::{EngineText, Name, Text};
 
 /// `PROPERTY_USAGE_DEFAULT`
 pub(super) const PROPERTY_USAGE_DEFAULT: u32 = 2 | 4;

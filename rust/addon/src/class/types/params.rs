@@ -1,9 +1,8 @@
 //! What methods take.
 
 use godot::builtin::{
-    AnyArray, GString, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
-    PackedInt32Array, PackedInt64Array, PackedVector2Array, PackedVector3Array, PackedVector4Array,
-    StringName, Variant,
+    AnyArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array,
+    PackedInt64Array, PackedVector2Array, PackedVector3Array, PackedVector4Array, Variant,
 };
 use godot::sys::{self, GodotFfi};
 
@@ -117,13 +116,6 @@ macro_rules! borrowed {
 }
 
 borrowed! {
-    /// A `StringName`; a `String` becomes one.
-    Name: StringName, sys::types::OpaqueStringName, GDEXTENSION_VARIANT_TYPE_STRING_NAME, |_| None;
-    /// A `String`.
-    Text: GString, sys::types::OpaqueString, GDEXTENSION_VARIANT_TYPE_STRING, |value| match value {
-        DefaultValue::Text(text) => Some(GString::from(text)),
-        DefaultValue::Int(_) => None,
-    };
     /// A `PackedByteArray` that the method reads.
     BytesIn: PackedByteArray, sys::types::OpaquePackedByteArray, GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY, |_| None;
     /// A `PackedInt32Array`.
@@ -164,10 +156,11 @@ impl Param for Values {
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<AnyArray> {
         static CONSTRUCTOR: Constructor = Constructor::of(&Values::INFO);
-        // SAFETY: the caller's; the constructor makes an array where `new_with_init` wants one, and only reads the value.
+        // SAFETY: `value` points to a live `Variant` per this function's contract, which the constructor only reads. It
+        // makes an array in a place where there is none yet.
         unsafe {
             let function = CONSTRUCTOR.for_value(value)?;
-            Some(AnyArray::new_with_init(|place| function(place.cast(), value.cast_mut())))
+            Some(AnyArray::new_with_uninit(|place| function(place.cast(), value.cast_mut())))
         }
     }
 
@@ -208,6 +201,6 @@ impl Param for AnyValue {
     }
 }
 
-const fn assert_same_layout<A, B>() {
+pub(super) const fn assert_same_layout<A, B>() {
     assert!(size_of::<A>() == size_of::<B>() && align_of::<A>() == align_of::<B>());
 }
