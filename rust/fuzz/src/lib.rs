@@ -14,5 +14,6 @@ pub mod queues;
 pub mod sequence;
 pub mod streams;
 pub mod structs;
+pub mod texts;
 pub mod truncated;
 pub mod variant;

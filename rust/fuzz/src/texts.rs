@@ -1,0 +1,111 @@
+//! A text of any 32-bit units, as Godot's strings may hold, through every way in that text has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use arbitrary::Arbitrary;
+use shm_segment::layout::structs::Format;
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, TextError, utf8_from_units, utf8_length};
+
+use crate::scratch::Scratch;
+
+/// A part of a text.
+#[derive(Debug, Arbitrary)]
+pub enum Part {
+    /// One that means something: to a file system, to a format, or to UTF-8.
+    Special(u8),
+    /// Any character.
+    Character(char),
+    /// Any unit.
+    Unit(u32),
+    /// Half of a pair.
+    Surrogate(u16),
+}
+
+const SPECIAL: [u32; 16] = [
+    0, 0x2F, 0x5C, 0x2E, 0x3C, 0x69, 0x39, 0x78, 0x20, 0xFEFF, 0xFFFE, 0xD7FF, 0xE000, 0x10_FFFF, 0x11_0000,
+    0x8000_002F,
+];
+
+impl Part {
+    fn unit(&self) -> u32 {
+        match *self {
+            Self::Special(index) => SPECIAL[usize::from(index) % SPECIAL.len()],
+            Self::Character(character) => character.into(),
+            Self::Unit(unit) => unit,
+            Self::Surrogate(half) => 0xD800 | u32::from(half & 0x7FF),
+        }
+    }
+}
+
+/// Converts the text, and uses what comes of it as each thing that a text can be.
+pub fn run(parts: &[Part]) {
+    let units: Vec<u32> = parts.iter().map(Part::unit).collect();
+    let bad = units.iter().position(|unit| matches!(unit, 0xD800..=0xDFFF | 0x11_0000..));
+    let converted = utf8_from_units(&units);
+    assert_eq!(utf8_length(&units), converted.as_ref().map(String::len).map_err(|e| *e));
+    let text = match (converted, bad) {
+        (Ok(text), None) => text,
+        (Err(TextError::NotUnicode { index, unit }), Some(bad)) => {
+            assert_eq!((index, unit), (bad, units[bad]));
+            return;
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(text.chars().map(u32::from).collect::<Vec<_>>(), units);
+    if let Err(error) = Format::parse(&text) {
+        assert!(!error.to_string().is_empty());
+    }
+    for backend in [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd] {
+        name(backend, &text);
+    }
+}
+
+/// Makes a segment of a name that ends in this text.
+fn name(backend: Backend, text: &str) {
+    let scratch = Scratch::new("texts");
+    let folder = runtime_folder();
+    let name = match backend {
+        Backend::File => format!("{}/{}{text}", folder.display(), scratch.name),
+        _ => format!("{}{text}", scratch.name),
+    };
+    let leaves = Path::new(&name).components().any(|part| part.as_os_str() == "..");
+    if backend == Backend::File && leaves {
+        return; // Where it leads is not ours.
+    }
+    match backend.create(&name, 1, Scope::Local, Lifetime::Owner) {
+        Ok(segment) => {
+            assert_eq!(segment.link().name(), name);
+            assert!(segment.link().is_current() && backend.exists(&name, Scope::Local));
+            backend.open(&name, 0, Access::ReadWrite).unwrap();
+            if backend == Backend::Native {
+                assert!(!text.contains(['/', '\\', '\0']));
+                assert!(shm_segment::list_names().contains(&name));
+            }
+            drop(segment);
+            if backend == Backend::File {
+                backend.remove(&name, Scope::Local).unwrap();
+            }
+        }
+        Err(Error::InvalidName { name: told, .. }) => assert_eq!(told, name),
+        // A folder that isn't there, or a path that is too long.
+        Err(Error::System { .. } | Error::AlreadyExists { .. }) if backend == Backend::File => {}
+        Err(other) => panic!("{backend:?}: {other:?}"),
+    }
+    assert!(!backend.exists(&name, Scope::Local));
+    assert!(backend.remove(&name, Scope::Local).is_err());
+    assert!(backend.open(&name, 0, Access::ReadOnly).is_err());
+}
+
+/// A folder of this process, where files and meta files go.
+fn runtime_folder() -> PathBuf {
+    static FOLDER: LazyLock<Scratch> = LazyLock::new(|| {
+        let folder = Scratch::new("texts-folder");
+        fs::create_dir(folder.path()).unwrap();
+        // SAFETY: this process has no other thread yet that reads the environment.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", folder.path()) };
+        folder
+    });
+    FOLDER.path()
+}
