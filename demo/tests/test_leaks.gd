@@ -1,7 +1,14 @@
 extends "res://tests/test_case.gd"
-## Thousands of segments one after the other: no growth in open files, mappings or memory.
+## Thousands of segments and calls one after the other: no growth in open files, mappings or memory.
+##
+## SHM_TEST_ROUNDS sets how often each method is called.
 
-# time limit: 120 s
+# time limit: 400 s
+
+const Argument := preload("res://tests/calls/argument.gd")
+const Method := preload("res://tests/calls/method.gd")
+const Methods := preload("res://tests/calls/methods.gd")
+
 
 const CYCLES := 10_000
 
@@ -71,6 +78,56 @@ func test_statics() -> void:
 			SharedMemory.generate_name()
 			return not SharedMemory.exists(name)
 	)
+
+
+## Typed, untyped, and with arguments left out.
+func test_every_method() -> void:
+	var rounds := int(effort("SHM_TEST_ROUNDS", 100_000))
+	var calls := 0
+	for of_class: String in Methods.TABLES:
+		var methods := Methods.new(of_class)
+		for method in methods.all:
+			for count in range(method.required, method.arguments.size() + 1):
+				for is_typed: bool in [true, false]:
+					calls += 1
+					_check_method(of_class, method, count, is_typed, rounds)
+	note("%d calls, %d times each" % [calls, rounds])
+
+
+func _check_method(
+	of_class: String, method: Method, count: int, is_typed: bool, rounds: int
+) -> void:
+	var script := GDScript.new()
+	script.source_code = "extends RefCounted\n" + method.loop_source(of_class, count, is_typed)
+	if not assert_eq(script.reload(), OK, "it compiles"):
+		return
+	var memory := created(Argument.SIZE)
+	Argument.memory = memory
+	var object: RefCounted = memory
+	if method.does in [Method.TAKES, Method.SETS_IF_FREE]:
+		object = ClassDB.instantiate(of_class)
+	elif of_class != "SharedMemory":
+		object = ClassDB.instantiate(of_class)
+		assert_code(object.callv("attach", [memory] + Methods.ATTACHED[of_class]), OK, of_class)
+	var arguments := method.good(unique_name(), memory.get_name())
+	if method.name == "attach":
+		arguments = [memory] + Methods.ATTACHED[of_class]
+	var loop := Callable(script, "loop_%s_%d_%s" % [
+		method.name, count, "typed" if is_typed else "untyped"
+	])
+	var run := func(times: int) -> void: loop.callv([times, object] + arguments.slice(0, count))
+	# What is allocated once, is now.
+	run.call(100)
+	var before := [OS.get_static_memory_usage(), _state()]
+	run.call(rounds)
+	var after := [OS.get_static_memory_usage(), _state()]
+	var why := "%s.%s, %d arguments, %s" % [of_class, method.name, count, is_typed]
+	# Less than a byte a call.
+	assert_true(after[0] - before[0] < rounds, "%s: the engine's memory: %s" % [why, after[0] - before[0]])
+	if not before[1].is_empty():
+		assert_true(after[1].files <= before[1].files, "%s: open files" % why)
+		# What this library has, the engine does not count.
+		assert_true(after[1].kib - before[1].kib < 2000, "%s: memory in KiB" % why)
 
 
 func test_open_files_can_be_counted() -> void:

@@ -85,20 +85,39 @@ func good(new_name: String, old_name: String) -> Array:
 
 ## A call of it with the first [param count] arguments, as source of a static function.
 func typed_source(of_class: String, count: int) -> String:
-	var parameters := ["object: " + of_class]
-	var names := []
+	var body := "return " + _call_source(of_class, count)
+	if returns == TYPE_NIL and not returns_any:
+		body = _call_source(of_class, count) + "\n\treturn null"
+	return "static func %s_%d(%s) -> Variant:\n\t%s\n" % [
+		name, count, _parameters(of_class, count, true), body
+	]
+
+
+## The same call again and again, as often as the first argument says. On an object that is declared
+## or not. What takes a segment lets go of it each time.
+func loop_source(of_class: String, count: int, is_typed: bool) -> String:
+	var label := "loop_%s_%d_%s" % [name, count, "typed" if is_typed else "untyped"]
+	var lines := ["for _i in times:", "\t" + _call_source(of_class, count)]
+	if does == TAKES:
+		lines.append("\tobject.close()")
+	return "static func %s(times: int, %s) -> void:\n\t%s\n" % [
+		label, _parameters(of_class, count, is_typed), "\n\t".join(lines)
+	]
+
+
+func _call_source(of_class: String, count: int) -> String:
+	var names := range(count).map(func(index: int) -> String: return "a%d" % index)
+	return "%s.%s(%s)" % [of_class if does == STATIC else "object", name, ", ".join(names)]
+
+
+func _parameters(of_class: String, count: int, is_typed: bool) -> String:
+	var parameters := ["object: " + (of_class if is_typed else "Variant")]
 	for index in count:
-		names.append("a%d" % index)
 		var argument := arguments[index]
 		var type := type_string(argument.type)
 		if argument.type == TYPE_OBJECT:
 			type = argument.class_of_it
 		elif argument.type == TYPE_NIL:
 			type = "Variant"
-		parameters.append("a%d: %s" % [index, type])
-	var of := of_class if does == STATIC else "object"
-	var call_of_it := "%s.%s(%s)" % [of, name, ", ".join(names)]
-	var body := "return " + call_of_it
-	if returns == TYPE_NIL and not returns_any:
-		body = call_of_it + "\n\treturn null"
-	return "static func %s_%d(%s) -> Variant:\n\t%s\n" % [name, count, ", ".join(parameters), body]
+		parameters.append("a%d: %s" % [index, type if is_typed else "Variant"])
+	return ", ".join(parameters)

@@ -10,6 +10,13 @@ const Method := preload("res://tests/calls/method.gd")
 
 const LAST := Argument.SIZE - 1
 
+## What `attach()` takes beside the memory, so that most of the calls work.
+const ATTACHED := {
+	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
+	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST],
+	"SharedMemoryArray": ["<4B"],
+}
+
 ## What it does, and what each argument takes: the constants are those of the two classes above.
 ## Then what it returns if it fails, where that isn't an [enum Error] or an empty value.
 const TABLES := {

@@ -135,13 +135,13 @@ pub(crate) fn is_room_for(length: usize) -> bool {
             && reserved.is_some_and(|length| Vec::<u8>::new().try_reserve_exact(length).is_ok()))
 }
 
-/// How many bytes of memory the engine takes for an `Array` of so many values, without what they lead to: as many as a
-/// power of two has (`CowData`, core/templates/cowdata.h).
+/// How many bytes of memory the engine takes for an `Array` of so many values, at the most and without what they lead
+/// to. An array that grows has room for more: for a power of two of bytes, and for half as many again since Godot 4.6
+/// (`CowData`, core/templates/cowdata.h).
 fn array_memory(count: usize) -> usize {
     /// An `ArrayPrivate` and what goes with two allocations.
     const ARRAY: usize = 192;
-    let values = count.checked_mul(size_of::<Variant>()).and_then(usize::checked_next_power_of_two);
-    values.unwrap_or(usize::MAX).saturating_add(ARRAY)
+    count.saturating_mul(2 * size_of::<Variant>()).saturating_add(ARRAY)
 }
 
 /// How many bytes of memory the values of a struct lead to: a `PackedByteArray` for each that is bytes.
@@ -149,7 +149,7 @@ fn bytes_memory(format: &Format) -> usize {
     /// The array, its reference, and what goes with two allocations.
     const PACKED: usize = 160;
     let arrays = format.byte_values().saturating_mul(PACKED);
-    // All of them together have no more bytes than the struct. Each takes a power of two.
+    // All of them together have no more bytes than the struct, and each takes a power of two.
     if arrays == 0 { 0 } else { arrays.saturating_add(format.size().saturating_mul(2)) }
 }
 
