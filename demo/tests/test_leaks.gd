@@ -9,7 +9,6 @@ const Argument := preload("res://tests/calls/argument.gd")
 const Method := preload("res://tests/calls/method.gd")
 const Methods := preload("res://tests/calls/methods.gd")
 
-
 const CYCLES := 10_000
 
 
@@ -112,9 +111,9 @@ func _check_method(
 	var arguments := method.good(unique_name(), memory.get_name())
 	if method.name == "attach":
 		arguments = [memory] + Methods.ATTACHED[of_class]
-	var loop := Callable(script, "loop_%s_%d_%s" % [
-		method.name, count, "typed" if is_typed else "untyped"
-	])
+	var loop := Callable(
+		script, "loop_%s_%d_%s" % [method.name, count, "typed" if is_typed else "untyped"]
+	)
 	var run := func(times: int) -> void: loop.callv([times, object] + arguments.slice(0, count))
 	# What is allocated once, is now.
 	run.call(100)
@@ -122,8 +121,9 @@ func _check_method(
 	run.call(rounds)
 	var after := [OS.get_static_memory_usage(), _state()]
 	var why := "%s.%s, %d arguments, %s" % [of_class, method.name, count, is_typed]
+	var grown: int = after[0] - before[0]
 	# Less than a byte a call.
-	assert_true(after[0] - before[0] < rounds, "%s: the engine's memory: %s" % [why, after[0] - before[0]])
+	assert_true(grown < rounds, "%s: the engine's memory: %d" % [why, grown])
 	if not before[1].is_empty():
 		assert_true(after[1].files <= before[1].files, "%s: open files" % why)
 		# What this library has, the engine does not count.

@@ -1,6 +1,6 @@
 extends "res://tests/test_case.gd"
-## A script that runs in the middle of a method and lets go of the object: a Logger (since Godot
-## 4.5), the NOTIFICATION_PREDELETE of what the method lets go of, and what is connected to a signal.
+## A script that runs in the middle of a method and lets go of the object: a Logger, the
+## NOTIFICATION_PREDELETE of what the method lets go of, and what is connected to a signal.
 ##
 ## The method ends as if nothing had happened, and the next one does not find anything broken.
 
@@ -213,10 +213,12 @@ func _call(holder: Variant, method: Method, arguments: Array) -> Variant:
 
 
 func _source(method: Method) -> String:
-	var names := range(method.arguments.size()).map(func(index: int) -> String: return "a%d" % index)
+	var names := range(method.arguments.size()).map(
+		func(index: int) -> String: return "a%d" % index
+	)
 	var list := ", ".join(names)
 	var gives := method.returns != TYPE_NIL or method.returns_any
-	var body := ("return object.%s(%s)" if gives else "object.%s(%s)\n\treturn null") % [
-		method.name, list
-	]
+	var body := (
+		("return object.%s(%s)" if gives else "object.%s(%s)\n\treturn null") % [method.name, list]
+	)
 	return "func call_%s(%s) -> Variant:\n\t%s\n" % [method.name, list, body]

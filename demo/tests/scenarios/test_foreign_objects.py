@@ -1,5 +1,6 @@
 """What other programs can make of memory and of files, beside what is planted under a name."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -71,22 +72,31 @@ class ForeignObjects(Scenario):
                 refused = [ERR_INVALID_PARAMETER] * 3
                 self.assertEqual(
                     codes,
-                    [*refused, ERR_UNCONFIGURED, ERR_INVALID_PARAMETER, 0, *refused[:1]],
+                    [
+                        *refused,
+                        ERR_UNCONFIGURED,
+                        ERR_INVALID_PARAMETER,
+                        0,
+                        *refused[:1],
+                    ],
                 )
             self.assertEqual(victim.read_bytes(), b"precious")
             self.assertFalse(absent.exists())
 
+    @contextlib.contextmanager
     def lease(self, path, kind=fcntl.F_WRLCK, mode="r+b"):
-        """Hold a lease on a file until the returned object is closed."""
+        """Hold a lease on a file."""
         # The system asks for it back by a signal that would end this process.
-        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
-        file = open(path, mode)
-        self.addCleanup(file.close)
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
         try:
-            fcntl.fcntl(file, fcntl.F_SETLEASE, kind)
-        except OSError as error:
-            self.skipTest(f"no leases here: {error}")
-        return file
+            with open(path, mode) as file:
+                try:
+                    fcntl.fcntl(file, fcntl.F_SETLEASE, kind)
+                except OSError as error:
+                    self.skipTest(f"no leases here: {error}")
+                yield
+        finally:
+            signal.signal(signal.SIGIO, before)
 
     def check_busy(self, memory, name):
         began = time.monotonic()
@@ -103,19 +113,17 @@ class ForeignObjects(Scenario):
         name = self.name()
         memory = self.agent().memory()
         self.foreign(name, bytes(64))
-        held = self.lease(self.file(name))
-        self.check_busy(memory, name)
-        held.close()
+        with self.lease(self.file(name)):
+            self.check_busy(memory, name)
         self.assertEqual(memory.open(name), OK)
 
     def test_a_lease_on_a_dead_owners_segment(self):
         name = self.name()
         memory = self.agent().memory()
         self.foreign(name, bytes(64)).chmod(LEFTOVER)
-        held = self.lease(self.file(name))
-        self.assertEqual(memory.create(name, 64), ERR_BUSY)
-        self.check_busy(memory, name)
-        held.close()
+        with self.lease(self.file(name)):
+            self.assertEqual(memory.create(name, 64), ERR_BUSY)
+            self.check_busy(memory, name)
         self.assertEqual(memory.create(name, 64), OK)
 
     def test_a_lease_on_a_file(self):
@@ -123,9 +131,8 @@ class ForeignObjects(Scenario):
         path.write_bytes(bytes(64))
         memory = self.agent().memory()
         memory.set_backend(BACKEND_FILE)
-        held = self.lease(path)
-        self.check_busy(memory, str(path))
-        held.close()
+        with self.lease(path):
+            self.check_busy(memory, str(path))
         self.assertEqual(memory.open(str(path)), OK)
 
     def test_a_lease_on_memory_without_a_name(self):
@@ -139,15 +146,14 @@ class ForeignObjects(Scenario):
         leased = os.open(f"/proc/self/fd/{made}", os.O_RDONLY)
         self.addCleanup(os.close, leased)
         os.close(made)
-        held = self.lease(f"/proc/self/fd/{leased}", fcntl.F_RDLCK, "rb")
         meta = folder / f".memfd_{name}.meta"
         meta.write_bytes(struct.pack("<qqii", 64, 0, os.getpid(), leased))
-        began = time.monotonic()
-        self.assertEqual(memory.open(name), ERR_BUSY)
-        self.assertEqual(memory.open_or_create(name, 64), ERR_BUSY)
-        self.assertEqual(memory.create(name, 64), ERR_ALREADY_EXISTS)
-        self.assertLess(time.monotonic() - began, AT_ONCE, "without blocking")
-        held.close()
+        with self.lease(f"/proc/self/fd/{leased}", fcntl.F_RDLCK, "rb"):
+            began = time.monotonic()
+            self.assertEqual(memory.open(name), ERR_BUSY)
+            self.assertEqual(memory.open_or_create(name, 64), ERR_BUSY)
+            self.assertEqual(memory.create(name, 64), ERR_ALREADY_EXISTS)
+            self.assertLess(time.monotonic() - began, AT_ONCE, "without blocking")
         self.assertEqual(memory.open(name), OK)
 
     def test_a_lease_on_a_meta_file(self):
@@ -158,9 +164,8 @@ class ForeignObjects(Scenario):
         owner.set_backend(BACKEND_MEMFD)
         memory.set_backend(BACKEND_MEMFD)
         self.assertEqual(owner.create(name, 64, LOCAL_SCOPE), OK)
-        held = self.lease(folder / f".memfd_{name}.meta")
-        self.check_busy(memory, name)
-        held.close()
+        with self.lease(folder / f".memfd_{name}.meta"):
+            self.check_busy(memory, name)
         self.assertEqual(memory.open(name), OK)
 
     def test_system_v_memory_of_huge_pages(self):

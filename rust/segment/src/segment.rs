@@ -1,8 +1,10 @@
 //! A segment: creating and opening one, copying in and out, letting go of it.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::available::has_room_for;
 use crate::error::{Error, Result};
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Backend, Lifetime, Scope};
@@ -196,20 +198,24 @@ impl Segment {
     /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`], and `into` is unchanged. [`Error::Truncated`]: another process has taken the memory
+    /// [`Error::OutOfBounds`], [`Error::OutOfMemory`] (there is no memory for the pages that would be touched for the first
+    /// time), and `into` is unchanged. [`Error::Truncated`]: another process has taken the memory
     /// away, perhaps in the middle of this copy, and `into` holds nothing that means anything.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
+        self.check_supply(into.len() as u64)?;
         self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
     /// Copies `from` in, at `offset` (in bytes).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`]; [`Error::OutOfBounds`], and not a byte is written; [`Error::Truncated`].
+    /// [`Error::ReadOnly`], [`Error::OutOfBounds`], [`Error::OutOfMemory`] (as [`read`](Self::read)), and not a byte is
+    /// written; [`Error::Truncated`].
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
+        self.check_supply(from.len() as u64)?;
         self.memory.write(offset, from).map_err(|fault| self.fault(fault, offset, from.len() as u64))
     }
 
@@ -220,6 +226,7 @@ impl Segment {
     pub fn fill(&self, offset: u64, length: u64, value: u8) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
+        self.check_supply(length)?;
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
@@ -359,6 +366,17 @@ impl Segment {
         }
         self.looked_at.store(now, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Each page that is touched for the first time takes one of the machine's, and a peer may have made far more of them
+    /// than there are. That is asked for large accesses only.
+    fn check_supply(&self, length: u64) -> Result<()> {
+        let size = length.min(self.size());
+        if has_room_for(size) || has_room_for(self.unsupplied(size)) {
+            return Ok(());
+        }
+        let (name, source) = (self.link().name().to_owned(), io::ErrorKind::OutOfMemory.into());
+        Err(Error::OutOfMemory { name, size, call: "the memory available", source })
     }
 
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {

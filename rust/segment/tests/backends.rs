@@ -107,6 +107,42 @@ fn names_and_sizes_that_can_t_be() {
     }
 }
 
+/// Half as much again as there is, of which no page was ever touched.
+#[test]
+#[cfg(target_os = "linux")]
+fn more_than_the_memory_there_is_is_not_touched() {
+    let available = shm_segment::available_memory().unwrap();
+    let (size, page) = (available / 2 * 3, 4096);
+    let place = Place::new(Backend::Native);
+    let path = std::path::Path::new("/dev/shm").join(&place.name);
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(size).unwrap();
+    let segment = Backend::Native.open(&place.name, 0, Access::ReadWrite).unwrap();
+    assert_eq!(segment.unsupplied(size), size);
+    segment.write(0, &[1; 4096]).unwrap();
+    assert_eq!((segment.unsupplied(size), segment.unsupplied(page)), (size - page, page));
+    let filled = segment.fill(0, size, 1);
+    assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
+    segment.fill(0, 32 << 20, 1).unwrap();
+    assert_eq!(segment.unsupplied(size), size - (32 << 20));
+    drop(segment);
+    Backend::Native.remove(&place.name, Scope::Local).unwrap();
+}
+
+/// Those of System V have none at first.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_created_has_its_pages() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let segment = create(&place, 50_000).unwrap();
+        let expected = if backend == Backend::SystemV { 50_000 } else { 0 };
+        assert_eq!(segment.unsupplied(u64::MAX), expected, "{backend:?}");
+        segment.fill(0, 50_000, 1).unwrap();
+        assert_eq!(segment.unsupplied(u64::MAX), 0, "{backend:?}");
+    }
+}
+
 #[test]
 fn whichever_side_starts_first() {
     for backend in BACKENDS {

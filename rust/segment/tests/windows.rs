@@ -4,10 +4,12 @@
 
 mod common;
 
+use std::fs::{self, File};
+use std::os::windows::io::AsRawHandle;
 use std::ptr;
 
 use common::{Foreign, Name, Peer, whole, wide};
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
 use windows_sys::Win32::Foundation::{CloseHandle, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1, SE_KERNEL_OBJECT,
@@ -15,7 +17,8 @@ use windows_sys::Win32::Security::Authorization::{
 use windows_sys::Win32::Security::DACL_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::READ_CONTROL;
 use windows_sys::Win32::System::Memory::{
-    FILE_MAP_WRITE, MEM_COMMIT, MapViewOfFile, OpenFileMappingW, PAGE_READWRITE, SEC_RESERVE, VirtualAlloc,
+    CreateFileMappingW, FILE_MAP_WRITE, MEM_COMMIT, MapViewOfFile, OpenFileMappingW, PAGE_GUARD,
+    PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE, SEC_IMAGE, SEC_RESERVE, VirtualAlloc,
 };
 use windows_sys::Win32::System::Threading::CreateEventW;
 
@@ -232,6 +235,82 @@ fn addresses_without_memory_are_not_touched() {
         Segment::open(&name, 3 << 12, Access::ReadOnly),
         Err(Error::TooSmall { actual: 8192, .. })
     ));
+}
+
+/// Each process gets a copy of its own of the pages that it writes to.
+#[test]
+fn the_image_of_a_program_is_no_segment() {
+    let name = Name::new();
+    let program = File::open(std::env::current_exe().unwrap()).unwrap();
+    let native = wide(&format!("Local\\{}", &*name));
+    // SAFETY: an open file, no access list, and a name that ends with a zero.
+    let section = unsafe {
+        CreateFileMappingW(
+            program.as_raw_handle(),
+            ptr::null(),
+            PAGE_READONLY | SEC_IMAGE,
+            0,
+            0,
+            native.as_ptr(),
+        )
+    };
+    assert!(!section.is_null());
+    let opened = Segment::open(&name, 0, Access::ReadOnly);
+    assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
+    // SAFETY: opened above, and closed once.
+    unsafe { CloseHandle(section) };
+}
+
+/// A peer decides what its pages allow, and what is committed with no access is so for all.
+#[test]
+fn pages_without_the_access_are_not_touched() {
+    for protection in [PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE | PAGE_GUARD] {
+        let name = Name::new();
+        let foreign = Foreign::with(&name, 1 << 20, PAGE_READWRITE | SEC_RESERVE);
+        // SAFETY: an open section; a view of it, whose first page is committed with other rights.
+        let page = unsafe {
+            let view = MapViewOfFile(foreign.handle(), FILE_MAP_WRITE, 0, 0, 0);
+            assert!(!view.Value.is_null());
+            VirtualAlloc(view.Value, 4096, MEM_COMMIT, protection)
+        };
+        assert!(!page.is_null());
+        match open(&name) {
+            Err(Error::NotASegment { .. }) => {}
+            // Where the rights are those of the view that they were asked for in, as in Wine.
+            Ok(segment) => segment.write(0, &[1; 4096]).unwrap(),
+            Err(other) => panic!("{protection:#x}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_renamed_and_replaced_is_left_alone() {
+    let folder = std::env::temp_dir().join(shm_segment::generate_name("windows-test").unwrap());
+    fs::create_dir(&folder).unwrap();
+    let (path, other) = (folder.join("file"), folder.join("other"));
+    let name = path.to_str().unwrap();
+    let ours = Backend::File.create(name, 100, Scope::Local, Lifetime::Owner).unwrap();
+    let link = ours.link().clone();
+    assert!(link.is_current());
+    drop(ours);
+    fs::rename(&path, &other).unwrap();
+    assert!(!link.is_current());
+    link.unlink().unwrap();
+    fs::write(&path, b"a stranger's").unwrap();
+    assert!(!link.is_current());
+    link.unlink().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"a stranger's");
+    fs::remove_file(&path).unwrap();
+    fs::rename(&other, &path).unwrap();
+    assert!(link.is_current());
+    link.unlink().unwrap();
+    assert!(!path.exists());
+    // Where a file is, none can be made, and it stays.
+    fs::write(&path, b"a stranger's").unwrap();
+    let made = Backend::File.create(name, 100, Scope::Local, Lifetime::Owner);
+    assert!(matches!(made, Err(Error::AlreadyExists { .. })), "{made:?}");
+    assert_eq!(fs::read(&path).unwrap(), b"a stranger's");
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

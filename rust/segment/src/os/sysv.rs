@@ -6,6 +6,7 @@
 //! The system keeps a segment until it is removed, and doesn't tell who its owner is. So the segment of a creator that
 //! was killed stays; nobody reclaims it, and whoever knows the name may remove it.
 
+use std::fs;
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,9 +119,10 @@ impl Object for OpenSegment {
         Ok(self.size)
     }
 
-    /// Nothing supplies pages beforehand, and `shmctl` does not tell how many there are.
+    /// `shmctl` does not tell, but the list of all segments does (`proc_sysvipc(5)`).
     fn unsupplied(&self) -> u64 {
-        self.size
+        let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+        supplied(&list, self.link.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
     }
 
     fn scope(&self) -> Scope {
@@ -295,6 +297,19 @@ fn murmur_hash_64a(bytes: &[u8], seed: u64) -> u64 {
     hash ^ (hash >> SHIFT)
 }
 
+/// How many bytes of a segment have a page, in memory or swapped out, by a list with one segment a line.
+fn supplied(list: &str, id: c_int) -> Option<u64> {
+    let mut lines = list.lines();
+    let columns: Vec<&str> = lines.next()?.split_whitespace().collect();
+    let column = |name| columns.iter().position(|column| *column == name);
+    let (shmid, rss, swap) = (column("shmid")?, column("rss")?, column("swap")?);
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).find_map(|line| {
+        let number = |at: usize| line.get(at)?.parse::<u64>().ok();
+        (number(shmid)? == u64::try_from(id).ok()?).then_some(())?;
+        number(rss)?.checked_add(number(swap)?)
+    })
+}
+
 fn shmget(key: key_t, size: usize, flags: c_int) -> io::Result<c_int> {
     // SAFETY: takes and returns numbers.
     match unsafe { libc::shmget(key, size, flags) } {
@@ -348,6 +363,13 @@ mod tests {
         assert!(key_of("").is_err());
         assert!(key_of("a\0b").is_err());
     }
+    #[test]
+    fn the_list_of_segments_tells_which_pages_there_are() {
+        let list = "key shmid perms size rss swap\n 0 7 1600 99 4096 0\n 5 8 1600 99 8192 4096\n";
+        assert_eq!((supplied(list, 7), supplied(list, 8)), (Some(4096), Some(12288)));
+        assert_eq!((supplied(list, 9), supplied("", 7), supplied("shmid\n7\n", 7)), (None, None, None));
+    }
+
     /// In the place of its first pages there are others now, as after a fault.
     #[test]
     fn pages_that_were_replaced_go_with_the_rest() {
