@@ -26,6 +26,7 @@ fn what_is_in_the_file_is_the_memory() {
     let place = Place::new(Backend::File);
     fs::write(place.path(), b"written before").unwrap();
     let segment = open(&place).unwrap();
+    assert_eq!(segment.link().native_name(), place.name);
     let mut bytes = [0; 14];
     segment.read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"written before");

@@ -44,6 +44,71 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
+fn this_system_has_these() {
+    for backend in [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd] {
+        assert_eq!(backend.is_available(), BACKENDS.contains(&backend), "{backend:?}");
+        let keeps = match backend {
+            Backend::Native => cfg!(unix),
+            Backend::Memfd => false,
+            _ => backend.is_available(),
+        };
+        assert_eq!(backend.can_persist(), keeps, "{backend:?}");
+    }
+    assert_eq!(shm_segment::can_persist(), cfg!(unix));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_removes_its_name_once() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let ours = create(&place, 100).unwrap();
+        let link = ours.link().clone();
+        link.unlink().unwrap();
+        assert!(!backend.exists(&place.name, Scope::Local) && !link.is_current(), "{backend:?}");
+        link.unlink().unwrap();
+        let next = create(&place, 100).unwrap();
+        link.unlink().unwrap();
+        assert!(next.link().is_current(), "{backend:?}: the name is another's now");
+        drop(next);
+        let _ = backend.remove(&place.name, Scope::Local);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_are_there_are_listed() {
+    let place = Place::new(Backend::Native);
+    let ours = create(&place, 100).unwrap();
+    let names = shm_segment::list_names();
+    assert!(names.contains(&place.name) && names.is_sorted());
+    drop(ours);
+    assert!(!shm_segment::list_names().contains(&place.name));
+}
+
+/// As long as it has none, it may get one.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_segment_without_a_size_is_waited_for_and_no_longer() {
+    let place = Place::new(Backend::Native);
+    let path = std::path::Path::new("/dev/shm").join(&place.name);
+    let file = std::fs::File::create(&path).unwrap();
+    let either = || place.backend.open_or_create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    let start = std::time::Instant::now();
+    let unsized_yet = either();
+    assert!(matches!(unsized_yet, Err(Error::NotSizedYet { .. })), "{unsized_yet:?}");
+    assert!(start.elapsed() >= std::time::Duration::from_millis(40), "it gets some time");
+    let opened = thread::scope(|scope| {
+        let waiting = scope.spawn(either);
+        thread::sleep(std::time::Duration::from_millis(5));
+        file.set_len(100).unwrap();
+        waiting.join().unwrap()
+    });
+    assert!(!opened.unwrap().is_created());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn a_part_and_only_to_read() {
     for backend in BACKENDS {
         let place = Place::new(backend);

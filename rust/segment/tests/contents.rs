@@ -42,6 +42,45 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
+fn words_are_changed_in_one_step() {
+    let name = Name::new();
+    let ours = create(&name, 16);
+    let theirs = Segment::open(&name, 16, Access::ReadOnly).unwrap();
+    ours.store_u32(4, 0x0403_0201).unwrap();
+    let mut bytes = [0; 4];
+    theirs.read(4, &mut bytes).unwrap();
+    assert_eq!((bytes, theirs.load_u32(4).unwrap()), ([1, 2, 3, 4], 0x0403_0201));
+    assert_eq!(ours.fetch_add_u32(4, 0x10).unwrap(), 0x0403_0201);
+    assert!(!ours.compare_exchange_u32(4, 7, 8).unwrap());
+    assert!(ours.compare_exchange_u32(4, 0x0403_0211, 8).unwrap());
+    assert_eq!(theirs.load_u32(4).unwrap(), 8);
+    assert!(matches!(theirs.store_u32(4, 1), Err(Error::ReadOnly { .. })));
+    assert!(matches!(theirs.fetch_add_u32(4, 1), Err(Error::ReadOnly { .. })));
+    assert!(matches!(theirs.compare_exchange_u32(4, 8, 1), Err(Error::ReadOnly { .. })));
+    for (offset, is_misaligned) in [(13, true), (2, true), (16, false)] {
+        let refused = [ours.load_u32(offset).err(), ours.store_u32(offset, 1).err()];
+        for error in refused {
+            match error {
+                Some(Error::Misaligned { .. }) => assert!(is_misaligned, "{offset}"),
+                Some(Error::OutOfBounds { .. }) => assert!(offset > 12, "{offset}"),
+                other => panic!("{offset}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn each_has_an_id_of_its_own() {
+    let name = Name::new();
+    let ours = create(&name, 8);
+    let theirs = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+    assert_ne!(ours.id(), theirs.id());
+    let first = ours.id();
+    drop((ours, theirs));
+    assert_ne!(create(&name, 8).id(), first, "not even after it was closed");
+}
+
+#[test]
 fn bounds_are_those_of_the_segment() {
     let name = Name::new();
     let segment = create(&name, 10);

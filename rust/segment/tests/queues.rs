@@ -51,6 +51,19 @@ fn new_queue(version: Version, header: u64, capacity: u64, longest: u64) -> (com
 }
 
 #[test]
+fn a_queue_is_empty_until_there_is_a_message() {
+    for (_, version, _) in VERSIONS {
+        let (_name, segment) = fresh(4096);
+        let queue = Queue::attach(&segment, version, 16).unwrap();
+        assert!(queue.is_empty(&segment).unwrap());
+        queue.enqueue(&segment, b"one", ONCE).unwrap();
+        assert!(!queue.is_empty(&segment).unwrap());
+        assert_eq!(dequeue(&queue, &segment).unwrap(), b"one");
+        assert!(queue.is_empty(&segment).unwrap());
+    }
+}
+
+#[test]
 fn golden_files_are_read() {
     for (label, version, _) in VERSIONS {
         let (_ours, theirs) = planted(&golden(&format!("queue_{label}_full")));

@@ -31,6 +31,69 @@ fn a_bad_format_is_told_with_the_position() {
 }
 
 #[test]
+fn values_that_are_bytes_are_counted() {
+    for (format, count, bytes) in
+        [("", 0, 0), ("4B", 4, 0), ("<B20sBc", 4, 2), ("3c", 3, 3), ("4x0sp", 2, 2), ("2d?e", 4, 0)]
+    {
+        let format = Format::parse(format).unwrap();
+        assert_eq!((format.count(), format.byte_values()), (count, bytes), "{format:?}");
+    }
+}
+
+#[test]
+fn the_longest_struct_is_the_longest_that_python_describes() {
+    assert_eq!(Format::parse(&format!("{MAX}x", MAX = isize::MAX)).unwrap().size(), isize::MAX as usize);
+    assert!(matches!(refused(&format!("{MAX}xx", MAX = isize::MAX)), FormatError::TooLong { .. }));
+}
+
+/// `struct.pack("P", -1)` of CPython packs it.
+#[test]
+fn a_pointer_may_be_negative() {
+    for value in [0, -1, i64::MIN, i64::MAX] {
+        assert_eq!(pack("P", &[Value::Int(value)]).unwrap(), value.to_ne_bytes(), "{value}");
+    }
+}
+
+/// Each native code is aligned as C aligns its type.
+#[test]
+fn native_codes_are_aligned() {
+    for (code, align) in [
+        ('h', align_of::<std::ffi::c_short>()),
+        ('H', align_of::<std::ffi::c_short>()),
+        ('i', align_of::<std::ffi::c_int>()),
+        ('I', align_of::<std::ffi::c_int>()),
+        ('l', align_of::<std::ffi::c_long>()),
+        ('L', align_of::<std::ffi::c_long>()),
+        ('q', align_of::<std::ffi::c_longlong>()),
+        ('Q', align_of::<std::ffi::c_longlong>()),
+        ('n', align_of::<isize>()),
+        ('N', align_of::<usize>()),
+        ('P', align_of::<*const u8>()),
+        ('e', align_of::<std::ffi::c_short>()),
+        ('f', align_of::<f32>()),
+        ('d', align_of::<f64>()),
+    ] {
+        let size_of_one = Format::parse(&code.to_string()).unwrap().size();
+        for prefix in ["", "@"] {
+            let size = Format::parse(&format!("{prefix}b{code}")).unwrap().size();
+            assert_eq!(size, align + size_of_one, "{prefix}{code}");
+        }
+        if !"nNP".contains(code) {
+            assert_eq!(Format::parse(&format!("=b{code}")).unwrap().items[1].offset, 1, "{code}");
+        }
+    }
+}
+
+#[test]
+fn prefixes_are_byte_orders() {
+    for (prefix, bytes) in
+        [("<", [1, 0]), (">", [0, 1]), ("!", [0, 1]), ("=", 1_u16.to_ne_bytes()), ("@", 1_u16.to_ne_bytes())]
+    {
+        assert_eq!(pack(&format!("{prefix}H"), &[Value::Int(1)]).unwrap(), bytes, "{prefix}");
+    }
+}
+
+#[test]
 fn a_huge_count_costs_nothing() {
     let format = Format::parse("1000000000B1000000000x").unwrap();
     assert_eq!((format.size(), format.count()), (2_000_000_000, 1_000_000_000));
