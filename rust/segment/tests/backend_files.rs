@@ -126,6 +126,61 @@ fn a_file_that_was_replaced() {
     assert_eq!(fs::read(place.path()).unwrap(), b"another");
 }
 
+/// Runs `body` as a user that owns nothing.
+#[cfg(target_os = "linux")]
+fn as_nobody(body: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            const NOBODY: libc::c_long = 65534;
+            // SAFETY: numbers only. Not `setresuid(3)`, which changes all threads; this thread ends soon.
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1_i64, NOBODY, -1_i64) };
+            if changed != 0 {
+                println!("not root: the modes alone keep this user out");
+            }
+            body();
+        });
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_forbidden_is_called_so() {
+    let folder = Place::new(Backend::File);
+    fs::create_dir(folder.path()).unwrap();
+    let name = format!("{}/file", folder.name);
+    let create = |name: &str| Backend::File.create(name, 100, Scope::Local, Lifetime::Owner);
+    let link = create(&name).unwrap().link().clone();
+    let allow = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(&name, 0o000);
+    allow(&folder.name, 0o555);
+    as_nobody(|| {
+        for access in [Access::ReadWrite, Access::ReadOnly] {
+            let opened = Backend::File.open(&name, 0, access);
+            assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");
+        }
+        let made = create(&format!("{name}2"));
+        assert!(matches!(made, Err(Error::PermissionDenied { .. })), "{made:?}");
+        for removed in [link.unlink(), Backend::File.remove(&name, Scope::Local)] {
+            assert!(matches!(removed, Err(Error::PermissionDenied { .. })), "{removed:?}");
+        }
+    });
+    assert!(link.is_current());
+    allow(&folder.name, 0o755);
+    fs::remove_dir_all(folder.path()).unwrap();
+}
+
+#[test]
+fn a_name_that_is_too_long_is_the_system_s_to_refuse() {
+    let name = format!("{}/{}", backends::folder().display(), "x".repeat(300));
+    let _place = Place::new(Backend::File);
+    for result in [
+        Backend::File.open(&name, 0, Access::ReadOnly),
+        Backend::File.create(&name, 1, Scope::Local, Lifetime::Owner),
+    ] {
+        assert!(matches!(result, Err(Error::System { .. })), "{result:?}");
+    }
+}
+
 /// Neither a folder's name nor a file's is a reason to say that the segment isn't there, to who wants to make it.
 #[test]
 fn a_file_where_a_folder_should_be() {

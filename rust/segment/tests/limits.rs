@@ -4,12 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "common/backends.rs"]
+mod backends;
 mod common;
 
 use std::fs::{self, File};
 use std::process::Command;
 use std::ptr;
 
+use backends::{BACKENDS, Place};
 use common::Name;
 use shm_segment::{Access, Error, Lifetime, Scope, Segment};
 
@@ -195,6 +198,27 @@ fn a_truncation_of_locked_memory_is_an_error() {
         assert!(try_limit(libc::RLIMIT_MEMLOCK, status("VmLck")));
         victims.are_truncated();
     });
+}
+
+#[test]
+fn what_there_are_no_addresses_for_is_not_made() {
+    in_another_process("what_there_are_no_addresses_for_is_not_made", || {
+        let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
+        let warm_up: Vec<_> = places.iter().map(|place| create(place, 1)).collect();
+        assert!(warm_up.iter().all(Result::is_ok), "{warm_up:?}");
+        drop(warm_up);
+        let _ = places[1].backend.remove(&places[1].name, Scope::Local);
+        assert!(try_limit(libc::RLIMIT_AS, status("VmSize") + (64 << 20)));
+        for place in &places {
+            let made = create(place, 128 << 20);
+            assert!(matches!(made, Err(Error::OutOfMemory { .. })), "{:?}: {made:?}", place.backend);
+            assert!(!place.backend.exists(&place.name, Scope::Local), "{:?}", place.backend);
+        }
+    });
+}
+
+fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
+    place.backend.create(&place.name, size, Scope::Local, Lifetime::Owner)
 }
 
 /// With it, no limit applies to what is locked (`capabilities(7)`, `CAP_IPC_LOCK`).
