@@ -54,12 +54,17 @@ impl Calls {
         match finish() {
             Ok(map) => Ok((fd, map)),
             Err(e) => {
-                // Another process may have removed the name since, and given it to a segment of its own.
-                if self.stat(new.plain).is_ok_and(|there| Identity::of(&there) == Identity::of(&stat)) {
-                    let _ = self.unlink(new.plain);
-                }
+                self.unlink_if_still(new.plain, &stat);
                 Err(e)
             }
+        }
+    }
+
+    /// Another process may have removed the name since, and given it to a segment of its own.
+    fn unlink_if_still(&self, plain: &str, made: &Stat) {
+        if self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(made)) {
+            // Nothing can be done about a failure here.
+            let _ = self.unlink(plain);
         }
     }
 }
@@ -267,6 +272,20 @@ mod tests {
         // Another number of pages: all that tells them apart on macOS.
         rustix::fs::ftruncate(&strangers, SIZE + (1 << 16)).unwrap();
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+    }
+
+    /// On macOS, all segments have the same identity.
+    #[cfg(not(target_os = "macos"))]
+    #[test]
+    fn a_name_that_another_process_took_is_left_to_it() {
+        let scratch = Scratch::new();
+        let ours = rustix::fs::fstat(&scratch.create(false).unwrap().fd).unwrap();
+        scratch.calls.unlink(&scratch.name).unwrap();
+        let theirs = rustix::fs::fstat(&scratch.create(false).unwrap().fd).unwrap();
+        scratch.calls.unlink_if_still(&scratch.name, &ours);
+        assert!(scratch.calls.exists(&scratch.name));
+        scratch.calls.unlink_if_still(&scratch.name, &theirs);
+        assert!(!scratch.calls.exists(&scratch.name));
     }
 
     #[test]
