@@ -126,22 +126,6 @@ fn a_file_that_was_replaced() {
     assert_eq!(fs::read(place.path()).unwrap(), b"another");
 }
 
-/// Runs `body` as a user that owns nothing.
-#[cfg(target_os = "linux")]
-fn as_nobody(body: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            const NOBODY: libc::c_long = 65534;
-            // SAFETY: numbers only. Not `setresuid(3)`, which changes all threads; this thread ends soon.
-            let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1_i64, NOBODY, -1_i64) };
-            if changed != 0 {
-                println!("not root: the modes alone keep this user out");
-            }
-            body();
-        });
-    });
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn what_is_forbidden_is_called_so() {
@@ -153,7 +137,7 @@ fn what_is_forbidden_is_called_so() {
     let allow = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     allow(&name, 0o000);
     allow(&folder.name, 0o555);
-    as_nobody(|| {
+    backends::as_nobody(|_| {
         for access in [Access::ReadWrite, Access::ReadOnly] {
             let opened = Backend::File.open(&name, 0, access);
             assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");

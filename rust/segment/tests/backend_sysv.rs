@@ -118,3 +118,30 @@ fn what_was_made_to_stay_stays() {
         assert_eq!(stays, then == Lifetime::Persistent, "{first:?}, then {then:?}");
     }
 }
+
+#[test]
+fn what_another_user_may_not_do_is_refused() {
+    for scope in [Scope::Local, Scope::Global] {
+        let place = Place::new(Backend::SystemV);
+        let segment = create(&place, scope);
+        backends::as_nobody(|is_another| {
+            if !is_another {
+                println!("skipped: only root has another user");
+                return;
+            }
+            let opened = Backend::SystemV.open(&place.name, 0, Access::ReadWrite);
+            match scope {
+                Scope::Local => {
+                    assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");
+                }
+                Scope::Global => assert_eq!(opened.unwrap().size(), 100),
+            }
+            assert!(Backend::SystemV.exists(&place.name, scope));
+            let removed = [Backend::SystemV.remove(&place.name, scope), segment.link().unlink()];
+            for removed in removed {
+                assert!(matches!(removed, Err(Error::PermissionDenied { .. })), "{removed:?}");
+            }
+        });
+        assert!(segment.link().is_current());
+    }
+}

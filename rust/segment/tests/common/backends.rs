@@ -89,3 +89,19 @@ pub fn python() -> std::process::Command {
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partner/backends.py"));
     command
 }
+
+/// Runs `body` as a user that owns nothing, and tells it whether it does: only root can become another user.
+#[cfg(target_os = "linux")]
+pub fn as_nobody(body: impl FnOnce(bool) + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            const NOBODY: libc::c_long = 65534;
+            // SAFETY: numbers only. Not `setresuid(3)`, which changes all threads; this thread ends soon.
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1_i64, NOBODY, -1_i64) } == 0;
+            if !changed {
+                println!("not root: this user stays the owner");
+            }
+            body(changed);
+        });
+    });
+}
