@@ -96,6 +96,8 @@ mod linux {
         /// A system with these files, and what it has available.
         fn available_with(files: &[(&str, &str)]) -> Option<u64> {
             let root = std::env::temp_dir().join(crate::generate_name("available").unwrap());
+            // New, as all of it is removed at the end.
+            fs::create_dir(&root).unwrap();
             for (path, text) in files {
                 let path = root.join(path);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
