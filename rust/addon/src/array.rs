@@ -13,7 +13,7 @@ use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
 use crate::values::{
-    Given, is_room_for, no_room, packed_struct, parsed, structs_memory, unpacked_struct, zeros,
+    Given, is_room_for, no_room, packed_struct, parsed, struct_memory, structs_memory, unpacked_struct, zeros,
 };
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -102,7 +102,11 @@ impl SharedMemoryArray {
     fn get_element(&self, index: i64) -> Variant {
         self.with("get_element", |elements, segment| {
             let index = index_from(index)?;
-            let mut bytes = zeros(elements.format.size())?;
+            let size = elements.format.size();
+            if !is_room_for(size.saturating_add(struct_memory(&elements.format))) {
+                return Err(no_room("the values", size));
+            }
+            let mut bytes = zeros(size)?;
             elements.array.get(segment, index, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
             elements.value_of(&bytes)
         })

@@ -18,7 +18,7 @@ use crate::class::EngineText;
 use crate::class::packed::{self, Packed};
 use crate::error::Failure;
 use crate::unicode::utf8_length_of;
-use crate::values::{is_room_for, no_room};
+use crate::values::{is_room_for, no_room, resized};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -45,10 +45,9 @@ pub(crate) fn decoded(
 ) -> Result<Variant> {
     let Measured { size, memory } = measured;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let memory =
-        usize::try_from(memory.saturating_add(unsupplied)).unwrap_or(usize::MAX).saturating_add(size);
+    let besides = usize::try_from(memory.saturating_add(unsupplied)).unwrap_or(usize::MAX);
     let mut array = PackedByteArray::new();
-    let bytes = is_room_for(memory).then(|| packed::resize(&mut array, size)).flatten();
+    let bytes = resized(&mut array, size, besides);
     let bytes = bytes.ok_or_else(|| no_room("a value", size))?;
     copy(bytes)?;
     // Measured anew: only what is true of the copy will be true when the engine looks at it.

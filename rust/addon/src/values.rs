@@ -19,8 +19,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 pub(crate) fn packed_from<A: Packed>(bytes: &[u8]) -> Result<A> {
     let mut array = A::default();
     if !bytes.is_empty() {
-        let room = is_room_for(bytes.len()).then(|| packed::resize(&mut array, bytes.len() / A::STRIDE));
-        match room.flatten() {
+        match resized(&mut array, bytes.len() / A::STRIDE, 0) {
             Some(room) if room.len() == bytes.len() => room.copy_from_slice(bytes),
             _ => return Err(no_room("an array", bytes.len())),
         }
@@ -127,12 +126,22 @@ pub(crate) fn zeros(size: usize) -> Result<Vec<u8>> {
 /// Can so many bytes be had? Another program decides how much is asked for. The engine prints an error when it can't
 /// have memory; Linux gives it out, and ends the process once there is none behind it.
 pub(crate) fn is_room_for(length: usize) -> bool {
+    has_room_for(length as u64) && can_be_reserved(length)
+}
+
+fn can_be_reserved(length: usize) -> bool {
     const SMALL: usize = 1 << 24;
+    length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
+}
+
+/// Makes an empty array `count` elements long, and returns their bytes: if there is memory for them, and for as many
+/// bytes `besides`.
+pub(crate) fn resized<A: Packed>(array: &mut A, count: usize, besides: usize) -> Option<&mut [u8]> {
+    let length = count.checked_mul(A::STRIDE)?;
     // The engine's arrays take as many bytes at once as a power of two has.
-    let reserved = length.checked_next_power_of_two();
-    length < SMALL
-        || (has_room_for(length as u64)
-            && reserved.is_some_and(|length| Vec::<u8>::new().try_reserve_exact(length).is_ok()))
+    let is_room =
+        is_room_for(length.checked_add(besides)?) && can_be_reserved(length.checked_next_power_of_two()?);
+    is_room.then(|| packed::resize(array, count)).flatten()
 }
 
 /// How many bytes of memory the engine takes for an `Array` of so many values, at the most and without what they lead
@@ -168,11 +177,9 @@ pub(crate) fn structs_memory(format: &Format, count: usize) -> usize {
 pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) -> Result<A> {
     let mut array = A::default();
     let length = count.saturating_mul(A::STRIDE as u64);
-    let size = usize::try_from(length).unwrap_or(usize::MAX);
-    let taken = usize::try_from(length.saturating_add(segment.unsupplied(length))).unwrap_or(usize::MAX);
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let bytes = is_room_for(taken).then(|| packed::resize(&mut array, count)).flatten();
-    let bytes = bytes.ok_or_else(|| no_room("an array", size))?;
+    let whole = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let bytes = resized(&mut array, whole(count), whole(segment.unsupplied(length)));
+    let bytes = bytes.ok_or_else(|| no_room("an array", whole(length)))?;
     segment.read(offset, bytes).map_err(|e| Failure::of(&e, Code::FAILED))?;
     Ok(array)
 }

@@ -38,9 +38,16 @@ mod linux {
     }
 
     fn system(root: &Path) -> Option<u64> {
+        Some(meminfo(root, "MemAvailable:")?.saturating_add(free_swap(root)))
+    }
+
+    fn free_swap(root: &Path) -> u64 {
+        meminfo(root, "SwapFree:").unwrap_or(0)
+    }
+
+    fn meminfo(root: &Path, name: &str) -> Option<u64> {
         let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-        let bytes = |name| Some(field(&text, name)?.saturating_mul(1024));
-        Some(bytes("MemAvailable:")?.saturating_add(bytes("SwapFree:").unwrap_or(0)))
+        Some(field(&text, name)?.saturating_mul(1024))
     }
 
     /// The number after `name` in a file that has one in each line.
@@ -56,7 +63,12 @@ mod linux {
         let here = top.join(path.trim_start_matches('/'));
         here.ancestors()
             .take_while(|group| group.starts_with(&top))
-            .filter_map(|group| left(group, "memory.max", "memory.current", "inactive_file "))
+            .filter_map(|group| {
+                let swap = left(group, "memory.swap.max", "memory.swap.current", &[]).unwrap_or(u64::MAX);
+                let caches = ["inactive_file ", "active_file ", "slab_reclaimable "];
+                let left = left(group, "memory.max", "memory.current", &caches)?;
+                Some(left.saturating_add(swap.min(free_swap(root))))
+            })
             .min()
     }
 
@@ -65,7 +77,8 @@ mod linux {
         let path = group(root, |_, names| names.split(',').any(|name| name == "memory"))?;
         let top = root.join("sys/fs/cgroup/memory");
         let left = |group: PathBuf| {
-            left(&group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
+            let caches = ["total_inactive_file ", "total_active_file "];
+            left(&group, "memory.limit_in_bytes", "memory.usage_in_bytes", &caches)
         };
         left(top.join(path.trim_start_matches('/'))).or_else(|| left(top))
     }
@@ -80,12 +93,13 @@ mod linux {
     }
 
     /// What is left of a group's limit. The pages of files that the system can do without count as left.
-    fn left(group: &Path, limit: &str, used: &str, cache: &str) -> Option<u64> {
+    fn left(group: &Path, limit: &str, used: &str, caches: &[&str]) -> Option<u64> {
         let number = |name| -> Option<u64> { fs::read_to_string(group.join(name)).ok()?.trim().parse().ok() };
         // Without a limit it says `max`.
         let left = number(limit)?.saturating_sub(number(used)?);
         let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-        Some(left.saturating_add(field(&statistics, cache).unwrap_or(0)))
+        let caches = caches.iter().filter_map(|name| field(&statistics, name));
+        Some(caches.fold(left, u64::saturating_add))
     }
 
     #[cfg(test)]
@@ -128,9 +142,12 @@ mod linux {
                 ("sys/fs/cgroup/games/one/memory.current", "5000\n"),
                 ("sys/fs/cgroup/games/memory.max", "9000\n"),
                 ("sys/fs/cgroup/games/memory.current", "8000\n"),
-                ("sys/fs/cgroup/games/memory.stat", "anon 7000\ninactive_file 500\n"),
+                ("sys/fs/cgroup/games/memory.stat", "anon 7000\ninactive_file 500\nactive_file 20\n"),
+                ("sys/fs/cgroup/games/memory.swap.max", "700\n"),
+                ("sys/fs/cgroup/games/memory.swap.current", "600\n"),
             ];
-            assert_eq!(available_with(&files), Some(1500));
+            assert_eq!(available_with(&files), Some(1620));
+            assert_eq!(available_with(&files[..7]), Some(1520 + 50 * 1024), "all of the swap");
             assert_eq!(available_with(&files[..4]), Some(150 * 1024), "no group has a limit");
         }
 
@@ -141,7 +158,7 @@ mod linux {
                 ("proc/self/cgroup", "5:cpu:/\n4:memory:/docker/abc\n0::/\n"),
                 ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9000\n"),
                 ("sys/fs/cgroup/memory/memory.usage_in_bytes", "9500\n"),
-                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 20\n"),
+                ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 15\ntotal_active_file 5\n"),
                 ("sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "8000\n"),
                 ("sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes", "1000\n"),
             ];

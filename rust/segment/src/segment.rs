@@ -370,13 +370,13 @@ impl Segment {
 
     /// Each page that is touched for the first time takes one of the machine's, and a peer may have made far more of them
     /// than there are. That is asked for large accesses only.
-    fn check_supply(&self, length: u64) -> Result<()> {
+    pub(crate) fn check_supply(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
         if has_room_for(size) || has_room_for(self.unsupplied(size)) {
             return Ok(());
         }
         let (name, source) = (self.link().name().to_owned(), io::ErrorKind::OutOfMemory.into());
-        Err(Error::OutOfMemory { name, size, call: "the memory available", source })
+        Err(Error::OutOfMemory { name, size, call: "MemAvailable", source })
     }
 
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {

@@ -3,6 +3,8 @@
 //! Godot's strings are arrays of 32-bit units. A script can put any number into one: half of a surrogate pair, or a
 //! number beyond U+10FFFF. Neither is a Rust [`char`], so such a text never becomes a [`str`]: it is refused here.
 
+use crate::available::has_room_for;
+
 /// Why a text was not converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +45,9 @@ pub fn utf8_length(units: &[u32]) -> Result<usize, TextError> {
 pub fn utf8_from_units(units: &[u32]) -> Result<String, TextError> {
     let size = utf8_length(units)?;
     let mut text = String::new();
+    if !has_room_for(size as u64) {
+        return Err(TextError::OutOfMemory { size });
+    }
     text.try_reserve_exact(size).map_err(|_| TextError::OutOfMemory { size })?;
     // `utf8_length` has looked at each unit: all of them are characters.
     text.extend(units.iter().filter_map(|unit| char::from_u32(*unit)));

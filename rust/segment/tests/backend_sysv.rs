@@ -87,8 +87,8 @@ fn huge_pages_are_refused() {
     let key = i32::from_str_radix(key.trim_start_matches("0x"), 16)
         .unwrap_or_else(|_| u32::from_str_radix(&key[2..], 16).unwrap().cast_signed());
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | libc::SHM_HUGETLB | libc::SHM_NORESERVE;
-    // The second is no multiple of a huge page.
-    for size in [4 << 20, 3 << 20] {
+    // Not only multiples of a huge page.
+    for size in [4 << 20, 3 << 20, 1, 4096, 4097] {
         // SAFETY: takes and returns numbers.
         let id = unsafe { libc::shmget(key, size, flags) };
         if id < 0 {

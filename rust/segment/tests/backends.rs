@@ -11,6 +11,8 @@ use std::thread;
 use backends::{BACKENDS, Place};
 #[cfg(target_os = "linux")]
 use common::Peer;
+#[cfg(target_os = "linux")]
+use shm_segment::layout::{Error as LayoutError, array::Array};
 use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
 
 fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
@@ -182,14 +184,27 @@ fn more_than_the_memory_there_is_is_not_touched() {
     let path = std::path::Path::new("/dev/shm").join(&place.name);
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(size).unwrap();
+    // The same memory by its path.
+    let by_path = Backend::File.open(path.to_str().unwrap(), 0, Access::ReadWrite).unwrap();
+    let filled = by_path.fill(0, size, 1);
+    assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
     let segment = Backend::Native.open(&place.name, 0, Access::ReadWrite).unwrap();
-    assert_eq!(segment.unsupplied(size), size);
+    assert_eq!((segment.unsupplied(size), by_path.unsupplied(size)), (size, size));
     segment.write(0, &[1; 4096]).unwrap();
     assert_eq!((segment.unsupplied(size), segment.unsupplied(page)), (size - page, page));
     let filled = segment.fill(0, size, 1);
     assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
     segment.fill(0, 32 << 20, 1).unwrap();
     assert_eq!(segment.unsupplied(size), size - (32 << 20));
+    // In pieces of which each would be allowed.
+    segment.write(0, &[size.to_le_bytes(), (size - 16).to_le_bytes()].concat()).unwrap();
+    let array = Array::attach(&segment, 1).unwrap();
+    let filled = array.fill(&segment, &[1]);
+    assert!(
+        matches!(filled, Err(LayoutError::Segment(Error::OutOfMemory { .. }))),
+        "an array of one element for each byte: {filled:?}"
+    );
+    assert!(segment.unsupplied(size) >= size - (33 << 20), "no more was touched");
     drop(segment);
     Backend::Native.remove(&place.name, Scope::Local).unwrap();
 }

@@ -221,6 +221,29 @@ fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
     place.backend.create(&place.name, size, Scope::Local, Lifetime::Owner)
 }
 
+/// The system says the same of it as of a lease (`EAGAIN`).
+#[test]
+fn no_room_for_locked_memory_is_no_lease() {
+    in_another_process("no_room_for_locked_memory_is_no_lease", || {
+        let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
+        let held: Vec<_> = places.iter().map(|place| create(place, 1 << 20).unwrap()).collect();
+        drop_capability_to_lock();
+        // SAFETY: flags only.
+        if unsafe { libc::mlockall(libc::MCL_FUTURE) } != 0 {
+            eprintln!("skipped: mlockall: {}", std::io::Error::last_os_error());
+            return;
+        }
+        assert!(try_limit(libc::RLIMIT_MEMLOCK, status("VmLck")));
+        for place in &places {
+            let opened = place.backend.open(&place.name, 0, Access::ReadWrite);
+            assert!(matches!(opened, Err(Error::System { .. })), "{:?}: {opened:?}", place.backend);
+            let made = create(&Place::new(place.backend), 1 << 20);
+            assert!(matches!(made, Err(Error::OutOfMemory { .. })), "{:?}: {made:?}", place.backend);
+        }
+        drop(held);
+    });
+}
+
 /// With it, no limit applies to what is locked (`capabilities(7)`, `CAP_IPC_LOCK`).
 fn drop_capability_to_lock() {
     const VERSION_3: u32 = 0x2008_0522;

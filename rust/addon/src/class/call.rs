@@ -9,7 +9,7 @@ use godot::builtin::{StringName, Variant};
 use godot::global::godot_error;
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::calls::Call;
+use super::calls;
 use super::object::Instance;
 use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
@@ -127,13 +127,14 @@ struct OfObject<C, F>(std::marker::PhantomData<(C, F)>);
 
 impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        let _call = Call::begin();
-        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine gives it back when the last
-        // reference to the object goes. If that happens on this thread, `_call` keeps the instance. Against another
-        // thread, the caller needs a reference of its own, as for every method of the engine; the help says so. `C` is
-        // `Sync`, so any number of threads may be here at once.
-        let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
-        function::<F>().call(object, arguments)
+        calls::during(instance.cast_const().cast(), || {
+            // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine gives it back when the
+            // last reference to the object goes. If that happens on this thread, `during` keeps the instance. Against
+            // another thread, the caller needs a reference of its own, as for every method of the engine; the help says
+            // so. `C` is `Sync`, so any number of threads may be here at once.
+            let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
+            function::<F>().call(object, arguments)
+        })
     }
 }
 

@@ -2,17 +2,23 @@
 //!
 //! A method may run a script: what is connected to a signal, a `Logger`, the `NOTIFICATION_PREDELETE` of an object that
 //! the method lets go of. The script may drop the last reference to the object whose method is running, and the engine
-//! then frees the object on the spot. So an instance that the engine gives back during a call of this thread stays
-//! until the outermost call returns.
+//! then frees the object on the spot. So an instance that the engine gives back during a call of its own, on this
+//! thread, stays until the outermost of these calls returns. Any other instance is dropped at once.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::marker::PhantomData;
+use std::ptr;
+
+/// A call that is under way, in the stack frame of the call itself.
+struct Frame {
+    instance: *const (),
+    /// The call that has led to this one, or null.
+    outer: *const Self,
+}
 
 /// What one thread knows of its calls.
 struct Calls {
-    /// How many are under way, one inside the other.
-    depth: Cell<u32>,
+    innermost: Cell<*const Frame>,
     /// Has an instance been given back to [`GIVEN_BACK`]?
     has_given_back: Cell<bool>,
 }
@@ -21,67 +27,94 @@ thread_local! {
     /// Without a destructor, so that access to it needs no check.
     // On Windows, clippy doesn't see that both are const.
     #[cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
-    static CALLS: Calls = const { Calls { depth: Cell::new(0), has_given_back: Cell::new(false) } };
+    static CALLS: Calls = const {
+        Calls { innermost: Cell::new(ptr::null()), has_given_back: Cell::new(false) }
+    };
     #[cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
     static GIVEN_BACK: RefCell<Vec<GivenBack>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An instance that the engine has given back. A raw pointer, since a method still has a reference to it.
+impl Calls {
+    /// Does a call that is under way use this instance?
+    fn uses(&self, instance: *const ()) -> bool {
+        let mut frame = self.innermost.get();
+        // SAFETY: null, or the frame of a call that is under way: `End` takes it off the list before it goes.
+        while let Some(call) = unsafe { frame.as_ref() } {
+            if ptr::addr_eq(call.instance, instance) {
+                return true;
+            }
+            frame = call.outer;
+        }
+        false
+    }
+}
+
+/// An instance that the engine has given back. A raw pointer, since a method may still have a reference to it.
 struct GivenBack(*mut dyn Any);
 
-impl Drop for GivenBack {
-    fn drop(&mut self) {
-        // SAFETY: `free` got the pointer from `Box::into_raw`, and puts it into one `GivenBack` only. No call that could
-        // use the instance is under way on this thread.
+impl GivenBack {
+    /// # Safety
+    /// No call uses the instance.
+    unsafe fn drop(self) {
+        // SAFETY: `free` got the pointer from `Box::into_raw`, and there is one `GivenBack` of it. Nothing uses it, by
+        // this function's contract.
         drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
-/// A call of a method, until this is dropped.
-pub(super) struct Call(PhantomData<*mut ()>);
+/// Ends the call of a frame, also where the method has panicked.
+struct End<'a>(&'a Frame);
 
-impl Call {
-    #[inline]
-    pub(super) fn begin() -> Self {
-        CALLS.with(|calls| calls.depth.set(calls.depth.get() + 1));
-        Self(PhantomData)
-    }
-}
-
-impl Drop for Call {
+impl Drop for End<'_> {
     #[inline]
     fn drop(&mut self) {
         CALLS.with(|calls| {
-            let depth = calls.depth.get() - 1;
-            calls.depth.set(depth);
-            if depth == 0 && calls.has_given_back.get() {
+            calls.innermost.set(self.0.outer);
+            if calls.has_given_back.get() {
                 drop_given_back(calls);
             }
         });
     }
 }
 
-#[cold]
-fn drop_given_back(calls: &Calls) {
-    calls.has_given_back.set(false);
-    // Taken first: to drop one may run a script, which may call methods and give back more.
-    let given_back = GIVEN_BACK.try_with(RefCell::take);
-    drop(given_back);
+/// Makes a call of a method of `instance`.
+#[inline]
+pub(super) fn during<R>(instance: *const (), call: impl FnOnce() -> R) -> R {
+    let frame = CALLS.with(|calls| Frame { instance, outer: calls.innermost.get() });
+    let _end = End(&frame);
+    CALLS.with(|calls| calls.innermost.set(&raw const frame));
+    call()
 }
 
-/// Drops an instance once no call of this thread can use it any more.
+/// Drops the instances that no call uses any more.
+#[cold]
+fn drop_given_back(calls: &Calls) {
+    let unused = GIVEN_BACK.try_with(|given_back| {
+        let mut given_back = given_back.borrow_mut();
+        let unused: Vec<_> = given_back.extract_if(.., |one| !calls.uses(one.0.cast())).collect();
+        calls.has_given_back.set(!given_back.is_empty());
+        unused
+    });
+    // The list is not borrowed any more: to drop one may run a script, which may call methods and give back more.
+    for instance in unused.unwrap_or_default() {
+        // SAFETY: no call of this thread uses it, as was just found. `free` says why no other thread does.
+        unsafe { instance.drop() };
+    }
+}
+
+/// Drops an instance once no call of this thread uses it any more.
 ///
 /// # Safety
 /// `instance` came from `Box::into_raw`, and nothing uses it but calls that are under way on this thread.
 pub(super) unsafe fn free(instance: *mut dyn Any) {
-    let instance = GivenBack(instance);
     CALLS.with(|calls| {
-        if calls.depth.get() == 0 {
-            drop(instance);
-        } else {
+        if calls.uses(instance.cast()) {
             calls.has_given_back.set(true);
-            // Not at all where the thread is ending, rather than too early.
-            let _ = GIVEN_BACK.try_with(|given_back| given_back.borrow_mut().push(instance));
+            // Where the thread is ending, the list is gone: the instance is never dropped, rather than too early.
+            let _ = GIVEN_BACK.try_with(|given_back| given_back.borrow_mut().push(GivenBack(instance)));
+        } else {
+            // SAFETY: no call of this thread uses it, and by this function's contract nothing else does.
+            unsafe { GivenBack(instance).drop() };
         }
     });
 }

@@ -51,6 +51,7 @@ impl SharedMemory {
                 return Err(Failure::new(Code::ERR_INVALID_PARAMETER, message));
             }
             if (bytes.len() as u64) < room {
+                bytes.try_reserve_exact(1).map_err(|_| no_room(bytes.len()))?;
                 bytes.push(0);
             }
             copied(segment.write(offset, &bytes))

@@ -158,6 +158,8 @@ impl Array {
         const AT_ONCE: usize = 64 << 10;
         self.check_length(element)?;
         let (mut left, mut offset) = (self.count(segment)? * self.stride, ELEMENTS);
+        // For all of it: each of the pieces below is too small to be asked for.
+        segment.check_supply(left)?;
         let repeated;
         let many = if element.len() < AT_ONCE {
             repeated = element.repeat(AT_ONCE / element.len().max(1));

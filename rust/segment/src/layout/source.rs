@@ -10,6 +10,15 @@ pub trait Source {
     /// # Errors
     /// [`Error::OutOfBounds`], and what else the source has.
     fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()>;
+
+    /// Checks that there is memory for `length` bytes more, as far as the source has to supply it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn check_supply(&self, length: u64) -> Result<()> {
+        let _ = length;
+        Ok(())
+    }
 }
 
 impl Source for [u8] {
@@ -29,5 +38,9 @@ impl Source for [u8] {
 impl Source for Segment {
     fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.read(offset, into)
+    }
+
+    fn check_supply(&self, length: u64) -> Result<()> {
+        Self::check_supply(self, length)
     }
 }

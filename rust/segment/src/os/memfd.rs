@@ -22,7 +22,6 @@ use rustix::io::Errno;
 
 use super::system::{HUGE_PAGES, has_huge_pages, unsupplied};
 use super::{Object, Opened, Provider, Target};
-use crate::available::available_memory;
 use crate::error::{Error, Result};
 use crate::name::{self, NameProblem};
 use crate::options::{Access, Lifetime, Scope};
@@ -54,10 +53,6 @@ impl Provider for Memfds {
         let fd = rustix::fs::memfd_create(plain, MemfdFlags::CLOEXEC)
             .map_err(|e| failure(plain, "memfd_create", e))?;
         let no_room = |call, source| Error::OutOfMemory { name: plain.to_owned(), size, call, source };
-        // Nothing limits a memfd: a process that reserves more than there is is not refused, but killed.
-        if available_memory().is_some_and(|available| size > available) {
-            return Err(no_room("the memory available", io::ErrorKind::OutOfMemory.into()));
-        }
         super::system::reserve(&fd, size).map_err(|(call, source)| match Errno::from_io_error(&source) {
             Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT) => no_room(call, source),
             _ => Error::System { name: plain.to_owned(), call, source },
@@ -148,7 +143,8 @@ fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> 
         Access::ReadOnly => options.map_raw_read_only(fd),
     }
     .map_err(|source| match source.kind() {
-        io::ErrorKind::OutOfMemory => no_room(source),
+        // The second: more locked memory than the process may have (`mlockall(2)`).
+        io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => no_room(source),
         _ => failure_of(plain, "mmap", source),
     })
 }
@@ -448,7 +444,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
         Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source },
         Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
         Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
-        Errno::WOULDBLOCK => Error::Leased { name },
+        Errno::WOULDBLOCK if call == "open" => Error::Leased { name },
         _ => Error::System { name, call, source },
     }
 }

@@ -45,7 +45,7 @@ impl Provider for SystemV {
             Err(source) => {
                 let _ = link.unlink();
                 return Err(match source.raw_os_error() {
-                    Some(libc::ENOMEM) => no_room("shmat", source),
+                    Some(libc::ENOMEM | libc::EAGAIN) => no_room("shmat", source),
                     _ => failure(name, "shmat", source),
                 });
             }
@@ -217,10 +217,8 @@ impl Attached {
     /// The system refuses to treat a part of a huge page otherwise than the rest (`EINVAL`, `madvise(2)`). The advice is
     /// about what to read ahead, which is nothing here.
     fn has_huge_pages(&self) -> io::Result<bool> {
+        // The size that was asked for may be less than a huge page, of which there is a whole one all the same.
         let page = rustix::param::page_size();
-        if self.mapped <= page {
-            return Ok(false);
-        }
         let advise = |advice| {
             // SAFETY: the first page of what is attached; neither advice changes a byte.
             match unsafe { libc::madvise(self.start.as_ptr().cast(), page, advice) } {

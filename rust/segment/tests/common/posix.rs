@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Name;
 
 /// The call that finds that there is no room.
-pub const RESERVING: &str = "fallocate";
+pub const RESERVING: &str = "MemAvailable";
 
 /// What a segment of `size` bytes has.
 pub fn whole(size: u64) -> u64 {

@@ -5,6 +5,10 @@ use super::{Error, Source};
 /// How many bytes are fetched at once. Most Variants are smaller.
 const WINDOW: usize = 256;
 
+/// After so many bytes, the source is asked again whether there is memory for what follows. Each window is far too small
+/// to be asked for, and a peer may have made gigabytes of zeros without a page behind them: an array of nothing.
+const STEP: u64 = 64 << 20;
+
 /// The engine counts bytes with a signed 32-bit integer.
 const MAX_SIZE: u64 = i32::MAX.unsigned_abs() as u64;
 
@@ -13,6 +17,8 @@ pub(super) struct Cursor<'s, S: ?Sized> {
     start: u64,
     at: u64,
     end: u64,
+    /// Up to where the source was asked.
+    supplied: u64,
     window: [u8; WINDOW],
     /// Where in the window `at` is, and where the fetched bytes end.
     used: usize,
@@ -22,7 +28,8 @@ pub(super) struct Cursor<'s, S: ?Sized> {
 impl<'s, S: Source + ?Sized> Cursor<'s, S> {
     pub(super) fn new(source: &'s S, offset: u64, limit: u64) -> Self {
         let end = offset.saturating_add(limit.min(MAX_SIZE));
-        Self { source, start: offset, at: offset, end, window: [0; WINDOW], used: 0, fetched: 0 }
+        let supplied = offset.saturating_add(STEP);
+        Self { source, start: offset, at: offset, end, supplied, window: [0; WINDOW], used: 0, fetched: 0 }
     }
 
     /// Where it is.
@@ -89,6 +96,10 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
     fn peek(&mut self, bytes: usize) -> Result<&[u8], Error> {
         if self.fetched - self.used < bytes {
             // What was fetched and not used is fetched again. No decision has been made on it yet.
+            if self.at >= self.supplied {
+                self.source.check_supply(2 * STEP)?;
+                self.supplied = self.at.saturating_add(STEP);
+            }
             let length = usize::try_from(self.end - self.at).unwrap_or(WINDOW).min(WINDOW);
             (self.used, self.fetched) = (0, 0);
             self.source.copy(self.at, &mut self.window[..length])?;

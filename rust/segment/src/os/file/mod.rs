@@ -132,7 +132,8 @@ fn map(file: &File, path: &str, size: u64, access: Access) -> Result<MmapRaw> {
         Access::ReadOnly => options.map_raw_read_only(file),
     };
     mapped.map_err(|source| match source.kind() {
-        ErrorKind::OutOfMemory => no_room(source),
+        // The second: more locked memory than the process may have (`mlockall(2)`).
+        ErrorKind::OutOfMemory | ErrorKind::WouldBlock => no_room(source),
         _ => failure(path, "mmap", source),
     })
 }
@@ -140,6 +141,16 @@ fn map(file: &File, path: &str, size: u64, access: Access) -> Result<MmapRaw> {
 impl Object for OpenFile {
     fn size(&self) -> Result<u64> {
         Ok(self.file.metadata().map_err(|e| failure(&self.path, "fstat", e))?.len())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn unsupplied(&self) -> u64 {
+        // On a disk, the system can do without the pages.
+        if crate::os::system::is_in_memory(&self.file) {
+            crate::os::system::unsupplied(&self.file)
+        } else {
+            0
+        }
     }
 
     fn scope(&self) -> Scope {
@@ -205,7 +216,7 @@ fn failure(path: &str, call: &'static str, source: io::Error) -> Error {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Error::PermissionDenied { name, call, source }
         }
-        ErrorKind::WouldBlock => Error::Leased { name },
+        ErrorKind::WouldBlock if call == "open" => Error::Leased { name },
         _ if Path::new(path).is_symlink() => Error::NotASegment { name, found: "a symbolic link" },
         _ => Error::System { name, call, source },
     }

@@ -2,7 +2,7 @@
 //!
 //! Touching a mapped page behind the end of its file raises SIGBUS (`mmap(2)`), which ends the process. There is no
 //! way to ask beforehand: the file may be truncated between the question and the touch. So every mapping is
-//! *watched*: a handler for SIGBUS looks up the address, and if it lies in a watched mapping, puts pages of zeros
+//! *watched*: a handler for SIGBUS looks up the address, and if it lies in a watched mapping, puts other pages
 //! there, notes that the memory is gone, and lets the copy go on to its end; who copied looks at the note
 //! afterwards. libwayland does the same for the buffers of its clients (`wl_shm_buffer_begin_access`).
 //!
@@ -216,7 +216,7 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     unsafe { pass_on(signal, info, context) };
 }
 
-/// Puts pages where there is nothing any more, and notes it.
+/// Puts pages where there is nothing any more, and notes it. What they hold means nothing.
 fn replace(slot: &Slot, address: usize, (start, end): (usize, usize)) -> bool {
     let saved = errno();
     // Before the pages change: a thread that sees the new ones must be able to see the note.

@@ -298,6 +298,11 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
     if limit.is_some_and(|limit| size > limit) {
         return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
     }
+    // Nor is a process refused that reserves more memory than there is: it is killed.
+    #[cfg(target_os = "linux")]
+    if !crate::available::has_room_for(size) && is_in_memory(&fd) {
+        return Err(("MemAvailable", Errno::NOMEM.into()));
+    }
     // Nobody has an address space for more, and macOS must not be asked: it makes an object of any size, from parts of
     // 4 GiB, and nothing stops it while it does.
     #[cfg(target_os = "macos")]
@@ -333,7 +338,8 @@ fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> 
         Access::ReadOnly => options.map_raw_read_only(fd),
     };
     mapped.map_err(|source| match Errno::from_io_error(&source) {
-        Some(Errno::NOMEM) | None => no_room(source),
+        // The second: more locked memory than the process may have (`mlockall(2)`).
+        Some(Errno::NOMEM | Errno::AGAIN) | None => no_room(source),
         Some(errno) => failure(plain, "mmap", errno),
     })
 }
@@ -347,6 +353,13 @@ pub(crate) fn unsupplied(fd: impl AsFd) -> u64 {
         let number = |value| u64::try_from(value).unwrap_or(0);
         number(stat.st_size).saturating_sub(number(stat.st_blocks).saturating_mul(BLOCK))
     })
+}
+
+/// Is the file memory, of which each page takes one of the machine's?
+#[cfg(target_os = "linux")]
+pub(crate) fn is_in_memory(fd: impl AsFd) -> bool {
+    const TMPFS_MAGIC: u64 = 0x0102_1994; // linux/magic.h
+    rustix::fs::fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(TMPFS_MAGIC))
 }
 
 /// Is it memory of huge pages (hugetlbfs)? Of these, the fault handler can't replace one of the system's own.
@@ -392,7 +405,7 @@ fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
         Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
         Errno::NXIO => Error::NotASegment { name, found: "a FIFO, a socket or a device" },
         // A call that must not block would have to wait for the holder of the lease.
-        Errno::WOULDBLOCK => Error::Leased { name },
+        Errno::WOULDBLOCK if call.ends_with("open") => Error::Leased { name },
         _ => Error::System { name, call, source: errno.into() },
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A limit of the system may refuse new pages just then: the number of mappings (`vm.max_map_count`), the memory that
 //! may be committed (`vm.overcommit_memory`), the data segment or the locked memory (`setrlimit(2)`). So [`prepare`]
-//! sets some of each aside beforehand, and [`replace`] goes from the cheapest way to the one that needs least.
+//! sets some of each aside beforehand.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -16,12 +16,16 @@ const NORESERVE: c_int = libc::MAP_NORESERVE;
 #[cfg(target_os = "freebsd")]
 const NORESERVE: c_int = 0;
 
-/// How many bytes one fault replaces: some, as what follows is most likely missing, too; not all, as a system that
-/// never overcommits counts each byte of it.
+/// How many bytes one fault replaces: some, as what follows is most likely missing, too.
 const AT_ONCE: usize = 1 << 20;
 
-/// Mappings of one page each, for [`replace`] to give up: at the limit on mappings, none can be made before one is gone.
+/// Pages that are mappings of their own, for [`replace`] to give up: at the limit on mappings, none can be made before
+/// one is gone.
 static SPARES: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
+/// Where the range of the spares starts.
+static SPARE_RANGE: AtomicUsize = AtomicUsize::new(0);
+/// Every second one of its pages is a spare.
+const SPARE_PAGES: usize = 2 * SPARES.len() + 1;
 
 /// Sets aside what [`replace`] may need. Cheap where it is there already. For one thread at a time.
 pub(super) fn prepare() {
@@ -30,31 +34,29 @@ pub(super) fn prepare() {
     }
     sink::prepare();
     if SPARES.iter().all(|spare| spare.load(Ordering::Relaxed) == 0) {
+        release_spares();
         make_spares();
     }
 }
 
 /// Gives back what [`prepare`] set aside. No mapping may be watched any more.
 pub(super) fn release() {
-    while give_up_a_spare() {}
+    release_spares();
     sink::release();
 }
 
 /// Puts pages into the part of a mapping around `address` that is missing. The mapping reaches from `start` to `end`,
-/// of which `start` is the start of a page. Async-signal-safe.
+/// of which `start` is the start of a page. What the pages hold means nothing. Async-signal-safe.
 ///
 /// # Safety
 /// The whole range is a mapping that stays until this returns, and to which no Rust reference leads.
 pub(super) unsafe fn replace(address: usize, start: usize, end: usize) -> bool {
-    let page = page_size();
-    let from = address & !(page - 1);
-    let left = end - from;
+    let from = address & !(page_size() - 1);
+    let part = (end - from).min(AT_ONCE);
+    let pages = sink::descriptor().map_or(Pages::Private, Pages::Sink);
     // SAFETY: each range lies in the mapping, to which the guarantees of this function's contract apply.
     unsafe {
-        put(from, left.min(AT_ONCE), Pages::Private)
-            || put(from, left.min(page), Pages::Private)
-            // These were committed long ago.
-            || put(from, left.min(sink::BYTES), Pages::Sink)
+        put(from, part, pages)
             // To replace a part splits the mapping in two or three. To replace all of it does not.
             || put(start, end - start, Pages::Private)
             || (give_up_a_spare() && put(start, end - start, Pages::Private))
@@ -63,21 +65,20 @@ pub(super) unsafe fn replace(address: usize, start: usize, end: usize) -> bool {
 
 #[derive(Clone, Copy)]
 enum Pages {
+    /// Those of the file that [`prepare`] made, which all such places share. They are there already and count for no
+    /// limit on memory. So the system does not refuse them once it has unmapped what was there: older kernels do so for
+    /// new pages, and another thread could map something in between.
+    Sink(c_int),
     /// Zeros of this place's own.
     Private,
-    /// The bytes that all such places share. They mean nothing.
-    Sink,
 }
 
 /// # Safety
 /// As [`replace`], for the range of `length` bytes at `at`.
 unsafe fn put(at: usize, length: usize, pages: Pages) -> bool {
     let (flags, fd) = match pages {
+        Pages::Sink(fd) => (libc::MAP_SHARED, fd),
         Pages::Private => (libc::MAP_PRIVATE | libc::MAP_ANON | NORESERVE, -1),
-        Pages::Sink => match sink::descriptor() {
-            Some(fd) => (libc::MAP_SHARED, fd),
-            None => return false,
-        },
     };
     let at: *mut c_void = ptr::without_provenance_mut(at);
     let map = || {
@@ -103,15 +104,34 @@ fn page_size() -> usize {
 fn make_spares() {
     let (page, flags) = (page_size(), libc::MAP_PRIVATE | libc::MAP_ANON);
     // SAFETY: with a null address, the system finds a place where nothing is.
-    let range = unsafe { libc::mmap(ptr::null_mut(), page * 9, libc::PROT_NONE, flags, -1, 0) };
+    let range = unsafe { libc::mmap(ptr::null_mut(), page * SPARE_PAGES, libc::PROT_NONE, flags, -1, 0) };
     if range == libc::MAP_FAILED {
         return;
     }
+    SPARE_RANGE.store(range.addr(), Ordering::Relaxed);
     for (index, spare) in SPARES.iter().enumerate() {
         let at = range.addr() + page * (2 * index + 1);
         // SAFETY: a page of the range that was just mapped, which nothing uses.
-        if unsafe { libc::mprotect(ptr::without_provenance_mut(at), page, libc::PROT_READ) } == 0 {
-            spare.store(at, Ordering::Release);
+        unsafe {
+            let at = ptr::without_provenance_mut(at);
+            if libc::mprotect(at, page, libc::PROT_READ) == 0 {
+                spare.store(at.addr(), Ordering::Release);
+            } else {
+                libc::munmap(at, page);
+            }
+        }
+    }
+}
+
+/// Unmaps the spares that are left, and what lies between them.
+fn release_spares() {
+    while give_up_a_spare() {}
+    let (page, range) = (page_size(), SPARE_RANGE.swap(0, Ordering::Relaxed));
+    if range != 0 {
+        // Page by page: where a spare was, there may be a mapping of somebody else's.
+        for index in (0..SPARE_PAGES).step_by(2) {
+            // SAFETY: a page of the range that `make_spares` mapped, and no spare. Nothing uses it.
+            unsafe { libc::munmap(ptr::without_provenance_mut(range + page * index), page) };
         }
     }
 }
@@ -133,10 +153,8 @@ mod sink {
     use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
     use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-    use rustix::fs::{FallocateFlags, MemfdFlags};
-
-    /// A multiple of every page size that Linux has.
-    pub(super) const BYTES: usize = 1 << 16;
+    use rustix::fs::MemfdFlags;
+    use rustix::io::Errno;
 
     static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
     /// Tells the sink from what another part of the program opened after it had closed our descriptor.
@@ -169,9 +187,10 @@ mod sink {
         (fd >= 0 && identity(fd) == Some(made)).then_some(fd)
     }
 
-    fn make() -> Result<OwnedFd, rustix::io::Errno> {
+    fn make() -> Result<OwnedFd, Errno> {
         let fd = rustix::fs::memfd_create("shared_memory_sink", MemfdFlags::CLOEXEC)?;
-        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, BYTES as u64)?;
+        // Not to be asked for beyond the limit on files, which would end the process.
+        super::super::reserve(&fd, super::AT_ONCE as u64).map_err(|_| Errno::NOMEM)?;
         Ok(fd)
     }
 
@@ -187,8 +206,6 @@ mod sink {
 /// The limits that it is for are Linux's.
 #[cfg(not(target_os = "linux"))]
 mod sink {
-    pub(super) const BYTES: usize = 0;
-
     pub(super) fn prepare() {}
 
     pub(super) fn release() {}

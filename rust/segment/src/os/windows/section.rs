@@ -13,7 +13,8 @@ use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_COMMIT, MEM_MAPPED, MEMORY_BASIC_INFORMATION,
     MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile, OpenFileMappingW, PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE,
-    PAGE_READONLY, PAGE_READWRITE, SEC_COMMIT, UnmapViewOfFile, VirtualQuery,
+    PAGE_NOCACHE, PAGE_READONLY, PAGE_READWRITE, PAGE_WRITECOMBINE, SEC_COMMIT, UnmapViewOfFile,
+    VirtualQuery,
 };
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 
@@ -105,8 +106,9 @@ fn usable(found: &MEMORY_BASIC_INFORMATION, access: Access) -> Result<usize, &'s
     if found.State != MEM_COMMIT {
         return Ok(0);
     }
-    // Any other bit or value has a guard (`PAGE_GUARD`), a copy of its own (`PAGE_WRITECOPY`) or no access.
-    match (found.Protect, access) {
+    // Whether the processor caches the pages makes no difference. Any other bit or value has a guard (`PAGE_GUARD`), a
+    // copy of its own (`PAGE_WRITECOPY`) or no access.
+    match (found.Protect & !(PAGE_NOCACHE | PAGE_WRITECOMBINE), access) {
         (PAGE_READWRITE | PAGE_EXECUTE_READWRITE, _)
         | (PAGE_READONLY | PAGE_EXECUTE_READ, Access::ReadOnly) => Ok(found.RegionSize),
         _ => Err("memory whose first page does not allow the access"),
@@ -241,6 +243,7 @@ mod tests {
         for (protect, write, read) in [
             (PAGE_READWRITE, Some(4096), Some(4096)),
             (PAGE_EXECUTE_READWRITE, Some(4096), Some(4096)),
+            (PAGE_READWRITE | PAGE_NOCACHE, Some(4096), Some(4096)),
             (PAGE_READONLY, None, Some(4096)),
             (PAGE_NOACCESS, None, None),
             (PAGE_WRITECOPY, None, None),
