@@ -134,6 +134,49 @@ func test_a_signal_lets_go() -> void:
 			assert_eq(holder.object, null, "the signal has let go")
 
 
+## What no call uses is freed where the script lets go of it: its name is free for the next one.
+func test_another_object_is_freed_at_once() -> void:
+	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
+		var memory := created(256)
+		var reader: Variant = _attached(of_class, memory)
+		var writer: Variant = _attached(of_class, opened(memory))
+		var frames := [SharedMemory.new()]
+		var name := unique_name()
+		assert_code(frames[0].create(name, 16), OK, "create")
+		reader.message_received.connect(
+			func(_message: Variant) -> void:
+				frames[0] = SharedMemory.new()
+				assert_code(frames[0].create(name, 32), OK, "create, in the handler")
+		)
+		writer.call("write" if of_class == "SharedMemoryStream" else "enqueue", bytes([1]))
+		assert_code(reader.poll(), OK, "poll")
+		assert_eq(frames[0].get_size(), 32, "it was called")
+
+
+## A method that is called again by what runs in it: the object goes with the outermost call.
+func test_calls_in_calls() -> void:
+	var script: GDScript = _holders.SharedMemoryQueue[0]
+	var poll := _method_of("SharedMemoryQueue", "poll")
+	var holder: Variant = script.new()
+	var memory := created(256)
+	holder.object = _attached("SharedMemoryQueue", memory)
+	var writer: Variant = _attached("SharedMemoryQueue", opened(memory))
+	for i in 6:
+		writer.enqueue(bytes([i]))
+	var depths := []
+	holder.object.message_received.connect(
+		func(_message: PackedByteArray) -> void:
+			depths.append(depths.size())
+			if depths.size() < 3:
+				assert_code(_call(holder, poll, []), OK, "poll in poll")
+			else:
+				holder.let_go()
+	)
+	assert_code(_call(holder, poll, []), OK, "poll")
+	assert_true(depths.size() >= 3, "it was called in itself")
+	assert_eq(holder.object, null, "and let go of")
+
+
 ## The only warning there is, printed once.
 func test_a_logger_lets_go_at_a_warning() -> void:
 	if not ClassDB.class_exists("Logger") or not is_linux():

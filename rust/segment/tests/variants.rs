@@ -6,11 +6,13 @@
 //! print nothing about them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
+use shm_segment::layout::Source;
 use shm_segment::layout::variant::{Engine, Error, size};
-use shm_segment::{Lifetime, Scope, Segment};
+use shm_segment::{Error as SegmentError, Lifetime, Scope, Segment};
 
 const CORPUS: &[u8] = include_bytes!("data/variants.bin");
 const TYPES: u8 = 39;
@@ -65,6 +67,43 @@ fn a_segment_is_measured_as_a_copy_of_it_is() {
     }
     let outside = size(&segment, size_of_segment, 8, Engine::version(4, 6));
     assert!(matches!(outside, Err(Error::Source(_))), "{outside:?}");
+}
+
+/// A long text, in memory of which no page was ever touched.
+struct Holes {
+    left: Cell<u64>,
+}
+
+impl Source for Holes {
+    fn copy(&self, offset: u64, into: &mut [u8]) -> shm_segment::Result<()> {
+        const HEADER: [u8; 8] = [4, 0, 0, 0, 0, 0, 0, 0x0c];
+        into.fill(b'a');
+        if offset == 0 {
+            into[..8].copy_from_slice(&HEADER);
+        }
+        Ok(())
+    }
+
+    fn check_supply(&self, length: u64) -> shm_segment::Result<()> {
+        let left = self.left.get().checked_sub(length);
+        self.left.set(left.ok_or_else(|| SegmentError::Unsupported { what: "more memory" })?);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_source_is_asked_for_memory_on_the_way() {
+    const TEXT: u64 = 0x0c00_0000;
+    let measure = |left| {
+        let holes = Holes { left: Cell::new(left) };
+        (size(&holes, 0, 2 * TEXT, Engine::version(4, 6)), left - holes.left.get())
+    };
+    let (refused, asked) = measure(TEXT);
+    assert!(matches!(refused, Err(Error::Source(SegmentError::Unsupported { .. }))), "{refused:?}");
+    assert!(asked <= TEXT, "{asked}");
+    let (found, asked) = measure(4 * TEXT);
+    assert_eq!(found.unwrap(), TEXT + 8);
+    assert!((TEXT..3 * TEXT).contains(&asked), "{asked}");
 }
 
 #[test]
