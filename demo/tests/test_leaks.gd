@@ -126,7 +126,7 @@ func _check_method(
 	assert_true(grown < rounds, "%s: the engine's memory: %d" % [why, grown])
 	if not before[1].is_empty():
 		assert_true(after[1].files <= before[1].files, "%s: open files" % why)
-		# What this library has, the engine does not count.
+		# The engine does not count this library's own memory.
 		assert_true(after[1].kib - before[1].kib < 2000, "%s: memory in KiB" % why)
 
 
@@ -162,7 +162,7 @@ func test_many_objects() -> void:
 
 
 func _repeat(cycle: Callable) -> void:
-	# What is allocated once, is now.
+	# So that what is allocated once is there already.
 	var done := _run(cycle, 500)
 	var before := _state()
 	done = _run(cycle, CYCLES) and done

@@ -134,7 +134,7 @@ func test_a_signal_lets_go() -> void:
 			assert_eq(holder.object, null, "the signal has let go")
 
 
-## What no call uses is freed where the script lets go of it: its name is free for the next one.
+## An object that no call uses is freed at once, and its name is free for the next one.
 func test_another_object_is_freed_at_once() -> void:
 	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
 		var memory := created(256)

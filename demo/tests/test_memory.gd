@@ -7,7 +7,7 @@ const ARRAY := 192
 const PACKED := 160
 
 
-## What is reckoned before a call is never less than what the engine then takes.
+## The engine never takes more than the call has reckoned with.
 func test_what_is_reckoned_is_enough() -> void:
 	if OS.get_static_memory_usage() == 0:
 		return skip("this Godot does not count its memory")

@@ -9,7 +9,7 @@ const Method := preload("res://tests/calls/method.gd")
 const Methods := preload("res://tests/calls/methods.gd")
 
 const BAD_UNITS: Array[int] = [0xd800, 0xdbff, 0xdc00, 0xdfff, 0x110000, 0x7fffffff]
-## What each of the texts is put into.
+## Texts around a bad unit.
 const AROUND: Array[String] = ["%s", "%s/../x", "a%s", "a%sb", "<I%szzz"]
 const NOT_UNICODE := "which is not valid Unicode"
 
@@ -149,7 +149,10 @@ func test_any_units() -> void:
 		assert_true(size == -1 or is_valid, "calcsize: %s" % [units])
 		allow_errors("SharedMemory")
 		code = memory.write_string(text)
-		if assert_code(code, OK if is_valid else ERR_INVALID_PARAMETER, "%s" % [units]) and is_valid:
+		if (
+			assert_code(code, OK if is_valid else ERR_INVALID_PARAMETER, "%s" % [units])
+			and is_valid
+		):
 			assert_eq(memory.read_string(), text, "%s" % [units])
 		allow_errors("SharedMemory")
 		var encoded := memory.encode_var(0, [text])
@@ -171,7 +174,9 @@ func _check_refused(
 		object = Argument.memory
 	var arguments := method.good(unique_name(), Argument.memory.get_name())
 	arguments[position] = text
-	var why := "%s.%s() %d %s" % [of_class, method.name, position, var_to_str(text.to_utf32_buffer())]
+	var why := (
+		"%s.%s() %d %s" % [of_class, method.name, position, var_to_str(text.to_utf32_buffer())]
+	)
 	if method.name != "exists":
 		expect_error(NOT_UNICODE)
 	var result: Variant = how.call(object, method, arguments)

@@ -92,7 +92,7 @@ mod linux {
         })
     }
 
-    /// What is left of a group's limit. The pages of files that the system can do without count as left.
+    /// The rest of a group's limit. It includes the pages of files that the system can do without.
     fn left(group: &Path, limit: &str, used: &str, caches: &[&str]) -> Option<u64> {
         let number = |name| -> Option<u64> { fs::read_to_string(group.join(name)).ok()?.trim().parse().ok() };
         // Without a limit it says `max`.

@@ -1,4 +1,4 @@
-//! What keeps an instance while a call uses it.
+//! Instances live as long as a call uses them.
 //!
 //! A method may run a script: what is connected to a signal, a `Logger`, the `NOTIFICATION_PREDELETE` of an object that
 //! the method lets go of. The script may drop the last reference to the object whose method is running, and the engine
@@ -16,7 +16,7 @@ struct Frame {
     outer: *const Self,
 }
 
-/// What one thread knows of its calls.
+/// A thread's calls that are under way.
 struct Calls {
     innermost: Cell<*const Frame>,
     /// Has an instance been given back to [`GIVEN_BACK`]?

@@ -37,7 +37,7 @@ impl Identity {
     }
 }
 
-/// Opens what `path` leads to, be it a link or a folder, with no more than these rights.
+/// Opens a file with no more than these rights. A link or a folder is opened itself.
 fn open_itself(path: &str, rights: u32) -> io::Result<File> {
     let flags = FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS;
     OpenOptions::new().access_mode(rights).custom_flags(flags).open(path)

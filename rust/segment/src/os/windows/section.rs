@@ -154,7 +154,7 @@ impl Mapping {
         self.committed
     }
 
-    /// What it is, if it isn't memory that may be used. Then nothing of it is committed.
+    /// The reason why it isn't memory that may be used. Then no byte of it is committed.
     pub(super) const fn flaw(&self) -> Option<&'static str> {
         self.flaw
     }
