@@ -16,7 +16,7 @@ Runs the tests of the segment crate, or those whose name contains FILTER, under 
 
 Both need addr2line (Debian: binutils), for names in reports. What ThreadSanitizer is told not to report is in
 tools/tsan.supp. The tests that truncate wire formats are left out of its run: an atomic access that faults can't be
-made under it.
+made under it. The tests at limits on memory (limits.rs) are left out of both.
 END
 }
 
@@ -61,6 +61,8 @@ sanitize_main() {
   export TSAN_OPTIONS="$common suppressions=$root/tools/tsan.supp ${TSAN_OPTIONS:-}"
   export ASAN_OPTIONS="$common ${ASAN_OPTIONS:-}"
   export SHM_SEGMENT_ROUNDS=${SHM_SEGMENT_ROUNDS:-50}
+  # For the tests at limits on memory, which the sanitizer needs itself.
+  export SHM_SEGMENT_SANITIZED=1
   mkdir -p "$log"
   say "tests of the segment crate under the $kind sanitizer, $SHM_SEGMENT_ROUNDS rounds; the log is target/sanitize/$kind.log"
   with_heartbeat "testing under the $kind sanitizer" run_sanitized 2>&1 | tee "$log/$kind.log" ||

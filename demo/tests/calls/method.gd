@@ -88,9 +88,10 @@ func typed_source(of_class: String, count: int) -> String:
 	var body := "return " + _call_source(of_class, count)
 	if returns == TYPE_NIL and not returns_any:
 		body = _call_source(of_class, count) + "\n\treturn null"
-	return "static func %s_%d(%s) -> Variant:\n\t%s\n" % [
-		name, count, _parameters(of_class, count, true), body
-	]
+	return (
+		"static func %s_%d(%s) -> Variant:\n\t%s\n"
+		% [name, count, _parameters(of_class, count, true), body]
+	)
 
 
 ## The same call again and again, as often as the first argument says. On an object that is declared
@@ -100,9 +101,10 @@ func loop_source(of_class: String, count: int, is_typed: bool) -> String:
 	var lines := ["for _i in times:", "\t" + _call_source(of_class, count)]
 	if does == TAKES:
 		lines.append("\tobject.close()")
-	return "static func %s(times: int, %s) -> void:\n\t%s\n" % [
-		label, _parameters(of_class, count, is_typed), "\n\t".join(lines)
-	]
+	return (
+		"static func %s(times: int, %s) -> void:\n\t%s\n"
+		% [label, _parameters(of_class, count, is_typed), "\n\t".join(lines)]
+	)
 
 
 func _call_source(of_class: String, count: int) -> String:

@@ -4,6 +4,7 @@
 
 #[path = "common/backends.rs"]
 mod backends;
+mod common;
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -63,12 +64,19 @@ fn what_is_not_that_memory_is_not_opened_but_replaced() {
     let other_memory = create(&other).unwrap();
     let other_descriptor = i32::from_ne_bytes(fs::read(other.path()).unwrap()[20..].try_into().unwrap());
     let (file, null) = (File::open("/proc/self/maps").unwrap(), File::open("/dev/null").unwrap());
+    // To open it would wait for a writer.
+    let fifo_path = backends::folder().join(shm_segment::generate_name("fifo").unwrap());
+    assert!(Command::new("mkfifo").arg(&fifo_path).status().unwrap().success());
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let fifo = rustix::fs::open(&fifo_path, flags, rustix::fs::Mode::empty()).unwrap();
+    fs::remove_file(&fifo_path).unwrap();
     let me = std::process::id();
     for (what, bytes) in [
         ("a dead process", meta(100, dead(), 3)),
         ("another memory", meta(100, me, other_descriptor)),
         ("a file", meta(100, me, file.as_raw_fd())),
         ("a device", meta(100, me, null.as_raw_fd())),
+        ("a FIFO", meta(100, me, fifo.as_raw_fd())),
         ("no descriptor", meta(100, me, 1_000_000)),
         ("a negative one", meta(100, me, -1)),
         ("no process", meta(100, 0, 3)),
@@ -233,5 +241,80 @@ fn what_is_no_meta_file_is_in_the_way() {
         assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
         assert!(fs::symlink_metadata(&path).is_ok(), "{kind}: it is left alone");
         let _ = fs::remove_dir(&path);
+    }
+}
+
+/// `memfd_create(2)` takes names of 249 bytes, of which its meta file's name has some more.
+#[test]
+fn the_longest_name_is_the_longest_that_there_can_be() {
+    for (length, is_allowed) in [(237, true), (238, false)] {
+        let made = Backend::Memfd.create(&"x".repeat(length), 1, Scope::Local, Lifetime::Owner);
+        match made {
+            Ok(_) => assert!(is_allowed, "{length}"),
+            Err(Error::InvalidName { .. }) => assert!(!is_allowed, "{length}"),
+            Err(other) => panic!("{length}: {other:?}"),
+        }
+    }
+}
+
+/// Of its meta file, and of the memory that it leads to.
+#[test]
+fn another_users_memory_is_forbidden() {
+    let place = Place::new(Backend::Memfd);
+    let _holder = holder(&place, 5);
+    for mode in [0o600, 0o644] {
+        fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        backends::as_nobody(|is_another| {
+            if !is_another {
+                println!("skipped: only root has another user");
+                return;
+            }
+            let opened = open(&place);
+            assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{mode:o}: {opened:?}");
+            assert!(!Backend::Memfd.exists(&place.name, Scope::Local));
+        });
+    }
+    assert!(Backend::Memfd.exists(&place.name, Scope::Local));
+}
+
+#[test]
+fn descriptors_are_not_inherited() {
+    let place = Place::new(Backend::Memfd);
+    let _ours = create(&place).unwrap();
+    let _theirs = open(&place).unwrap();
+    let listing = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    assert!(listing.contains("/proc/") && !listing.contains(&place.name), "{listing}");
+}
+
+/// A program that has memory of this name, as this descriptor.
+fn holder(place: &Place, descriptor: i32) -> common::Peer {
+    const PROGRAM: &str = "
+import os, struct, sys, time
+name, meta, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
+memory = os.memfd_create(name)
+os.ftruncate(memory, 100)
+os.dup2(memory, descriptor)
+with open(meta, 'wb') as file:
+    file.write(struct.pack('<qqii', 100, 0, os.getpid(), descriptor))
+print('answer: ready', flush=True)
+time.sleep(60)
+";
+    let mut program = Command::new("python3");
+    program.args(["-c", PROGRAM, &place.name]).arg(place.path()).arg(descriptor.to_string());
+    let mut holder = common::Peer::of(&mut program);
+    assert_eq!(holder.answer(), "ready");
+    holder
+}
+
+/// Also that of its standard input.
+#[test]
+fn memory_may_have_any_descriptor() {
+    for descriptor in [0, 9] {
+        let place = Place::new(Backend::Memfd);
+        let holder = holder(&place, descriptor);
+        assert_eq!(open(&place).unwrap().size(), 100);
+        holder.kill();
+        assert!(matches!(open(&place), Err(Error::DoesNotExist { .. })));
     }
 }

@@ -86,7 +86,7 @@ impl Source for Holes {
 
     fn check_supply(&self, length: u64) -> shm_segment::Result<()> {
         let left = self.left.get().checked_sub(length);
-        self.left.set(left.ok_or_else(|| SegmentError::Unsupported { what: "more memory" })?);
+        self.left.set(left.ok_or(SegmentError::Unsupported { what: "more memory" })?);
         Ok(())
     }
 }
