@@ -101,7 +101,7 @@ func test_values_in_the_engine_s_form() -> void:
 func test_a_byte_order_mark_is_a_part_of_a_name() -> void:
 	var name := "\ufeff" + unique_name()
 	var memory := SharedMemory.new()
-	assert_code(memory.create(name, 16), OK, "create")
+	assert_code(memory.create(name, 64), OK, "create")
 	assert_eq(memory.get_name(), name, "get_name()")
 	assert_true(SharedMemory.exists(memory.get_name()), "it exists")
 	if is_linux():
