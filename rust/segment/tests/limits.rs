@@ -151,17 +151,14 @@ fn another_file_under_the_spare_descriptor_is_left_alone() {
     in_another_process("another_file_under_the_spare_descriptor_is_left_alone", || {
         let mut victims = Victims::new(3);
         // As a program does that closes whatever it has inherited.
-        let sink = (3..256).find(|fd| {
-            fs::read_link(format!("/proc/self/fd/{fd}"))
-                .is_ok_and(|link| link.to_string_lossy().contains("shared_memory_sink"))
-        });
+        let sink = spare_descriptor();
         let path = std::env::temp_dir().join(shm_segment::generate_name("limits").unwrap());
         fs::write(&path, [7; PAGE]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         use std::os::fd::AsRawFd as _;
         // SAFETY: two open descriptors, of which the second is replaced.
-        assert!(unsafe { libc::dup2(file.as_raw_fd(), sink.unwrap()) } >= 0);
+        assert!(unsafe { libc::dup2(file.as_raw_fd(), sink) } >= 0);
         no_private_memory();
         // The last way left: all of it is refused as well, and the process ends as it would have without us.
         // SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
@@ -179,6 +176,30 @@ fn another_file_under_the_spare_descriptor_is_left_alone() {
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut there, 0).unwrap();
         assert_eq!(there, [7; PAGE]);
     });
+}
+
+/// As another program of this user can do it.
+#[test]
+fn the_spare_memory_keeps_its_pages() {
+    in_another_process("the_spare_memory_keeps_its_pages", || {
+        let mut victims = Victims::new(1);
+        let spare =
+            File::options().read(true).write(true).open(format!("/proc/self/fd/{}", spare_descriptor()));
+        let spare = spare.unwrap();
+        for size in [0, 4096, 1 << 30] {
+            assert!(spare.set_len(size).is_err(), "{size}");
+        }
+        victims.are_truncated();
+    });
+}
+
+/// That of the memory which stands in for lost pages.
+fn spare_descriptor() -> i32 {
+    let is_spare = |fd: &i32| {
+        fs::read_link(format!("/proc/self/fd/{fd}"))
+            .is_ok_and(|link| link.to_string_lossy().contains("shared_memory_sink"))
+    };
+    (3..256).find(is_spare).unwrap()
 }
 
 #[test]

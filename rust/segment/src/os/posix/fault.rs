@@ -34,6 +34,8 @@ struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
     faulted: AtomicBool,
+    /// Where the last fault was.
+    last: AtomicUsize,
 }
 
 impl Slot {
@@ -43,6 +45,7 @@ impl Slot {
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
             faulted: AtomicBool::new(false),
+            last: AtomicUsize::new(0),
         }
     }
 }
@@ -87,6 +90,7 @@ impl Watch {
             .unwrap_or_else(append);
         slot.taken.store(true, Ordering::Relaxed);
         slot.faulted.store(false, Ordering::Relaxed);
+        slot.last.store(0, Ordering::Relaxed);
         slot.end.store(start.addr().saturating_add(length), Ordering::Release);
         slot.start.store(start.addr(), Ordering::Release);
         Self { slot }
@@ -217,14 +221,16 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
 }
 
 /// Puts pages where there is nothing any more, and notes it. What they hold means nothing.
-fn replace(slot: &Slot, address: usize, (start, end): (usize, usize)) -> bool {
+fn replace(slot: &Slot, address: usize, range: (usize, usize)) -> bool {
     let saved = errno();
     // Before the pages change: a thread that sees the new ones must be able to see the note.
     slot.faulted.store(true, Ordering::SeqCst);
     fence(Ordering::SeqCst);
+    // Two threads at once may find the same place missing: then its pages are replaced twice, which does no harm.
+    let is_again = slot.last.swap(address, Ordering::AcqRel) == address;
     // SAFETY: a watched mapping stays mapped until its `Watch` is dropped, which the thread that faulted keeps from
     // happening: it uses the mapping right now. No Rust reference leads to these bytes.
-    let replaced = unsafe { replacement::replace(address, start, end) };
+    let replaced = unsafe { replacement::replace(address, range, is_again) };
     set_errno(saved);
     replaced
 }

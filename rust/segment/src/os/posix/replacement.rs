@@ -48,12 +48,17 @@ pub(super) fn release() {
 /// Puts pages into the part of a mapping around `address` that is missing. The mapping reaches from `start` to `end`,
 /// of which `start` is the start of a page. What the pages hold means nothing. Async-signal-safe.
 ///
+/// `is_again`: the pages that were put there may be missing as well.
+///
 /// # Safety
 /// The whole range is a mapping that stays until this returns, and to which no Rust reference leads.
-pub(super) unsafe fn replace(address: usize, start: usize, end: usize) -> bool {
+pub(super) unsafe fn replace(address: usize, (start, end): (usize, usize), is_again: bool) -> bool {
     let from = address & !(page_size() - 1);
     let part = (end - from).min(AT_ONCE);
-    let pages = sink::descriptor().map_or(Pages::Private, Pages::Sink);
+    let pages = match sink::descriptor() {
+        Some(fd) if !is_again => Pages::Sink(fd),
+        _ => Pages::Private,
+    };
     // SAFETY: each range lies in the mapping, to which the guarantees of this function's contract apply.
     unsafe {
         put(from, part, pages)
@@ -153,7 +158,7 @@ mod sink {
     use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
     use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-    use rustix::fs::MemfdFlags;
+    use rustix::fs::{MemfdFlags, SealFlags};
     use rustix::io::Errno;
 
     static DESCRIPTOR: AtomicI32 = AtomicI32::new(-1);
@@ -188,9 +193,12 @@ mod sink {
     }
 
     fn make() -> Result<OwnedFd, Errno> {
-        let fd = rustix::fs::memfd_create("shared_memory_sink", MemfdFlags::CLOEXEC)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let fd = rustix::fs::memfd_create("shared_memory_sink", flags)?;
         // Not to be asked for beyond the limit on files, which would end the process.
         super::super::reserve(&fd, super::AT_ONCE as u64).map_err(|_| Errno::NOMEM)?;
+        // Other programs of this user can open it.
+        rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Ok(fd)
     }
 
