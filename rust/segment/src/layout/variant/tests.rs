@@ -232,3 +232,42 @@ fn bytes_that_change_end_too() {
     }
     assert!(sizes > 100);
 }
+
+/// An array with these values, of which each is whole.
+fn array_of(values: &[Vec<u8>]) -> Vec<u8> {
+    let count = u32::try_from(values.len()).unwrap();
+    [&28_u32.to_le_bytes()[..], &count.to_le_bytes(), &values.concat()].concat()
+}
+
+fn nil() -> Vec<u8> {
+    vec![0; 4]
+}
+
+#[test]
+fn the_memory_of_a_value_grows_with_what_is_in_it() {
+    let memory = |count: usize| {
+        let bytes = array_of(&vec![nil(); count]);
+        measure(&*bytes, 0, bytes.len() as u64, Engine::version(4, 6)).unwrap().memory
+    };
+    let (none, one, thousand) = (memory(0), memory(1), memory(1000));
+    let each = one - none;
+    assert!((24..100).contains(&each), "{each} bytes for a value of 24");
+    assert_eq!(thousand - none, 1000 * each);
+}
+
+/// Only what is in a key may not be as deep.
+#[test]
+fn arrays_of_several_values_are_as_deep_as_others() {
+    let nested = |depth: usize, last: usize| {
+        (0..depth).fold(nil(), |inner, _| {
+            let mut values = vec![nil(); last];
+            values.insert(0, inner);
+            array_of(&values)
+        })
+    };
+    for others in 0..4 {
+        let bytes = nested(500, others);
+        let found = size(&*bytes, 0, bytes.len() as u64, Engine::version(4, 6)).unwrap();
+        assert_eq!(found, bytes.len() as u64, "{others}");
+    }
+}

@@ -274,6 +274,40 @@ mod tests {
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
 
+    #[test]
+    fn a_living_owners_name_that_is_gone_is_free() {
+        let scratch = Scratch::new();
+        let first = scratch.create(true).unwrap();
+        scratch.calls.unlink(&scratch.name).unwrap();
+        let second = scratch.create(true).unwrap();
+        assert!(first.keeper.is_some() && second.keeper.is_none(), "the lock is the first one's");
+        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+    }
+
+    #[test]
+    fn a_segment_is_opened_with_the_access_asked_for() {
+        let scratch = Scratch::new();
+        let _made = scratch.create(false).unwrap();
+        for (access, can_write) in [(Access::ReadWrite, true), (Access::ReadOnly, false)] {
+            let fd = scratch.calls.open(&scratch.name, access).unwrap();
+            let mapped = memmap2::MmapOptions::new().map_raw(&fd);
+            assert_eq!(mapped.is_ok(), can_write, "{access:?}");
+            memmap2::MmapOptions::new().map_raw_read_only(&fd).unwrap();
+        }
+    }
+
+    /// In `/dev/shm`, anything may have the name.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn opening_does_not_wait_for_a_fifo() {
+        let scratch = Scratch::new();
+        let path = PathBuf::from("/dev/shm").join(&scratch.name);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .unwrap();
+        assert!(scratch.calls.open(&scratch.name, Access::ReadOnly).is_ok());
+        assert!(!scratch.calls.exists(&scratch.name));
+    }
+
     /// On macOS, all segments have the same identity.
     #[cfg(not(target_os = "macos"))]
     #[test]

@@ -306,6 +306,22 @@ mod tests {
         assert!(!scratch.path().exists());
     }
 
+    /// So nothing is ever seen half made.
+    #[test]
+    fn a_file_without_a_name_can_be_made_here() {
+        let scratch = Scratch::new(false);
+        let new = New {
+            plain: &scratch.name,
+            size: 1,
+            mode: mode_of(Scope::Local),
+            marked: true,
+            end: Instant::now(),
+        };
+        let unnamed = scratch.directory.unnamed(&new).unwrap().unwrap();
+        assert_eq!(rustix::fs::fstat(&unnamed).unwrap().st_nlink, 0);
+        assert!(!scratch.path().exists());
+    }
+
     #[test]
     fn who_only_looks_keeps_nobody_else_from_looking() {
         let scratch = Scratch::new(false);
@@ -390,12 +406,15 @@ mod tests {
         let scratch = Scratch::new(false);
         let left = scratch.leave();
         let other = File::options().read(true).write(true).open(scratch.path()).unwrap();
-        let everything =
-            libc::flock64 { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
         use std::os::fd::AsRawFd as _;
-        // SAFETY: an open descriptor, and one `flock64`.
-        assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const everything) }, 0);
-        assert!(life_lock::is_dead(&left).unwrap());
+        // From where a living owner's is, and from the first byte on.
+        for start in [1 << 62, 0] {
+            let lock =
+                libc::flock64 { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: start, l_len: 0, l_pid: 0 };
+            // SAFETY: an open descriptor, and one `flock64`.
+            assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
+            assert!(life_lock::is_dead(&left).unwrap(), "{start:#x}");
+        }
         // But nobody can settle who may remove it meanwhile.
         assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
     }
