@@ -271,3 +271,14 @@ fn arrays_of_several_values_are_as_deep_as_others() {
         assert_eq!(found, bytes.len() as u64, "{others}");
     }
 }
+
+/// Properties were a part of the names once; a flag says that there is one more.
+#[test]
+fn an_old_node_path_has_a_name_more() {
+    const NODE_PATH: u32 = 22;
+    let name = words(&[1, u32::from(b'a')]);
+    for (flags, names) in [(0, 1), (1, 1), (2, 2), (3, 2)] {
+        let bytes = [words(&[NODE_PATH, 0x8000_0001, 0, flags]), name.repeat(2)].concat();
+        assert_eq!(check(&bytes).unwrap(), 16 + 8 * names, "{flags}");
+    }
+}
