@@ -115,7 +115,7 @@ func _check_method(
 		script, "loop_%s_%d_%s" % [method.name, count, "typed" if is_typed else "untyped"]
 	)
 	var run := func(times: int) -> void: loop.callv([times, object] + arguments.slice(0, count))
-	# What is allocated once, is now.
+	# So that what is allocated once is there already.
 	run.call(100)
 	var before := [OS.get_static_memory_usage(), _state()]
 	run.call(rounds)

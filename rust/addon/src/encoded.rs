@@ -37,7 +37,7 @@ pub(crate) fn measured<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) 
 }
 
 /// The value in bytes that were `measured` where others may change them; `copy` copies them from there.
-/// `unsupplied` is what [`Segment::unsupplied`](shm_segment::Segment::unsupplied) says of as many.
+/// `unsupplied` is what [`Segment::to_supply`](shm_segment::Segment::to_supply) says of as many.
 pub(crate) fn decoded(
     measured: Measured,
     unsupplied: u64,

@@ -178,7 +178,7 @@ pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) 
     let mut array = A::default();
     let length = count.saturating_mul(A::STRIDE as u64);
     let whole = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let bytes = resized(&mut array, whole(count), whole(segment.unsupplied(length)));
+    let bytes = resized(&mut array, whole(count), whole(segment.to_supply(length)));
     let bytes = bytes.ok_or_else(|| no_room("an array", whole(length)))?;
     segment.read(offset, bytes).map_err(|e| Failure::of(&e, Code::FAILED))?;
     Ok(array)

@@ -19,11 +19,12 @@ pub fn available_memory() -> Option<u64> {
     }
 }
 
+/// Less than this is not asked for: to ask the system takes longer than to copy a few bytes.
+pub(crate) const SMALL: u64 = 1 << 24;
+
 /// Could this process use so many bytes more, as far as [`available_memory`] tells? A few megabytes always.
 #[must_use]
 pub fn has_room_for(bytes: u64) -> bool {
-    /// To ask the system takes some microseconds, and so does a copy of this size.
-    const SMALL: u64 = 1 << 24;
     bytes < SMALL || available_memory().is_none_or(|available| bytes <= available)
 }
 

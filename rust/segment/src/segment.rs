@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::available::has_room_for;
+use crate::available::{SMALL, has_room_for};
 use crate::error::{Error, Result};
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Backend, Lifetime, Scope};
@@ -304,6 +304,12 @@ impl Segment {
         self.object.unsupplied().min(length)
     }
 
+    /// As [`unsupplied`](Self::unsupplied), for a check before a copy: 0 for a few megabytes, without asking the system.
+    #[must_use]
+    pub fn to_supply(&self, length: u64) -> u64 {
+        if length < SMALL { 0 } else { self.unsupplied(length) }
+    }
+
     /// True if this made the segment, false if it opened it.
     #[must_use]
     pub const fn is_created(&self) -> bool {
@@ -372,7 +378,7 @@ impl Segment {
     /// than there are. That is asked for large accesses only.
     pub(crate) fn check_supply(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
-        if has_room_for(size) || has_room_for(self.unsupplied(size)) {
+        if has_room_for(self.to_supply(size)) {
             return Ok(());
         }
         let (name, source) = (self.link().name().to_owned(), io::ErrorKind::OutOfMemory.into());

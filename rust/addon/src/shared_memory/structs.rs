@@ -45,8 +45,7 @@ impl SharedMemory {
             let format = parsed("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             segment.check_bounds(offset, format.size() as u64).map_err(|e| Failure::of(&e, Code::FAILED))?;
-            let copied_bytes =
-                (format.size() as u64).saturating_add(segment.unsupplied(format.size() as u64));
+            let copied_bytes = (format.size() as u64).saturating_add(segment.to_supply(format.size() as u64));
             let taken = usize::try_from(copied_bytes).unwrap_or(usize::MAX);
             if !is_room_for(values::struct_memory(&format).saturating_add(taken)) {
                 return Err(no_room("the values", format.size()));

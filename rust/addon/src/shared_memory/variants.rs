@@ -27,7 +27,7 @@ impl SharedMemory {
         self.with("decode_var", |segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let found = measured(segment, offset)?;
-            let unsupplied = segment.unsupplied(found.size);
+            let unsupplied = segment.to_supply(found.size);
             encoded::decoded(found, unsupplied, |bytes| copied(segment.read(offset, bytes)))
         })
         .unwrap_or_default()

@@ -9,7 +9,7 @@ use rustix::shm;
 
 use super::lock_file::LockFile;
 use super::owner::{self, Keeper};
-use super::{Identity, Made, Mapping, Namespace, New, allocate, not_memory};
+use super::{Made, Mapping, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
 
@@ -62,7 +62,7 @@ impl Calls {
 
     /// Another process may have removed the name since, and given it to a segment of its own.
     fn unlink_if_still(&self, plain: &str, made: &Stat) {
-        if self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(made)) {
+        if self.leads_to(plain, made) {
             // Nothing can be done about a failure here.
             let _ = self.unlink(plain);
         }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::life_lock::{self, LifeLock};
 use super::owner::{self, Keeper};
-use super::{Identity, Made, Namespace, New, allocate, not_memory};
+use super::{Made, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
 
@@ -161,10 +161,6 @@ impl Directory {
             Ok(()) | Err(Errno::NOENT) => Ok(Claim::Free),
             Err(errno) => Err(errno),
         }
-    }
-
-    fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
-        self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(segment))
     }
 }
 

@@ -54,6 +54,11 @@ trait Namespace: Sync + Send {
     fn unlink(&self, plain: &str) -> Result<(), Errno>;
 
     fn create(&self, new: &New<'_>) -> Result<Made>;
+
+    /// Does the name lead to this segment now?
+    fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
+        self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(segment))
+    }
 }
 
 /// The one namespace of this system.
