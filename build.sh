@@ -51,7 +51,7 @@ usage() {
   cat <<'END'
 Usage: ./build.sh [COMMAND] [ARGUMENTS]
 
-  (none), build   build the addon for this machine and put it into addons/ and demo/addons/
+  (none), build   build the addon for this machine and put it into addons/ and the Godot projects here
   demo [NAME]     build, then run a demo: Godot and Python talk through shared memory
   test [FILTER]   build, then run all tests, or those whose name contains FILTER
   windows         build the addon for Windows, on Linux

@@ -20,6 +20,7 @@ import bench_report
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "target" / "bench"
+BENCH = ROOT / "bench"
 
 # Seconds, for each program that is started.
 TIME_LIMIT = 120
@@ -92,7 +93,7 @@ def machine(godot):
         "--untracked-files=no",
         "--",
         "rust",
-        "demo/bench",
+        "bench",
     )
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
@@ -128,7 +129,7 @@ def measured(command, *parts):
 
 
 def in_editor(godot):
-    scene = [godot, "--headless", "--path", ROOT / "demo", "res://bench/bench.tscn"]
+    scene = [godot, "--headless", "--path", BENCH]
     results = measured(scene, "calls", "copies", "objects", "round_trips")
     trips = {
         transport: {size: trip_times(samples) for size, samples in sizes.items()}
@@ -146,16 +147,10 @@ def in_editor(godot):
 def in_exported_game(godot, template):
     """What differs there: the editor's build checks more at each call."""
     project = project_with_addon("game")
-    shutil.copytree(
-        ROOT / "demo" / "bench",
-        project / "bench",
-        # Godot exports nothing out of a folder with this file.
-        ignore=shutil.ignore_patterns(".gdignore"),
-    )
-    (project / "project.godot").write_text(
-        'config_version=5\n[application]\nrun/main_scene="res://bench/bench.tscn"\n'
-    )
-    presets = ROOT / "demo" / "tests" / "projects" / "game" / "export_presets.cfg"
+    for file in BENCH.iterdir():
+        if file.is_file():
+            shutil.copy(file, project)
+    presets = ROOT / "tests" / "projects" / "game" / "export_presets.cfg"
     (project / "export_presets.cfg").write_text(
         presets.read_text().format(
             template=template, architecture=ARCHITECTURES[platform.machine()]
@@ -180,7 +175,7 @@ def in_exported_game(godot, template):
 def project_with_addon(name):
     project = FOLDER / name
     shutil.rmtree(project, ignore_errors=True)
-    shutil.copytree(ROOT / "demo" / "addons", project / "addons")
+    shutil.copytree(BENCH / "addons", project / "addons")
     return project
 
 
@@ -208,7 +203,7 @@ def trip_times(samples):
 def load_times(godot):
     """Of loading the library, each in a fresh Godot, with a project that doesn't name it yet."""
     project = project_with_addon("load")
-    shutil.copy(ROOT / "demo" / "bench" / "load.gd", project)
+    shutil.copy(BENCH / "load.gd", project)
     (project / "project.godot").write_text("config_version=5\n")
     script = ["--headless", "--path", project, "--script", "res://load.gd"]
     found = []

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# build.sh (build): the library for this machine, the addon folder, and the demo's copy of it.
+# build.sh (build): the library for this machine, the addon folder, and the projects' copies of it.
 
 addon=$root/addons/shared_memory
-demo_addon=$root/demo/addons/shared_memory
 extension=res://addons/shared_memory/shared_memory.gdextension
 
 build_help() {
@@ -10,7 +9,7 @@ build_help() {
 Usage: ./build.sh [build]
 
 Builds the addon for this machine, in release, puts the library into addons/shared_memory/bin/, and copies
-addons/shared_memory/ to demo/addons/, so that demo/ is a complete project that Godot can open.
+addons/shared_memory/ into the Godot projects demo/, tests/ and bench/, so that Godot can open them.
 END
 }
 
@@ -34,8 +33,11 @@ build_addon() {
   mkdir -p "$addon/bin" "$root/target"
   install_file "$built" "$addon/bin/$name"
   say "addons/shared_memory/bin/$name is ready"
-  fill_demo
-  say "demo/addons/shared_memory is up to date"
+  local project
+  for project in demo tests bench; do
+    fill_project "$root/$project"
+  done
+  say "demo/, tests/ and bench/ have this addon"
 }
 
 # given_library NAME: sets `built` of build_addon to the library of that name that SHARED_MEMORY_LIBRARY says.
@@ -119,25 +121,25 @@ install_file() {
   mv -f "$unfinished" "$2"
 }
 
-# Makes demo/addons/shared_memory the same as addons/shared_memory.
-fill_demo() {
-  local file
-  mkdir -p "$demo_addon"
+# fill_project PROJECT: makes its addons/shared_memory the same as ours.
+fill_project() {
+  local file copy=$1/addons/shared_memory
+  mkdir -p "$copy"
   (cd "$addon" && find . -type f) | while IFS= read -r file; do
-    mkdir -p "$(dirname "$demo_addon/$file")"
-    install_file "$addon/$file" "$demo_addon/$file"
+    mkdir -p "$(dirname "$copy/$file")"
+    install_file "$addon/$file" "$copy/$file"
   done
   # What is gone there goes here too, except for what the editor made.
-  (cd "$demo_addon" && find . -type f ! -name '*.import' ! -name '*.uid') | while IFS= read -r file; do
-    [ -e "$addon/$file" ] || rm -f "$demo_addon/$file"
+  (cd "$copy" && find . -type f ! -name '*.import' ! -name '*.uid') | while IFS= read -r file; do
+    [ -e "$addon/$file" ] || rm -f "$copy/$file"
   done
-  list_extension
+  list_extension "$1"
 }
 
 # Godot loads an extension only if this file names it. The editor writes it when it first opens a project;
 # the demo and the tests run without that.
 list_extension() {
-  local list=$root/demo/.godot/extension_list.cfg
+  local list=$1/.godot/extension_list.cfg
   mkdir -p "$(dirname "$list")"
   if ! grep -qxF "$extension" "$list" 2>/dev/null; then
     printf '%s\n' "$extension" >>"$list"

@@ -23,10 +23,10 @@ lint_main() {
 
   cd "$root"
   while IFS= read -r file; do gdscript+=("$file"); done < <(
-    find demo -name '*.gd' ! -path 'demo/addons/*' ! -path '*/.godot/*' | sort
+    find demo tests bench -name '*.gd' ! -path '*/addons/*' ! -path '*/.godot/*' | sort
   )
   while IFS= read -r file; do python+=("$file"); done < <(
-    find demo rust tools -name '*.py' ! -path 'demo/addons/*' | sort
+    find demo tests bench rust tools -name '*.py' ! -path '*/addons/*' | sort
   )
 
   check rustfmt cargo fmt --all --check

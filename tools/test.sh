@@ -6,7 +6,7 @@ test_help() {
 Usage: ./build.sh test [FILTER]
 
 Runs the tests of the Rust crates with cargo, and those of rust/segment/tests/held_loom.rs with loom, which tries every
-order in which threads can get in each other's way; builds the addon, then runs demo/tests in a real Godot (see
+order in which threads can get in each other's way; builds the addon, then runs tests/ in a real Godot (see
 ./build.sh godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
 PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests, of any kind, whose name contains it.
 END
@@ -32,7 +32,7 @@ test_main() {
   ran=$(($(passed_in "$log/rust.log") + $(passed_in "$log/loom.log")))
 
   # run.py takes it for a failure if there is nothing to run; the filter may be for a Rust test.
-  listed=$(python3 "$root/demo/tests/run.py" --godot "$godot" --list "$filter")
+  listed=$(python3 "$root/tests/run.py" --godot "$godot" --list "$filter")
   if [ -n "$listed" ] || [ -z "$filter" ]; then
     build_addon
     prepare_peers
@@ -102,7 +102,7 @@ run_godot_tests() {
   # The tests' user:// folders, and the settings that an export writes, are not the user's own.
   local home=$root/target/test-home
   XDG_DATA_HOME=$home/data XDG_CONFIG_HOME=$home/config XDG_CACHE_HOME=$home/cache \
-    PYTHONUNBUFFERED=1 python3 "$root/demo/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
+    PYTHONUNBUFFERED=1 python3 "$root/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
     ${filter:+"$filter"} 2>&1 | tee "$log/godot.log"
 }
 

@@ -1,4 +1,4 @@
-//! The engine's own Variants (`data/variants.bin`, made by `demo/tests/variant_corpus.gd`), and what becomes of
+//! The engine's own Variants (`data/variants.bin`, made by `tests/variant_corpus.gd`), and what becomes of
 //! them when bytes are changed.
 //!
 //! `SHM_SEGMENT_ROUNDS` sets how many changes are tried, `SHM_SEGMENT_SEED` repeats a run. With

@@ -1,0 +1,168 @@
+"""One run of run.py: its Godot, its folder for temporary files, its prefix for names of segments."""
+
+import contextlib
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from .report import Result
+
+PROJECT = pathlib.Path(__file__).resolve().parents[1]
+REPOSITORY = PROJECT.parent
+SHARED = pathlib.Path("/dev/shm")
+RUNNER = "res://runner.gd"
+AGENT = "res://agent.gd"
+
+
+class Session:
+    def __init__(self, godot, template, seed):
+        self.godot = godot
+        self.template = template
+        self.seed = seed
+        # Short: a name has at most 30 bytes on macOS.
+        self.prefix = f"t{secrets.token_hex(3)}_"
+        self._names = 0
+        self._groups = {}
+
+    def __enter__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="shared-memory-tests-"))
+        # Some processes run as another user.
+        self.folder.chmod(0o755)
+        return self
+
+    def __exit__(self, *_exception):
+        for process in self._groups.values():
+            kill(process)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self._segments():
+            remove(path)
+
+    def problem(self):
+        """Return what keeps the tests from running, or None."""
+        library = PROJECT / "addons/shared_memory/shared_memory.gdextension"
+        if not library.exists():
+            return "tests/addons/ has no addon: run ./build.sh first"
+        if not (PROJECT / ".godot/extension_list.cfg").exists():
+            return "Godot does not know of the addon in tests/: run ./build.sh first"
+        return None
+
+    def name(self, label=""):
+        self._names += 1
+        return f"{self.prefix}p{self._names}{label}"
+
+    def environment(self, user=None):
+        """Keep a process away from the files and settings of who runs the tests, and of other processes."""
+        home = self.folder / self.name("home")
+        home.mkdir()
+        if user is not None:
+            os.chown(home, user, user)
+        changed = {"HOME": str(home)}
+        for folder in ("DATA", "CONFIG", "CACHE"):
+            changed[f"XDG_{folder}_HOME"] = str(home / folder.lower())
+        return {**os.environ, **changed}
+
+    def start(self, command, **options):
+        """Start a process, in a group of its own, so that what it starts is killed with it."""
+        if "env" not in options:
+            options["env"] = self.environment()
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options["start_new_session"] = True
+        process = Process(
+            [str(part) for part in command], stderr=subprocess.STDOUT, **options
+        )
+        self._groups[process.pid] = process
+        return process
+
+    def run(self, command, time_limit, **options):
+        """Run a process to its end; return its exit code (None: killed at the limit) and its lines.
+
+        Its output goes to a file, not to a pipe, which a child that outlives it could keep open.
+        """
+        with tempfile.TemporaryFile(dir=self.folder) as output:
+            process = self.start(command, stdout=output, **options)
+            try:
+                code = process.wait(time_limit)
+            except subprocess.TimeoutExpired:
+                kill(process)
+                code = None
+            output.seek(0)
+            return code, output.read().decode("utf-8", "replace").splitlines()
+
+    def leftovers(self, label):
+        """Return what is still there of what should be gone, after ending it."""
+        result = Result(f"{label} (what it left)")
+        for path in self._segments():
+            result.problems.append(f"{path} is left")
+            remove(path)
+        for pid, process in list(self._groups.items()):
+            if not process.is_over and is_group_alive(pid):
+                result.problems.append(f"a process is left of {' '.join(process.args)}")
+            kill(process)
+            del self._groups[pid]
+        return result
+
+    def _segments(self):
+        # Some tests put something before it.
+        return sorted(SHARED.glob(f"*{self.prefix}*")) if SHARED.is_dir() else []
+
+
+class Process(subprocess.Popen):
+    """The first process of a group, which has its number.
+
+    Once nobody is in the group, the system gives the number to others, who must not be killed.
+    """
+
+    is_over = False
+
+    def poll(self):
+        return self._noted(super().poll())
+
+    def wait(self, timeout=None):
+        return self._noted(super().wait(timeout))
+
+    def _noted(self, code):
+        if code is not None and not self.is_over and sys.platform != "win32":
+            try:
+                os.killpg(self.pid, 0)
+                # Those who are dead and not waited for by whoever started them are there, too.
+                self.is_over = not is_group_alive(self.pid)
+            except ProcessLookupError:
+                self.is_over = True
+        return code
+
+
+def kill(process):
+    """End a process and what it started."""
+    if sys.platform == "win32":
+        process.kill()
+    elif not process.is_over:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def is_group_alive(group):
+    """Tell whether any process of the group still runs; one that is dead but not waited for doesn't."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in brackets may hold anything; state, parent and group follow it.
+            state, _parent, of, *_rest = (
+                stat.read_text(errors="replace").rpartition(")")[2].split()
+            )
+        except (OSError, ValueError):
+            continue
+        if int(of) == group and state not in "ZX":
+            return True
+    return False
+
+
+def remove(path):
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)

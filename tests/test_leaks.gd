@@ -1,0 +1,196 @@
+extends "res://test_case.gd"
+## Thousands of segments and calls one after the other: no growth in open files, mappings or memory.
+##
+## SHM_TEST_ROUNDS sets how often each method is called.
+
+# time limit: 400 s
+
+const Argument := preload("res://calls/argument.gd")
+const Method := preload("res://calls/method.gd")
+const Methods := preload("res://calls/methods.gd")
+
+const CYCLES := 10_000
+
+
+func test_create_and_close() -> void:
+	var memory := SharedMemory.new()
+	var name := unique_name()
+	_repeat(
+		func() -> bool:
+			var done := memory.create(name, 4096) == OK and memory.fill(1) == OK
+			memory.close()
+			return done
+	)
+
+
+func test_create_and_free() -> void:
+	var name := unique_name()
+	_repeat(func() -> bool: return SharedMemory.new().create(name, 4096) == OK)
+
+
+func test_open_and_close() -> void:
+	var owner := created(4096)
+	var memory := SharedMemory.new()
+	var name := owner.get_name()
+	_repeat(
+		func() -> bool:
+			var done := memory.open(name) == OK and memory.write(bytes([1])) == OK
+			memory.close()
+			return done
+	)
+
+
+func test_failures() -> void:
+	var owner := created(4096)
+	var taken := owner.get_name()
+	var absent := unique_name()
+	var memory := SharedMemory.new()
+	_repeat(
+		func() -> bool:
+			return (
+				memory.open(absent) == ERR_DOES_NOT_EXIST
+				and memory.create(taken, 16) == ERR_ALREADY_EXISTS
+				and memory.create(absent, 1 << 40) == ERR_OUT_OF_MEMORY
+			)
+	)
+
+
+func test_read_and_write() -> void:
+	var memory := created(100_000)
+	var data := pattern(100_000)
+	var buffer: Variant = pattern(100_000)
+	var untyped: Variant = memory
+	_repeat(
+		func() -> bool:
+			memory.write(data)
+			untyped.write(data)
+			untyped.read_into(buffer)
+			return memory.read().size() == untyped.read().size()
+	)
+
+
+func test_statics() -> void:
+	var name := unique_name()
+	_repeat(
+		func() -> bool:
+			SharedMemory.list_names()
+			SharedMemory.generate_name()
+			return not SharedMemory.exists(name)
+	)
+
+
+## Typed, untyped, and with arguments left out.
+func test_every_method() -> void:
+	var rounds := int(effort("SHM_TEST_ROUNDS", 100_000))
+	var calls := 0
+	for of_class: String in Methods.TABLES:
+		var methods := Methods.new(of_class)
+		for method in methods.all:
+			for count in range(method.required, method.arguments.size() + 1):
+				for is_typed: bool in [true, false]:
+					calls += 1
+					_check_method(of_class, method, count, is_typed, rounds)
+	note("%d calls, %d times each" % [calls, rounds])
+
+
+func _check_method(
+	of_class: String, method: Method, count: int, is_typed: bool, rounds: int
+) -> void:
+	var script := GDScript.new()
+	script.source_code = "extends RefCounted\n" + method.loop_source(of_class, count, is_typed)
+	if not assert_eq(script.reload(), OK, "it compiles"):
+		return
+	var memory := created(Argument.SIZE)
+	Argument.memory = memory
+	var object: RefCounted = memory
+	if method.does in [Method.TAKES, Method.SETS_IF_FREE]:
+		object = ClassDB.instantiate(of_class)
+	elif of_class != "SharedMemory":
+		object = ClassDB.instantiate(of_class)
+		assert_code(object.callv("attach", [memory] + Methods.ATTACHED[of_class]), OK, of_class)
+	var arguments := method.good(unique_name(), memory.get_name())
+	if method.name == "attach":
+		arguments = [memory] + Methods.ATTACHED[of_class]
+	var loop := Callable(
+		script, "loop_%s_%d_%s" % [method.name, count, "typed" if is_typed else "untyped"]
+	)
+	var run := func(times: int) -> void: loop.callv([times, object] + arguments.slice(0, count))
+	# So that what is allocated once is there already.
+	run.call(100)
+	var before := [OS.get_static_memory_usage(), _state()]
+	run.call(rounds)
+	var after := [OS.get_static_memory_usage(), _state()]
+	var why := "%s.%s, %d arguments, %s" % [of_class, method.name, count, is_typed]
+	var grown: int = after[0] - before[0]
+	# Less than a byte a call.
+	assert_true(grown < rounds, "%s: the engine's memory: %d" % [why, grown])
+	if not before[1].is_empty():
+		assert_true(after[1].files <= before[1].files, "%s: open files" % why)
+		# The engine does not count this library's own memory.
+		assert_true(after[1].kib - before[1].kib < 2000, "%s: memory in KiB" % why)
+
+
+func test_open_files_can_be_counted() -> void:
+	var before := _state()
+	if before.is_empty():
+		return skip("reads /proc")
+	var file := FileAccess.open("/proc/self/maps", FileAccess.READ)
+	assert_eq(_state().files, before.files + 1, "with one more")
+	file.close()
+	assert_eq(_state().files, before.files, "without it")
+
+
+## Many at once, and all of them gone afterwards.
+func test_many_objects() -> void:
+	var before := _state()
+	for round_number in 3:
+		var objects: Array[SharedMemory] = []
+		for index in 300:
+			var memory := SharedMemory.new()
+			if memory.create(unique_name(), 4096) == OK:
+				objects.append(memory)
+		assert_eq(objects.size(), 300, "all were made")
+		var during := _state()
+		if not during.is_empty():
+			assert_true(during.mappings >= before.mappings + 300, "mappings can be counted")
+		objects.clear()
+	var after := _state()
+	if before.is_empty():
+		return
+	assert_true(after.files <= before.files, "open files: %s, then %s" % [before, after])
+	assert_true(after.mappings <= before.mappings + 20, "mappings: %s, then %s" % [before, after])
+
+
+func _repeat(cycle: Callable) -> void:
+	# So that what is allocated once is there already.
+	var done := _run(cycle, 500)
+	var before := _state()
+	done = _run(cycle, CYCLES) and done
+	var after := _state()
+	assert_true(done, "every cycle did what it should")
+	if before.is_empty():
+		return
+	assert_true(after.files <= before.files, "open files: %s, then %s" % [before, after])
+	assert_true(after.mappings <= before.mappings + 5, "mappings: %s, then %s" % [before, after])
+	# 100 bytes a cycle would be 1,000.
+	assert_true(after.kib <= before.kib + 500, "memory in KiB: %s, then %s" % [before, after])
+
+
+func _run(cycle: Callable, times: int) -> bool:
+	var done := true
+	for index in times:
+		done = cycle.call() and done
+	return done
+
+
+## Open files, mappings, resident memory; empty where the system doesn't tell.
+func _state() -> Dictionary:
+	if not is_linux():
+		return {}
+	var state := {}
+	state.files = DirAccess.get_files_at("/proc/self/fd").size()
+	state.mappings = lines_of("/proc/self/maps").size()
+	for line in lines_of("/proc/self/status"):
+		if line.begins_with("VmRSS:"):
+			state.kib = line.to_int()
+	return state

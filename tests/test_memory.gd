@@ -1,0 +1,111 @@
+extends "res://test_case.gd"
+## How much memory a call takes because another program says so.
+
+const MIB := 1 << 20
+## Of an Array, and of a PackedByteArray in one, beside its values: rust/addon/src/values.rs.
+const ARRAY := 192
+const PACKED := 160
+
+
+## The engine never takes more than the call has reckoned with.
+func test_what_is_reckoned_is_enough() -> void:
+	if OS.get_static_memory_usage() == 0:
+		return skip("this Godot does not count its memory")
+	for case: Array in [
+		# Format, elements, values of one, bytes values of one.
+		["b", 100_000, 1, 0],
+		["<q", 70_000, 1, 0],
+		["<4B", 20_000, 4, 0],
+		["<100B", 1000, 100, 0],
+		["c", 20_000, 1, 1],
+		["9s", 20_000, 1, 1],
+		["300s", 2000, 1, 1],
+		["<B20sBc", 5000, 4, 2],
+	]:
+		var count: int = case[1]
+		var size := SharedMemory.calcsize(case[0])
+		var array := SharedMemoryArray.new()
+		assert_code(array.attach(created(16 + count * size), case[0]), OK, case[0])
+		var of_bytes: int = case[3] * PACKED + (2 * size if case[3] else 0)
+		var each := of_bytes if case[2] == 1 else _array(case[2]) + of_bytes
+		var reckoned := _array(count) + count * each
+		var taken := _taken_by(array, count)
+		note("%s: %d bytes an element, %d reckoned" % [case[0], taken / count, reckoned / count])
+		var why := "%s: %d bytes of the engine's memory, %d reckoned" % [case[0], taken, reckoned]
+		assert_true(taken <= reckoned, why)
+		assert_true(taken * 4 > reckoned, "not by far too much: " + why)
+
+
+## A segment of which no page is there yet, an eighth of the memory there is: as many values would
+## take three times what there is.
+func test_values_for_which_there_is_no_memory_are_refused() -> void:
+	if not is_linux():
+		return skip("only Linux hands out more memory than there is")
+	var size := _available() / 8
+	var name := unique_name()
+	make_foreign(name, size)
+	var file := FileAccess.open(file_of(name), FileAccess.READ_WRITE)
+	file.store_64(size)
+	file.store_64(size - 16)
+	file.close()
+	var memory := SharedMemory.new()
+	assert_code(memory.open(name), OK, "open")
+	for format: String in ["b", "c"]:
+		var array := SharedMemoryArray.new()
+		assert_code(array.attach(memory, format), OK)
+		assert_eq(array.to_array(), [], format)
+		assert_last_error(array, ERR_OUT_OF_MEMORY, ["no room for the values"])
+	assert_eq(memory.unpack("<%dB" % (size - 16), 16), [], "unpack")
+	assert_last_error(memory, ERR_OUT_OF_MEMORY, ["no room for the values"])
+	assert_true(_allocated(name) < MIB, "not even a page of it was touched")
+	memory.close()
+	remove_foreign(name)
+
+
+## The copy would find room, and so would the pages; but not both.
+func test_copies_of_what_has_no_pages_yet_are_refused() -> void:
+	if not is_linux():
+		return skip("only Linux hands out more memory than there is")
+	var size := _available() / 100 * 70
+	var name := unique_name()
+	make_foreign(name, size)
+	var memory := SharedMemory.new()
+	assert_code(memory.open(name), OK, "open")
+	for copy: Callable in [
+		memory.read,
+		memory.read_float32_array,
+		memory.read_color_array,
+		memory.unpack.bind("%ds" % (size - 8)),
+		memory.unpack.bind("<B%ds" % (size - 8)),
+	]:
+		assert_eq(len(copy.call()), 0, str(copy))
+		assert_last_error(memory, ERR_OUT_OF_MEMORY, ["no room"])
+	assert_eq(memory.read(100).size(), 100, "a part of it")
+	memory.close()
+	remove_foreign(name)
+
+
+func _taken_by(array: SharedMemoryArray, count: int) -> int:
+	var before := OS.get_static_memory_usage()
+	var values := array.to_array()
+	var taken := OS.get_static_memory_usage() - before
+	assert_eq(values.size(), count, "to_array()")
+	return taken
+
+
+func _array(count: int) -> int:
+	return count * 48 + ARRAY
+
+
+func _available() -> int:
+	for line in lines_of("/proc/meminfo"):
+		if line.begins_with("MemAvailable:"):
+			return line.to_int() * 1024
+	return 0
+
+
+## How much of a file is there, in bytes.
+func _allocated(name: String) -> int:
+	var output := []
+	OS.execute("stat", ["-c", "%b", file_of(name)], output)
+	return str(output[0]).to_int() * 512

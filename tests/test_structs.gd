@@ -1,0 +1,129 @@
+extends "res://test_case.gd"
+## Structs by the format strings of Python's module struct. That all formats agree with the module
+## is tested in the segment crate; here, what scripts see of it.
+
+
+func test_there_and_back() -> void:
+	var memory := created(64)
+	var values := [1, -2, 300, -40000, 70000, -5, 6, 0.5, 0.25, 1e300, true, bytes([65])]
+	assert_code(memory.pack("<BbHiIqQefd?c", values, 3), OK, "pack")
+	assert_eq(memory.unpack("<BbHiIqQefd?c", 3), values, "unpack")
+	var expected := PackedByteArray()
+	expected.resize(43)
+	expected.encode_u8(0, 1)
+	expected.encode_s8(1, -2)
+	expected.encode_u16(2, 300)
+	expected.encode_s32(4, -40000)
+	expected.encode_u32(8, 70000)
+	expected.encode_s64(12, -5)
+	expected.encode_u64(20, 6)
+	expected.encode_half(28, 0.5)
+	expected.encode_float(30, 0.25)
+	expected.encode_double(34, 1e300)
+	expected.encode_u8(42, 1)
+	expected.append(65)
+	assert_eq(memory.read(44, 3), expected, "the bytes")
+
+
+func test_calcsize() -> void:
+	for format: Array in [["", 0], ["<I", 4], ["@Ifd16s", 32], ["bq", 16], ["<bq", 9], ["b0q", 8]]:
+		assert_eq(SharedMemory.calcsize(format[0]), format[1], format[0])
+	for format: String in ["y", "<P", "3", "99999999999999999999i", "<n", "ä"]:
+		expect_error("SharedMemory.calcsize(): format: ")
+		assert_eq(SharedMemory.calcsize(format), -1, format)
+
+
+func test_big_endian_and_padding() -> void:
+	var memory := created(16)
+	memory.fill(255)
+	assert_code(memory.pack(">Hxi", [258, 3]), OK, "pack")
+	assert_eq(memory.read(7), bytes([1, 2, 0, 0, 0, 0, 3]), "the bytes")
+	assert_eq(memory.unpack(">Hxi"), [258, 3], "unpack")
+	assert_code(memory.pack("@bi", [1, 2]), OK, "native")
+	assert_eq(memory.decode_s32(4), 2, "aligned as in C")
+
+
+func test_texts_and_bytes() -> void:
+	var memory := created(32)
+	assert_code(memory.pack("4s5p", ["äb", bytes([1, 2])]), OK, "pack")
+	assert_eq(memory.read(9), bytes([0xC3, 0xA4, 98, 0, 2, 1, 2, 0, 0]), "the bytes")
+	assert_eq(memory.unpack("4s5p"), [bytes([0xC3, 0xA4, 98, 0]), bytes([1, 2])], "unpack")
+	assert_code(memory.pack("2s", ["abc"]), OK, "too long")
+	assert_eq(memory.unpack("2s"), [bytes([97, 98])], "is cut")
+
+
+func test_unsigned_64_bits() -> void:
+	var memory := created(8)
+	assert_code(memory.pack("<Q", [-1]), OK, "pack")
+	assert_eq(memory.decode_u64(0), -1, "all bits")
+	assert_eq(memory.unpack("<Q"), [-1], "unpack")
+
+
+func test_what_is_refused() -> void:
+	var memory := created(16)
+	memory.write(pattern(16))
+	var refused := [
+		["y", [1], "no format character"],
+		["<I", [], "takes 1 values, not 0"],
+		["<I", [1, 2], "takes 1 values, not 2"],
+		["<B", [256], "value 0 must be from 0 to 255"],
+		["<bb", [0, -129], "value 1 must be from -128 to 127"],
+		["<i", [1.0], "value 0 must be an integer"],
+		["<f", ["1"], "value 0 must be"],
+		["<f", [1e39], "value 0 is too large"],
+		["c", [bytes([1, 2])], "value 0 must be one byte"],
+		["<I", [null], "value 0 must be a number"],
+		["<I", [Vector2()], "value 0 must be a number"],
+		["<I", [memory], "value 0 must be a number"],
+		["<17s", ["x"], "reach past the end"],
+		["<1000000000000i", [1], "reach past the end"],
+	]
+	for call: Array in refused:
+		expect_error("SharedMemory.pack(): ")
+		assert_code(memory.pack(call[0], call[1]), ERR_INVALID_PARAMETER, str(call))
+		assert_last_error(memory, ERR_INVALID_PARAMETER, [call[2]])
+	for offset: int in [13, 16, -1, 9223372036854775807]:
+		expect_error("SharedMemory.pack(): ")
+		assert_code(memory.pack("<I", [1], offset), ERR_INVALID_PARAMETER, "at %d" % offset)
+		expect_error("SharedMemory.unpack(): ")
+		assert_eq(memory.unpack("<I", offset), [], "at %d" % offset)
+		assert_last_error(memory, ERR_INVALID_PARAMETER)
+	expect_error("SharedMemory.unpack(): ")
+	assert_eq(memory.unpack("<5"), [], "a bad format")
+	assert_eq(memory.read(), pattern(16), "not a byte was written")
+
+
+func test_nothing_is_something() -> void:
+	var memory := created(8)
+	assert_code(memory.pack("", [], 8), OK, "no bytes at the very end")
+	assert_eq(memory.unpack("", 8), [], "none")
+	assert_last_error(memory, OK)
+
+
+func test_typed_arrays_and_untyped_calls() -> void:
+	var memory := created(16)
+	var values: Array[int] = [7, 8]
+	var code: Error = memory.pack("<2i", values)
+	assert_code(code, OK, "an Array[int]")
+	var back: Array = memory.unpack("<2i")
+	assert_eq(back, [7, 8], "unpack")
+	var untyped: Variant = memory
+	assert_code(untyped.callv("pack", ["<2i", values, 8]), OK, "an Array[int], untyped")
+	assert_code(untyped.callv("pack", ["<2B", bytes([1, 2])]), OK, "a packed array becomes one")
+	assert_eq(untyped.call("unpack", "<2B"), [1, 2], "untyped")
+	for value: Variant in [1, "x", {}, null, memory]:
+		expect_error("Cannot convert argument")
+		assert_eq(untyped.callv("pack", ["<i", value]), null, str(value))
+
+
+func test_others() -> void:
+	var owner := created(8)
+	owner.pack("<q", [5])
+	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)
+	assert_eq(reader.unpack("<q"), [5], "a reader")
+	assert_code(reader.pack("<q", [6]), ERR_UNAUTHORIZED, "does not write")
+	owner.close()
+	expect_error("SharedMemory.pack(): no segment is open")
+	assert_code(owner.pack("<q", [5]), ERR_UNCONFIGURED, "closed")
+	expect_error("SharedMemory.unpack(): no segment is open")
+	assert_eq(owner.unpack("<q"), [], "closed")

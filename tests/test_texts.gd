@@ -1,0 +1,120 @@
+extends "res://test_case.gd"
+## Texts in the memory.
+
+
+func test_there_and_back() -> void:
+	var memory := created(64)
+	for text: String in ["a", "Hello!", "äöü€", "😀", "line\nline"]:
+		memory.fill(255)
+		assert_code(memory.write_string(text, 3), OK, text)
+		assert_eq(memory.read_string(0, 3), text, "back")
+		var raw := text.to_utf8_buffer()
+		assert_eq(memory.read(raw.size(), 3), raw, "its bytes")
+		assert_eq(memory.read(2, 3 + raw.size()), bytes([0, 255]), "a NUL behind it")
+
+
+func test_an_empty_text_is_a_nul() -> void:
+	var memory := created(4)
+	memory.write(bytes([1, 2, 3, 4]))
+	assert_code(memory.write_string("", 1), OK, "write")
+	assert_eq(memory.read(), bytes([1, 0, 3, 4]), "one NUL")
+	assert_eq(memory.read_string(), "\u0001", "up to it")
+	assert_eq(memory.read_string(0, 1), "", "from it")
+	assert_last_error(memory, OK)
+
+
+func test_the_nul_only_where_it_fits() -> void:
+	var memory := created(5)
+	assert_code(memory.write_string("12345"), OK, "all of it")
+	assert_eq(memory.read_string(), "12345", "no NUL is needed at the end")
+	assert_code(memory.write_string("1234"), OK, "one less")
+	assert_eq(memory.read(), bytes([49, 50, 51, 52, 0]), "with one")
+	expect_error("SharedMemory.write_string(): the text has 6 bytes; from byte 0 on there are 5")
+	assert_code(memory.write_string("abcdef"), ERR_INVALID_PARAMETER, "too long")
+	expect_error("SharedMemory.write_string(): the text has 4 bytes; from byte 2 on there are 3")
+	assert_code(memory.write_string("€a", 2), ERR_INVALID_PARAMETER, "too long in bytes")
+	assert_eq(memory.read(), bytes([49, 50, 51, 52, 0]), "nothing was written")
+
+
+func test_at_most_so_many_bytes() -> void:
+	var memory := created(10)
+	memory.write_string("0123456789")
+	assert_eq(memory.read_string(4), "0123", "4")
+	assert_eq(memory.read_string(4, 8), "89", "the end comes first")
+	assert_eq(memory.read_string(9223372036854775807), "0123456789", "more than there is")
+	memory.encode_u8(2, 0)
+	assert_eq(memory.read_string(4), "01", "the NUL comes first")
+
+
+func test_what_is_no_utf_8() -> void:
+	var memory := created(8)
+	memory.write(bytes([65, 0xFF, 66, 0xC3, 0, 0, 0, 0]))
+	assert_eq(memory.read_string(), "A\ufffdB\ufffd", "is replaced")
+	memory.write("€".to_utf8_buffer())
+	assert_eq(memory.read_string(2), "\ufffd", "cut in the middle of a character")
+
+
+func test_longer_than_one_piece() -> void:
+	var memory := created(20_000)
+	for length: int in [4095, 4096, 4097, 8192, 12_345, 20_000]:
+		# So that a character lies across the pieces.
+		var text := "x" + "é".repeat((length - 1) / 2)
+		memory.fill(33)
+		assert_code(memory.write_string(text), OK, "write %d" % length)
+		var back := memory.read_string()
+		if text.to_utf8_buffer().size() == 20_000:
+			assert_eq(back.length(), text.length(), "up to the end")
+		assert_true(back == text, "%d bytes" % length)
+
+
+func test_outside() -> void:
+	var memory := created(8)
+	for offset: int in [8, 9, -1, 9223372036854775807, -9223372036854775808]:
+		expect_error("SharedMemory.read_string(): byte_offset must be ")
+		assert_eq(memory.read_string(0, offset), "", "read at %d" % offset)
+		assert_last_error(memory, ERR_INVALID_PARAMETER, [str(offset)])
+		expect_error("SharedMemory.write_string(): byte_offset must be ")
+		assert_code(memory.write_string("", offset), ERR_INVALID_PARAMETER, "write at %d" % offset)
+	expect_error("SharedMemory.read_string(): max_bytes must be ")
+	assert_eq(memory.read_string(-1), "", "fewer than none")
+
+
+func test_others() -> void:
+	var owner := created(8)
+	owner.write_string("owner")
+	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)
+	assert_eq(reader.read_string(), "owner", "read")
+	assert_code(reader.write_string("x"), ERR_UNAUTHORIZED, "write")
+	owner.close()
+	expect_error("SharedMemory.read_string(): no segment is open")
+	assert_eq(owner.read_string(), "", "closed")
+	expect_error("SharedMemory.write_string(): no segment is open")
+	assert_code(owner.write_string("x"), ERR_UNCONFIGURED, "closed")
+	var untyped: Variant = reader
+	assert_eq(untyped.call("read_string", 2), "ow", "untyped")
+
+
+func test_a_byte_order_mark_is_part_of_the_text() -> void:
+	var memory := created(64)
+	# Not as a literal: a script in an exported game would lose it.
+	var mark := char(0xFEFF)
+	for text: String in [mark, mark + "a", mark + mark + "a", "a" + mark]:
+		assert_code(memory.write_string(text), OK, "write")
+		assert_eq(memory.read_string(), text, "%d characters" % text.length())
+	memory.write(bytes([0xEF, 0xBB, 0xBF, 0xFF, 65, 0]))
+	assert_eq(memory.read_string(), mark + "\ufffdA", "and something that is no UTF-8")
+
+
+func test_more_than_the_engine_can_have() -> void:
+	const TWO_GIBIBYTES := 1 << 31
+	var memory := SharedMemory.new()
+	var error := memory.create(unique_name(), TWO_GIBIBYTES + 5)
+	if error == ERR_OUT_OF_MEMORY:
+		skip("there is no room for 2 GiB")
+		return
+	assert_code(error, OK, "create")
+	memory.fill(65)
+	assert_eq(memory.read_string(), "", "no text")
+	assert_last_error(memory, ERR_OUT_OF_MEMORY)
+	assert_eq(memory.read_string(3), "AAA", "a part of it")
+	memory.close()
