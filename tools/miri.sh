@@ -19,5 +19,5 @@ miri_main() {
   cd "$root"
   shown cargo +nightly miri test --locked -p shm-segment --lib -- memory:: name:: layout::structs::
   # It reads how much to do from a variable of the environment.
-  MIRIFLAGS=-Zmiri-disable-isolation shown cargo +nightly miri test --locked -p shm-segment --test held
+  MIRIFLAGS=-Zmiri-disable-isolation shown cargo +nightly miri test --locked -p hazard --test threads
 }

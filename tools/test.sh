@@ -5,7 +5,7 @@ test_help() {
   cat <<'END'
 Usage: ./build.sh test [FILTER]
 
-Runs the tests of the Rust crates with cargo, and those of rust/segment/tests/held_loom.rs with loom, which tries every
+Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loom.rs with loom, which tries every
 order in which threads can get in each other's way; builds the addon, then runs tests/ in a real Godot (see
 ./build.sh godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
 PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests, of any kind, whose name contains it.
@@ -81,9 +81,9 @@ run_loom_tests() {
   (
     cd "$root" && export RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR
     CARGO_TARGET_DIR=$(cargo_target)/loom
-    cargo test --locked --release -p shm-segment --test held_loom --no-run &&
+    cargo test --locked --release -p hazard --test loom --no-run &&
       python3 tools/with_limit.py 300 \
-        cargo test --locked --release -p shm-segment --test held_loom ${filter:+-- "$filter"}
+        cargo test --locked --release -p hazard --test loom ${filter:+-- "$filter"}
   ) 2>&1 | tee "$log/loom.log"
 }
 

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use godot::global::Error as Code;
-use shm_segment::{Held, Segment, layout};
+use hazard::AtomicOption;
+use shm_segment::{Segment, layout};
 
 use crate::class::{Definition, ErrorCode, Int, Reference};
 use crate::error::{Failure, code_of};
@@ -19,7 +20,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// What an object of such a class is attached to, if anything, and what went wrong last.
 pub(crate) struct Attachment<L: Send + Sync + 'static> {
-    bound: Held<Bound<L>>,
+    bound: AtomicOption<Bound<L>>,
     last_error: LastError,
     lock_timeout_msec: AtomicU64,
 }
@@ -38,7 +39,7 @@ const LONGEST_LOCK_TIMEOUT: i64 = i32::MAX as i64;
 impl<L: Send + Sync + 'static> Default for Attachment<L> {
     fn default() -> Self {
         Self {
-            bound: Held::default(),
+            bound: AtomicOption::default(),
             last_error: LastError::default(),
             lock_timeout_msec: AtomicU64::new(LOCK_TIMEOUT_MSEC),
         }

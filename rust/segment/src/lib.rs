@@ -26,11 +26,9 @@
 //! ```
 
 mod available;
-mod barrier;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod held;
 pub mod layout;
 mod memory;
 mod name;
@@ -41,7 +39,6 @@ mod text;
 
 pub use available::{available_memory, has_room_for};
 pub use error::{Error, Result};
-pub use held::Held;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use options::{Access, Backend, Lifetime, Scope};
 pub use os::Link;

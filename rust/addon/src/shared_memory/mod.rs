@@ -1,8 +1,8 @@
 //! `SharedMemory`: one segment of bytes.
 //!
 //! Any method may be called from any thread, at the same time as any other. The [`Segment`] that an object holds is
-//! in a [`Held`]: whoever is in the middle of a copy when another thread calls `close()` ends on the old mapping, and
-//! nobody waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
+//! in an [`AtomicOption`]: a copy that is under way when another thread calls `close()` ends on the old mapping, and
+//! no thread waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is
 //! not a lock: whoever comes second is refused.
 
 mod arrays;
@@ -19,7 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::builtin::{GString, PackedByteArray, PackedStringArray, Variant};
 use godot::global::{Error as Code, push_warning};
-use shm_segment::{Access, Backend, Held, Lifetime, Link, Scope, Segment};
+use hazard::AtomicOption;
+use shm_segment::{Access, Backend, Lifetime, Link, Scope, Segment};
 
 use crate::class::{Buffer, EngineEnum, EngineText, ErrorCode, OwnEnum, globalize_path, packed};
 use crate::error::{Failure, code_of};
@@ -41,7 +42,7 @@ const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
 #[derive(Default)]
 pub(crate) struct SharedMemory {
     /// What it holds.
-    segment: Held<Segment>,
+    segment: AtomicOption<Segment>,
     /// It holds something, or is about to.
     occupied: AtomicBool,
     /// Whoever has set `occupied`, or has taken the segment out, is the only one to set these two: what is asked
@@ -258,7 +259,7 @@ impl SharedMemory {
     /// If a peer has taken the memory away, lets go of the segment, unless another thread has been first.
     fn let_go_if_lost(&self, segment: &Segment, failure: &Failure) {
         if failure.code == Code::ERR_FILE_CORRUPT {
-            self.segment.take_this(segment, |segment| {
+            self.segment.take_if(segment, |segment| {
                 *lock(&self.reason) = Some(failure.clone());
                 self.let_go(segment, Status::Error);
             });

@@ -1,13 +1,13 @@
-//! Values that some threads use while others take them away.
+//! Threads that use a value while others take it away.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use shm_segment::Held;
+use hazard::AtomicOption;
 
-/// Says when it is dropped.
+/// Counts its drops, and marks itself as dropped.
 struct Dropped(Arc<AtomicUsize>, AtomicBool);
 
 impl Drop for Dropped {
@@ -22,51 +22,51 @@ fn value(count: &Arc<AtomicUsize>) -> Dropped {
 }
 
 #[test]
-fn it_is_dropped_at_once_if_nobody_is_inside() {
+fn take_drops_an_unused_value_at_once() {
     let drops = Arc::new(AtomicUsize::new(0));
-    let held = Held::default();
-    held.put(value(&drops));
+    let option = AtomicOption::default();
+    option.put(value(&drops));
     assert_eq!(drops.load(Ordering::SeqCst), 0);
-    assert_eq!(held.take(|_| 7), Some(7));
+    assert_eq!(option.take(|_| 7), Some(7));
     assert_eq!(drops.load(Ordering::SeqCst), 1);
-    assert_eq!(held.take(|_| 7), None);
-    held.put(value(&drops));
-    drop(held);
+    assert_eq!(option.take(|_| 7), None);
+    option.put(value(&drops));
+    drop(option);
     assert_eq!(drops.load(Ordering::SeqCst), 2);
 }
 
 #[test]
-fn who_is_inside_keeps_it() {
+fn a_reader_keeps_the_value() {
     let drops = Arc::new(AtomicUsize::new(0));
-    let held = Held::default();
-    held.put(value(&drops));
-    held.with(|inside| {
-        held.take(|_| ());
-        assert!(!inside.unwrap().1.load(Ordering::SeqCst));
+    let option = AtomicOption::default();
+    option.put(value(&drops));
+    option.with(|value| {
+        option.take(|_| ());
+        assert!(!value.unwrap().1.load(Ordering::SeqCst));
         assert_eq!(drops.load(Ordering::SeqCst), 0);
-        held.with(|now| assert!(now.is_none()));
+        option.with(|now| assert!(now.is_none()));
     });
     assert_eq!(drops.load(Ordering::SeqCst), 1);
 }
 
 #[test]
-fn only_the_expected_one_is_taken() {
+fn take_if_takes_the_expected_value_only() {
     let drops = Arc::new(AtomicUsize::new(0));
-    let held = Held::default();
-    held.put(value(&drops));
-    held.with(|inside| {
+    let option = AtomicOption::default();
+    option.put(value(&drops));
+    option.with(|inside| {
         let inside = inside.unwrap();
-        held.put(value(&drops));
-        assert_eq!(held.take_this(inside, |_| ()), None);
+        option.put(value(&drops));
+        assert_eq!(option.take_if(inside, |_| ()), None);
     });
-    held.with(|inside| assert_eq!(held.take_this(inside.unwrap(), |_| ()), Some(())));
+    option.with(|inside| assert_eq!(option.take_if(inside.unwrap(), |_| ()), Some(())));
     assert_eq!(drops.load(Ordering::SeqCst), 2);
 }
 
 #[test]
-fn threads_use_it_while_others_take_it() {
+fn readers_never_meet_a_dropped_value() {
     let drops = Arc::new(AtomicUsize::new(0));
-    let held = Held::default();
+    let option = AtomicOption::default();
     let puts = 500;
     std::thread::scope(|scope| {
         let users: Vec<_> = (0..3)
@@ -74,9 +74,9 @@ fn threads_use_it_while_others_take_it() {
                 scope.spawn(|| {
                     let mut seen = 0;
                     while drops.load(Ordering::SeqCst) < puts {
-                        held.with(|inside: Option<&Dropped>| {
-                            if let Some(inside) = inside {
-                                assert!(!inside.1.load(Ordering::SeqCst), "used after it was dropped");
+                        option.with(|value: Option<&Dropped>| {
+                            if let Some(value) = value {
+                                assert!(!value.1.load(Ordering::SeqCst), "used after its drop");
                                 seen += 1;
                             }
                         });
@@ -86,11 +86,11 @@ fn threads_use_it_while_others_take_it() {
             })
             .collect();
         for _ in 0..puts {
-            held.put(value(&drops));
+            option.put(value(&drops));
             std::thread::yield_now();
-            held.take(|_| ());
+            option.take(|_| ());
         }
-        // Whoever leaves last drops it, so that the count is reached without more calls.
+        // The last reader drops the value, so the count is reached without more calls.
         for user in users {
             user.join().unwrap();
         }

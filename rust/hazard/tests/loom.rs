@@ -1,16 +1,16 @@
-//! The same in every order in which threads can get in each other's way (up to a number of preemptions): with
-//! `RUSTFLAGS="--cfg loom"`, see `./build.sh test --help`.
+//! Every order in which threads can interleave, up to a number of preemptions. Needs `RUSTFLAGS="--cfg loom"`; see
+//! `./build.sh test --help`.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hazard::AtomicOption;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use shm_segment::Held;
 
-/// loom finds out if it is used while it is dropped, or afterwards.
+/// A value of which loom detects a use during or after its drop.
 struct Tracked {
     cell: UnsafeCell<u8>,
     drops: std::sync::Arc<AtomicUsize>,
@@ -22,7 +22,7 @@ unsafe impl Sync for Tracked {}
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.cell.with_mut(|value| {
-            // SAFETY: that nobody else uses it is what is tested.
+            // SAFETY: the test asserts that no other thread uses it.
             unsafe { *value = 0 };
         });
         self.drops.fetch_add(1, Ordering::SeqCst);
@@ -31,28 +31,28 @@ impl Drop for Tracked {
 
 impl Tracked {
     fn check(&self) {
-        // SAFETY: that nobody drops it meanwhile is what is tested.
+        // SAFETY: the test asserts that no thread drops it concurrently.
         self.cell.with(|value| assert_eq!(unsafe { *value }, 7));
     }
 }
 
 struct Stage {
-    held: Arc<Held<Tracked>>,
+    option: Arc<AtomicOption<Tracked>>,
     drops: std::sync::Arc<AtomicUsize>,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { held: Arc::new(Held::default()), drops: std::sync::Arc::default() }
+        Self { option: Arc::new(AtomicOption::default()), drops: std::sync::Arc::default() }
     }
 
     fn value(&self) -> Tracked {
         Tracked { cell: UnsafeCell::new(7), drops: std::sync::Arc::clone(&self.drops) }
     }
 
-    fn start(&self, work: impl FnOnce(&Held<Tracked>) + 'static) -> thread::JoinHandle<()> {
-        let held = Arc::clone(&self.held);
-        thread::spawn(move || work(&held))
+    fn start(&self, work: impl FnOnce(&AtomicOption<Tracked>) + 'static) -> thread::JoinHandle<()> {
+        let option = Arc::clone(&self.option);
+        thread::spawn(move || work(&option))
     }
 
     fn drops(&self) -> usize {
@@ -66,75 +66,75 @@ fn try_all(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-fn used(held: &Held<Tracked>) {
-    held.with(|value| value.map(Tracked::check));
+fn used(option: &AtomicOption<Tracked>) {
+    option.with(|value| value.map(Tracked::check));
 }
 
-fn taken(held: &Held<Tracked>) {
-    held.take(Tracked::check);
+fn taken(option: &AtomicOption<Tracked>) {
+    option.take(Tracked::check);
 }
 
 #[test]
-fn who_is_last_drops_it() {
+fn the_last_reader_drops_the_value() {
     try_all(4, || {
         let stage = Stage::new();
-        stage.held.put(stage.value());
+        stage.option.put(stage.value());
         let user = stage.start(used);
-        taken(&stage.held);
+        taken(&stage.option);
         user.join().unwrap();
         assert_eq!(stage.drops(), 1);
     });
 }
 
 #[test]
-fn of_two_who_leave_at_once_one_drops_it() {
+fn one_of_two_leaving_readers_drops_the_value() {
     try_all(3, || {
         let stage = Stage::new();
-        stage.held.put(stage.value());
+        stage.option.put(stage.value());
         let users = [stage.start(used), stage.start(used)];
-        taken(&stage.held);
+        taken(&stage.option);
         users.into_iter().for_each(|user| user.join().unwrap());
         assert_eq!(stage.drops(), 1);
     });
 }
 
 #[test]
-fn of_two_who_take_it_one_gets_it() {
+fn one_of_two_takers_gets_the_value() {
     try_all(3, || {
         let stage = Stage::new();
-        stage.held.put(stage.value());
+        stage.option.put(stage.value());
         let others = [stage.start(taken), stage.start(used)];
-        taken(&stage.held);
+        taken(&stage.option);
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(stage.drops(), 1);
     });
 }
 
 #[test]
-fn a_user_may_meet_two_values() {
+fn a_reader_may_meet_two_values() {
     try_all(3, || {
         let stage = Stage::new();
-        stage.held.put(stage.value());
-        let user = stage.start(|held| {
-            used(held);
-            used(held);
+        stage.option.put(stage.value());
+        let user = stage.start(|option| {
+            used(option);
+            used(option);
         });
-        taken(&stage.held);
-        stage.held.put(stage.value());
+        taken(&stage.option);
+        stage.option.put(stage.value());
         user.join().unwrap();
         assert_eq!(stage.drops(), 1);
-        taken(&stage.held);
+        taken(&stage.option);
         assert_eq!(stage.drops(), 2);
     });
 }
 
 #[test]
-fn a_user_may_take_it_from_the_inside() {
+fn a_reader_may_take_the_value_that_it_uses() {
     try_all(3, || {
         let stage = Stage::new();
-        stage.held.put(stage.value());
-        let closer = stage.start(|held| {
-            held.with(|value| value.map(|value| held.take_this(value, Tracked::check)));
+        stage.option.put(stage.value());
+        let closer = stage.start(|option| {
+            option.with(|value| value.map(|value| option.take_if(value, Tracked::check)));
         });
         let user = stage.start(used);
         closer.join().unwrap();

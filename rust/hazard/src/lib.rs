@@ -1,0 +1,139 @@
+//! An optional value that any thread may use while another thread takes it away.
+//!
+//! A reader never blocks and never writes to a cache line that other threads write to. [`AtomicOption::take`] unlinks
+//! the value; the last reader drops it.
+//!
+//! # Algorithm
+//! Hazard pointers (Maged M. Michael, "Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects", 2004). Each
+//! thread publishes the address of the value that it uses in a hazard slot (`slot.rs`), which every thread can read.
+//!
+//! - A reader publishes the address, then checks that the value is still linked. If so, a later `take` finds the slot.
+//! - `take` unlinks the value, then scans the slots. It drops a value that no slot protects; another one it puts on the
+//!   list of retired values (`retired.rs`).
+//! - A leaving reader clears its slot, then checks that the value is still linked. If not, it scans the list and drops
+//!   the values that no slot protects any more.
+//!
+//! In each pair, both sides store first and load second, with a full fence between, so at least one of them sees the
+//! other. Reading happens with every call, taking only when something is closed. So an asymmetric fence makes the
+//! taking side pay for both (`asymmetric_fence.rs`).
+//!
+//! # Alternatives
+//! `benches/use.rs` measures this crate beside `arc-swap`, `seize` and `haphazard`; docs/PERFORMANCE.md has figures.
+//! `seize` drops values in batches of one per thread, which may be never; here a value may be a gigabyte. `haphazard`
+//! executes a full fence at each use, and collects at intervals.
+
+mod asymmetric_fence;
+mod retired;
+mod slot;
+
+use std::ptr::{self, NonNull};
+
+#[cfg(loom)]
+use loom::sync::atomic;
+#[cfg(not(loom))]
+use std::sync::atomic;
+
+use atomic::{AtomicPtr, Ordering};
+use slot::Guard;
+
+/// An `Option<T>` behind a shared reference.
+///
+/// Dropping it drops the value.
+#[derive(Debug)]
+pub struct AtomicOption<T: Send + Sync + 'static>(AtomicPtr<T>);
+
+impl<T: Send + Sync + 'static> Default for AtomicOption<T> {
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+// Invariants of the `unsafe` code below:
+// - The pointer is null or comes from `Box::into_raw`. The thread that unlinks a value (`swap`, `compare_exchange`) is
+//   the only one to do so, and retires it once.
+// - A retired value is dropped once, when no slot protects it: no reader can protect it later, as it is unlinked.
+impl<T: Send + Sync + 'static> AtomicOption<T> {
+    /// Calls `work` with the value, which lives until `work` returns even if another thread takes it.
+    #[inline]
+    pub fn with<R>(&self, work: impl FnOnce(Option<&T>) -> R) -> R {
+        let reader = self.protect();
+        // SAFETY: the value was linked after the slot protected it, and the guard protects it until it is dropped.
+        work(reader.as_ref().map(|reader| unsafe { reader.value.as_ref() }))
+    }
+
+    #[inline]
+    fn protect(&self) -> Option<Reader<'_, T>> {
+        let mut value = NonNull::new(self.0.load(Ordering::Acquire))?;
+        let guard = Guard::acquire();
+        loop {
+            guard.protect(value.cast());
+            asymmetric_fence::light();
+            let linked = NonNull::new(self.0.load(Ordering::Acquire));
+            if linked == Some(value) {
+                return Some(Reader { option: self, value, guard });
+            }
+            // The thread that took it may have seen the slot, and left the value to this thread.
+            guard.clear();
+            retired::reclaim();
+            value = linked?;
+        }
+    }
+
+    /// Puts a value in. The previous value is dropped as soon as no reader uses it.
+    pub fn put(&self, value: T) {
+        asymmetric_fence::prepare();
+        let previous = self.0.swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
+        if let Some(previous) = NonNull::new(previous) {
+            // SAFETY: it came from `Box::into_raw` and is unlinked; the swap gave it to this thread alone.
+            unsafe { retired::retire(previous) };
+        }
+    }
+
+    /// Takes the value out and calls `work` with it before it is dropped. Of several threads, one gets it.
+    pub fn take<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {
+        let value = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel))?;
+        // SAFETY: no thread drops the value before this one retires it.
+        let result = work(unsafe { value.as_ref() });
+        // SAFETY: as in `put`.
+        unsafe { retired::retire(value) };
+        Some(result)
+    }
+
+    /// Does as [`take`](Self::take), but only if the value is `expected`, which came from [`with`](Self::with).
+    pub fn take_if<R>(&self, expected: &T, work: impl FnOnce(&T) -> R) -> Option<R> {
+        let expected_ptr = ptr::from_ref(expected).cast_mut();
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let value = self.0.compare_exchange(expected_ptr, ptr::null_mut(), order.0, order.1).ok()?;
+        let result = work(expected);
+        // SAFETY: as in `put`; the exchange gave it to this thread alone.
+        unsafe { retired::retire(NonNull::new(value)?) };
+        Some(result)
+    }
+}
+
+impl<T: Send + Sync + 'static> Drop for AtomicOption<T> {
+    fn drop(&mut self) {
+        if let Some(value) = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel)) {
+            // SAFETY: `&mut self` excludes readers, which borrow `self`; the value came from `Box::into_raw`.
+            drop(unsafe { Box::from_raw(value.as_ptr()) });
+        }
+    }
+}
+
+/// A use of a value that is under way.
+struct Reader<'a, T: Send + Sync + 'static> {
+    option: &'a AtomicOption<T>,
+    value: NonNull<T>,
+    guard: Guard,
+}
+
+impl<T: Send + Sync + 'static> Drop for Reader<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.guard.clear();
+        asymmetric_fence::light();
+        if self.option.0.load(Ordering::Relaxed) != self.value.as_ptr() {
+            retired::reclaim();
+        }
+    }
+}
