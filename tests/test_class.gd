@@ -36,7 +36,7 @@ const METHODS := {
 	"encode_var": [TYPE_INT, [TYPE_INT, TYPE_NIL], []],
 	"close": [TYPE_NIL, [], []],
 	"unlink": [TYPE_NIL, [], []],
-	"get_name": [TYPE_STRING, [], []],
+	"get_name": [TYPE_STRING_NAME, [], []],
 	"get_native_name": [TYPE_STRING, [], []],
 	"get_size": [TYPE_INT, [], []],
 	"get_mapped_size": [TYPE_INT, [], []],

@@ -6,17 +6,16 @@ func test_of_a_new_object() -> void:
 	assert_last_error(SharedMemory.new(), OK)
 
 
-func test_stays_until_cleared() -> void:
+func test_a_call_that_can_not_fail_leaves_it() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	memory.open(name)
 	assert_last_error(memory, ERR_DOES_NOT_EXIST, [name])
 	memory.get_name()
+	memory.is_open()
 	memory.close()
-	memory.unlink()
 	SharedMemory.exists(name)
 	SharedMemory.remove(name)
-	memory.persistent = true
 	assert_last_error(memory, ERR_DOES_NOT_EXIST, [name])
 	memory.clear_last_error()
 	assert_last_error(memory, OK)
@@ -24,27 +23,59 @@ func test_stays_until_cleared() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_success_of_create_and_open_clears_it() -> void:
+## After each call that works there is no error, whatever the call before did.
+func test_a_call_that_works_clears_it() -> void:
+	var memory := created(16)
+	var buffer := bytes([0])
+	var calls: Array[Callable] = [
+		memory.write.bind(bytes([1])),
+		memory.read.bind(1),
+		memory.fill.bind(2),
+		memory.read_into.bind(buffer),
+		memory.encode_u32.bind(0, 1),
+		memory.decode_u32.bind(0),
+		memory.write_string.bind("a"),
+		memory.read_string,
+		memory.pack.bind("<I", [1]),
+		memory.unpack.bind("<I"),
+		memory.encode_var.bind(0, 1),
+		memory.decode_var.bind(0),
+		memory.has_encoded_var.bind(0),
+		memory.write_int32_array.bind(PackedInt32Array([1])),
+		memory.read_int32_array,
+		memory.set_persistent.bind(false),
+		memory.unlink,
+	]
+	for call in calls:
+		expect_error("SharedMemory.write(): ")
+		memory.write(bytes([1]), 16)
+		assert_last_error(memory, ERR_INVALID_PARAMETER)
+		call.call()
+		assert_last_error(memory, OK)
+
+
+func test_create_and_open_clear_it() -> void:
 	for method: String in ["create", "open_or_create", "open"]:
 		var memory := SharedMemory.new()
 		var other := created(16)
 		memory.open(unique_name())
 		assert_last_error(memory, ERR_DOES_NOT_EXIST)
-		var name := other.get_name() if method == "open" else unique_name()
+		var name := String(other.get_name()) if method == "open" else unique_name()
 		assert_code(memory.call(method, name, 16), OK, method)
 		assert_last_error(memory, OK)
 
 
-func test_success_of_others_leaves_it() -> void:
-	var memory := created(16)
-	expect_error("SharedMemory.write(): ")
-	assert_code(memory.write(bytes([1]), 16), ERR_INVALID_PARAMETER, "write")
-	assert_code(memory.write(bytes([1])), OK, "write")
-	assert_eq(memory.read(1), bytes([1]), "read")
-	assert_code(memory.fill(2), OK, "fill")
-	var buffer := bytes([0])
-	assert_code(memory.read_into(buffer), OK, "read_into")
-	assert_last_error(memory, ERR_INVALID_PARAMETER)
+func test_backend_and_lock_timeout_clear_it() -> void:
+	var memory := SharedMemory.new()
+	memory.open(unique_name())
+	memory.backend = SharedMemory.BACKEND_FILE
+	assert_last_error(memory, OK)
+	var stream := SharedMemoryStream.new()
+	expect_error("SharedMemoryStream.set_lock_timeout_msec(): ")
+	stream.lock_timeout_msec = -1
+	assert_code(stream.get_last_error(), ERR_INVALID_PARAMETER, "a wrong one")
+	stream.lock_timeout_msec = 1
+	assert_code(stream.get_last_error(), OK, "a right one")
 
 
 func test_is_of_the_last_failure() -> void:

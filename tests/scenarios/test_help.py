@@ -31,7 +31,11 @@ func run(name):
 			else:
 				parameter.append(null)
 			parameters.append(parameter)
-		var qualifiers = "static" if method.flags & METHOD_FLAG_STATIC else ""
+		var qualifiers = ""
+		if method.flags & METHOD_FLAG_STATIC:
+			qualifiers = "static"
+		elif method.flags & METHOD_FLAG_CONST:
+			qualifiers = "const"
 		methods[method.name] = [type_of(method.return), parameters, qualifiers]
 	var members = {}
 	for property in ClassDB.class_get_property_list(name, true):

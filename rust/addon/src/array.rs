@@ -1,6 +1,6 @@
 //! `SharedMemoryArray`: elements of one type behind a count.
 
-use godot::builtin::{AnyArray, VarArray, Variant, VariantType};
+use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::layout::array::Array;
@@ -8,7 +8,7 @@ use shm_segment::layout::structs::Format;
 use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
-use crate::class::{AnyValue, Class, Definition, EngineText, ErrorCode, Int, Reference, Text, This};
+use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
@@ -38,22 +38,14 @@ impl Class for SharedMemoryArray {
     }
 
     fn define(class: &mut Definition<Self>) {
-        class.method::<(Reference<SharedMemory>, Text), ErrorCode>(
-            "attach",
-            &["memory", "element_format"],
-            &[],
-            Self::attach,
-        );
-        class.method::<(), i64>("get_element_count", &[], &[], Self::get_element_count);
-        class.method::<(Int,), Variant>("get_element", &["index"], &[], Self::get_element);
-        class.method::<(Int, AnyValue), ErrorCode>(
-            "set_element",
-            &["index", "value"],
-            &[],
-            Self::set_element,
-        );
-        class.method::<(), VarArray>("to_array", &[], &[], Self::to_array);
-        class.method::<(AnyValue,), ErrorCode>("fill", &["value"], &[], Self::fill);
+        methods!(class, Self {
+            fn attach(memory: Reference<SharedMemory>, element_format: GString) -> ErrorCode;
+            const fn get_element_count() -> i64;
+            const fn get_element(index: i64) -> Variant;
+            fn set_element(index: i64, value: Variant) -> ErrorCode;
+            const fn to_array() -> VarArray;
+            fn fill(value: Variant) -> ErrorCode;
+        });
         attachment::define(class);
     }
 }
@@ -85,44 +77,44 @@ impl SharedMemoryArray {
                 Error::InvalidElementSize { .. } => {
                     Failure::argument("element_format", "one of no bytes", "a format of at least one byte")
                 }
-                other => Failure::of_layout(&other),
+                other => other.into(),
             })?;
             Ok(Elements { array, format })
         })
     }
 
     fn get_element_count(&self) -> i64 {
-        self.with("get_element_count", |elements, segment| {
-            let count = elements.array.count(segment).map_err(|e| Failure::of_layout(&e))?;
+        self.with(|elements, segment| {
+            let count = elements.array.count(segment)?;
             Ok(i64::try_from(count).unwrap_or(i64::MAX))
         })
         .unwrap_or_default()
     }
 
     fn get_element(&self, index: i64) -> Variant {
-        self.with("get_element", |elements, segment| {
+        self.with(|elements, segment| {
             let index = index_from(index)?;
             let size = elements.format.size();
             if !is_room_for(size.saturating_add(struct_memory(&elements.format))) {
                 return Err(no_room("the values", size));
             }
             let mut bytes = zeros(size)?;
-            elements.array.get(segment, index, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
+            elements.array.get(segment, index, &mut bytes)?;
             elements.value_of(&bytes)
         })
         .unwrap_or_default()
     }
 
     fn set_element(&self, index: i64, value: &Variant) -> ErrorCode {
-        code_of(self.with("set_element", |elements, segment| {
+        code_of(self.with(|elements, segment| {
             let index = index_from(index)?;
             let bytes = elements.bytes_of(value)?;
-            elements.array.set(segment, index, &bytes).map_err(|e| Failure::of_layout(&e))
+            Ok(elements.array.set(segment, index, &bytes)?)
         }))
     }
 
     fn to_array(&self) -> VarArray {
-        self.with("to_array", |elements, segment| {
+        self.with(|elements, segment| {
             let stride = elements.format.size();
             let check = |count: u64| {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -133,10 +125,10 @@ impl SharedMemoryArray {
                     Err(no_room("the values", size))
                 }
             };
-            let count = elements.array.count(segment).map_err(|e| Failure::of_layout(&e))?;
+            let count = elements.array.count(segment)?;
             check(count)?;
             let mut bytes = Vec::new();
-            elements.array.read_into(segment, &mut bytes).map_err(|e| Failure::of_layout(&e))?;
+            elements.array.read_into(segment, &mut bytes)?;
             // Another program may have changed the count since.
             let copied = (bytes.len() / stride) as u64;
             if copied > count {
@@ -148,9 +140,9 @@ impl SharedMemoryArray {
     }
 
     fn fill(&self, value: &Variant) -> ErrorCode {
-        code_of(self.with("fill", |elements, segment| {
+        code_of(self.with(|elements, segment| {
             let bytes = elements.bytes_of(value)?;
-            elements.array.fill(segment, &bytes).map_err(|e| Failure::of_layout(&e))
+            Ok(elements.array.fill(segment, &bytes)?)
         }))
     }
 }

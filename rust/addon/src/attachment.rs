@@ -1,8 +1,8 @@
-//! What streams, queues and arrays have in common: each is a layout over a segment that a [`SharedMemory`] holds.
+//! The common part of streams, queues and arrays: each is a layout over a segment that a [`SharedMemory`] holds.
 //!
-//! What is attached to is the segment, not the object: after `memory.close()`, and after another `memory.open()`, the
-//! layout is of no use any more, and every call says so. So a layout that was checked against one segment is never used
-//! on another.
+//! An object is attached to the segment, not to the `SharedMemory`: after `memory.close()`, and after another
+//! `memory.open()`, every call fails and says so. So a layout that was checked against one segment is never used on
+//! another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use godot::global::Error as Code;
 use hazard::AtomicOption;
 use shm_segment::{Segment, layout};
 
-use crate::class::{Definition, ErrorCode, Int, Reference};
+use crate::binding::{Definition, ErrorCode, Reference, methods};
 use crate::error::{Failure, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::shared_memory::SharedMemory;
@@ -73,11 +73,11 @@ pub(crate) trait Attached: Fallible {
 
     fn attachment(&self) -> &Attachment<Self::Layout>;
 
-    /// Lays it out anew.
+    /// Lays the memory out again.
     fn lay_out(layout: &Self::Layout, segment: &Segment) -> layout::Result<()>;
 
-    /// Attaches the object to what `memory` holds: `make` finds the layout there, or lays it out. If that fails, the
-    /// object stays attached to what it was.
+    /// Attaches the object to the segment of `memory`, in which `make` finds the layout, or which it lays out. If that
+    /// fails, the object stays attached to what it was.
     fn attach_to(
         &self,
         memory: Option<Reference<SharedMemory>>,
@@ -89,71 +89,64 @@ pub(crate) trait Attached: Fallible {
                     memory.with_any_segment(|segment| Ok((segment.id(), make(segment)?)))?;
                 Ok(Bound { memory, segment, layout })
             });
-        code_of(self.told("attach", bound.map(|bound| self.attachment().bound.put(bound))))
+        code_of(self.remember(bound.map(|bound| self.attachment().bound.put(bound))))
     }
 
     /// Calls `work` with the layout and the segment, and remembers how it went.
-    fn with<T>(
-        &self,
-        method: &str,
-        work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
-    ) -> Result<T, ErrorCode> {
-        self.told(method, self.attachment().with(work))
+    fn with<T>(&self, work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>) -> Result<T, ErrorCode> {
+        self.remember(self.attachment().with(work))
     }
 
-    /// As [`with`](Self::with), for what is called each frame: prints nothing.
+    /// Does as [`with`](Self::with), for calls that a script makes each frame: prints nothing.
     fn with_quietly<T>(
         &self,
         work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
     ) -> Result<T, ErrorCode> {
-        let result = self.attachment().with(work);
-        result.inspect(|_| self.last_error().clear()).map_err(|failure| self.last_error().remember(failure))
+        self.remember_quietly(self.attachment().with(work))
     }
 
-    /// The outcome of `method`, remembered.
-    fn told<T>(&self, method: &str, result: Result<T>) -> Result<T, ErrorCode> {
-        // Each call tells how it went, so that a message of no bytes can be told from none.
-        result
-            .inspect(|_| self.last_error().clear())
-            .map_err(|failure| self.last_error().fail::<Self>(method, failure))
+    fn detach(&self) {
+        // The last call that is under way lets go of the memory.
+        let _ = self.attachment().bound.take(|_| ());
+    }
+
+    fn get_memory(&self) -> Option<Reference<SharedMemory>> {
+        self.attachment().bound.with(|bound| bound.map(|bound| bound.memory.clone()))
+    }
+
+    fn reset(&self) -> ErrorCode {
+        code_of(self.with(|layout, segment| Ok(Self::lay_out(layout, segment)?)))
+    }
+
+    fn set_lock_timeout_msec(&self, msec: i64) {
+        let valid = u64::try_from(msec).ok().filter(|_| msec <= LONGEST_LOCK_TIMEOUT);
+        let limit = || format!("from 0 to {LONGEST_LOCK_TIMEOUT}");
+        let valid = valid.ok_or_else(|| Failure::argument("lock_timeout_msec", msec, &limit()));
+        if let Ok(valid) = self.remember(valid) {
+            self.attachment().lock_timeout_msec.store(valid, Ordering::Relaxed);
+        }
+    }
+
+    fn get_lock_timeout_msec(&self) -> i64 {
+        i64::try_from(self.attachment().lock_timeout_msec.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
     }
 }
 
-/// The methods that all of them have, `attach` excepted.
+/// Declares the methods that all of them have, `attach` excepted.
 pub(crate) fn define<C: Attached>(class: &mut Definition<C>) {
-    class.method::<(), ()>("detach", &[], &[], |object: &C| {
-        // The last one who is in the middle of a call lets go of the memory.
-        let _ = object.attachment().bound.take(|_| ());
-    });
-    class.method::<(), Option<Reference<SharedMemory>>>("get_memory", &[], &[], |object: &C| {
-        object.attachment().bound.with(|bound| bound.map(|bound| bound.memory.clone()))
-    });
-    class.method::<(), ErrorCode>("reset", &[], &[], |object: &C| {
-        code_of(
-            object.with("reset", |layout, segment| {
-                C::lay_out(layout, segment).map_err(|e| Failure::of_layout(&e))
-            }),
-        )
+    methods!(class, C {
+        fn detach();
+        const fn get_memory() -> Option<Reference<SharedMemory>>;
+        fn reset() -> ErrorCode;
     });
     last_error::define(class);
 }
 
-/// The property of those whose layout has locks.
+/// Declares the property of those whose layout has locks.
 pub(crate) fn define_lock_timeout<C: Attached>(class: &mut Definition<C>) {
-    class.method::<(Int,), ()>("set_lock_timeout_msec", &["msec"], &[], |object: &C, msec: i64| {
-        match u64::try_from(msec) {
-            Ok(valid) if msec <= LONGEST_LOCK_TIMEOUT => {
-                object.attachment().lock_timeout_msec.store(valid, Ordering::Relaxed);
-            }
-            _ => {
-                let limit = format!("from 0 to {LONGEST_LOCK_TIMEOUT}");
-                let refusal = Failure::argument("lock_timeout_msec", msec, &limit);
-                object.last_error().fail::<C>("set_lock_timeout_msec", refusal);
-            }
-        }
-    });
-    class.method::<(), i64>("get_lock_timeout_msec", &[], &[], |object: &C| {
-        i64::try_from(object.attachment().lock_timeout_msec.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    methods!(class, C {
+        fn set_lock_timeout_msec(msec: i64);
+        const fn get_lock_timeout_msec() -> i64;
     });
     class.property::<i64>("lock_timeout_msec", "set_lock_timeout_msec", "get_lock_timeout_msec");
 }

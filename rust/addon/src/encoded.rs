@@ -14,8 +14,8 @@ use godot::init::GdextBuild;
 use shm_segment::layout::Source;
 use shm_segment::layout::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 
-use crate::class::EngineText;
-use crate::class::packed::{self, Packed};
+use crate::binding::EngineText;
+use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
 use crate::unicode::utf8_length_of;
 use crate::values::{is_room_for, no_room, resized};
@@ -31,7 +31,7 @@ fn engine() -> Engine {
 /// Measures what is at `offset`, where `limit` bytes are left.
 pub(crate) fn measured<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) -> Result<Measured> {
     measure(source, offset, limit, engine()).map_err(|error| match error {
-        Error::Source(error) => Failure::of(&error, Code::FAILED),
+        Error::Source(error) => error.into(),
         error => Failure::new(Code::ERR_INVALID_DATA, format!("no value at byte {offset}: {error}")),
     })
 }

@@ -3,7 +3,7 @@
 use godot::global::Error as Code;
 use shm_segment::{Error, layout};
 
-use crate::class::ErrorCode;
+use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
 /// A call that failed: what it returns, and what there is to say about it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -41,8 +41,7 @@ impl Failure {
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
 
-    /// A failure of a wire format.
-    pub(crate) fn of_layout(error: &layout::Error) -> Self {
+    fn of_layout(error: &layout::Error) -> Self {
         use layout::Error as E;
         let code = match error {
             E::Segment(error) => return Self::of(error, Code::FAILED),
@@ -107,7 +106,30 @@ impl Failure {
     }
 }
 
-/// What a method returns that returns nothing else.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::of(&error, Code::FAILED)
+    }
+}
+
+impl From<layout::Error> for Failure {
+    fn from(error: layout::Error) -> Self {
+        Self::of_layout(&error)
+    }
+}
+
+/// Returns the constant that a script gave as `argument`, or a failure that lists the numbers.
+pub(crate) fn constant<E: ScriptEnum>(argument: &str, given: &EnumArg<E>) -> Result<E, Failure> {
+    given.get().ok_or_else(|| {
+        let numbers = || E::CONSTANTS.iter().map(|constant| constant.1);
+        let (first, last) = (numbers().min().unwrap_or_default(), numbers().max().unwrap_or_default());
+        let to = if E::CONSTANTS.len() == 2 { "or" } else { "to" };
+        let limit = format!("a {} ({first} {to} {last})", E::NAME);
+        Failure::argument(argument, given.number, &limit)
+    })
+}
+
+/// Returns the code for a method that returns nothing else.
 pub(crate) fn code_of(result: Result<(), ErrorCode>) -> ErrorCode {
     result.err().unwrap_or(ErrorCode(Code::OK))
 }

@@ -1,66 +1,104 @@
-//! What `get_last_error()` tells: the same three methods in each class.
+//! `get_last_error()`: the same three methods, with the same meaning, in each class.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::builtin::{GString, Variant};
 use godot::global::{Error as Code, push_error};
 
-use crate::class::{Class, Definition, ErrorCode};
+use crate::binding::{Class, Definition, ErrorCode, current_method, methods};
 use crate::error::Failure;
 
-/// The failure that an object remembers.
+/// How the last call that can fail went.
 #[derive(Default)]
-pub(crate) struct LastError(Mutex<Option<Failure>>);
-
-/// A class whose objects remember one.
-pub(crate) trait Fallible: Class {
-    fn last_error(&self) -> &LastError;
+pub(crate) struct LastError {
+    failure: Mutex<Option<Failure>>,
+    /// Whether there is a failure: a call that succeeds after another needs no lock.
+    is_set: AtomicBool,
 }
 
-/// The methods that tell of it.
+/// A class whose objects remember how the last call went.
+pub(crate) trait Fallible: Class {
+    fn last_error(&self) -> &LastError;
+
+    /// Remembers the result of a call, and reports a failure that is the script's fault.
+    fn remember<T>(&self, result: Result<T, Failure>) -> Result<T, ErrorCode> {
+        self.last_error().remember(result.inspect_err(report))
+    }
+
+    /// Does as [`remember`](Self::remember), for calls that a script makes each frame: prints nothing.
+    fn remember_quietly<T>(&self, result: Result<T, Failure>) -> Result<T, ErrorCode> {
+        self.last_error().remember(result)
+    }
+
+    fn get_last_error(&self) -> ErrorCode {
+        self.last_error().get().as_ref().map_or(ErrorCode(Code::OK), Failure::code)
+    }
+
+    fn get_last_error_message(&self) -> GString {
+        self.last_error().get().as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
+    }
+
+    fn clear_last_error(&self) {
+        self.last_error().clear();
+    }
+}
+
+/// Declares the methods that tell of it.
 pub(crate) fn define<C: Fallible>(class: &mut Definition<C>) {
-    class.method::<(), ErrorCode>("get_last_error", &[], &[], |object: &C| object.last_error().code());
-    class.method::<(), GString>("get_last_error_message", &[], &[], |object: &C| {
-        object.last_error().message()
+    methods!(class, C {
+        const fn get_last_error() -> ErrorCode;
+        const fn get_last_error_message() -> GString;
+        fn clear_last_error();
     });
-    class.method::<(), ()>("clear_last_error", &[], &[], |object: &C| object.last_error().clear());
 }
 
 impl LastError {
-    /// Remembers a failure, and says it if it is the script's fault.
-    #[cold]
-    pub(crate) fn fail<C: Class>(&self, method: &str, failure: Failure) -> ErrorCode {
-        report::<C>(method, &failure);
-        self.remember(failure)
+    #[inline]
+    fn remember<T>(&self, result: Result<T, Failure>) -> Result<T, ErrorCode> {
+        match result {
+            Ok(value) => {
+                self.clear();
+                Ok(value)
+            }
+            Err(failure) => Err(self.set(failure)),
+        }
     }
 
-    pub(crate) fn remember(&self, failure: Failure) -> ErrorCode {
+    #[cold]
+    fn set(&self, failure: Failure) -> ErrorCode {
         let code = failure.code();
-        *self.get() = Some(failure);
+        let mut place = self.get();
+        *place = Some(failure);
+        self.is_set.store(true, Ordering::Relaxed);
         code
     }
 
-    pub(crate) fn clear(&self) {
-        *self.get() = None;
+    #[inline]
+    fn clear(&self) {
+        if self.is_set.load(Ordering::Relaxed) {
+            self.forget();
+        }
     }
 
-    fn code(&self) -> ErrorCode {
-        self.get().as_ref().map_or(ErrorCode(Code::OK), Failure::code)
+    #[cold]
+    fn forget(&self) {
+        let mut place = self.get();
+        *place = None;
+        self.is_set.store(false, Ordering::Relaxed);
     }
 
-    fn message(&self) -> GString {
-        self.get().as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
-    }
-
-    /// A failure is stored whole, so one who panicked has left none half done.
+    /// A failure is stored whole: a holder of the lock that panicked has left none half done.
     fn get(&self) -> MutexGuard<'_, Option<Failure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Prints a failure if it is the script's fault.
-pub(crate) fn report<C: Class>(method: &str, failure: &Failure) {
+/// Prints a failure of the current call if it is the script's fault.
+#[cold]
+pub(crate) fn report(failure: &Failure) {
     if failure.is_misuse() {
-        push_error(&[Variant::from(format!("{}.{method}(): {failure}", C::NAME))]);
+        let (class, method) = current_method();
+        push_error(&[Variant::from(format!("{class}.{method}(): {failure}"))]);
     }
 }

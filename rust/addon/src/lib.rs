@@ -1,8 +1,8 @@
-//! The Godot classes. See `class` for how they reach the engine, and `doc_classes/` for what users read.
+//! The Godot classes. See `binding` for how they reach the engine, and `doc_classes/` for what users read.
 
 mod array;
 mod attachment;
-mod class;
+mod binding;
 mod encoded;
 mod error;
 mod last_error;
@@ -39,22 +39,22 @@ unsafe impl ExtensionLibrary for Extension {
     fn on_stage_init(stage: InitStage) {
         match stage {
             InitStage::Scene => {
-                class::register::<SharedMemory>();
-                class::register::<SharedMemoryStream>();
-                class::register::<SharedMemoryQueue>();
-                class::register::<SharedMemoryArray>();
+                binding::register::<SharedMemory>();
+                binding::register::<SharedMemoryStream>();
+                binding::register::<SharedMemoryQueue>();
+                binding::register::<SharedMemoryArray>();
             }
-            InitStage::Editor => HELP.into_iter().for_each(class::load_help),
+            InitStage::Editor => HELP.into_iter().for_each(binding::load_help),
             _ => {}
         }
     }
 
     fn on_stage_deinit(stage: InitStage) {
         if stage == InitStage::Scene {
-            class::unregister::<SharedMemoryArray>();
-            class::unregister::<SharedMemoryQueue>();
-            class::unregister::<SharedMemoryStream>();
-            class::unregister::<SharedMemory>();
+            binding::unregister::<SharedMemoryArray>();
+            binding::unregister::<SharedMemoryQueue>();
+            binding::unregister::<SharedMemoryStream>();
+            binding::unregister::<SharedMemory>();
             // Every object is gone, and this library's code may be next.
             shm_segment::uninstall_fault_handler();
         }

@@ -7,10 +7,10 @@ use shm_segment::layout::queue::{Queue, Version};
 use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
-use crate::class::{
-    BytesIn, Class, DefaultValue, Definition, ErrorCode, Int, Reference, Return, This, packed,
+use crate::binding::{
+    Class, Definition, Enum, EnumArg, ErrorCode, Reference, ScriptEnum, This, methods, packed,
 };
-use crate::error::{Failure, code_of};
+use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
 use crate::values::{packed_from, packed_message};
@@ -22,9 +22,12 @@ pub(crate) struct SharedMemoryQueue {
     attachment: Attachment<Queue>,
 }
 
-// As in `SharedMemoryStream`; the oldest has no queues.
-const LAYOUT_LSM_V1: i64 = 2;
-const LAYOUT_LSM_V2: i64 = 3;
+impl ScriptEnum for Version {
+    const NAME: &'static str = "SharedMemoryQueue.Layout";
+    // The numbers of `SharedMemoryStream`; the oldest layout has no queues.
+    const CONSTANTS: &'static [(&'static str, i64, Self)] =
+        &[("LAYOUT_LSM_V1", 2, Self::V1), ("LAYOUT_LSM_V2", 3, Self::V2)];
+}
 
 const MESSAGE_RECEIVED: &str = "message_received";
 
@@ -37,33 +40,22 @@ impl Class for SharedMemoryQueue {
     }
 
     fn define(class: &mut Definition<Self>) {
-        class.enumeration("Layout", &[("LAYOUT_LSM_V1", LAYOUT_LSM_V1), ("LAYOUT_LSM_V2", LAYOUT_LSM_V2)]);
+        class.enumeration::<Version>();
         class.signal::<PackedByteArray>(MESSAGE_RECEIVED, "data");
-        class.method::<(Reference<SharedMemory>, Int, Int), ErrorCode>(
-            "attach",
-            &["memory", "layout", "max_message_size"],
-            &[DefaultValue::Int(0)],
-            Self::attach,
-        );
-        class.method::<(BytesIn,), ErrorCode>("enqueue", &["data"], &[], Self::enqueue);
-        class.method::<(), PackedByteArray>("dequeue", &[], &[], Self::dequeue);
-        class.method::<(), PackedByteArray>("peek", &[], &[], Self::peek);
-        class.method::<(), bool>("is_empty", &[], &[], |queue: &Self| {
-            queue.asked("is_empty", Queue::is_empty)
+        methods!(class, Self {
+            fn attach(
+                memory: Reference<SharedMemory>, layout: Enum<Version>, max_message_size: i64 = 0
+            ) -> ErrorCode;
+            fn enqueue(data: PackedByteArray) -> ErrorCode;
+            fn dequeue() -> PackedByteArray;
+            const fn peek() -> PackedByteArray;
+            const fn is_empty() -> bool;
+            const fn is_full() -> bool;
+            const fn get_message_count() -> i64;
+            const fn get_capacity() -> i64;
+            const fn get_max_message_size() -> i64;
+            fn poll() -> ErrorCode;
         });
-        class.method::<(), bool>("is_full", &[], &[], |queue: &Self| queue.asked("is_full", Queue::is_full));
-        class.method::<(), i64>("get_message_count", &[], &[], |queue: &Self| {
-            queue.asked("get_message_count", |queue, segment| queue.count(segment).map(i64::from))
-        });
-        class.method::<(), i64>("get_capacity", &[], &[], |queue: &Self| {
-            queue.asked("get_capacity", |queue, segment| queue.capacity(segment).map(i64::from))
-        });
-        class.method::<(), i64>("get_max_message_size", &[], &[], |queue: &Self| {
-            queue.asked("get_max_message_size", |queue, segment| {
-                queue.max_message_size(segment).map(i64::from)
-            })
-        });
-        class.method::<(), ErrorCode>("poll", &[], &[], Self::poll);
         attachment::define(class);
         attachment::define_lock_timeout(class);
     }
@@ -91,69 +83,74 @@ impl SharedMemoryQueue {
     fn attach(
         &self,
         memory: Option<Reference<SharedMemory>>,
-        layout: i64,
+        layout: EnumArg<Version>,
         max_message_size: i64,
     ) -> ErrorCode {
         self.attach_to(memory, |segment| {
-            let version = match layout {
-                LAYOUT_LSM_V1 => Version::V1,
-                LAYOUT_LSM_V2 => Version::V2,
-                _ => return Err(Failure::argument("layout", layout, "a SharedMemoryQueue.Layout (2 or 3)")),
-            };
+            let version = constant("layout", &layout)?;
             let max_message_size = u64::try_from(max_message_size)
                 .map_err(|_| Failure::argument("max_message_size", max_message_size, "0 or more"))?;
             Queue::attach(segment, version, max_message_size).map_err(|error| match error {
                 Error::InvalidElementSize { given, limit, .. } => {
                     Failure::argument("max_message_size", given, &format!("from 1 to {limit}"))
                 }
-                other => Failure::of_layout(&other),
+                other => other.into(),
             })
         })
     }
 
     fn enqueue(&self, data: &PackedByteArray) -> ErrorCode {
-        code_of(self.with("enqueue", |queue, segment| {
+        code_of(self.with(|queue, segment| {
             let timeout = self.attachment.lock_timeout();
             queue.enqueue(segment, packed::bytes(data), timeout).map_err(|e| Failure::of_message("data", &e))
         }))
     }
 
     fn dequeue(&self) -> PackedByteArray {
-        self.with("dequeue", |queue, segment| self.take(queue, segment)).unwrap_or_default()
+        self.with(|queue, segment| self.take(queue, segment)).unwrap_or_default()
     }
 
     /// The first message, which is gone from the queue once the script's array is there.
     fn take(&self, queue: &Queue, segment: &Segment) -> Result<PackedByteArray> {
-        queue
-            .dequeue_as(segment, self.attachment.lock_timeout(), packed_message)
-            .map_err(|e| Failure::of_layout(&e))
+        Ok(queue.dequeue_as(segment, self.attachment.lock_timeout(), packed_message)?)
     }
 
     fn peek(&self) -> PackedByteArray {
-        self.with("peek", |queue, segment| {
+        self.with(|queue, segment| {
             let mut bytes = Vec::new();
-            queue
-                .peek_into(segment, &mut bytes, self.attachment.lock_timeout())
-                .map_err(|e| Failure::of_layout(&e))?;
+            queue.peek_into(segment, &mut bytes, self.attachment.lock_timeout())?;
             packed_from(&bytes)
         })
         .unwrap_or_default()
     }
 
-    fn asked<T: Return>(
-        &self,
-        method: &str,
-        question: impl FnOnce(&Queue, &Segment) -> LayoutResult<T>,
-    ) -> T {
-        self.with(method, |queue, segment| question(queue, segment).map_err(|e| Failure::of_layout(&e)))
-            .unwrap_or_else(|_| T::failed())
+    fn is_empty(&self) -> bool {
+        self.asked(Queue::is_empty)
+    }
+
+    fn is_full(&self) -> bool {
+        self.asked(Queue::is_full)
+    }
+
+    fn get_message_count(&self) -> i64 {
+        self.asked(Queue::count).into()
+    }
+
+    fn get_capacity(&self) -> i64 {
+        self.asked(Queue::capacity).into()
+    }
+
+    fn get_max_message_size(&self) -> i64 {
+        self.asked(Queue::max_message_size).into()
+    }
+
+    fn asked<T: Default>(&self, question: fn(&Queue, &Segment) -> LayoutResult<T>) -> T {
+        self.with(|queue, segment| Ok(question(queue, segment)?)).unwrap_or_default()
     }
 
     fn poll(&self) -> ErrorCode {
         let _kept = self.this.keep();
-        let there =
-            self.with_quietly(|queue, segment| queue.count(segment).map_err(|e| Failure::of_layout(&e)));
-        let there = match there {
+        let there = match self.with_quietly(|queue, segment| Ok(queue.count(segment)?)) {
             Ok(there) => there,
             Err(code) => return code,
         };
@@ -165,7 +162,7 @@ impl SharedMemoryQueue {
                 Ok(message) => self.this.emit(MESSAGE_RECEIVED, &[Variant::from(message)]),
                 // Another consumer, or what is connected, has taken it.
                 Err(ErrorCode(Code::ERR_DOES_NOT_EXIST)) => {
-                    self.last_error().clear();
+                    self.clear_last_error();
                     break;
                 }
                 Err(code) => return code,

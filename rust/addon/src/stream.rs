@@ -6,8 +6,10 @@ use shm_segment::layout::stream::{Kind, Stream, Version};
 use shm_segment::layout::{Error, Result as LayoutResult};
 
 use crate::attachment::{self, Attached, Attachment};
-use crate::class::{AnyValue, Class, Definition, ErrorCode, Int, Reference, This, packed};
-use crate::error::{Failure, code_of};
+use crate::binding::{
+    Class, Definition, Enum, EnumArg, ErrorCode, Reference, ScriptEnum, This, methods, packed,
+};
+use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
 use crate::unicode::{text_from, utf8_in};
@@ -20,10 +22,12 @@ pub(crate) struct SharedMemoryStream {
     attachment: Attachment<Stream>,
 }
 
-// 0 is for a layout of our own.
-const LAYOUT_LSM_V0: i64 = 1;
-const LAYOUT_LSM_V1: i64 = 2;
-const LAYOUT_LSM_V2: i64 = 3;
+impl ScriptEnum for Version {
+    const NAME: &'static str = "SharedMemoryStream.Layout";
+    // 0 is for a layout of our own.
+    const CONSTANTS: &'static [(&'static str, i64, Self)] =
+        &[("LAYOUT_LSM_V0", 1, Self::V0), ("LAYOUT_LSM_V1", 2, Self::V1), ("LAYOUT_LSM_V2", 3, Self::V2)];
+}
 
 const MESSAGE_RECEIVED: &str = "message_received";
 
@@ -36,28 +40,18 @@ impl Class for SharedMemoryStream {
     }
 
     fn define(class: &mut Definition<Self>) {
-        class.enumeration(
-            "Layout",
-            &[
-                ("LAYOUT_LSM_V0", LAYOUT_LSM_V0),
-                ("LAYOUT_LSM_V1", LAYOUT_LSM_V1),
-                ("LAYOUT_LSM_V2", LAYOUT_LSM_V2),
-            ],
-        );
+        class.enumeration::<Version>();
         class.signal::<Variant>(MESSAGE_RECEIVED, "value");
-        class.method::<(Reference<SharedMemory>, Int), ErrorCode>(
-            "attach",
-            &["memory", "layout"],
-            &[],
-            Self::attach,
-        );
-        class.method::<(AnyValue,), ErrorCode>("write", &["value"], &[], Self::write);
-        class.method::<(), Variant>("read", &[], &[], Self::read);
-        class.method::<(), bool>("has_new_data", &[], &[], Self::has_new_data);
-        class.method::<(), ErrorCode>("mark_as_read", &[], &[], Self::mark_as_read);
-        class.method::<(), bool>("is_message_read", &[], &[], Self::is_message_read);
-        class.method::<(), i64>("get_capacity", &[], &[], Self::get_capacity);
-        class.method::<(), ErrorCode>("poll", &[], &[], Self::poll);
+        methods!(class, Self {
+            fn attach(memory: Reference<SharedMemory>, layout: Enum<Version>) -> ErrorCode;
+            fn write(value: Variant) -> ErrorCode;
+            const fn read() -> Variant;
+            const fn has_new_data() -> bool;
+            fn mark_as_read() -> ErrorCode;
+            const fn is_message_read() -> bool;
+            const fn get_capacity() -> i64;
+            fn poll() -> ErrorCode;
+        });
         attachment::define(class);
         attachment::define_lock_timeout(class);
     }
@@ -82,20 +76,12 @@ impl Attached for SharedMemoryStream {
 }
 
 impl SharedMemoryStream {
-    fn attach(&self, memory: Option<Reference<SharedMemory>>, layout: i64) -> ErrorCode {
-        self.attach_to(memory, |segment| {
-            let version = match layout {
-                LAYOUT_LSM_V0 => Version::V0,
-                LAYOUT_LSM_V1 => Version::V1,
-                LAYOUT_LSM_V2 => Version::V2,
-                _ => return Err(Failure::argument("layout", layout, "a SharedMemoryStream.Layout (1 to 3)")),
-            };
-            Stream::attach(segment, version).map_err(|e| Failure::of_layout(&e))
-        })
+    fn attach(&self, memory: Option<Reference<SharedMemory>>, layout: EnumArg<Version>) -> ErrorCode {
+        self.attach_to(memory, |segment| Ok(Stream::attach(segment, constant("layout", &layout)?)?))
     }
 
     fn write(&self, value: &Variant) -> ErrorCode {
-        code_of(self.with("write", |stream, segment| {
+        code_of(self.with(|stream, segment| {
             let message = Message::of(value)?;
             let (kind, bytes) = message.parts();
             let timeout = self.attachment.lock_timeout();
@@ -104,35 +90,32 @@ impl SharedMemoryStream {
     }
 
     fn read(&self) -> Variant {
-        self.with("read", |stream, segment| self.message(stream, segment)).unwrap_or_default()
+        self.with(|stream, segment| self.message(stream, segment)).unwrap_or_default()
     }
 
     /// The message that is there, as a script's value.
     fn message(&self, stream: &Stream, segment: &Segment) -> Result<Variant> {
-        stream.read_as(segment, self.attachment.lock_timeout(), value_of).map_err(|e| Failure::of_layout(&e))
+        Ok(stream.read_as(segment, self.attachment.lock_timeout(), value_of)?)
     }
 
     fn has_new_data(&self) -> bool {
-        self.asked("has_new_data", Stream::has_new_data)
+        self.asked(Stream::has_new_data)
     }
 
     fn mark_as_read(&self) -> ErrorCode {
-        code_of(self.with("mark_as_read", |stream, segment| {
-            stream.mark_as_read(segment).map_err(|e| Failure::of_layout(&e))
-        }))
+        code_of(self.with(|stream, segment| Ok(stream.mark_as_read(segment)?)))
     }
 
     fn is_message_read(&self) -> bool {
-        self.asked("is_message_read", Stream::is_message_read)
+        self.asked(Stream::is_message_read)
     }
 
-    fn asked(&self, method: &str, question: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
-        self.with(method, |stream, segment| question(stream, segment).map_err(|e| Failure::of_layout(&e)))
-            .unwrap_or_default()
+    fn asked(&self, question: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
+        self.with(|stream, segment| Ok(question(stream, segment)?)).unwrap_or_default()
     }
 
     fn get_capacity(&self) -> i64 {
-        self.with("get_capacity", |stream, segment| {
+        self.with(|stream, segment| {
             Ok(i64::try_from(stream.capacity(segment, Kind::Bytes)).unwrap_or(i64::MAX))
         })
         .unwrap_or_default()
@@ -141,14 +124,14 @@ impl SharedMemoryStream {
     fn poll(&self) -> ErrorCode {
         let _kept = self.this.keep();
         let received = self.with_quietly(|stream, segment| {
-            if !stream.has_new_data(segment).map_err(|e| Failure::of_layout(&e))? {
+            if !stream.has_new_data(segment)? {
                 return Ok(None);
             }
             let message = self.message(stream, segment)?;
             match stream.mark_as_read(segment) {
                 // Who may only look can't tell the writer.
                 Ok(()) | Err(Error::Segment(shm_segment::Error::ReadOnly { .. })) => Ok(Some(message)),
-                Err(e) => Err(Failure::of_layout(&e)),
+                Err(e) => Err(e.into()),
             }
         });
         code_of(received.map(|message| {

@@ -4,7 +4,7 @@ use godot::builtin::{GString, Variant};
 use godot::global::Error as Code;
 use shm_segment::{TextError, utf8_from_units, utf8_length};
 
-use crate::class::EngineText;
+use crate::binding::EngineText;
 use crate::error::Failure;
 use crate::values::{LONGEST_TEXT, is_room_for_text, no_room};
 

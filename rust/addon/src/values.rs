@@ -8,8 +8,8 @@ use shm_segment::layout::{
 };
 use shm_segment::{Segment, has_room_for};
 
-use crate::class::EngineText;
-use crate::class::packed::{self, Packed};
+use crate::binding::EngineText;
+use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
 use crate::unicode::{utf8_in, utf8_of};
 
@@ -180,7 +180,7 @@ pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) 
     let whole = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     let bytes = resized(&mut array, whole(count), whole(segment.to_supply(length)));
     let bytes = bytes.ok_or_else(|| no_room("an array", whole(length)))?;
-    segment.read(offset, bytes).map_err(|e| Failure::of(&e, Code::FAILED))?;
+    segment.read(offset, bytes)?;
     Ok(array)
 }
 

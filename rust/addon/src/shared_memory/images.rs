@@ -2,43 +2,35 @@
 
 use godot::global::Error as Code;
 
-use super::{Result, SharedMemory, copied, unsigned};
-use crate::class::{DefaultValue, Definition, ErrorCode, Image, Int, Picture};
+use super::args::unsigned;
+use super::{Result, SharedMemory};
+use crate::binding::{Definition, ErrorCode, Image, Picture, methods};
 use crate::error::{Failure, code_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
-    use DefaultValue::Int as I;
-    class.method::<(Image, Int), ErrorCode>(
-        "read_image",
-        &["image", "byte_offset"],
-        &[I(0)],
-        SharedMemory::read_image,
-    );
-    class.method::<(Image, Int), ErrorCode>(
-        "write_image",
-        &["image", "byte_offset"],
-        &[I(0)],
-        SharedMemory::write_image,
-    );
+    methods!(class, SharedMemory {
+        const fn read_image(image: Image, byte_offset: i64 = 0) -> ErrorCode;
+        fn write_image(image: Image, byte_offset: i64 = 0) -> ErrorCode;
+    });
 }
 
 impl SharedMemory {
     fn read_image(&self, image: Option<Picture<'_>>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with("read_image", |segment| {
+        code_of(self.with(|segment| {
             let mut image = usable(image)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             // Before the pixels are asked for: an image that shares them with a copy would get its own for nothing.
             check(segment, offset, image.bytes().len())?;
-            copied(segment.read(offset, image.bytes_mut()))
+            Ok(segment.read(offset, image.bytes_mut())?)
         }))
     }
 
     fn write_image(&self, image: Option<Picture<'_>>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with("write_image", |segment| {
+        code_of(self.with(|segment| {
             let image = usable(image)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             check(segment, offset, image.bytes().len())?;
-            copied(segment.write(offset, image.bytes()))
+            Ok(segment.write(offset, image.bytes())?)
         }))
     }
 }

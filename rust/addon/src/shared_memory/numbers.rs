@@ -5,8 +5,9 @@
 
 use shm_segment::layout::half;
 
-use super::{SharedMemory, copied, unsigned};
-use crate::class::{Definition, ErrorCode, Float, Int};
+use super::SharedMemory;
+use super::args::unsigned;
+use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::code_of;
 
 /// A number as it stands in the memory, and what scripts have for it.
@@ -72,12 +73,11 @@ impl Number<Self, 8> for f64 {
 impl SharedMemory {
     fn decode<N: Number<Script, BYTES>, Script: Default, const BYTES: usize>(
         &self,
-        method: &str,
         byte_offset: i64,
     ) -> Script {
-        self.with(method, |segment| {
+        self.with(|segment| {
             let mut bytes = [0; BYTES];
-            copied(segment.read(unsigned("byte_offset", byte_offset)?, &mut bytes))?;
+            segment.read(unsigned("byte_offset", byte_offset)?, &mut bytes)?;
             Ok(N::decode(bytes))
         })
         .unwrap_or_default()
@@ -85,53 +85,49 @@ impl SharedMemory {
 
     fn encode<N: Number<Script, BYTES>, Script, const BYTES: usize>(
         &self,
-        method: &str,
         byte_offset: i64,
         value: Script,
     ) -> ErrorCode {
-        code_of(self.with(method, |segment| {
-            copied(segment.write(unsigned("byte_offset", byte_offset)?, &N::encode(value)))
-        }))
+        code_of(
+            self.with(|segment| Ok(segment.write(unsigned("byte_offset", byte_offset)?, &N::encode(value))?)),
+        )
     }
 }
 
-/// `decode, encode: type in the memory, of a script's value, the type of that;`
+/// `decode, encode: type in the memory, type in scripts;`
 macro_rules! numbers {
-    ($($decode:ident, $encode:ident: $number:ty, $param:ty, $script:ty;)+) => {
+    ($($decode:ident, $encode:ident: $number:ty, $script:ty;)+) => {
         pub(super) fn define(class: &mut Definition<SharedMemory>) {
             $(
-                class.method::<(Int,), $script>(stringify!($decode), &["byte_offset"], &[], SharedMemory::$decode);
-                class.method::<(Int, $param), ErrorCode>(
-                    stringify!($encode),
-                    &["byte_offset", "value"],
-                    &[],
-                    SharedMemory::$encode,
-                );
+                methods!(class, SharedMemory {
+                    const fn $decode(byte_offset: i64) -> $script;
+                    fn $encode(byte_offset: i64, value: $script) -> ErrorCode;
+                });
             )+
         }
 
         impl SharedMemory {$(
             fn $decode(&self, byte_offset: i64) -> $script {
-                self.decode::<$number, _, _>(stringify!($decode), byte_offset)
+                self.decode::<$number, _, _>(byte_offset)
             }
 
             fn $encode(&self, byte_offset: i64, value: $script) -> ErrorCode {
-                self.encode::<$number, _, _>(stringify!($encode), byte_offset, value)
+                self.encode::<$number, _, _>(byte_offset, value)
             }
         )+}
     };
 }
 
 numbers! {
-    decode_u8, encode_u8: u8, Int, i64;
-    decode_s8, encode_s8: i8, Int, i64;
-    decode_u16, encode_u16: u16, Int, i64;
-    decode_s16, encode_s16: i16, Int, i64;
-    decode_u32, encode_u32: u32, Int, i64;
-    decode_s32, encode_s32: i32, Int, i64;
-    decode_u64, encode_u64: u64, Int, i64;
-    decode_s64, encode_s64: i64, Int, i64;
-    decode_half, encode_half: Half, Float, f64;
-    decode_float, encode_float: f32, Float, f64;
-    decode_double, encode_double: f64, Float, f64;
+    decode_u8, encode_u8: u8, i64;
+    decode_s8, encode_s8: i8, i64;
+    decode_u16, encode_u16: u16, i64;
+    decode_s16, encode_s16: i16, i64;
+    decode_u32, encode_u32: u32, i64;
+    decode_s32, encode_s32: i32, i64;
+    decode_u64, encode_u64: u64, i64;
+    decode_s64, encode_s64: i64, i64;
+    decode_half, encode_half: Half, f64;
+    decode_float, encode_float: f32, f64;
+    decode_double, encode_double: f64, f64;
 }

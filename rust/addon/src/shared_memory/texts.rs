@@ -4,31 +4,23 @@ use godot::builtin::GString;
 use godot::global::Error as Code;
 use shm_segment::Segment;
 
-use super::{Result, SharedMemory, copied, offset_inside, unsigned};
-use crate::class::{DefaultValue, Definition, EngineText, ErrorCode, Int, Text};
+use super::args::{offset_inside, unsigned};
+use super::{Result, SharedMemory};
+use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
 use crate::unicode::{text_from, utf8_of};
 use crate::values::{LONGEST_TEXT, is_room_for};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
-    use DefaultValue::Int as I;
-    class.method::<(Int, Int), GString>(
-        "read_string",
-        &["max_bytes", "byte_offset"],
-        &[I(0), I(0)],
-        SharedMemory::read_string,
-    );
-    class.method::<(Text, Int), ErrorCode>(
-        "write_string",
-        &["text", "byte_offset"],
-        &[I(0)],
-        SharedMemory::write_string,
-    );
+    methods!(class, SharedMemory {
+        const fn read_string(max_bytes: i64 = 0, byte_offset: i64 = 0) -> GString;
+        fn write_string(text: GString, byte_offset: i64 = 0) -> ErrorCode;
+    });
 }
 
 impl SharedMemory {
     fn read_string(&self, max_bytes: i64, byte_offset: i64) -> GString {
-        self.with("read_string", |segment| {
+        self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let left = segment.size() - offset;
             let length = match unsigned("max_bytes", max_bytes)? {
@@ -41,7 +33,7 @@ impl SharedMemory {
     }
 
     fn write_string(&self, text: EngineText<'_>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with("write_string", |segment| {
+        code_of(self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let mut bytes = utf8_of("text", &text)?.into_bytes();
@@ -54,7 +46,7 @@ impl SharedMemory {
                 bytes.try_reserve_exact(1).map_err(|_| no_room(bytes.len()))?;
                 bytes.push(0);
             }
-            copied(segment.write(offset, &bytes))
+            Ok(segment.write(offset, &bytes)?)
         }))
     }
 }
@@ -69,7 +61,7 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
     while offset < end {
         let mut piece = [0; PIECE];
         let piece = &mut piece[..usize::try_from(end - offset).unwrap_or(PIECE).min(PIECE)];
-        copied(segment.read(offset, piece))?;
+        segment.read(offset, piece)?;
         let nul = piece.iter().position(|byte| *byte == 0);
         let part = &piece[..nul.unwrap_or(piece.len())];
         // Not all of it first: it may be much more than the engine can have.

@@ -5,36 +5,34 @@ use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::layout::variant::Measured;
 
-use super::{Result, SharedMemory, copied, offset_inside, signed};
-use crate::class::{AnyValue, Definition, Int, packed};
+use super::args::{offset_inside, signed};
+use super::{Result, SharedMemory};
+use crate::binding::{Definition, methods, packed};
 use crate::encoded;
 use crate::error::Failure;
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
-    class.method::<(Int,), Variant>("decode_var", &["byte_offset"], &[], SharedMemory::decode_var);
-    class.method::<(Int,), bool>("has_encoded_var", &["byte_offset"], &[], SharedMemory::has_encoded_var);
-    class.method::<(Int,), i64>("decode_var_size", &["byte_offset"], &[], SharedMemory::decode_var_size);
-    class.method::<(Int, AnyValue), i64>(
-        "encode_var",
-        &["byte_offset", "value"],
-        &[],
-        SharedMemory::encode_var,
-    );
+    methods!(class, SharedMemory {
+        const fn decode_var(byte_offset: i64) -> Variant;
+        const fn has_encoded_var(byte_offset: i64) -> bool;
+        const fn decode_var_size(byte_offset: i64) -> i64;
+        fn encode_var(byte_offset: i64, value: Variant) -> i64;
+    });
 }
 
 impl SharedMemory {
     fn decode_var(&self, byte_offset: i64) -> Variant {
-        self.with("decode_var", |segment| {
+        self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let found = measured(segment, offset)?;
             let unsupplied = segment.to_supply(found.size);
-            encoded::decoded(found, unsupplied, |bytes| copied(segment.read(offset, bytes)))
+            encoded::decoded(found, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
         })
         .unwrap_or_default()
     }
 
     fn has_encoded_var(&self, byte_offset: i64) -> bool {
-        self.with("has_encoded_var", |segment| {
+        self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             match measured(segment, offset) {
                 Ok(_) => Ok(true),
@@ -47,7 +45,7 @@ impl SharedMemory {
     }
 
     fn decode_var_size(&self, byte_offset: i64) -> i64 {
-        self.with("decode_var_size", |segment| {
+        self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             Ok(signed(measured(segment, offset)?.size))
         })
@@ -55,7 +53,7 @@ impl SharedMemory {
     }
 
     fn encode_var(&self, byte_offset: i64, value: &Variant) -> i64 {
-        self.with("encode_var", |segment| {
+        self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let too_long = |size| {
@@ -71,7 +69,7 @@ impl SharedMemory {
             if bytes.len() as u64 > room {
                 return Err(too_long(format!("{} bytes", bytes.len())));
             }
-            copied(segment.write(offset, bytes))?;
+            segment.write(offset, bytes)?;
             Ok(signed(bytes.len() as u64))
         })
         .unwrap_or(-1)

@@ -11,7 +11,7 @@ use godot::builtin::StringName;
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::{DefaultValue, Param, TypeInfo};
-use crate::class::engine::Method;
+use crate::binding::engine::Method;
 
 /// An `Image`, or null.
 pub(crate) struct Image;

@@ -9,7 +9,7 @@ use std::ptr;
 use godot::builtin::{GString, StringName, Variant, VariantType};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::params::assert_same_layout;
+use super::params::{assert_same_layout, param};
 use super::{Constructor, DefaultValue, Param, TypeInfo};
 
 /// A text of the engine, which may not be valid Unicode.
@@ -69,64 +69,10 @@ impl<'a> From<&'a GString> for EngineText<'a> {
     }
 }
 
-/// A `StringName`; a `String` becomes one.
-pub(crate) struct Name;
-
-impl Param for Name {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_STRING_NAME);
-    type Arg<'a> = EngineText<'a>;
-    type Held = StringName;
-
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> EngineText<'a> {
-        const { assert_same_layout::<StringName, sys::types::OpaqueStringName>() };
-        // SAFETY: ptrcalls pass a pointer to a live `StringName`, and gdext's type is a wrapper of the same layout.
-        EngineText::from(unsafe { &*value.cast::<StringName>() })
-    }
-
-    unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<StringName> {
-        static CONSTRUCTOR: Constructor = Constructor::of(&Name::INFO);
-        // SAFETY: `value` points to a live `Variant` per this function's contract; the engine makes a `StringName`.
-        unsafe { CONSTRUCTOR.convert::<StringName>(value) }
-    }
-
-    fn hold_default(_: DefaultValue) -> Option<StringName> {
-        None
-    }
-
-    fn lend(held: &mut StringName) -> EngineText<'_> {
-        EngineText::from(&*held)
-    }
-}
-
-/// A `String`.
-pub(crate) struct Text;
-
-impl Param for Text {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_STRING);
-    type Arg<'a> = EngineText<'a>;
-    type Held = GString;
-
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> EngineText<'a> {
-        const { assert_same_layout::<GString, sys::types::OpaqueString>() };
-        // SAFETY: ptrcalls pass a pointer to a `String` that lives through the call, and gdext's type is a wrapper of
-        // the same layout.
-        EngineText::from(unsafe { &*value.cast::<GString>() })
-    }
-
-    unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<GString> {
-        static CONSTRUCTOR: Constructor = Constructor::of(&Text::INFO);
-        // SAFETY: `value` points to a live `Variant` per this function's contract; the engine makes a `String`.
-        unsafe { CONSTRUCTOR.convert::<GString>(value) }
-    }
-
-    fn hold_default(value: DefaultValue) -> Option<GString> {
-        match value {
-            DefaultValue::Text(text) => Some(GString::from(text)),
-            DefaultValue::Int(_) => None,
-        }
-    }
-
-    fn lend(held: &mut GString) -> EngineText<'_> {
-        EngineText::from(&*held)
-    }
-}
+// A `String` becomes a `StringName`. gdext's types are wrappers of the engine's, of the same layout.
+const _: () = assert_same_layout::<StringName, sys::types::OpaqueStringName>();
+const _: () = assert_same_layout::<GString, sys::types::OpaqueString>();
+param!(StringName: GDEXTENSION_VARIANT_TYPE_STRING_NAME, StringName => EngineText<'a>, |value| EngineText::from(value),
+    |_default| None);
+param!(GString: GDEXTENSION_VARIANT_TYPE_STRING, GString => EngineText<'a>, |value| EngineText::from(value),
+    |default| default.as_text());

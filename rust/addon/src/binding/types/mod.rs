@@ -5,6 +5,7 @@
 //! may hold something else; it is converted where the engine's own methods would, and refused otherwise.
 
 mod buffer;
+mod enums;
 mod image;
 mod params;
 mod returns;
@@ -18,13 +19,10 @@ use godot::sys::{self, interface_fn};
 
 use super::engine;
 pub(crate) use buffer::{Buffer, BytesOut};
+pub(crate) use enums::{Enum, EnumArg, ScriptEnum};
 pub(crate) use image::{Image, Picture};
-pub(crate) use params::{
-    AnyValue, Bool, BytesIn, ColorsIn, Float, Floats32In, Floats64In, Int, Ints32In, Ints64In, Values,
-    Vectors2In, Vectors3In, Vectors4In,
-};
-pub(crate) use returns::{EngineEnum, ErrorCode, OwnEnum};
-pub(crate) use text::{EngineText, Name, Text};
+pub(crate) use returns::ErrorCode;
+pub(crate) use text::EngineText;
 
 /// `PROPERTY_USAGE_DEFAULT`
 pub(super) const PROPERTY_USAGE_DEFAULT: u32 = 2 | 4;
@@ -111,7 +109,27 @@ pub(crate) enum DefaultValue {
     Text(&'static str),
 }
 
+impl From<i64> for DefaultValue {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<&'static str> for DefaultValue {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text)
+    }
+}
+
 impl DefaultValue {
+    fn as_int(self) -> Option<i64> {
+        if let Self::Int(value) = self { Some(value) } else { None }
+    }
+
+    fn as_text(self) -> Option<GString> {
+        if let Self::Text(text) = self { Some(GString::from(text)) } else { None }
+    }
+
     pub(super) fn to_variant(self) -> Variant {
         match self {
             Self::Int(value) => Variant::from(value),

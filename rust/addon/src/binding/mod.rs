@@ -7,18 +7,20 @@
 //! passes to each method, is a `Box` with the state; a typed call from GDScript goes from the engine straight into the
 //! method.
 //!
-//! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties. A method
-//! is an ordinary Rust function:
+//! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties. [`methods!`]
+//! declares methods as scripts see them; each is an ordinary Rust function of the same name:
 //!
 //! ```ignore
-//! definition.method::<(Name, Int), ErrorCode>("create", &["name", "size"], &[], SharedMemory::create);
-//! fn create(&self, name: EngineText<'_>, size: i64) -> ErrorCode
+//! methods!(class, SharedMemory {
+//!     fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;
+//! });
+//! fn open(&self, name: EngineText<'_>, size: i64, access: EnumArg<Access>) -> ErrorCode
 //! ```
 //!
-//! What a parameter or a return value may be is in `types.rs`; how a call arrives, in `call.rs`.
+//! `types/` says which types a parameter or a result may have, and `call.rs` how a call arrives.
 //!
-//! This folder holds all of the addon's `unsafe` code (but for the entry point's one word), and all that uses those parts of gdext that are hidden from
-//! its documentation (`godot::sys`), which is why gdext's version is pinned.
+//! This folder holds all of the addon's `unsafe` code, apart from the entry point's one word. It alone uses the parts
+//! of gdext that are hidden from its documentation (`godot::sys`), which is why gdext's version is pinned.
 
 mod call;
 mod calls;
@@ -33,6 +35,8 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
+pub(crate) use call::{Kind, Parameters};
+pub(crate) use calls::current_method;
 pub(crate) use engine::globalize_path;
 use object::Instance;
 pub(crate) use object::{Reference, This};
@@ -55,7 +59,7 @@ pub(crate) trait Class: Sized + Send + Sync + 'static {
 
 /// What scripts see of a class, in the order in which the help lists it.
 pub(crate) struct Definition<C> {
-    enums: Vec<(&'static str, &'static [(&'static str, i64)])>,
+    enums: Vec<(&'static str, Vec<(&'static str, i64)>)>,
     methods: Vec<call::Method>,
     properties: Vec<Property>,
     signals: Vec<Signal>,
@@ -76,37 +80,35 @@ struct Signal {
 }
 
 impl<C: Class> Definition<C> {
-    /// An enum, and its constants.
-    pub(crate) fn enumeration(&mut self, name: &'static str, constants: &'static [(&'static str, i64)]) {
-        self.enums.push((name, constants));
+    /// An enum, and its constants. `E` names itself `Class.Enum`.
+    pub(crate) fn enumeration<E: ScriptEnum>(&mut self) {
+        let name = E::NAME.rsplit('.').next().unwrap_or_default();
+        self.enums.push((name, E::CONSTANTS.iter().map(|constant| (constant.0, constant.1)).collect()));
     }
 
-    /// A method of the object. `defaults` are the values of the last parameters.
-    pub(crate) fn method<P, R>(
+    /// A method, which [`methods!`] declares. `defaults` are the values of the last parameters.
+    pub(crate) fn method<P: Parameters, R: Return, F: call::Function<C, P, R>>(
         &mut self,
+        kind: Kind,
         name: &'static str,
-        parameters: &'static [&'static str],
-        defaults: &'static [DefaultValue],
-        function: impl call::Function<C, P, R>,
-    ) where
-        P: call::Parameters,
-        R: Return,
-    {
-        self.methods.push(call::Method::new(name, parameters, defaults, function));
+        parameters: &[&'static str],
+        defaults: Vec<DefaultValue>,
+        _function: F,
+    ) {
+        let name = (C::NAME, name);
+        self.methods.push(call::Method::new::<call::OfObject<C, F>, P, R>(kind, name, parameters, defaults));
     }
 
-    /// A method that needs no object.
-    pub(crate) fn static_method<P, R>(
+    /// A method that needs no object, as [`method`](Self::method).
+    pub(crate) fn static_method<P: Parameters, R: Return, F: call::StaticFunction<P, R>>(
         &mut self,
         name: &'static str,
-        parameters: &'static [&'static str],
-        defaults: &'static [DefaultValue],
-        function: impl call::StaticFunction<P, R>,
-    ) where
-        P: call::Parameters,
-        R: Return,
-    {
-        self.methods.push(call::Method::new_static(name, parameters, defaults, function));
+        parameters: &[&'static str],
+        defaults: Vec<DefaultValue>,
+        _function: F,
+    ) {
+        let (kind, name) = (Kind::Static, (C::NAME, name));
+        self.methods.push(call::Method::new::<call::OfClass<F>, P, R>(kind, name, parameters, defaults));
     }
 
     /// A signal with one argument.
@@ -124,6 +126,44 @@ impl<C: Class> Definition<C> {
         self.properties.push(Property { name, info: T::INFO, setter, getter });
     }
 }
+
+/// Declares methods of a class to its [`Definition`], as in an interface description: parameters with their types and
+/// defaults, and the result. `const fn` changes nothing, `static fn` needs no object.
+macro_rules! methods {
+    ($class:ident, $Class:ty {}) => {};
+    ($class:ident, $Class:ty { const fn $($rest:tt)* }) => {
+        methods!(@object Const $class, $Class { $($rest)* });
+    };
+    ($class:ident, $Class:ty { fn $($rest:tt)* }) => {
+        methods!(@object Method $class, $Class { $($rest)* });
+    };
+    (@object $kind:ident $class:ident, $Class:ty {
+        $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?; $($rest:tt)*
+    }) => {
+        $class.method::<($($type,)*), methods!(@result $($result)?), _>(
+            $crate::binding::Kind::$kind,
+            stringify!($name),
+            &[$(stringify!($parameter)),*],
+            vec![$($($crate::binding::DefaultValue::from($default),)?)*],
+            <$Class>::$name,
+        );
+        methods!($class, $Class { $($rest)* });
+    };
+    ($class:ident, $Class:ty {
+        static fn $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?; $($rest:tt)*
+    }) => {
+        $class.static_method::<($($type,)*), methods!(@result $($result)?), _>(
+            stringify!($name),
+            &[$(stringify!($parameter)),*],
+            vec![$($($crate::binding::DefaultValue::from($default),)?)*],
+            <$Class>::$name,
+        );
+        methods!($class, $Class { $($rest)* });
+    };
+    (@result $result:ty) => { $result };
+    (@result) => { () };
+}
+pub(crate) use methods;
 
 /// Makes `C` known to the engine. To be called once, at the scene level.
 pub(crate) fn register<C: Class>() {
@@ -175,7 +215,7 @@ pub(crate) fn register<C: Class>() {
     }
     for (enumeration, constants) in &definition.enums {
         let enumeration = StringName::from(*enumeration);
-        for (constant, value) in *constants {
+        for (constant, value) in constants {
             let constant = StringName::from(*constant);
             // SAFETY: as above.
             unsafe {
@@ -190,7 +230,7 @@ pub(crate) fn register<C: Class>() {
             }
         }
     }
-    for method in &definition.methods {
+    for method in definition.methods {
         method.register(&class);
     }
     for signal in &definition.signals {
@@ -225,7 +265,7 @@ pub(crate) fn register<C: Class>() {
     }
 }
 
-/// Takes `C` away again. By then, the engine has freed all of its objects (or their Rust part, if the library is
+/// Unregisters `C`. By then, the engine has freed all of its objects (or their Rust part, if the library is
 /// reloaded).
 pub(crate) fn unregister<C: Class>() {
     let class = StringName::from(C::NAME);

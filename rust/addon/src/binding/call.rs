@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -14,60 +15,59 @@ use super::object::Instance;
 use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
 
-/// What a varcall needs to know: the engine passes it back as the method's user data.
-struct Defaults(&'static [DefaultValue]);
+/// What each call of a method gets, as the method's user data.
+pub(super) struct MethodData {
+    /// The class and the method, as scripts call them.
+    pub(super) name: (&'static str, &'static str),
+    defaults: Vec<DefaultValue>,
+}
+
+/// What kind of method it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// May change the object, or what it is about.
+    Method,
+    /// Changes neither.
+    Const,
+    /// Needs no object.
+    Static,
+}
 
 /// A method, ready to be registered.
 pub(super) struct Method {
-    name: &'static str,
     parameters: Vec<(&'static str, TypeInfo)>,
     returns: TypeInfo,
-    defaults: &'static [DefaultValue],
-    flags: i32,
+    data: MethodData,
+    kind: Kind,
     varcall: sys::GDExtensionClassMethodCall,
     ptrcall: sys::GDExtensionClassMethodPtrCall,
 }
 
 impl Method {
-    pub(super) fn new<C: Class, P: Parameters, R: Return, F: Function<C, P, R>>(
-        name: &'static str,
+    pub(super) fn new<T: Target<P, R>, P: Parameters, R: Return>(
+        kind: Kind,
+        name: (&'static str, &'static str),
         parameters: &[&'static str],
-        defaults: &'static [DefaultValue],
-        _function: F,
-    ) -> Self {
-        let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT;
-        Self::of::<OfObject<C, F>, P, R>(name, parameters, defaults, flags)
-    }
-
-    pub(super) fn new_static<P: Parameters, R: Return, F: StaticFunction<P, R>>(
-        name: &'static str,
-        parameters: &[&'static str],
-        defaults: &'static [DefaultValue],
-        _function: F,
-    ) -> Self {
-        let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT | sys::GDEXTENSION_METHOD_FLAG_STATIC;
-        Self::of::<OfClass<F>, P, R>(name, parameters, defaults, flags)
-    }
-
-    fn of<T: Target<P, R>, P: Parameters, R: Return>(
-        name: &'static str,
-        parameters: &[&'static str],
-        defaults: &'static [DefaultValue],
-        flags: i32,
+        defaults: Vec<DefaultValue>,
     ) -> Self {
         Self {
-            name,
             parameters: P::infos(parameters),
             returns: R::INFO,
-            defaults,
-            flags,
+            data: MethodData { name, defaults },
+            kind,
             varcall: Some(varcall::<T, P, R>),
             ptrcall: Some(ptrcall::<T, P, R>),
         }
     }
 
-    pub(super) fn register(&self, class: &StringName) {
-        let name = StringName::from(self.name);
+    pub(super) fn register(self, class: &StringName) {
+        let name = StringName::from(self.data.name.1);
+        let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT
+            | match self.kind {
+                Kind::Method => 0,
+                Kind::Const => sys::GDEXTENSION_METHOD_FLAG_CONST,
+                Kind::Static => sys::GDEXTENSION_METHOD_FLAG_STATIC,
+            };
         let mut infos: Vec<PropertyInfo> = self
             .parameters
             .iter()
@@ -82,18 +82,18 @@ impl Method {
             }
         };
         let mut arguments_metadata: Vec<_> = self.parameters.iter().map(|(_, info)| metadata(info)).collect();
-        let defaults: Vec<Variant> = self.defaults.iter().map(|value| value.to_variant()).collect();
+        let defaults: Vec<Variant> = self.data.defaults.iter().map(|value| value.to_variant()).collect();
         let mut defaults: Vec<_> = defaults.iter().map(|value| value.sys().cast_mut().cast()).collect();
         let mut returns = PropertyInfo::new("", &self.returns, PROPERTY_USAGE_DEFAULT);
         let mut returns = returns.as_sys();
         let info = sys::GDExtensionClassMethodInfo {
             name: name_ptr(&name),
-            // Leaked, once a method: the engine calls it until the very end.
-            method_userdata: Box::into_raw(Box::new(Defaults(self.defaults))).cast(),
+            // Leaked, once per method: the engine calls it until the very end.
+            method_userdata: Box::into_raw(Box::new(self.data)).cast(),
             call_func: self.varcall,
             ptrcall_func: self.ptrcall,
             #[allow(clippy::cast_sign_loss, reason = "a set of flags")]
-            method_flags: self.flags as u32,
+            method_flags: flags as u32,
             has_return_value: u8::from(!self.returns.is_void()),
             return_value_info: &raw mut returns,
             return_value_metadata: metadata(&self.returns),
@@ -117,28 +117,26 @@ impl Method {
 }
 
 /// Finds the Rust function behind a method, and its object.
-trait Target<P: Parameters, R> {
+pub(crate) trait Target<P: Parameters, R> {
     /// # Safety
     /// `instance` is what the engine passes for an object of the method's class (null for a static method).
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R;
 }
 
-struct OfObject<C, F>(std::marker::PhantomData<(C, F)>);
+pub(super) struct OfObject<C, F>(PhantomData<(C, F)>);
 
 impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        calls::during(instance.cast_const().cast(), || {
-            // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine gives it back when the
-            // last reference to the object goes. If that happens on this thread, `during` keeps the instance. Against
-            // another thread, the caller needs a reference of its own, as for every method of the engine; the help says
-            // so. `C` is `Sync`, so any number of threads may be here at once.
-            let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
-            function::<F>().call(object, arguments)
-        })
+        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine gives it back when the last
+        // reference to the object goes. If that happens on this thread, `calls::during` keeps the instance. Against
+        // another thread, the caller needs a reference of its own, as for every method of the engine; the help says
+        // so. `C` is `Sync`, so any number of threads may be here at once.
+        let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
+        function::<F>().call(object, arguments)
     }
 }
 
-struct OfClass<F>(std::marker::PhantomData<F>);
+pub(super) struct OfClass<F>(PhantomData<F>);
 
 impl<P: Parameters, R: Return, F: StaticFunction<P, R>> Target<P, R> for OfClass<F> {
     unsafe fn call(_: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
@@ -150,17 +148,19 @@ impl<P: Parameters, R: Return, F: StaticFunction<P, R>> Target<P, R> for OfClass
 /// of no bytes; so a call needs no pointer to it, and the compiler can inline it.
 fn function<F>() -> &'static F {
     const { assert!(size_of::<F>() == 0, "a method is a function, or a closure that captures nothing") };
-    // SAFETY: the caller had an `F` (`Method::new` takes one), so there is such a value, and it has no bytes.
+    // SAFETY: `Definition::method` got an `F`, so there is such a value, and it has no bytes.
     unsafe { NonNull::<F>::dangling().as_ref() }
 }
 
 unsafe extern "C" fn ptrcall<T: Target<P, R>, P: Parameters, R: Return>(
-    _userdata: *mut c_void,
+    userdata: *mut c_void,
     instance: sys::GDExtensionClassInstancePtr,
     arguments: *const sys::GDExtensionConstTypePtr,
     result: sys::GDExtensionTypePtr,
 ) {
-    let returned = guard(|| {
+    // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
+    let method = unsafe { &*userdata.cast::<MethodData>() };
+    let returned = guard(instance, method, || {
         // SAFETY: the engine passes as many arguments as were declared, each of the declared type.
         unsafe { T::call(instance, P::from_ptrs(arguments)) }
     });
@@ -177,7 +177,7 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
     error: *mut sys::GDExtensionCallError,
 ) {
     // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
-    let defaults = unsafe { (*userdata.cast::<Defaults>()).0 };
+    let method = unsafe { &*userdata.cast::<MethodData>() };
     // SAFETY: the engine passes `count` pointers to live `Variant`s, an object of this class, and an initialised
     // `Variant` for the result.
     let outcome = unsafe {
@@ -185,22 +185,23 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
             Ok(count) if count > 0 => std::slice::from_raw_parts(arguments, count),
             _ => &[],
         };
-        called::<T, P, R>(instance, given, defaults).map(|value| *result.cast::<Variant>() = value)
+        called::<T, P, R>(instance, given, method).map(|value| *result.cast::<Variant>() = value)
     };
     let ok = sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
     // SAFETY: the engine passes a place for the outcome.
     unsafe { *error = outcome.err().unwrap_or(ok) };
 }
 
-/// A call with the arguments given, and the last of `defaults` for those that are missing.
+/// Makes a call with the arguments given, and the last defaults for those that are missing.
 ///
 /// # Safety
 /// `given` are live `Variant`s, `instance` is what [`Target::call`] wants.
 unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     given: &[sys::GDExtensionConstVariantPtr],
-    defaults: &[DefaultValue],
+    method: &'static MethodData,
 ) -> Result<Variant, sys::GDExtensionCallError> {
+    let defaults = &*method.defaults;
     let refusal = |error, argument, expected: usize| {
         let expected = i32::try_from(expected).unwrap_or(0);
         Err(sys::GDExtensionCallError { error, argument, expected })
@@ -211,11 +212,11 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     if P::COUNT - given.len() > defaults.len() {
         return refusal(sys::GDEXTENSION_CALL_ERROR_TOO_FEW_ARGUMENTS, 0, P::COUNT - defaults.len());
     }
-    // SAFETY: the caller's.
+    // SAFETY: `given` are live `Variant`s by this function's contract.
     match unsafe { P::hold(given, defaults) } {
         Ok(mut held) => {
-            let returned = guard(|| {
-                // SAFETY: the caller's.
+            let returned = guard(instance, method, || {
+                // SAFETY: `instance` is right by this function's contract.
                 unsafe { T::call(instance, P::lend(&mut held)) }
             });
             Ok(returned.to_variant())
@@ -227,12 +228,18 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     }
 }
 
-/// No method may panic. Should one all the same, then it has failed; it doesn't return what means success.
-fn guard<R: Return>(call: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|cause| {
-        let words = panic_words(&*cause);
-        godot_error!("a method of the shared memory addon panicked, please report it: {words}");
-        R::failed()
+/// Makes a call of a method. If the method panics all the same, it has failed: it doesn't return what means success.
+fn guard<R: Return>(
+    instance: sys::GDExtensionClassInstancePtr,
+    method: &'static MethodData,
+    call: impl FnOnce() -> R,
+) -> R {
+    calls::during(instance.cast_const().cast(), method, || {
+        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|cause| {
+            let ((class, name), words) = (method.name, panic_words(&*cause));
+            godot_error!("{class}.{name}() panicked, please report it: {words}");
+            R::failed()
+        })
     })
 }
 
@@ -295,12 +302,11 @@ macro_rules! parameters {
             type Held = ($($name::Held,)*);
 
             fn infos(names: &[&'static str]) -> Vec<(&'static str, TypeInfo)> {
-                debug_assert_eq!(names.len(), $count, "{names:?}");
-                vec![$((names[$index], $name::INFO)),*]
+                vec![$((names[$index], <$name as Param>::INFO)),*]
             }
 
             unsafe fn from_ptrs<'a>(arguments: *const sys::GDExtensionConstTypePtr) -> Self::Args<'a> {
-                // SAFETY: the caller's, argument by argument.
+                // SAFETY: there are `COUNT` arguments of these types by this function's contract.
                 unsafe { ($($name::from_ptr(*arguments.add($index)),)*) }
             }
 
@@ -310,13 +316,13 @@ macro_rules! parameters {
             ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)> {
                 Ok(($({
                     let held = match given.get($index) {
-                        // SAFETY: the caller's.
+                        // SAFETY: a live `Variant` by this function's contract.
                         Some(value) => unsafe { $name::hold(*value) },
                         None => defaults
                             .get(($index + defaults.len()).wrapping_sub($count))
                             .and_then(|value| $name::hold_default(*value)),
                     };
-                    held.ok_or(($index, $name::INFO.kind))?
+                    held.ok_or(($index, <$name as Param>::INFO.kind))?
                 },)*))
             }
 

@@ -8,7 +8,7 @@ use godot::meta::ToGodot;
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::{DefaultValue, Param, TypeInfo};
-use crate::class::packed;
+use crate::binding::packed;
 
 /// A `PackedByteArray` whose elements the method sets, in the caller's own array.
 pub(crate) struct BytesOut;

@@ -3,7 +3,7 @@
 use godot::builtin::{
     GString, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array,
     PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array, PackedVector4Array,
-    VarArray, Variant,
+    StringName, VarArray, Variant,
 };
 use godot::meta::ToGodot;
 use godot::sys::{self, GodotFfi, PtrcallType};
@@ -23,40 +23,32 @@ impl Return for () {
     fn failed() -> Self {}
 }
 
-/// An integer.
-impl Return for i64 {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_INT);
+/// Numbers and truth values, which ptrcalls return as `$stored`.
+macro_rules! plain_return {
+    ($($type:ty as $stored:ty: $kind:ident, $failed:expr;)+) => {$(
+        impl Return for $type {
+            const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
 
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<Self>().write(self) };
-    }
+            unsafe fn store(self, to: sys::GDExtensionTypePtr) {
+                // SAFETY: `to` points to a `$stored` by this function's contract.
+                unsafe { to.cast::<$stored>().write(self.into()) };
+            }
 
-    fn to_variant(self) -> Variant {
-        Variant::from(self)
-    }
+            fn to_variant(self) -> Variant {
+                Variant::from(self)
+            }
 
-    fn failed() -> Self {
-        0
-    }
+            fn failed() -> Self {
+                $failed
+            }
+        }
+    )+};
 }
 
-/// A number with a fraction.
-impl Return for f64 {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_FLOAT);
-
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<Self>().write(self) };
-    }
-
-    fn to_variant(self) -> Variant {
-        Variant::from(self)
-    }
-
-    fn failed() -> Self {
-        0.0
-    }
+plain_return! {
+    i64 as i64: GDEXTENSION_VARIANT_TYPE_INT, 0;
+    f64 as f64: GDEXTENSION_VARIANT_TYPE_FLOAT, 0.0;
+    bool as u8: GDEXTENSION_VARIANT_TYPE_BOOL, false;
 }
 
 /// Any value.
@@ -64,7 +56,7 @@ impl Return for Variant {
     const INFO: TypeInfo = TypeInfo::variant();
 
     unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's; a ptrcall returns it as a `Variant`.
+        // SAFETY: `to` points to an initialised `Variant` by this function's contract.
         unsafe { *to.cast::<Self>() = self };
     }
 
@@ -77,24 +69,6 @@ impl Return for Variant {
     }
 }
 
-/// A truth value.
-impl Return for bool {
-    const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_BOOL);
-
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's; ptrcalls return booleans as `uint8_t`.
-        unsafe { to.cast::<u8>().write(u8::from(self)) };
-    }
-
-    fn to_variant(self) -> Variant {
-        Variant::from(self)
-    }
-
-    fn failed() -> Self {
-        false
-    }
-}
-
 /// The engine's `Error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ErrorCode(pub(crate) godot::global::Error);
@@ -103,7 +77,7 @@ impl Return for ErrorCode {
     const INFO: TypeInfo = TypeInfo::enumeration("Error", "");
 
     unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's.
+        // SAFETY: `to` points to an integer by this function's contract.
         unsafe { self.code().store(to) };
     }
 
@@ -123,39 +97,6 @@ impl ErrorCode {
     }
 }
 
-/// An enum of a class of this addon.
-pub(crate) trait OwnEnum: Copy + 'static {
-    /// `Class.Enum`
-    const NAME: &'static str;
-    /// Its constants in words, for the inspector.
-    const HINT: &'static str;
-    /// The value where there is none to tell.
-    const FALLBACK: Self;
-
-    /// The value that scripts see.
-    fn value(self) -> i64;
-}
-
-/// A value of an [`OwnEnum`].
-pub(crate) struct EngineEnum<E>(pub(crate) E);
-
-impl<E: OwnEnum> Return for EngineEnum<E> {
-    const INFO: TypeInfo = TypeInfo::enumeration(E::NAME, E::HINT);
-
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: the caller's.
-        unsafe { self.0.value().store(to) };
-    }
-
-    fn to_variant(self) -> Variant {
-        Variant::from(self.0.value())
-    }
-
-    fn failed() -> Self {
-        Self(E::FALLBACK)
-    }
-}
-
 /// Types of gdext that are what the engine returns.
 macro_rules! engine_return {
     ($($type:ty => $kind:ident),+ $(,)?) => {$(
@@ -163,7 +104,7 @@ macro_rules! engine_return {
             const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
 
             unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-                // SAFETY: the caller's.
+                // SAFETY: `to` points to an initialised value of this type by this function's contract.
                 unsafe { self.move_return_ptr(to, PtrcallType::Standard) };
             }
 
@@ -180,6 +121,7 @@ macro_rules! engine_return {
 
 engine_return! {
     GString => GDEXTENSION_VARIANT_TYPE_STRING,
+    StringName => GDEXTENSION_VARIANT_TYPE_STRING_NAME,
     PackedByteArray => GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY,
     PackedInt32Array => GDEXTENSION_VARIANT_TYPE_PACKED_INT32_ARRAY,
     PackedInt64Array => GDEXTENSION_VARIANT_TYPE_PACKED_INT64_ARRAY,

@@ -157,7 +157,7 @@ impl<C: Class> Param for Reference<C> {
     type Held = sys::GDExtensionObjectPtr;
 
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a> {
-        // SAFETY: the caller's; ptrcalls pass a pointer to the pointer to the object, or null.
+        // SAFETY: ptrcalls pass a pointer to the pointer to the object, or null.
         unsafe { Self::of(value.cast::<sys::GDExtensionObjectPtr>().as_ref().copied()?) }
     }
 

@@ -9,9 +9,13 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
+use super::call::MethodData;
+
 /// A call that is under way, in the stack frame of the call itself.
 struct Frame {
+    /// Null for a static method.
     instance: *const (),
+    method: &'static MethodData,
     /// The call that has led to this one, or null.
     outer: *const Self,
 }
@@ -19,7 +23,7 @@ struct Frame {
 /// A thread's calls that are under way.
 struct Calls {
     innermost: Cell<*const Frame>,
-    /// Has an instance been given back to [`GIVEN_BACK`]?
+    /// Whether [`GIVEN_BACK`] has an instance.
     has_given_back: Cell<bool>,
 }
 
@@ -35,7 +39,7 @@ thread_local! {
 }
 
 impl Calls {
-    /// Does a call that is under way use this instance?
+    /// Returns whether a call that is under way uses this instance.
     fn uses(&self, instance: *const ()) -> bool {
         let mut frame = self.innermost.get();
         // SAFETY: null, or the frame of a call that is under way: `End` takes it off the list before it goes.
@@ -77,13 +81,21 @@ impl Drop for End<'_> {
     }
 }
 
-/// Makes a call of a method of `instance`.
+/// Makes a call of `method` of `instance`.
 #[inline]
-pub(super) fn during<R>(instance: *const (), call: impl FnOnce() -> R) -> R {
-    let frame = CALLS.with(|calls| Frame { instance, outer: calls.innermost.get() });
+pub(super) fn during<R>(instance: *const (), method: &'static MethodData, call: impl FnOnce() -> R) -> R {
+    let frame = CALLS.with(|calls| Frame { instance, method, outer: calls.innermost.get() });
     let _end = End(&frame);
     CALLS.with(|calls| calls.innermost.set(&raw const frame));
     call()
+}
+
+/// Returns the class and the name of the method that is under way on this thread.
+#[cold]
+pub(crate) fn current_method() -> (&'static str, &'static str) {
+    // SAFETY: null, or the frame of a call that is under way, as in `uses`.
+    let frame = CALLS.with(|calls| unsafe { calls.innermost.get().as_ref() });
+    frame.map_or(("", ""), |frame| frame.method.name)
 }
 
 /// Drops the instances that no call uses any more.

@@ -1,0 +1,53 @@
+//! Arguments of scripts as the segment crate takes them. A refusal names the argument, its value and the limit.
+
+use shm_segment::{Backend, Segment};
+
+use super::Result;
+use crate::binding::{EngineText, globalize_path};
+use crate::error::Failure;
+use crate::unicode::utf8_of;
+
+/// A name as the backend takes it: a script may give a path as the engine has it.
+pub(super) fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
+    let given = utf8_of("name", name)?;
+    match backend {
+        Backend::File => utf8_of("name", &globalize_path(name)),
+        _ => Ok(given),
+    }
+}
+
+pub(super) fn unsigned(argument: &str, value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
+}
+
+pub(super) fn positive(argument: &str, value: i64) -> Result<u64> {
+    match u64::try_from(value) {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err(Failure::argument(argument, value, "1 or more")),
+    }
+}
+
+/// No mapping is larger than the largest `isize`.
+pub(super) fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// Returns an offset that lies in `segment`.
+pub(super) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
+    let (value, end) = (unsigned(argument, offset)?, segment.size());
+    if value < end {
+        return Ok(value);
+    }
+    Err(Failure::argument(argument, offset, &format!("less than the segment's {end} bytes")))
+}
+
+/// Returns offset and length of a part of `segment`; a size of 0 means all from the offset on.
+pub(super) fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
+    let offset = offset_inside(segment, "offset", offset)?;
+    let size = match unsigned("size", size)? {
+        0 => segment.size() - offset,
+        size => size,
+    };
+    segment.check_bounds(offset, size)?;
+    Ok((offset, size))
+}

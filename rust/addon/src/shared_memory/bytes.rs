@@ -1,0 +1,69 @@
+//! Bytes in and out.
+
+use godot::builtin::PackedByteArray;
+use godot::global::Error as Code;
+
+use super::SharedMemory;
+use super::args::{range, unsigned};
+use crate::binding::{Buffer, BytesOut, Definition, ErrorCode, methods, packed};
+use crate::error::{Failure, code_of};
+use crate::values::array_from;
+
+pub(super) fn define(class: &mut Definition<SharedMemory>) {
+    methods!(class, SharedMemory {
+        const fn read(size: i64 = 0, offset: i64 = 0) -> PackedByteArray;
+        const fn read_into(buffer: BytesOut, offset: i64 = 0) -> ErrorCode;
+        fn write(data: PackedByteArray, offset: i64 = 0) -> ErrorCode;
+        fn fill(value: i64, offset: i64 = 0, size: i64 = 0) -> ErrorCode;
+    });
+}
+
+impl SharedMemory {
+    fn read(&self, size: i64, offset: i64) -> PackedByteArray {
+        self.with(|segment| {
+            let (offset, size) = range(segment, offset, size)?;
+            array_from(segment, offset, size)
+        })
+        .unwrap_or_default()
+    }
+
+    fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
+        code_of(self.with(|segment| {
+            let offset = unsigned("offset", offset)?;
+            let lost = || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
+            buffer.fill(
+                |bytes| {
+                    if bytes.is_empty() {
+                        return Err(Failure::argument("the size of buffer", 0, "at least 1 byte"));
+                    }
+                    Ok(segment.read(offset, bytes)?)
+                },
+                lost,
+            )
+        }))
+    }
+
+    fn write(&self, data: &PackedByteArray, offset: i64) -> ErrorCode {
+        self.write_bytes(packed::bytes(data), "offset", offset)
+    }
+
+    /// `argument` is what the method calls its offset.
+    pub(super) fn write_bytes(&self, bytes: &[u8], argument: &str, offset: i64) -> ErrorCode {
+        code_of(self.with(|segment| {
+            let offset = unsigned(argument, offset)?;
+            if bytes.is_empty() {
+                return Err(Failure::argument("the size of data", 0, "at least 1"));
+            }
+            Ok(segment.write(offset, bytes)?)
+        }))
+    }
+
+    fn fill(&self, value: i64, offset: i64, size: i64) -> ErrorCode {
+        code_of(self.with(|segment| {
+            let value =
+                u8::try_from(value).map_err(|_| Failure::argument("value", value, "from 0 to 255"))?;
+            let (offset, size) = range(segment, offset, size)?;
+            Ok(segment.fill(offset, size, value)?)
+        }))
+    }
+}

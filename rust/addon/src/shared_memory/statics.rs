@@ -1,0 +1,49 @@
+//! Methods that need no object. They print a failure that is the script's fault, and remember nothing.
+
+use godot::builtin::{GString, PackedStringArray};
+use shm_segment::{Backend, Scope};
+
+use super::args::name_in;
+use super::{Result, SharedMemory};
+use crate::binding::{EngineText, EnumArg, ErrorCode};
+use crate::error::{code_of, constant};
+use crate::last_error::report;
+use crate::unicode::{engine_text, utf8_of};
+
+impl SharedMemory {
+    pub(super) fn exists(name: EngineText<'_>, scope: EnumArg<Scope>, backend: EnumArg<Backend>) -> bool {
+        reported(place_from(&scope, &backend)).is_ok_and(|(scope, backend)| {
+            // A name that is not valid has no segment.
+            name_in(backend, &name).is_ok_and(|name| backend.exists(&name, scope))
+        })
+    }
+
+    pub(super) fn remove(
+        name: EngineText<'_>,
+        scope: EnumArg<Scope>,
+        backend: EnumArg<Backend>,
+    ) -> ErrorCode {
+        let removed = place_from(&scope, &backend)
+            .and_then(|(scope, backend)| Ok(backend.remove(&name_in(backend, &name)?, scope)?));
+        code_of(reported(removed))
+    }
+
+    pub(super) fn list_names() -> PackedStringArray {
+        shm_segment::list_names().iter().map(|name| engine_text(name)).collect()
+    }
+
+    pub(super) fn generate_name(prefix: EngineText<'_>) -> GString {
+        let generated = utf8_of("prefix", &prefix)
+            .and_then(|prefix| Ok(engine_text(&shm_segment::generate_name(&prefix)?)));
+        reported(generated).unwrap_or_default()
+    }
+}
+
+/// Reports a failure that is the script's fault.
+pub(super) fn reported<T>(result: Result<T>) -> Result<T, ErrorCode> {
+    result.inspect_err(report).map_err(|failure| failure.code())
+}
+
+fn place_from(scope: &EnumArg<Scope>, backend: &EnumArg<Backend>) -> Result<(Scope, Backend)> {
+    Ok((constant("scope", scope)?, constant("backend", backend)?))
+}
