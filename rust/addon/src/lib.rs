@@ -3,14 +3,14 @@
 mod array;
 mod attachment;
 mod binding;
-mod encoded;
 mod error;
 mod last_error;
 mod queue;
+mod script_values;
 mod shared_memory;
 mod stream;
 mod unicode;
-mod values;
+mod variant_codec;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};
 

@@ -13,7 +13,7 @@ use crate::binding::{
 use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::values::{packed_from, packed_message};
+use crate::script_values::{packed_from, packed_message};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

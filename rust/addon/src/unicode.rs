@@ -6,7 +6,7 @@ use shm_segment::{TextError, utf8_from_units, utf8_length};
 
 use crate::binding::EngineText;
 use crate::error::Failure;
-use crate::values::{LONGEST_TEXT, is_room_for_text, no_room};
+use crate::script_values::{LONGEST_TEXT, is_room_for_text, no_room};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

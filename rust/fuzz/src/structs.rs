@@ -4,7 +4,7 @@
 //! and what was put together comes apart as the same values.
 
 use arbitrary::Arbitrary;
-use shm_segment::layout::structs::{Format, FormatError, PackError, Value};
+use shm_segment::values::structs::{Format, FormatError, PackError, Value};
 
 /// A format, bytes to unpack, and values to pack.
 #[derive(Debug, Arbitrary)]

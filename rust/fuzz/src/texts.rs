@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
-use shm_segment::layout::structs::Format;
+use shm_segment::values::structs::Format;
 use shm_segment::{Access, Backend, Error, Lifetime, Scope, TextError, utf8_from_units, utf8_length};
 
 use crate::scratch::Scratch;

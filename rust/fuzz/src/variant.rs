@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use arbitrary::Arbitrary;
-use shm_segment::layout::Source;
-use shm_segment::layout::variant::{Engine, Error, Measured, measure};
+use shm_segment::values::Source;
+use shm_segment::values::variant::{Engine, Error, Measured, measure};
 
 /// Bytes in which a value may stand, and what a peer does meanwhile.
 #[derive(Debug, Arbitrary)]

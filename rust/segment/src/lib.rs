@@ -36,6 +36,7 @@ mod options;
 mod os;
 mod segment;
 mod text;
+pub mod values;
 
 pub use available::{available_memory, has_room_for};
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use fastrand::Rng;
-use shm_segment::layout::structs::{Format, Value};
+use shm_segment::values::structs::{Format, Value};
 
 const CODES: &str = "xcbB?hHiIlLqQnNefdspP";
 const SPACES: &str = " \t\n\x0b\x0c\r";

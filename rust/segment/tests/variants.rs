@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use shm_segment::layout::Source;
-use shm_segment::layout::variant::{Engine, Error, size};
+use shm_segment::values::Source;
+use shm_segment::values::variant::{Engine, Error, size};
 use shm_segment::{Error as SegmentError, Lifetime, Scope, Segment};
 
 const CORPUS: &[u8] = include_bytes!("data/variants.bin");

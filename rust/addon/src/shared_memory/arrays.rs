@@ -13,7 +13,7 @@ use super::args::{offset_inside, unsigned};
 use crate::binding::packed::{self, Packed};
 use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::Failure;
-use crate::values::array_from;
+use crate::script_values::array_from;
 
 #[cfg(target_endian = "big")]
 compile_error!("arrays are copied as they are, and the memory is little-endian");

@@ -7,7 +7,7 @@ use super::SharedMemory;
 use super::args::{range, unsigned};
 use crate::binding::{Buffer, BytesOut, Definition, ErrorCode, methods, packed};
 use crate::error::{Failure, code_of};
-use crate::values::array_from;
+use crate::script_values::array_from;
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {

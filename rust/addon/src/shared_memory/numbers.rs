@@ -3,7 +3,7 @@
 //!
 //! A new one is a line in `numbers!`, and a [`Number`] where its type has none yet.
 
-use shm_segment::layout::half;
+use shm_segment::values::half;
 
 use super::SharedMemory;
 use super::args::unsigned;

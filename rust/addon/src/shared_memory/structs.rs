@@ -7,7 +7,7 @@ use super::statics::reported;
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::code_of;
-use crate::values::{self, Given, is_room_for, no_room, parsed};
+use crate::script_values::{self as values, Given, is_room_for, no_room, parsed};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {

@@ -9,7 +9,7 @@ use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
 use crate::unicode::{text_from, utf8_of};
-use crate::values::{LONGEST_TEXT, is_room_for};
+use crate::script_values::{LONGEST_TEXT, is_room_for};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {

@@ -3,12 +3,12 @@
 use godot::builtin::Variant;
 use godot::global::Error as Code;
 use shm_segment::Segment;
-use shm_segment::layout::variant::Measured;
+use shm_segment::values::variant::Measured;
 
 use super::args::{offset_inside, signed};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, methods, packed};
-use crate::encoded;
+use crate::variant_codec;
 use crate::error::Failure;
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
@@ -26,7 +26,7 @@ impl SharedMemory {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let found = measured(segment, offset)?;
             let unsupplied = segment.to_supply(found.size);
-            encoded::decoded(found, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
+            variant_codec::decoded(found, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
         })
         .unwrap_or_default()
     }
@@ -60,11 +60,11 @@ impl SharedMemory {
                 let message = format!("the value has {size}; from byte {offset} on there are {room}");
                 Failure::new(Code::ERR_INVALID_PARAMETER, message)
             };
-            let least = encoded::least_size(value, room)?;
+            let least = variant_codec::least_size(value, room)?;
             if least > room {
                 return Err(too_long(format!("{least} bytes or more")));
             }
-            let array = encoded::encoded(value, least)?;
+            let array = variant_codec::encoded(value, least)?;
             let bytes = packed::bytes(&array);
             if bytes.len() as u64 > room {
                 return Err(too_long(format!("{} bytes", bytes.len())));
@@ -77,5 +77,5 @@ impl SharedMemory {
 }
 
 fn measured(segment: &Segment, offset: u64) -> Result<Measured> {
-    encoded::measured(segment, offset, segment.size() - offset)
+    variant_codec::measured(segment, offset, segment.size() - offset)
 }

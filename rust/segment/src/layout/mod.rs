@@ -1,12 +1,6 @@
-//! What other programs put into shared memory: one module a format, none knowing another (but for [`half`], which is a
-//! kind of number).
+//! Wire formats of other programs: each is a header and a discipline over a [`Segment`](crate::Segment), in safe code.
 //!
-//! [`structs`] and [`variant`] are about values. They work on bytes that only we have: whoever checks a length and
-//! then uses it must find the same both times, and in shared memory it may change in between. What looks at each byte
-//! once may work on either, and takes a [`Source`].
-//!
-//! [`stream`], [`queue`] and [`mod@array`] are wire formats: each is a header and a discipline over a
-//! [`Segment`](crate::Segment), in safe code. What they have in common:
+//! [`stream`], [`queue`] and [`mod@array`] don't know each other. Four rules hold in each:
 //!
 //! - **A small value describes what was attached to**, and takes the segment anew at each call. It holds no bytes, so
 //!   that who has it and who has the segment may be different owners.
@@ -21,13 +15,8 @@
 pub mod array;
 mod error;
 mod fields;
-pub mod half;
 mod lock;
 pub mod queue;
-mod source;
 pub mod stream;
-pub mod structs;
-pub mod variant;
 
 pub use error::{Error, Result};
-pub use source::Source;

@@ -4,8 +4,9 @@
 //! flags change after the message that they announce, and are read before it.
 
 use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
-use super::{CHANGED, Kind};
+use super::{CHANGED, Kind, Wire};
 use crate::Segment;
 use crate::layout::fields::{check_room, copy, read_u8, read_u32};
 use crate::layout::{Error, Result};
@@ -21,11 +22,17 @@ pub(super) struct Place {
     pub(super) data: u64,
 }
 
-/// A version: its name, and where the messages are.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Unlocked {
-    pub(super) layout: &'static str,
-    pub(super) place: fn(Kind) -> Place,
+/// A version without a lock: its name, where the messages are, and what a reader can tell the writer.
+pub(super) trait Unlocked: Sync {
+    const LAYOUT: &'static str;
+
+    fn place(kind: Kind) -> Place;
+
+    /// As in [`Wire`].
+    fn acknowledge(segment: &Segment, mark: u32) -> Result<u32>;
+
+    /// As in [`Wire`].
+    fn is_acknowledged(segment: &Segment) -> Result<bool>;
 }
 
 /// A message, as the header has it.
@@ -37,61 +44,66 @@ struct Found {
     data: u64,
 }
 
-impl Unlocked {
-    pub(super) fn room(&self, segment: &Segment, kind: Kind) -> u64 {
-        segment.size().saturating_sub((self.place)(kind).data)
+/// Reads the header once, and checks it.
+fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
+    let flags = read_flags(segment)?;
+    let kind = Kind::of(flags, T::LAYOUT)?;
+    let place = T::place(kind);
+    // Its place may lie outside of a segment that is large enough for other kinds.
+    if segment.size() < place.data {
+        return Err(Error::Invalid {
+            layout: T::LAYOUT,
+            what: "the flags",
+            found: flags.into(),
+            limit: format!("the data of such a message begins behind the end of the {} bytes", segment.size()),
+        });
+    }
+    let size = read_u32(segment, place.size)?;
+    let length = kind.check_found(size, stream.room(segment, kind), T::LAYOUT)?;
+    Ok(Found { flags, kind, length, data: place.data })
+}
+
+impl<T: Unlocked> Wire for T {
+    fn layout(&self) -> &'static str {
+        T::LAYOUT
     }
 
-    /// Reads the header once, and checks it.
-    fn find(&self, segment: &Segment) -> Result<Found> {
-        let flags = read_flags(segment)?;
-        let kind = Kind::of(flags, self.layout)?;
-        let place = (self.place)(kind);
-        // Its place may lie outside of a segment that is large enough for other kinds.
-        if segment.size() < place.data {
-            return Err(Error::Invalid {
-                layout: self.layout,
-                what: "the flags",
-                found: flags.into(),
-                limit: format!(
-                    "the data of such a message begins behind the end of the {} bytes",
-                    segment.size()
-                ),
-            });
-        }
-        let size = read_u32(segment, place.size)?;
-        let length = kind.check_found(size, self.room(segment, kind), self.layout)?;
-        Ok(Found { flags, kind, length, data: place.data })
+    fn header(&self) -> u64 {
+        self.data_at(Kind::String)
     }
 
-    pub(super) fn check(&self, segment: &Segment) -> Result<()> {
-        self.find(segment).map(|_| ())
+    fn data_at(&self, kind: Kind) -> u64 {
+        T::place(kind).data
     }
 
-    pub(super) fn reset(&self, segment: &Segment) -> Result<()> {
-        let header = (self.place)(Kind::Doubles).data.min(segment.size());
+    fn check(&self, segment: &Segment) -> Result<()> {
+        find(self, segment).map(|_| ())
+    }
+
+    fn reset(&self, segment: &Segment) -> Result<()> {
+        let header = self.data_at(Kind::Doubles).min(segment.size());
         segment.fill(AFTER_FLAGS, header - AFTER_FLAGS, 0)?;
         fence(Ordering::Release);
         segment.fill(FLAGS, 1, 0)?;
         Ok(())
     }
 
-    pub(super) fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8]) -> Result<()> {
-        let place = (self.place)(kind);
+    fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], _: Duration) -> Result<()> {
+        let place = T::place(kind);
         let length = kind.check_given(bytes, self.room(segment, kind))?;
         // A message of no bytes has a place, too, and none of it may be written if all of it can't be.
-        check_room(segment, self.layout, place.data)?;
+        check_room(segment, T::LAYOUT, place.data)?;
         segment.write(place.size, &length.to_le_bytes())?;
         segment.write(place.data, bytes)?;
-        // Not earlier: a reader may clear a flag meanwhile.
+        // Not earlier: a reader may clear a flag concurrently.
         let before = read_flags(segment)?;
         fence(Ordering::Release);
         segment.write(FLAGS, &[kind.flags_after(before)])?;
         Ok(())
     }
 
-    pub(super) fn read(&self, segment: &Segment, into: &mut Vec<u8>) -> Result<(Kind, u32)> {
-        let found = self.find(segment)?;
+    fn read(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<(Kind, u32)> {
+        let found = find(self, segment)?;
         if found.flags == 0 && found.length == 0 {
             return Err(Error::Empty);
         }
@@ -99,10 +111,18 @@ impl Unlocked {
         Ok((found.kind, mark_of(found.flags)))
     }
 
-    pub(super) fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
+    fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
         let flags = read_flags(segment)?;
-        let is_empty = flags == 0 && read_u32(segment, (self.place)(Kind::Bytes).size)? == 0;
+        let is_empty = flags == 0 && read_u32(segment, T::place(Kind::Bytes).size)? == 0;
         Ok((!is_empty).then(|| mark_of(flags)))
+    }
+
+    fn acknowledge(&self, segment: &Segment, mark: u32) -> Result<u32> {
+        T::acknowledge(segment, mark)
+    }
+
+    fn is_acknowledged(&self, segment: &Segment) -> Result<bool> {
+        T::is_acknowledged(segment)
     }
 }
 

@@ -3,59 +3,23 @@
 //! A reader clears the flag for changes when it has read the message. The next message sets it again; but one that comes
 //! before the reader clears it too, as each message flips it, and looks read. That is so on every side.
 
-use std::time::Duration;
-
 use super::unlocked::{Place, Unlocked, mark_of, read_flags};
-use super::{CHANGED, Kind, Wire};
+use super::{CHANGED, Kind};
 use crate::Segment;
 use crate::layout::Result;
 
 pub(super) struct V1;
 
-const LAYOUT: &str = "stream of version V1";
+impl Unlocked for V1 {
+    const LAYOUT: &'static str = "stream of version V1";
 
-const fn place(_: Kind) -> Place {
-    Place { size: 1, data: 5 }
-}
-
-const STREAM: Unlocked = Unlocked { layout: LAYOUT, place };
-
-impl Wire for V1 {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
-    fn header(&self) -> u64 {
-        5
-    }
-
-    fn data_at(&self, kind: Kind) -> u64 {
-        place(kind).data
-    }
-
-    fn check(&self, segment: &Segment) -> Result<()> {
-        STREAM.check(segment)
-    }
-
-    fn reset(&self, segment: &Segment) -> Result<()> {
-        STREAM.reset(segment)
-    }
-
-    fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], _: Duration) -> Result<()> {
-        STREAM.write(segment, kind, bytes)
-    }
-
-    fn read(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<(Kind, u32)> {
-        STREAM.read(segment, into)
-    }
-
-    fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
-        STREAM.mark(segment)
+    fn place(_: Kind) -> Place {
+        Place { size: 1, data: 5 }
     }
 
     /// In one step with looking, on the word that the flags are the first byte of: a writer that comes in between must
     /// neither have its flag cleared nor the flags of another message put over its own.
-    fn acknowledge(&self, segment: &Segment, mark: u32) -> Result<u32> {
+    fn acknowledge(segment: &Segment, mark: u32) -> Result<u32> {
         const WORD: u64 = 0;
         let changed = u32::from(CHANGED);
         // Fails where nothing may be written, also if there is nothing to write.
@@ -69,7 +33,7 @@ impl Wire for V1 {
         Ok(mark)
     }
 
-    fn is_acknowledged(&self, segment: &Segment) -> Result<bool> {
+    fn is_acknowledged(segment: &Segment) -> Result<bool> {
         Ok(mark_of(read_flags(segment)?) == 0)
     }
 }

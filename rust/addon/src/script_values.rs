@@ -2,11 +2,8 @@
 
 use godot::builtin::{PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
-use shm_segment::layout::{
-    self,
-    structs::{Format, Value},
-};
-use shm_segment::{Segment, has_room_for};
+use shm_segment::values::structs::{Format, Value};
+use shm_segment::{Segment, has_room_for, layout};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};

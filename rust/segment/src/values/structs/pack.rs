@@ -3,7 +3,7 @@
 use super::codes::{Code, Kind};
 use super::format::{Format, Item};
 use super::{Value, WrongLength};
-use crate::layout::half;
+use crate::values::half;
 
 /// Why values can't be packed. Indices count the values from 0.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]

@@ -9,7 +9,7 @@
 //! A repeat count costs nothing until the values are there: [`Format`] keeps counts, not their expansion.
 //!
 //! ```
-//! use shm_segment::layout::structs::{Format, Value};
+//! use shm_segment::values::structs::{Format, Value};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let format = Format::parse("<H4sd")?;

@@ -11,14 +11,14 @@ use godot::builtin::{
 };
 use godot::global::{Error as Code, bytes_to_var, var_to_bytes};
 use godot::init::GdextBuild;
-use shm_segment::layout::Source;
-use shm_segment::layout::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
+use shm_segment::values::Source;
+use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
 use crate::unicode::utf8_length_of;
-use crate::values::{is_room_for, no_room, resized};
+use crate::script_values::{is_room_for, no_room, resized};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

@@ -5,7 +5,7 @@ use std::slice;
 use super::codes::Kind;
 use super::format::{Format, Item};
 use super::{Value, WrongLength};
-use crate::layout::half;
+use crate::values::half;
 
 /// The values of a struct, one after the other. [`Format::unpack`] makes it.
 #[derive(Debug, Clone)]
