@@ -37,6 +37,6 @@ soak_test() {
   (
     cd "$root"
     SHM_SEGMENT_ROUNDS=$rounds with_heartbeat "at $filter" python3 tools/with_limit.py 3600 \
-      cargo test --quiet --locked -p shm-segment --test "$file" -- --nocapture "$filter"
+      cargo test --quiet --locked -p shm-segment --test it -- --nocapture "$file::$filter"
   ) || fail "soak: $filter failed; its seed is above (SHM_SEGMENT_SEED and SHM_SEGMENT_ROUNDS repeat it)"
 }

@@ -4,17 +4,17 @@ use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::layout::array::Array;
-use shm_segment::values::structs::Format;
 use shm_segment::layout::{Error, Result as LayoutResult};
+use shm_segment::values::structs::Format;
 
 use crate::attachment::{self, Attached, Attachment};
 use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
-use crate::shared_memory::SharedMemory;
 use crate::script_values::{
     Given, is_room_for, no_room, packed_struct, parsed, struct_memory, structs_memory, unpacked_struct, zeros,
 };
+use crate::shared_memory::SharedMemory;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

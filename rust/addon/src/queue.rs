@@ -12,8 +12,8 @@ use crate::binding::{
 };
 use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
-use crate::shared_memory::SharedMemory;
 use crate::script_values::{packed_from, packed_message};
+use crate::shared_memory::SharedMemory;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

@@ -11,9 +11,9 @@ use crate::binding::{
 };
 use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
+use crate::script_values::packed_message;
 use crate::shared_memory::SharedMemory;
 use crate::unicode::{text_from, utf8_in};
-use crate::script_values::packed_message;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

@@ -17,8 +17,8 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
-use crate::unicode::utf8_length_of;
 use crate::script_values::{is_room_for, no_room, resized};
+use crate::unicode::utf8_length_of;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 

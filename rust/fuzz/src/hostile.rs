@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use arbitrary::Arbitrary;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Error, Lifetime, Options, Scope, Segment};
 
 use crate::scratch::{Scratch, in_bounded_time};
 
@@ -94,10 +94,7 @@ impl Plan {
         let mut held = Vec::new();
         for call in self.calls.iter().take(12) {
             let before = look(&place);
-            assert_eq!(
-                shm_segment::exists(&place.name, Scope::Local),
-                before.as_ref().is_some_and(Metadata::is_file)
-            );
+            assert_eq!(Options::new(&place.name).exists(), before.as_ref().is_some_and(Metadata::is_file));
             let ours = planted.is_some() && before.as_ref().map(Metadata::ino) == planted;
             let locks: &[Taken] = if ours { &locks } else { &[] };
             in_bounded_time(|| call.make(&place, before.as_ref(), locks, &mut held));
@@ -217,7 +214,7 @@ fn is_free(found: Option<&Metadata>, locks: &[Taken], we_own_it: bool) -> Option
 impl Call {
     fn make(&self, place: &Scratch, before: Option<&Metadata>, locks: &[Taken], held: &mut Vec<Segment>) {
         let name = place.name.as_str();
-        let we_own_it = held.iter().any(|segment| segment.is_created() && segment.link().is_current());
+        let we_own_it = held.iter().any(|segment| segment.is_created() && segment.name().is_current());
         match *self {
             Self::List => {
                 let is_listed = shm_segment::list_names().iter().any(|listed| listed == name);
@@ -226,18 +223,18 @@ impl Call {
             Self::Open { ref size, read_only } => {
                 let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
                 let wanted = size.of(0);
-                held.extend(check_opened(Segment::open(name, wanted, access), wanted, before));
+                held.extend(check_opened(Options::new(name).open(wanted, access), wanted, before));
                 is_untouched(place, before);
             }
             Self::Create { size, global, persistent } => {
                 let (scope, lifetime) = ways(global, persistent);
-                let result = Segment::create(name, size.into(), scope, lifetime);
+                let result = Options::new(name).scope(scope).lifetime(lifetime).create(size.into());
                 check_created(place, &result, size.into(), before, is_free(before, locks, we_own_it));
                 held.extend(result);
             }
             Self::OpenOrCreate { size, global, persistent } => {
                 let (scope, lifetime) = ways(global, persistent);
-                let result = Segment::open_or_create(name, size.into(), scope, lifetime);
+                let result = Options::new(name).scope(scope).lifetime(lifetime).open_or_create(size.into());
                 let free = is_free(before, locks, we_own_it);
                 if size == 0 || free == Some(true) || result.as_ref().is_ok_and(Segment::is_created) {
                     check_created(place, &result, size.into(), before, free);
@@ -247,7 +244,7 @@ impl Call {
                     is_untouched(place, before);
                 }
             }
-            Self::Remove => match (shm_segment::remove(name, Scope::Local), before) {
+            Self::Remove => match (Options::new(name).remove(), before) {
                 (Ok(()), Some(found)) => assert!(found.is_file() && look(place).is_none()),
                 (Err(Error::NotASegment { .. }), Some(found)) => {
                     assert!(!found.is_file());

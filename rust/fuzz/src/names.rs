@@ -1,6 +1,6 @@
 //! What is accepted can be a name, what can't be is refused, and both for the reason that is given.
 
-use shm_segment::{Error, MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, Scope, fuzzing};
+use shm_segment::{Error, MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, Options, fuzzing};
 
 /// Takes `name` for a portable one, for a foreign one, and for a prefix.
 pub fn run(name: &str) {
@@ -28,8 +28,8 @@ pub fn run(name: &str) {
             let plain = name.trim_start_matches('/');
             assert!(!can_be_a_name(plain), "refused without a reason");
             explains(name, plain, &error);
-            assert!(!shm_segment::exists(name, Scope::Local));
-            assert!(matches!(shm_segment::remove(name, Scope::Local), Err(Error::InvalidName { .. })));
+            assert!(!Options::new(name).exists());
+            assert!(matches!(Options::new(name).remove(), Err(Error::InvalidName { .. })));
         }
     }
     match shm_segment::generate_name(name) {

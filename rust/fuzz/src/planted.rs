@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use shm_segment::layout::Error;
-use shm_segment::{Access, Lifetime, Scope, Segment};
+use shm_segment::{Access, Options, Segment};
 
 use crate::scratch::{Scratch, in_bounded_time};
 
@@ -59,8 +59,8 @@ impl Memory {
     pub(crate) fn plant(self) -> Planted {
         let place = Scratch::new("planted");
         let size = 1 + u64::from(self.size % 512);
-        let created = Segment::create(&place.name, size, Scope::Local, Lifetime::Owner).unwrap();
-        let open = |access| Segment::open(&place.name, 0, access).unwrap();
+        let created = Options::new(&place.name).create(size).unwrap();
+        let open = |access| Options::new(&place.name).open(0, access).unwrap();
         let (segment, peer) = match self.side {
             Side::Creator => (created, open(Access::ReadWrite)),
             Side::Opener => (open(Access::ReadWrite), created),

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
 use arbitrary::Arbitrary;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Error, Lifetime, Options, Segment};
 
 use crate::scratch::{Scratch, in_bounded_time};
 
@@ -164,19 +164,19 @@ impl World {
                     Size::Any(size) => size,
                 };
                 let lifetime = lifetime(persistent);
-                let result = Segment::create(&self.scratch[name].name, size, Scope::Local, lifetime);
+                let result = Options::new(&self.scratch[name].name).lifetime(lifetime).create(size);
                 self.created(name, size, lifetime, result);
             }
             Step::Open { name, size, read_only } => {
                 let name = usize::from(name) % 2;
                 let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-                let result = Segment::open(&self.scratch[name].name, size.into(), access);
+                let result = Options::new(&self.scratch[name].name).open(size.into(), access);
                 self.opened(name, size.into(), result);
             }
             Step::OpenOrCreate { name, size, persistent } => {
                 let (name, lifetime) = (usize::from(name) % 2, lifetime(persistent));
                 let size = u64::from(size).max(1);
-                let result = Segment::open_or_create(&self.scratch[name].name, size, Scope::Local, lifetime);
+                let result = Options::new(&self.scratch[name].name).lifetime(lifetime).open_or_create(size);
                 if self.is_free(name) {
                     self.created(name, size, lifetime, result);
                 } else {
@@ -221,7 +221,7 @@ impl World {
             }
             Step::Unlink { which } => {
                 let Some(held) = self.at(which) else { return };
-                held.segment.link().unlink().unwrap();
+                held.segment.name().unlink().unwrap();
                 let (name, content) = (held.name, Rc::clone(&held.content));
                 self.forget(name, &content);
             }
@@ -236,7 +236,7 @@ impl World {
             }
             Step::Remove { name } => {
                 let name = usize::from(name) % 2;
-                match shm_segment::remove(&self.scratch[name].name, Scope::Local) {
+                match Options::new(&self.scratch[name].name).remove() {
                     Ok(()) => assert!(self.names[name].take().is_some()),
                     Err(Error::DoesNotExist { .. }) => assert!(self.names[name].is_none()),
                     Err(other) => panic!("{other:?}"),
@@ -345,12 +345,12 @@ impl World {
 
     fn check(&self) {
         for (scratch, content) in self.scratch.iter().zip(&self.names) {
-            assert_eq!(shm_segment::exists(&scratch.name, Scope::Local), content.is_some());
+            assert_eq!(Options::new(&scratch.name).exists(), content.is_some());
         }
         for held in &self.held {
             assert_eq!(held.segment.size(), held.size);
             let is_current = self.names[held.name].as_ref().is_some_and(|content| held.is(content));
-            assert_eq!(held.segment.link().is_current(), is_current);
+            assert_eq!(held.segment.name().is_current(), is_current);
             assert_eq!(held.segment.mapped_size().unwrap(), held.content.borrow().bytes.len() as u64);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use shm_segment::values::structs::Format;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, TextError, utf8_from_units, utf8_length};
+use shm_segment::{Access, Backend, Error, Options, TextError, utf8_from_units, utf8_length};
 
 use crate::scratch::Scratch;
 
@@ -88,18 +88,18 @@ fn name(backend: Backend, text: &str) {
     if backend == Backend::File && leaves {
         return; // Where it leads is not ours.
     }
-    match backend.create(&name, 1, Scope::Local, Lifetime::Owner) {
+    match Options::new(&name).backend(backend).create(1) {
         Ok(segment) => {
-            assert_eq!(segment.link().name(), name);
-            assert!(segment.link().is_current() && backend.exists(&name, Scope::Local));
-            backend.open(&name, 0, Access::ReadWrite).unwrap();
+            assert_eq!(segment.name().as_str(), name);
+            assert!(segment.name().is_current() && Options::new(&name).backend(backend).exists());
+            Options::new(&name).backend(backend).open(0, Access::ReadWrite).unwrap();
             if backend == Backend::Native {
                 assert!(!text.contains(['/', '\\', '\0']));
                 assert!(shm_segment::list_names().contains(&name));
             }
             drop(segment);
             if backend == Backend::File {
-                backend.remove(&name, Scope::Local).unwrap();
+                Options::new(&name).backend(backend).remove().unwrap();
             }
         }
         Err(Error::InvalidName { name: told, .. }) => assert_eq!(told, name),
@@ -107,9 +107,9 @@ fn name(backend: Backend, text: &str) {
         Err(Error::System { .. } | Error::AlreadyExists { .. }) if backend == Backend::File => {}
         Err(other) => panic!("{backend:?}: {other:?}"),
     }
-    assert!(!backend.exists(&name, Scope::Local));
-    assert!(backend.remove(&name, Scope::Local).is_err());
-    assert!(backend.open(&name, 0, Access::ReadOnly).is_err());
+    assert!(!Options::new(&name).backend(backend).exists());
+    assert!(Options::new(&name).backend(backend).remove().is_err());
+    assert!(Options::new(&name).backend(backend).open(0, Access::ReadOnly).is_err());
 }
 
 /// A folder of this process, where files and meta files go.

@@ -12,7 +12,7 @@ use shm_segment::layout::Error;
 use shm_segment::layout::array::Array;
 use shm_segment::layout::queue::{self, Queue};
 use shm_segment::layout::stream::{self, Kind, Stream};
-use shm_segment::{Access, Lifetime, Scope, Segment};
+use shm_segment::{Access, Options, Segment};
 
 use crate::planted::ONCE;
 use crate::scratch::{Scratch, in_bounded_time};
@@ -54,9 +54,9 @@ impl Plan {
         let place = Scratch::new("truncated");
         // At most five pages.
         let size = 1 + u64::from(self.size % 20_000);
-        let ours = Segment::create(&place.name, size, Scope::Local, Lifetime::Owner).unwrap();
+        let ours = Options::new(&place.name).create(size).unwrap();
         let access = if self.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let theirs = Segment::open(&place.name, 0, access).unwrap();
+        let theirs = Options::new(&place.name).open(0, access).unwrap();
         let file = File::options().write(true).open(place.path()).unwrap();
         let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {

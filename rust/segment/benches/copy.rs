@@ -12,7 +12,7 @@ mod linux {
     use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate};
     use rustix::shm;
     use shared_memory::{Shmem, ShmemConf};
-    use shm_segment::{Lifetime, Scope, Segment};
+    use shm_segment::{Options, Segment};
 
     const SIZES: [usize; 5] = [64, 4096, 65_536, 1_048_576, 8_294_400];
     const MEBIBYTE: usize = 1_048_576;
@@ -24,7 +24,7 @@ mod linux {
     }
 
     fn segment(size: usize) -> Segment {
-        Segment::create(&name(), size as u64, Scope::Local, Lifetime::Owner).unwrap()
+        Options::new(&name()).create(size as u64).unwrap()
     }
 
     fn foreign(size: usize) -> Shmem {
@@ -113,7 +113,7 @@ mod linux {
         fn segment(bencher: Bencher<'_, '_>) {
             let name = name();
             bencher.bench_local(|| {
-                drop(Segment::create(&name, MEBIBYTE as u64, Scope::Local, Lifetime::Owner).unwrap());
+                drop(Options::new(&name).create(MEBIBYTE as u64).unwrap());
             });
         }
 

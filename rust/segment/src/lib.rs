@@ -6,20 +6,20 @@
 //! to the segment that it made.
 //!
 //! ```
-//! use shm_segment::{Access, Lifetime, Scope, Segment};
+//! use shm_segment::{Access, Options};
 //!
 //! # fn main() -> Result<(), shm_segment::Error> {
 //! let name = shm_segment::generate_name("doc")?;
-//! let ours = Segment::create(&name, 1024, Scope::Local, Lifetime::Owner)?;
+//! let ours = Options::new(&name).create(1024)?;
 //! ours.write(0, b"hello")?;
 //!
 //! // Any other process, or this one: all of it, whatever its size.
-//! let theirs = Segment::open(&name, 0, Access::ReadOnly)?;
+//! let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
 //! let mut text = [0; 5];
 //! theirs.read(0, &mut text)?;
 //! assert_eq!(&text, b"hello");
 //!
-//! drop(ours); // who has it open keeps the memory
+//! drop(ours); // an opener keeps the memory
 //! theirs.read(0, &mut text)?;
 //! # Ok(())
 //! # }
@@ -41,9 +41,9 @@ pub mod values;
 pub use available::{available_memory, has_room_for};
 pub use error::{Error, Result};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
-pub use options::{Access, Backend, Lifetime, Scope};
-pub use os::Link;
+pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
+pub use os::NameHandle;
 /// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::{Segment, can_persist, exists, list_names, remove};
+pub use segment::Segment;
 pub use text::{TextError, utf8_from_units, utf8_length};

@@ -1,50 +1,228 @@
-//! What a caller chooses about a segment. The systems below know these words, and so does what stands above them.
+//! Options for creating and opening a segment, shared by the public API and the backends.
 
-/// Who may open a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::os::{self, Provider};
+use crate::segment::Segment;
+
+/// Which users may open a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
     /// This user only. POSIX: mode 0600, whatever the umask. Windows: a name of this session, and an access list with
     /// this user and the system.
+    #[default]
     Local,
     /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for which the
     /// privilege to create global objects is needed, and an access list that lets everybody read and write.
     Global,
 }
 
-/// What an opener wants to do.
+/// Which accesses an opener needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Read and write.
     ReadWrite,
-    /// Read; writing is [`Error::ReadOnly`](crate::Error::ReadOnly).
+    /// Read; writing is [`Error::ReadOnly`].
     ReadOnly,
 }
 
-/// When a segment's name goes. On Windows, whatever is asked for: with the last one who has it open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When a segment's name goes. On Windows always with the last handle to the segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lifetime {
     /// With its creator. If the creator is killed, the next one to create the name reclaims it.
+    #[default]
     Owner,
-    /// When somebody removes it, or the system restarts. Windows has nothing of the kind: see [`can_persist`](crate::can_persist).
+    /// When it is removed, or the system restarts. Not every backend has it: see [`Backend::can_persist`].
     Persistent,
 }
 
 /// Where the memory of a segment comes from. Each has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
-    /// The shared memory that the system itself gives names to: `shm_open(3)`, or a section that the page file backs.
+    /// The system's own named shared memory: `shm_open(3)`, or a section that the page file backs.
     #[default]
     Native,
     /// A file: its path is the name, its content the memory. For programs that can only map files.
     ///
-    /// It stays until somebody removes it, whatever the [`Lifetime`]. A link is never followed to it.
+    /// It stays until it is removed, whatever the [`Lifetime`]. A symbolic link is never followed to it.
     File,
     /// System V (`shmget(2)`), on Linux: the key is the hash of the name that the Node package
     /// `@markusjx/shared_memory` computes.
     ///
-    /// The name goes with its creator, or stays if that is killed: nobody reclaims it.
+    /// The name goes with its creator, or stays if the creator is killed: it is never reclaimed.
     SystemV,
-    /// Memory without a name (`memfd_create(2)`), on Linux: a file in `$XDG_RUNTIME_DIR` says which process has it, as
-    /// shared-memory-zig does it. It is for this user alone, and goes with its creator.
+    /// Memory without a name (`memfd_create(2)`), on Linux: a file in `$XDG_RUNTIME_DIR` names the process that has it,
+    /// as in shared-memory-zig. It is for this user alone, and goes with its creator.
     Memfd,
+}
+
+impl Backend {
+    /// Returns whether this system has it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        os::provider(self).is_some()
+    }
+
+    /// Returns whether a name can outlive its creator. If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+    #[must_use]
+    pub fn can_persist(self) -> bool {
+        os::provider(self).is_some_and(Provider::can_persist)
+    }
+}
+
+/// Creates, opens and removes segments.
+///
+/// ```
+/// use shm_segment::{Access, Options};
+///
+/// # fn main() -> Result<(), shm_segment::Error> {
+/// let name = shm_segment::generate_name("doc")?;
+/// let ours = Options::new(&name).create(1024)?;
+/// let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
+/// assert_eq!(theirs.size(), 1024);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Options<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) backend: Backend,
+    pub(crate) scope: Scope,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// How long a call retries while the name is changing hands.
+const RACE: Duration = Duration::from_millis(if cfg!(fuzzing) { 2 } else { 50 });
+
+impl<'a> Options<'a> {
+    /// Of a native segment for this user, whose name goes with its creator.
+    pub const fn new(name: &'a str) -> Self {
+        Self { name, backend: Backend::Native, scope: Scope::Local, lifetime: Lifetime::Owner }
+    }
+
+    /// Sets where the memory comes from.
+    pub const fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Sets which users may open it. For [`exists`](Self::exists) and [`remove`](Self::remove), the scope tells where to
+    /// look on Windows; POSIX has one namespace for all scopes.
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Sets when the name goes. For a creator.
+    pub const fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Makes a new segment of `size` zero bytes under a free name, and owns it.
+    ///
+    /// A name counts as free if its creator was a [`Lifetime::Owner`] of this user and is dead. A process that has the
+    /// old memory open keeps it, but the name leads to the new one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
+    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
+    /// appears); [`Error::Unsupported`]; [`Error::System`].
+    pub fn create(&self, size: u64) -> Result<Segment> {
+        self.create_until(Instant::now() + RACE, size)
+    }
+
+    fn create_until(&self, end: Instant, size: u64) -> Result<Segment> {
+        let provider = self.provider()?;
+        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
+        if size == 0 || size > limit {
+            return Err(Error::InvalidSize { size, limit });
+        }
+        Ok(Segment::new(provider.create(self, size, end)?, Access::ReadWrite, true))
+    }
+
+    /// Opens the first `size` bytes of an existing segment, or all of it for 0.
+    ///
+    /// Any name that the system itself takes is allowed. On Windows the name is looked up as given, then without a leading
+    /// `/`, in the session and then in the machine. The call never blocks, and never follows a symbolic link.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
+    /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::Leased`]; [`Error::Unsupported`];
+    /// [`Error::System`].
+    pub fn open(&self, size: u64, access: Access) -> Result<Segment> {
+        self.open_in(None, size, access)
+    }
+
+    fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
+        let opened = self.provider()?.open(self, scope, size, access).map_err(|error| match error {
+            // An opener asks for no memory: it is addresses that are missing.
+            Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
+            other => other,
+        })?;
+        Ok(Segment::new(opened, access, false))
+    }
+
+    /// Opens the segment, or makes it if there is none: whichever side starts first.
+    ///
+    /// Retries for at most 50 ms while the name appears and vanishes or has no size yet, so that there is no moment at
+    /// which both sides of a race lose.
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`] (unless the race
+    /// outlasts the 50 ms).
+    pub fn open_or_create(&self, size: u64) -> Result<Segment> {
+        let end = Instant::now() + RACE;
+        loop {
+            let lost = match self.create_until(end, size) {
+                Err(taken @ Error::AlreadyExists { .. }) => taken,
+                other => return other,
+            };
+            // The segment that has the wanted name, and not one of another scope.
+            let lost = match self.open_in(Some(self.scope), size, Access::ReadWrite) {
+                Err(Error::DoesNotExist { .. }) => lost,
+                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
+                other => return other,
+            };
+            if Instant::now() >= end {
+                return Err(lost);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Returns whether there is a segment of this name. A symbolic link, a FIFO or a directory is not one.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        os::provider(self.backend).is_some_and(|provider| provider.exists(self))
+    }
+
+    /// Removes the name, whoever made it. A process that has the segment open keeps it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
+    /// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only the processes that have a segment open can
+    /// end it; [`Error::System`].
+    pub fn remove(&self) -> Result<()> {
+        self.provider()?.remove(self)
+    }
+
+    fn provider(&self) -> Result<&'static dyn Provider> {
+        os::provider(self.backend).ok_or(Error::Unsupported {
+            what: match self.backend {
+                Backend::Native => "named shared memory",
+                Backend::File => "shared memory in a file",
+                Backend::SystemV => "System V shared memory",
+                Backend::Memfd => "shared memory without a name",
+            },
+        })
+    }
+}
+
+/// Returns the names of all native segments that this user can see, sorted; none where the system can't list them.
+#[must_use]
+pub fn list_names() -> Vec<String> {
+    os::provider(Backend::Native).map(Provider::list_names).unwrap_or_default()
 }

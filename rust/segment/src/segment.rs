@@ -1,126 +1,13 @@
-//! A segment: creating and opening one, copying in and out, letting go of it.
+//! An open segment: copies in and out, and its end.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use crate::available::{SMALL, has_room_for};
 use crate::error::{Error, Result};
 use crate::memory::{Fault, Memory};
-use crate::options::{Access, Backend, Lifetime, Scope};
-use crate::os::{self, Link, Opened, Provider};
-
-impl Backend {
-    /// Does this system have it?
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        os::provider(self).is_some()
-    }
-
-    /// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
-    #[must_use]
-    pub fn can_persist(self) -> bool {
-        os::provider(self).is_some_and(Provider::can_persist)
-    }
-
-    /// As [`Segment::create`].
-    ///
-    /// # Errors
-    /// Those of [`Segment::create`]; [`Error::Unsupported`].
-    pub fn create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
-        self.create_until(Instant::now() + RACE, name, size, scope, lifetime)
-    }
-
-    fn create_until(
-        self,
-        end: Instant,
-        name: &str,
-        size: u64,
-        scope: Scope,
-        lifetime: Lifetime,
-    ) -> Result<Segment> {
-        let provider = self.provider()?;
-        let limit = u64::try_from(isize::MAX).unwrap_or(u64::MAX);
-        if size == 0 || size > limit {
-            return Err(Error::InvalidSize { size, limit });
-        }
-        let opened = provider.create(name, size, scope, lifetime, end)?;
-        Ok(Segment::new(opened, Access::ReadWrite, true))
-    }
-
-    /// As [`Segment::open`].
-    ///
-    /// # Errors
-    /// Those of [`Segment::open`]; [`Error::Unsupported`].
-    pub fn open(self, name: &str, size: u64, access: Access) -> Result<Segment> {
-        Ok(Segment::new(opened(self.provider()?, name, size, access, None)?, access, false))
-    }
-
-    /// As [`Segment::open_or_create`].
-    ///
-    /// # Errors
-    /// Those of [`Segment::open_or_create`]; [`Error::Unsupported`].
-    pub fn open_or_create(self, name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Segment> {
-        let provider = self.provider()?;
-        let end = Instant::now() + RACE;
-        loop {
-            let lost = match self.create_until(end, name, size, scope, lifetime) {
-                Err(taken @ Error::AlreadyExists { .. }) => taken,
-                other => return other,
-            };
-            // What has the name that was wanted, and not one of another scope.
-            let lost = match opened(provider, name, size, Access::ReadWrite, Some(scope)) {
-                Ok(opened) => return Ok(Segment::new(opened, Access::ReadWrite, false)),
-                Err(Error::DoesNotExist { .. }) => lost,
-                Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
-                Err(other) => return Err(other),
-            };
-            if Instant::now() >= end {
-                return Err(lost);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// As [`exists`].
-    #[must_use]
-    pub fn exists(self, name: &str, scope: Scope) -> bool {
-        os::provider(self).is_some_and(|provider| provider.exists(name, scope))
-    }
-
-    /// As [`remove`].
-    ///
-    /// # Errors
-    /// Those of [`remove`].
-    pub fn remove(self, name: &str, scope: Scope) -> Result<()> {
-        self.provider()?.remove(name, scope)
-    }
-
-    fn provider(self) -> Result<&'static dyn Provider> {
-        os::provider(self).ok_or(Error::Unsupported {
-            what: match self {
-                Self::Native => "named shared memory",
-                Self::File => "shared memory in a file",
-                Self::SystemV => "System V shared memory",
-                Self::Memfd => "shared memory without a name",
-            },
-        })
-    }
-}
-
-fn opened(
-    provider: &dyn Provider,
-    name: &str,
-    size: u64,
-    access: Access,
-    scope: Option<Scope>,
-) -> Result<Opened> {
-    provider.open(name, size, access, scope).map_err(|error| match error {
-        // Whoever opens asks for no memory: it is addresses that are missing.
-        Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
-        other => other,
-    })
-}
+use crate::options::{Access, Lifetime, Scope};
+use crate::os::{self, NameHandle, OpenSegment, Opened};
 
 /// An open segment of shared memory.
 ///
@@ -130,8 +17,8 @@ fn opened(
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
-    object: Box<dyn os::Object>,
-    link: Link,
+    object: Box<dyn OpenSegment>,
+    name: NameHandle,
     access: Access,
     created: bool,
     /// No other has it.
@@ -140,59 +27,18 @@ pub struct Segment {
     looked_at: AtomicU64,
 }
 
-/// How long a call goes on trying while the name is changing hands.
-const RACE: Duration = Duration::from_millis(if cfg!(fuzzing) { 2 } else { 50 });
-
 impl Segment {
-    /// Makes a new segment of `size` zero bytes under a name that nobody has, and owns it.
-    ///
-    /// A name whose creator was an [`Lifetime::Owner`] of this user and is dead counts as free: whoever still
-    /// has the old memory open keeps it, but the name leads to the new one.
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
-    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
-    /// appears); [`Error::Unsupported`], see [`can_persist`]; [`Error::System`].
-    pub fn create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        Backend::Native.create(name, size, scope, lifetime)
-    }
-
-    fn new(opened: Opened, access: Access, created: bool) -> Self {
+    pub(crate) fn new(opened: Opened, access: Access, created: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let Opened { object, link, map } = opened;
-        Self { memory: Memory::new(map), object, link, access, created, id, looked_at: AtomicU64::new(0) }
+        let Opened { object, name, map } = opened;
+        Self { memory: Memory::new(map), object, name, access, created, id, looked_at: AtomicU64::new(0) }
     }
 
     /// Tells it from all others that this process has or had open, those of the same name included.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
-    }
-
-    /// Opens an existing segment, whoever made it.
-    ///
-    /// `size` is how many of its first bytes are wanted; 0 means all. Any name that the system itself takes is
-    /// allowed; on Windows, it is looked for as it was given, then without a leading `/`, among the session's names and
-    /// then among the machine's. This never blocks, and never follows a link.
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
-    /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::System`].
-    pub fn open(name: &str, size: u64, access: Access) -> Result<Self> {
-        Backend::Native.open(name, size, access)
-    }
-
-    /// Opens the segment, or makes it if nobody has: whichever side starts first.
-    ///
-    /// Goes on trying for at most 50 ms while the name appears and vanishes or has no size yet, so that there
-    /// is no moment at which both sides of a race lose.
-    ///
-    /// # Errors
-    /// Those of [`create`](Self::create) and [`open`](Self::open), but for [`Error::AlreadyExists`] (unless
-    /// the race outlasts the 50 ms).
-    pub fn open_or_create(name: &str, size: u64, scope: Scope, lifetime: Lifetime) -> Result<Self> {
-        Backend::Native.open_or_create(name, size, scope, lifetime)
     }
 
     /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
@@ -331,8 +177,8 @@ impl Segment {
 
     /// The name, and which segment it led to.
     #[must_use]
-    pub const fn link(&self) -> &Link {
-        &self.link
+    pub const fn name(&self) -> &NameHandle {
+        &self.name
     }
 
     /// Changes when the name goes. Nothing to do for an opener.
@@ -355,7 +201,7 @@ impl Segment {
     fn check_writable(&self) -> Result<()> {
         match self.access {
             Access::ReadWrite => Ok(()),
-            Access::ReadOnly => Err(Error::ReadOnly { name: self.link().name().to_owned() }),
+            Access::ReadOnly => Err(Error::ReadOnly { name: self.name.as_str().to_owned() }),
         }
     }
 
@@ -381,7 +227,7 @@ impl Segment {
         if has_room_for(self.to_supply(size)) {
             return Ok(());
         }
-        let (name, source) = (self.link().name().to_owned(), io::ErrorKind::OutOfMemory.into());
+        let (name, source) = (self.name.as_str().to_owned(), io::ErrorKind::OutOfMemory.into());
         Err(Error::OutOfMemory { name, size, call: "MemAvailable", source })
     }
 
@@ -391,7 +237,7 @@ impl Segment {
             Fault::Misaligned => Error::Misaligned { offset },
             Fault::Gone => match self.object.size() {
                 Ok(actual) if actual >= self.size() => {
-                    Error::PageLost { name: self.link().name().to_owned() }
+                    Error::PageLost { name: self.name.as_str().to_owned() }
                 }
                 actual => self.truncated(actual.unwrap_or(0)),
             },
@@ -399,7 +245,7 @@ impl Segment {
     }
 
     fn truncated(&self, actual: u64) -> Error {
-        Error::Truncated { name: self.link().name().to_owned(), actual, expected: self.size() }
+        Error::Truncated { name: self.name.as_str().to_owned(), actual, expected: self.size() }
     }
 
     fn out_of_bounds(&self, offset: u64, length: u64) -> Error {
@@ -411,36 +257,4 @@ impl Drop for Segment {
     fn drop(&mut self) {
         self.release_name();
     }
-}
-
-/// Is there a segment of this name? A link, a FIFO or a directory is none.
-///
-/// The scope tells where to look on Windows; on POSIX, all share their names.
-#[must_use]
-pub fn exists(name: &str, scope: Scope) -> bool {
-    Backend::Native.exists(name, scope)
-}
-
-/// Removes a name, whoever made it; who has the segment open keeps it.
-///
-/// The scope tells where to look on Windows; on POSIX, all share their names.
-///
-/// # Errors
-/// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
-/// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only they who have it open can end a segment;
-/// [`Error::System`].
-pub fn remove(name: &str, scope: Scope) -> Result<()> {
-    Backend::Native.remove(name, scope)
-}
-
-/// Can a segment's name outlive all who have it open? If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
-#[must_use]
-pub fn can_persist() -> bool {
-    Backend::Native.can_persist()
-}
-
-/// The names of all segments that this user can see, sorted; none where the system can't list them.
-#[must_use]
-pub fn list_names() -> Vec<String> {
-    os::list_names()
 }

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use godot::builtin::{GString, PackedStringArray, StringName};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::{Access, Backend, Link, Scope, Segment};
+use shm_segment::{Access, Backend, NameHandle, Scope, Segment};
 
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
 use crate::error::Failure;
@@ -49,7 +49,7 @@ pub(crate) struct SharedMemory {
     persistent: AtomicBool,
     backend: Mutex<Backend>,
     /// The name of the last segment, for an `unlink()` after `close()`.
-    last_link: Mutex<Option<Link>>,
+    last_name: Mutex<Option<NameHandle>>,
     last_error: LastError,
     /// Why no segment is open, if a failure is why.
     reason: Mutex<Option<Failure>>,
@@ -164,11 +164,11 @@ impl SharedMemory {
     }
 
     fn get_name(&self) -> StringName {
-        self.ask(|segment| StringName::from(&engine_text(segment.link().name())))
+        self.ask(|segment| StringName::from(&engine_text(segment.name().as_str())))
     }
 
     fn get_native_name(&self) -> GString {
-        self.ask(|segment| engine_text(&segment.link().native_name()))
+        self.ask(|segment| engine_text(&segment.name().native_name()))
     }
 
     fn get_size(&self) -> i64 {
@@ -196,6 +196,6 @@ impl SharedMemory {
     }
 
     fn is_current(&self) -> bool {
-        self.ask(|segment| segment.link().is_current())
+        self.ask(|segment| segment.name().is_current())
     }
 }

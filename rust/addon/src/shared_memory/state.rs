@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::global::Error as Code;
-use shm_segment::{Access, Backend, Lifetime, Scope, Segment};
+use shm_segment::{Access, Backend, Lifetime, Options, Scope, Segment};
 
 use super::args::{name_in, positive, signed, unsigned};
 use super::enums::Status;
@@ -60,30 +60,27 @@ impl SharedMemory {
     pub(super) fn create(&self, name: EngineText<'_>, size: i64, scope: EnumArg<Scope>) -> ErrorCode {
         self.occupy(|backend, lifetime| {
             let scope = constant("scope", &scope)?;
-            let size = positive("size", size)?;
-            backend
-                .create(&name_in(backend, &name)?, size, scope, lifetime)
-                .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
+            let (name, size) = (name_in(backend, &name)?, positive("size", size)?);
+            let options = Options::new(&name).backend(backend).scope(scope).lifetime(lifetime);
+            options.create(size).map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
     pub(super) fn open(&self, name: EngineText<'_>, size: i64, access: EnumArg<Access>) -> ErrorCode {
         self.occupy(|backend, _| {
             let access = constant("access", &access)?;
-            let size = unsigned("size", size)?;
-            backend
-                .open(&name_in(backend, &name)?, size, access)
-                .map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
+            let (name, size) = (name_in(backend, &name)?, unsigned("size", size)?);
+            let options = Options::new(&name).backend(backend);
+            options.open(size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
         })
     }
 
     pub(super) fn open_or_create(&self, name: EngineText<'_>, size: i64, scope: EnumArg<Scope>) -> ErrorCode {
         self.occupy(|backend, lifetime| {
             let scope = constant("scope", &scope)?;
-            let size = positive("size", size)?;
-            backend
-                .open_or_create(&name_in(backend, &name)?, size, scope, lifetime)
-                .map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
+            let (name, size) = (name_in(backend, &name)?, positive("size", size)?);
+            let options = Options::new(&name).backend(backend).scope(scope).lifetime(lifetime);
+            options.open_or_create(size).map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
@@ -106,7 +103,7 @@ impl SharedMemory {
             }
         };
         std::mem::forget(place);
-        *lock(&self.last_link) = None;
+        *lock(&self.last_name) = None;
         *lock(&self.reason) = None;
         let status = if segment.is_created() { Status::Created } else { Status::Open };
         self.size.store(signed(segment.size()), Ordering::Relaxed);
@@ -132,18 +129,18 @@ impl SharedMemory {
     /// After `segment` was taken out: its name goes now, its memory when the last call that uses it is done.
     pub(super) fn let_go(&self, segment: &Segment, status: Status) {
         segment.release_name();
-        *lock(&self.last_link) = Some(segment.link().clone());
+        *lock(&self.last_name) = Some(segment.name().clone());
         self.size.store(0, Ordering::Relaxed);
         self.state.set(status);
         self.occupied.store(false, Ordering::Release);
     }
 
     pub(super) fn unlink(&self) {
-        let link = self.segment.with(|segment| match segment {
-            Some(segment) => Some(segment.link().clone()),
-            None => lock(&self.last_link).take(),
+        let name = self.segment.with(|segment| match segment {
+            Some(segment) => Some(segment.name().clone()),
+            None => lock(&self.last_name).take(),
         });
-        let unlinked = link.map_or(Ok(()), |link| link.unlink());
+        let unlinked = name.map_or(Ok(()), |name| name.unlink());
         let _ = self.remember(unlinked.map_err(Failure::from));
     }
 }

@@ -1,7 +1,7 @@
 //! Methods that need no object. They print a failure that is the script's fault, and remember nothing.
 
 use godot::builtin::{GString, PackedStringArray};
-use shm_segment::{Backend, Scope};
+use shm_segment::{Backend, Options, Scope};
 
 use super::args::name_in;
 use super::{Result, SharedMemory};
@@ -14,7 +14,8 @@ impl SharedMemory {
     pub(super) fn exists(name: EngineText<'_>, scope: EnumArg<Scope>, backend: EnumArg<Backend>) -> bool {
         reported(place_from(&scope, &backend)).is_ok_and(|(scope, backend)| {
             // A name that is not valid has no segment.
-            name_in(backend, &name).is_ok_and(|name| backend.exists(&name, scope))
+            name_in(backend, &name)
+                .is_ok_and(|name| Options::new(&name).backend(backend).scope(scope).exists())
         })
     }
 
@@ -23,8 +24,9 @@ impl SharedMemory {
         scope: EnumArg<Scope>,
         backend: EnumArg<Backend>,
     ) -> ErrorCode {
-        let removed = place_from(&scope, &backend)
-            .and_then(|(scope, backend)| Ok(backend.remove(&name_in(backend, &name)?, scope)?));
+        let removed = place_from(&scope, &backend).and_then(|(scope, backend)| {
+            Ok(Options::new(&name_in(backend, &name)?).backend(backend).scope(scope).remove()?)
+        });
         code_of(reported(removed))
     }
 

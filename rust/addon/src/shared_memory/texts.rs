@@ -8,8 +8,8 @@ use super::args::{offset_inside, unsigned};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
-use crate::unicode::{text_from, utf8_of};
 use crate::script_values::{LONGEST_TEXT, is_room_for};
+use crate::unicode::{text_from, utf8_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {

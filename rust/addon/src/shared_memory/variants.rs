@@ -8,8 +8,8 @@ use shm_segment::values::variant::Measured;
 use super::args::{offset_inside, signed};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, methods, packed};
-use crate::variant_codec;
 use crate::error::Failure;
+use crate::variant_codec;
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {

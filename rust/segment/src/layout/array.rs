@@ -8,14 +8,14 @@
 //!
 //! ```
 //! use shm_segment::layout::array::Array;
-//! use shm_segment::{Access, Lifetime, Scope, Segment};
+//! use shm_segment::{Access, Options};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let name = shm_segment::generate_name("doc")?;
-//! let ours = Segment::create(&name, 16 + 10 * 8, Scope::Local, Lifetime::Owner)?;
+//! let ours = Options::new(&name).create(16 + 10 * 8)?;
 //! Array::attach(&ours, 8)?.set(&ours, 3, &2.5f64.to_le_bytes())?;
 //!
-//! let theirs = Segment::open(&name, 0, Access::ReadOnly)?;
+//! let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
 //! let array = Array::attach(&theirs, 8)?;
 //! assert_eq!(array.count(&theirs)?, 10);
 //! let mut element = [0; 8];

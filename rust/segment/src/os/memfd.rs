@@ -13,18 +13,17 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::system::{HUGE_PAGES, has_huge_pages, unsupplied};
-use super::{Object, Opened, Provider, Target};
+use super::common::{checked_size, creation_failure, failure, map};
+use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unsupplied};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
 use crate::name::{self, NameProblem};
-use crate::options::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Options, Scope};
 
 pub(super) struct Memfds;
 
@@ -35,16 +34,9 @@ const PERSISTENT: Error = Error::Unsupported { what: "memory without a name that
 const LONGEST: usize = 249 - ".memfd_.meta".len();
 
 impl Provider for Memfds {
-    fn create(
-        &self,
-        name: &str,
-        size: u64,
-        scope: Scope,
-        lifetime: Lifetime,
-        end: Instant,
-    ) -> Result<Opened> {
-        let plain = checked(name)?;
-        match (scope, lifetime) {
+    fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened> {
+        let plain = checked(options.name)?;
+        match (options.scope, options.lifetime) {
             (Scope::Global, _) => return Err(GLOBAL),
             (_, Lifetime::Persistent) => return Err(PERSISTENT),
             _ => {}
@@ -52,21 +44,18 @@ impl Provider for Memfds {
         let path = meta_path(plain)?;
         let fd = rustix::fs::memfd_create(plain, MemfdFlags::CLOEXEC)
             .map_err(|e| failure(plain, "memfd_create", e))?;
-        let no_room = |call, source| Error::OutOfMemory { name: plain.to_owned(), size, call, source };
-        super::system::reserve(&fd, size).map_err(|(call, source)| match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT) => no_room(call, source),
-            _ => Error::System { name: plain.to_owned(), call, source },
-        })?;
+        super::system::reserve(&fd, size)
+            .map_err(|(call, source)| creation_failure(plain, size, call, source))?;
         let map = map(&fd, plain, size, Access::ReadWrite)?;
         let meta = Meta::of(&fd, size);
         publish(&path, plain, &meta, end)?;
-        let link = Link { plain: plain.to_owned(), path, meta };
-        let object = OpenMemory { fd, link: Some(link.clone()), name_released: AtomicBool::new(false) };
-        Ok(Opened::new(object, link, map))
+        let name = MetaName { plain: plain.to_owned(), path, meta };
+        let object = OpenMemory { fd, name: name.clone(), lifetime: NameLifetime::new(Lifetime::Owner) };
+        Ok(Opened::new(object, NameHandle::new(name), map))
     }
 
-    fn open(&self, name: &str, size: u64, access: Access, scope: Option<Scope>) -> Result<Opened> {
-        let plain = checked(name)?;
+    fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
+        let plain = checked(options.name)?;
         if scope == Some(Scope::Global) {
             return Err(GLOBAL);
         }
@@ -80,36 +69,30 @@ impl Provider for Memfds {
         if has_huge_pages(&fd) {
             return Err(Error::NotASegment { name: plain.to_owned(), found: HUGE_PAGES });
         }
-        let actual = u64::try_from(stat.st_size).unwrap_or(0);
-        if actual == 0 {
-            return Err(Error::NotSizedYet { name: plain.to_owned() });
-        }
-        if size > actual {
-            return Err(Error::TooSmall { name: plain.to_owned(), actual, requested: size });
-        }
-        let size = if size == 0 { actual } else { size };
+        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size)?;
         let map = map(&fd, plain, size, access)?;
-        let link = Link { plain: plain.to_owned(), path, meta };
-        Ok(Opened::new(OpenMemory { fd, link: None, name_released: AtomicBool::new(true) }, link, map))
+        let name = MetaName { plain: plain.to_owned(), path, meta };
+        let object = OpenMemory { fd, name: name.clone(), lifetime: NameLifetime::new(Lifetime::Persistent) };
+        Ok(Opened::new(object, NameHandle::new(name), map))
     }
 
-    fn exists(&self, name: &str, scope: Scope) -> bool {
+    fn exists(&self, options: &Options<'_>) -> bool {
         let found = || {
-            let plain = checked(name).ok()?;
+            let plain = checked(options.name).ok()?;
             let meta = Meta::read(&meta_path(plain).ok()?).ok()??;
             meta.find(plain).ok()
         };
-        scope == Scope::Local && found().is_some()
+        options.scope == Scope::Local && found().is_some()
     }
 
-    fn remove(&self, name: &str, scope: Scope) -> Result<()> {
-        let plain = checked(name)?;
-        if scope == Scope::Global {
+    fn remove(&self, options: &Options<'_>) -> Result<()> {
+        let plain = checked(options.name)?;
+        if options.scope == Scope::Global {
             return Err(GLOBAL);
         }
         let path = meta_path(plain)?;
         Meta::read(&path).map_err(|e| failure(plain, "open", e))?;
-        fs::remove_file(&path).map_err(|e| failure_of(plain, "unlink", e))
+        fs::remove_file(&path).map_err(|e| failure(plain, "unlink", e))
     }
 
     fn can_persist(&self) -> bool {
@@ -131,22 +114,6 @@ fn meta_path(plain: &str) -> Result<PathBuf> {
     let folder =
         folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })?;
     Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
-}
-
-fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<MmapRaw> {
-    let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
-    let length = usize::try_from(size).map_err(|_| no_room(io::ErrorKind::OutOfMemory.into()))?;
-    let mut options = MmapOptions::new();
-    let options = options.len(length);
-    match access {
-        Access::ReadWrite => options.map_raw(fd),
-        Access::ReadOnly => options.map_raw_read_only(fd),
-    }
-    .map_err(|source| match source.kind() {
-        // The second: more locked memory than the process may have (`mlockall(2)`).
-        io::ErrorKind::OutOfMemory | io::ErrorKind::WouldBlock => no_room(source),
-        _ => failure_of(plain, "mmap", source),
-    })
 }
 
 /// What a meta file says.
@@ -288,7 +255,7 @@ fn link_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<()> {
         match fs::hard_link(own, path) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failure_of(plain, "link", e)),
+            Err(e) => return Err(failure(plain, "link", e)),
         }
         match remove_dead(path, plain) {
             Ok(true) => {}
@@ -339,7 +306,7 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
         None | Some(Err(_)) => {}
     }
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure_of(plain, "unlink", e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure(plain, "unlink", e)),
         _ => Ok(true),
     }
 }
@@ -360,12 +327,11 @@ fn is_young(file: &OwnedFd) -> bool {
 struct OpenMemory {
     /// The creator's must stay open: it is where others find the memory.
     fd: OwnedFd,
-    /// The creator's.
-    link: Option<Link>,
-    name_released: AtomicBool,
+    name: MetaName,
+    lifetime: NameLifetime,
 }
 
-impl Object for OpenMemory {
+impl OpenSegment for OpenMemory {
     fn size(&self) -> Result<u64> {
         let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure("memfd", "fstat", e))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
@@ -387,25 +353,23 @@ impl Object for OpenMemory {
     }
 
     fn release_name(&self) {
-        if let Some(link) = &self.link
-            && !self.name_released.swap(true, Ordering::AcqRel)
-        {
-            // Nothing can be done about a failure here, and the next creator removes what is left.
-            let _ = link.unlink();
+        if self.lifetime.end() {
+            // Nothing can be done about a failure here, and the next creator removes the meta file.
+            let _ = self.name.unlink();
         }
     }
 }
 
 /// A name, and what its meta file said.
 #[derive(Debug, Clone)]
-struct Link {
+struct MetaName {
     plain: String,
     path: PathBuf,
     meta: Meta,
 }
 
-impl Target for Link {
-    fn name(&self) -> &str {
+impl Named for MetaName {
+    fn as_str(&self) -> &str {
         &self.plain
     }
 
@@ -423,28 +387,8 @@ impl Target for Link {
             return Ok(());
         }
         match fs::remove_file(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure_of(&self.plain, "unlink", e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failure(&self.plain, "unlink", e)),
             _ => Ok(()),
         }
-    }
-}
-
-fn failure_of(plain: &str, call: &'static str, source: io::Error) -> Error {
-    match Errno::from_io_error(&source) {
-        Some(errno) => failure(plain, call, errno),
-        None => Error::System { name: plain.to_owned(), call, source },
-    }
-}
-
-/// What a failed system call on an existing or wanted name means.
-fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
-    let (name, source) = (plain.to_owned(), errno.into());
-    match errno {
-        Errno::NOENT => Error::DoesNotExist { name, call, source },
-        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source },
-        Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
-        Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
-        Errno::WOULDBLOCK if call == "open" => Error::Leased { name },
-        _ => Error::System { name, call, source },
     }
 }

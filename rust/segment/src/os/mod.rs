@@ -1,16 +1,17 @@
-//! One contract, one file a system for the memory that it names itself, and one a backend for other memory.
+//! The operating-system layer.
 //!
-//! Each [`Provider`] makes, opens and removes segments: what is open is [`Opened`]. The system's own offers the same as
-//! plain types and functions:
-//! - `Object`: an open segment. `create` and `open` return it with its mapping, `size` asks the system for the
-//!   size it has now, `release_name` and `set_lifetime` are the creator's.
-//! - `Mapping`: the bytes, `len` of them from `as_mut_ptr` on, for as long as it lives.
-//! - `Link`: a name and the segment it led to: `is_current`, `unlink`.
-//! - `Watch`: keeps memory that vanishes from ending the process.
+//! `system` is the platform's named shared memory; `file`, `sysv` and `memfd` are the other backends. Each is a
+//! [`Provider`], which makes, opens and removes segments. An open segment is three parts ([`Opened`]): the
+//! [`OpenSegment`], which asks the system about it; the [`NameHandle`]; and the [`Mapping`], its bytes.
+//!
+//! Each `system` offers besides:
+//! - `NATIVE`: its provider.
+//! - `Watch`: keeps memory that vanishes from ending the process, and `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
-//! - `exists`, `remove`, `list_names`, and `CAN_PERSIST`: is there a [`Lifetime`] but its owner's?
 //! - For tests, `anonymous`: a mapping that has no name.
 
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
+mod common;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod file;
 #[cfg(target_os = "linux")]
@@ -20,8 +21,8 @@ mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
 
-// Where a system is in none of the lists, everything compiles, and nothing is there. Such are Android, iOS and the Web:
-// the first two are Unix, but keep apps from sharing memory by name, the last has no processes.
+// On all other systems everything compiles, and no backend is available. Android and iOS are Unix, but keep apps from
+// sharing memory by name; the Web has no processes.
 #[cfg_attr(any(target_os = "linux", target_os = "macos", target_os = "freebsd"), path = "posix/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 #[cfg_attr(
@@ -36,53 +37,57 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::name;
-use crate::options::{Access, Backend, Lifetime, Scope};
+use crate::options::{Access, Backend, Lifetime, Options, Scope};
 
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
-pub(crate) use system::{Watch, coarse_clock, list_names};
+pub(crate) use system::{Watch, coarse_clock};
 
-/// Where segments come from.
+/// Makes, opens and removes segments of one backend.
 pub(crate) trait Provider: Sync {
-    /// Makes a new segment of `size` zero bytes, 1 or more. While the name is changing hands, tries until `end`.
-    fn create(&self, name: &str, size: u64, scope: Scope, lifetime: Lifetime, end: Instant)
-    -> Result<Opened>;
+    /// Makes a new segment of `size` zero bytes, 1 or more. While the name is changing hands, retries until `end`.
+    fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened>;
 
-    /// Opens what is there; `size` bytes of it, or all if that is 0. With a scope: only what has that one, where
-    /// scopes have names of their own. Never blocks.
-    fn open(&self, name: &str, size: u64, access: Access, scope: Option<Scope>) -> Result<Opened>;
+    /// Opens `size` bytes of a segment, or all of it for 0. With a scope: only a segment that has that one, where scopes
+    /// have names of their own. Never blocks.
+    fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened>;
 
-    fn exists(&self, name: &str, scope: Scope) -> bool;
+    fn exists(&self, options: &Options<'_>) -> bool;
 
-    fn remove(&self, name: &str, scope: Scope) -> Result<()>;
+    fn remove(&self, options: &Options<'_>) -> Result<()>;
 
-    /// Is there a [`Lifetime`] but its owner's?
+    /// Returns whether it has [`Lifetime::Persistent`].
     fn can_persist(&self) -> bool;
+
+    /// Returns all names, sorted, where the system can list them.
+    fn list_names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A segment that was just created or opened.
 pub(crate) struct Opened {
-    pub(crate) object: Box<dyn Object>,
-    pub(crate) link: Link,
+    pub(crate) object: Box<dyn OpenSegment>,
+    pub(crate) name: NameHandle,
     pub(crate) map: Box<dyn Mapping>,
 }
 
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 impl Opened {
-    fn new(object: impl Object + 'static, link: impl Target + 'static, map: impl Mapping + 'static) -> Self {
-        Self { object: Box::new(object), link: Link(Arc::new(link)), map: Box::new(map) }
+    fn new(object: impl OpenSegment + 'static, name: NameHandle, map: impl Mapping + 'static) -> Self {
+        Self { object: Box::new(object), name, map: Box::new(map) }
     }
 }
 
-/// An open segment.
-pub(crate) trait Object: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// How many bytes it has now.
+/// An open segment, as the system sees it.
+pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+    /// Returns how many bytes it has now.
     fn size(&self) -> Result<u64>;
 
-    /// How many bytes of it take memory once they are read, and none before. 0 where that isn't known.
+    /// Returns how many bytes of it take memory once they are read, and none before. 0 where that isn't known.
     fn unsupplied(&self) -> u64 {
         0
     }
@@ -107,7 +112,7 @@ pub(crate) unsafe trait Mapping: Debug + Send + Sync + UnwindSafe + RefUnwindSaf
     fn len(&self) -> usize;
 }
 
-// SAFETY: that is what it is for; nothing is unmapped before it is dropped.
+// SAFETY: memmap2 unmaps the range when it drops the value, and never before.
 unsafe impl Mapping for memmap2::MmapRaw {
     fn as_mut_ptr(&self) -> *mut u8 {
         Self::as_mut_ptr(self)
@@ -118,21 +123,9 @@ unsafe impl Mapping for memmap2::MmapRaw {
     }
 }
 
-// SAFETY: a view of a section, unmapped when it is dropped, of which no more than was committed is told.
-#[cfg(windows)]
-unsafe impl Mapping for system::Mapping {
-    fn as_mut_ptr(&self) -> *mut u8 {
-        self.as_mut_ptr()
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
-
-/// What a name leads to.
-pub(crate) trait Target: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    fn name(&self) -> &str;
+/// A name that led to a segment.
+pub(crate) trait Named: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+    fn as_str(&self) -> &str;
 
     fn native_name(&self) -> String;
 
@@ -145,13 +138,18 @@ pub(crate) trait Target: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
 ///
 /// It may outlive the [`Segment`](crate::Segment).
 #[derive(Debug, Clone)]
-pub struct Link(Arc<dyn Target>);
+pub struct NameHandle(Arc<dyn Named>);
 
-impl Link {
-    /// The name as others give it, without a `/` at its start that is no part of it.
+impl NameHandle {
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
+    fn new(named: impl Named + 'static) -> Self {
+        Self(Arc::new(named))
+    }
+
+    /// The name as other programs give it, without a `/` at its start that is not part of it.
     #[must_use]
-    pub fn name(&self) -> &str {
-        self.0.name()
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 
     /// The form of the name that the system's own calls take: `/frames` for `shm_open(3)`, `Local\frames` on Windows;
@@ -161,19 +159,19 @@ impl Link {
         self.0.native_name()
     }
 
-    /// Does the name still lead to the segment it led to?
+    /// Returns whether the name still leads to the segment it led to.
     ///
-    /// False once somebody has removed the name, or made it anew.
+    /// False once the name was removed, or given to another segment.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.0.is_current()
     }
 
-    /// Removes the name, if it still leads there; otherwise does nothing.
+    /// Removes the name, if it still leads to the segment; otherwise does nothing.
     ///
-    /// Between the look and the removal, somebody else may remove the name and make it anew; theirs is lost
-    /// then. No system has a call that does both at once. On Windows, where a name goes with the last handle of any
-    /// process, this does nothing.
+    /// Between the check and the removal, another process may remove the name and create it again; its segment then
+    /// loses the name. No system has a call that does both at once. On Windows, where a name goes with the last handle
+    /// of any process, this does nothing.
     ///
     /// # Errors
     /// [`PermissionDenied`](crate::Error::PermissionDenied), [`System`](crate::Error::System).
@@ -182,10 +180,10 @@ impl Link {
     }
 }
 
-/// What makes segments of this kind, if this system has any.
+/// Returns the provider of a backend, if this system has it.
 pub(crate) fn provider(backend: Backend) -> Option<&'static dyn Provider> {
     match backend {
-        Backend::Native => Some(&Native),
+        Backend::Native => system::NATIVE,
         #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
         Backend::File => Some(&file::Files),
         #[cfg(target_os = "linux")]
@@ -194,82 +192,5 @@ pub(crate) fn provider(backend: Backend) -> Option<&'static dyn Provider> {
         Backend::Memfd => Some(&memfd::Memfds),
         #[cfg(not(target_os = "linux"))]
         _ => None,
-    }
-}
-
-/// The shared memory that the system names itself.
-struct Native;
-
-impl Provider for Native {
-    fn create(
-        &self,
-        name: &str,
-        size: u64,
-        scope: Scope,
-        lifetime: Lifetime,
-        end: Instant,
-    ) -> Result<Opened> {
-        let (object, map) = system::Object::create(name::portable(name)?, size, scope, lifetime, end)?;
-        let link = object.link().clone();
-        Ok(Opened::new(object, link, map))
-    }
-
-    fn open(&self, name: &str, size: u64, access: Access, scope: Option<Scope>) -> Result<Opened> {
-        let (object, map) = system::Object::open(name, size, access, scope)?;
-        let link = object.link().clone();
-        Ok(Opened::new(object, link, map))
-    }
-
-    fn exists(&self, name: &str, scope: Scope) -> bool {
-        system::exists(name, scope)
-    }
-
-    fn remove(&self, name: &str, scope: Scope) -> Result<()> {
-        system::remove(name, scope)
-    }
-
-    fn can_persist(&self) -> bool {
-        system::CAN_PERSIST
-    }
-}
-
-impl Object for system::Object {
-    fn size(&self) -> Result<u64> {
-        self.size()
-    }
-
-    #[cfg(target_os = "linux")]
-    fn unsupplied(&self) -> u64 {
-        self.unsupplied()
-    }
-
-    fn scope(&self) -> Scope {
-        self.scope()
-    }
-
-    fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        self.set_lifetime(lifetime)
-    }
-
-    fn release_name(&self) {
-        self.release_name();
-    }
-}
-
-impl Target for system::Link {
-    fn name(&self) -> &str {
-        self.name()
-    }
-
-    fn native_name(&self) -> String {
-        self.native_name()
-    }
-
-    fn is_current(&self) -> bool {
-        self.is_current()
-    }
-
-    fn unlink(&self) -> Result<()> {
-        self.unlink()
     }
 }

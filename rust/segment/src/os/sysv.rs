@@ -9,26 +9,23 @@
 use std::fs;
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use libc::{c_int, key_t};
 
-use super::system::HUGE_PAGES;
-use super::{Mapping, Object, Opened, Provider, Target};
+use super::common::{self, checked_size};
+use super::system::{HUGE_PAGES, NameLifetime, mode_of, scope_of};
+use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
 use crate::name::{NameProblem, invalid};
-use crate::options::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Options, Scope};
 
 pub(super) struct SystemV;
 
 impl Provider for SystemV {
-    fn create(&self, name: &str, size: u64, scope: Scope, lifetime: Lifetime, _: Instant) -> Result<Opened> {
-        let key = key_of(name)?;
-        let mode = match scope {
-            Scope::Local => 0o600,
-            Scope::Global => 0o666,
-        };
+    fn create(&self, options: &Options<'_>, size: u64, _: Instant) -> Result<Opened> {
+        let (name, key) = (options.name, key_of(options.name)?);
+        let mode = c_int::try_from(mode_of(options.scope).as_raw_mode()).unwrap_or(0);
         let no_room = |call, source| Error::OutOfMemory { name: name.to_owned(), size, call, source };
         let length =
             usize::try_from(size).map_err(|_| no_room("shmget", io::ErrorKind::OutOfMemory.into()))?;
@@ -39,62 +36,58 @@ impl Provider for SystemV {
                 _ => failure(name, "shmget", source),
             }
         })?;
-        let link = Link { name: name.to_owned(), key, id };
+        let name = KeyName { name: name.to_owned(), key, id };
         let memory = match Attached::new(id, length, Access::ReadWrite) {
             Ok(memory) => memory,
             Err(source) => {
-                let _ = link.unlink();
+                let _ = name.unlink();
                 return Err(match source.raw_os_error() {
                     Some(libc::ENOMEM | libc::EAGAIN) => no_room("shmat", source),
-                    _ => failure(name, "shmat", source),
+                    _ => failure(&name.name, "shmat", source),
                 });
             }
         };
-        let object = OpenSegment {
-            link: link.clone(),
+        let object = AttachedSegment {
+            name: name.clone(),
             size,
-            scope,
-            persistent: AtomicBool::new(lifetime == Lifetime::Persistent),
-            name_released: AtomicBool::new(false),
+            scope: options.scope,
+            lifetime: NameLifetime::new(options.lifetime),
         };
-        Ok(Opened::new(object, link, memory))
+        Ok(Opened::new(object, NameHandle::new(name), memory))
     }
 
-    fn open(&self, name: &str, size: u64, access: Access, _: Option<Scope>) -> Result<Opened> {
-        let key = key_of(name)?;
+    fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
+        let (name, key) = (options.name, key_of(options.name)?);
         let id = shmget(key, 0, 0).map_err(|e| failure(name, "shmget", e))?;
         let found = look(id).map_err(|e| failure(name, "shmctl", e))?;
         let actual = found.shm_segsz as u64;
-        if size > actual {
-            return Err(Error::TooSmall { name: name.to_owned(), actual, requested: size });
-        }
-        let size = if size == 0 { actual } else { size };
+        let size = checked_size(name, actual, size)?;
         let length = usize::try_from(size).unwrap_or(found.shm_segsz);
         let mut memory = Attached::new(id, found.shm_segsz, access).map_err(|e| failure(name, "shmat", e))?;
         if memory.has_huge_pages().map_err(|e| failure(name, "madvise", e))? {
             return Err(Error::NotASegment { name: name.to_owned(), found: HUGE_PAGES });
         }
         memory.length = length;
-        let object = OpenSegment {
-            link: Link { name: name.to_owned(), key, id },
+        let object = AttachedSegment {
+            name: KeyName { name: name.to_owned(), key, id },
             size: actual,
-            scope: if found.shm_perm.mode & 0o002 == 0 { Scope::Local } else { Scope::Global },
-            persistent: AtomicBool::new(true),
-            name_released: AtomicBool::new(false),
+            scope: scope_of(found.shm_perm.mode.into()),
+            lifetime: NameLifetime::new(Lifetime::Persistent),
         };
-        let link = object.link.clone();
-        Ok(Opened::new(object, link, memory))
+        let name = NameHandle::new(object.name.clone());
+        Ok(Opened::new(object, name, memory))
     }
 
-    fn exists(&self, name: &str, _: Scope) -> bool {
-        key_of(name).is_ok_and(|key| match shmget(key, 0, 0) {
+    fn exists(&self, options: &Options<'_>) -> bool {
+        key_of(options.name).is_ok_and(|key| match shmget(key, 0, 0) {
             Ok(_) => true,
             // It is there, but not for this user.
             Err(e) => e.raw_os_error() == Some(libc::EACCES),
         })
     }
 
-    fn remove(&self, name: &str, _: Scope) -> Result<()> {
+    fn remove(&self, options: &Options<'_>) -> Result<()> {
+        let name = options.name;
         let id = shmget(key_of(name)?, 0, 0).map_err(|e| failure(name, "shmget", e))?;
         remove(id).map_err(|e| failure(name, "shmctl", e))
     }
@@ -105,16 +98,15 @@ impl Provider for SystemV {
 }
 
 #[derive(Debug)]
-struct OpenSegment {
-    link: Link,
+struct AttachedSegment {
+    name: KeyName,
     /// A segment never changes its size.
     size: u64,
     scope: Scope,
-    persistent: AtomicBool,
-    name_released: AtomicBool,
+    lifetime: NameLifetime,
 }
 
-impl Object for OpenSegment {
+impl OpenSegment for AttachedSegment {
     fn size(&self) -> Result<u64> {
         Ok(self.size)
     }
@@ -122,7 +114,7 @@ impl Object for OpenSegment {
     /// `shmctl` does not tell, but the list of all segments does (`proc_sysvipc(5)`).
     fn unsupplied(&self) -> u64 {
         let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-        supplied(&list, self.link.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
+        supplied(&list, self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
     }
 
     fn scope(&self) -> Scope {
@@ -130,28 +122,28 @@ impl Object for OpenSegment {
     }
 
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        self.persistent.store(lifetime == Lifetime::Persistent, Ordering::Release);
+        self.lifetime.set(lifetime);
         Ok(())
     }
 
     fn release_name(&self) {
-        if !self.persistent.load(Ordering::Acquire) && !self.name_released.swap(true, Ordering::AcqRel) {
+        if self.lifetime.end() {
             // Nothing can be done about a failure here.
-            let _ = self.link.unlink();
+            let _ = self.name.unlink();
         }
     }
 }
 
 /// A name, and the segment that its key led to. An id is not used again before some 30,000 others were made.
 #[derive(Debug, Clone)]
-struct Link {
+struct KeyName {
     name: String,
     key: key_t,
     id: c_int,
 }
 
-impl Target for Link {
-    fn name(&self) -> &str {
+impl Named for KeyName {
+    fn as_str(&self) -> &str {
         &self.name
     }
 
@@ -334,17 +326,16 @@ fn remove(id: c_int) -> io::Result<()> {
     }
 }
 
-/// What a failed system call on an existing or wanted segment means.
+/// The error for a failed system call on a segment that exists, or that is to exist.
 fn failure(name: &str, call: &'static str, source: io::Error) -> Error {
-    let name = name.to_owned();
     match source.raw_os_error() {
-        // Removed since it was looked for.
-        Some(libc::ENOENT | libc::EIDRM | libc::EINVAL) => Error::DoesNotExist { name, call, source },
-        Some(libc::EEXIST) => {
-            Error::AlreadyExists { name, why: "there is a segment with the key of this name" }
-        }
-        Some(libc::EACCES | libc::EPERM) => Error::PermissionDenied { name, call, source },
-        _ => Error::System { name, call, source },
+        // Removed since it was found.
+        Some(libc::EIDRM | libc::EINVAL) => Error::DoesNotExist { name: name.to_owned(), call, source },
+        Some(libc::EEXIST) => Error::AlreadyExists {
+            name: name.to_owned(),
+            why: "there is a segment with the key of this name",
+        },
+        _ => common::failure(name, call, source),
     }
 }
 

@@ -4,17 +4,17 @@
 //! use std::time::Duration;
 //!
 //! use shm_segment::layout::queue::{Queue, Version};
-//! use shm_segment::{Access, Lifetime, Scope, Segment};
+//! use shm_segment::{Access, Options};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let name = shm_segment::generate_name("doc")?;
 //! let wait = Duration::from_millis(10);
-//! let ours = Segment::create(&name, 4096, Scope::Local, Lifetime::Owner)?;
+//! let ours = Options::new(&name).create(4096)?;
 //! let producer = Queue::attach(&ours, Version::V2, 100)?;
 //! producer.enqueue(&ours, b"first", wait)?;
 //! producer.enqueue(&ours, b"second", wait)?;
 //!
-//! let theirs = Segment::open(&name, 0, Access::ReadWrite)?;
+//! let theirs = Options::new(&name).open(0, Access::ReadWrite)?;
 //! let consumer = Queue::attach(&theirs, Version::V2, 0)?;
 //! let mut message = Vec::new();
 //! consumer.dequeue_into(&theirs, &mut message, wait)?;

@@ -11,16 +11,16 @@
 //! use std::time::Duration;
 //!
 //! use shm_segment::layout::stream::{Kind, Stream, Version};
-//! use shm_segment::{Access, Lifetime, Scope, Segment};
+//! use shm_segment::{Access, Options};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let name = shm_segment::generate_name("doc")?;
 //! let wait = Duration::from_millis(10);
-//! let ours = Segment::create(&name, 1024, Scope::Local, Lifetime::Owner)?;
+//! let ours = Options::new(&name).create(1024)?;
 //! let writer = Stream::attach(&ours, Version::V2)?;
 //! writer.write(&ours, Kind::String, "hello".as_bytes(), wait)?;
 //!
-//! let theirs = Segment::open(&name, 0, Access::ReadWrite)?;
+//! let theirs = Options::new(&name).open(0, Access::ReadWrite)?;
 //! let reader = Stream::attach(&theirs, Version::V2)?;
 //! let mut text = Vec::new();
 //! assert!(reader.has_new_data(&theirs)?);

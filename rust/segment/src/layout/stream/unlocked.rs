@@ -55,7 +55,10 @@ fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
             layout: T::LAYOUT,
             what: "the flags",
             found: flags.into(),
-            limit: format!("the data of such a message begins behind the end of the {} bytes", segment.size()),
+            limit: format!(
+                "the data of such a message begins behind the end of the {} bytes",
+                segment.size()
+            ),
         });
     }
     let size = read_u32(segment, place.size)?;

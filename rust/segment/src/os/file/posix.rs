@@ -5,33 +5,20 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use crate::options::Scope;
-pub(super) use crate::os::system::{HUGE_PAGES, has_huge_pages, reserve};
+pub(super) use crate::os::system::{HUGE_PAGES, Identity, has_huge_pages, reserve};
 
-/// Which file it is, whatever its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
+/// Returns the file that `path` leads to now, symbolic links not followed.
+pub(super) fn identity_at(path: &str) -> io::Result<Identity> {
+    Ok(Identity::of(&rustix::fs::lstat(path)?))
 }
 
-impl Identity {
-    pub(super) fn of(file: &File) -> io::Result<Self> {
-        file.metadata().map(|found| Self::from_metadata(&found))
-    }
-
-    /// Of what `path` leads to now, links not followed.
-    pub(super) fn at(path: &str) -> io::Result<Self> {
-        fs::symlink_metadata(path).map(|found| Self::from_metadata(&found))
-    }
-
-    fn from_metadata(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
+pub(super) fn identity_of(file: &File) -> io::Result<Identity> {
+    Ok(Identity::of(&rustix::fs::fstat(file)?))
 }
 
 /// Removes `path` if it still leads to this file; otherwise does nothing.
 pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
-    if Identity::at(path)? == identity { fs::remove_file(path) } else { Ok(()) }
+    if identity_at(path)? == identity { fs::remove_file(path) } else { Ok(()) }
 }
 
 /// No link is followed, no call waits for the other end of a FIFO or for the holder of a lease, and no terminal becomes
@@ -49,5 +36,5 @@ pub(super) fn open_to(file: &File, scope: Scope) -> io::Result<()> {
 }
 
 pub(super) fn scope_of(metadata: &Metadata) -> Scope {
-    if metadata.mode() & 0o002 == 0 { Scope::Local } else { Scope::Global }
+    crate::os::system::scope_of(metadata.mode())
 }

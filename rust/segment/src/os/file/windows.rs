@@ -21,20 +21,18 @@ pub(super) struct Identity {
     index: [u32; 2],
 }
 
-impl Identity {
-    pub(super) fn of(file: &File) -> io::Result<Self> {
-        let mut found = BY_HANDLE_FILE_INFORMATION::default();
-        // SAFETY: an open handle, and a structure that the call fills.
-        if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut found) } == 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { volume: found.dwVolumeSerialNumber, index: [found.nFileIndexHigh, found.nFileIndexLow] })
+pub(super) fn identity_of(file: &File) -> io::Result<Identity> {
+    let mut found = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: an open handle, and a structure that the call fills.
+    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut found) } == 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(Identity { volume: found.dwVolumeSerialNumber, index: [found.nFileIndexHigh, found.nFileIndexLow] })
+}
 
-    /// Of what `path` leads to now, links not followed.
-    pub(super) fn at(path: &str) -> io::Result<Self> {
-        Self::of(&open_itself(path, FILE_READ_ATTRIBUTES)?)
-    }
+/// Returns the file that `path` leads to now, links not followed.
+pub(super) fn identity_at(path: &str) -> io::Result<Identity> {
+    identity_of(&open_itself(path, FILE_READ_ATTRIBUTES)?)
 }
 
 /// Opens a file with no more than these rights. A link or a folder is opened itself.
@@ -46,7 +44,7 @@ fn open_itself(path: &str, rights: u32) -> io::Result<File> {
 /// Removes `path` if it still leads to this file; otherwise does nothing. By handle, so that nothing comes in between.
 pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
     let file = open_itself(path, DELETE | FILE_READ_ATTRIBUTES)?;
-    if Identity::of(&file)? != identity {
+    if identity_of(&file)? != identity {
         return Ok(());
     }
     // The name goes at once, and not with the last handle: as `std::fs::remove_file` does it, where the file system can.

@@ -246,10 +246,10 @@ fn pause(new: &New<'_>) -> Result<()> {
 #[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 mod tests {
     //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
+    use super::super::mode_of;
     use super::*;
     use crate::error::Error;
     use crate::options::Scope;
-    use crate::os::system::mode_of;
     use std::fs::File;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::calls::Calls;
+use super::shm_open::Calls;
 use super::{Made, Namespace, New, mode_of};
 use crate::error::Result;
 use crate::options::{Lifetime, Scope};

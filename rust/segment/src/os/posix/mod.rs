@@ -1,9 +1,8 @@
 //! POSIX shared memory.
 //!
-//! Where the names live is a [`Namespace`]: on Linux the directory `/dev/shm`, which can do more than the calls
-//! of POSIX (see `directory.rs`); elsewhere `shm_open(3)` and `shm_unlink(3)` (`calls.rs`).
+//! A [`Namespace`] is where the names live: on Linux the directory `/dev/shm`, which can do more than the calls of
+//! POSIX (`directory.rs`); elsewhere `shm_open(3)` and `shm_unlink(3)` (`shm_open.rs`).
 
-mod calls;
 #[cfg(target_os = "linux")]
 mod directory;
 mod errno;
@@ -14,36 +13,41 @@ mod fuzzing;
 mod life_lock;
 mod lock_file;
 mod owner;
+mod pages;
 mod replacement;
+mod shm_open;
 
 use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use memmap2::MmapOptions;
-pub(crate) use memmap2::MmapRaw as Mapping;
+use memmap2::MmapRaw;
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
 
+use super::common::{checked_size, creation_failure, failure, map};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
 use crate::name;
-use crate::options::{Access, Lifetime, Scope};
+use crate::options::{Access, Lifetime, Options, Scope};
 pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use fuzzing::ByCalls;
+pub(super) use owner::NameLifetime;
+pub(super) use pages::{HUGE_PAGES, has_huge_pages, reserve};
+#[cfg(target_os = "linux")]
+pub(super) use pages::{is_in_memory, unsupplied};
 
-pub(crate) const CAN_PERSIST: bool = true;
+pub(super) const NATIVE: Option<&dyn Provider> = Some(&Posix);
 
 /// Where names lead to segments. Names are plain.
 trait Namespace: Sync + Send {
     /// Never blocks.
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno>;
 
-    /// What the name leads to now, links not followed.
+    /// Of what the name leads to now, symbolic links not followed.
     fn stat(&self, plain: &str) -> Result<Stat, Errno>;
 
     fn exists(&self, plain: &str) -> bool;
@@ -55,7 +59,7 @@ trait Namespace: Sync + Send {
 
     fn create(&self, new: &New<'_>) -> Result<Made>;
 
-    /// Does the name lead to this segment now?
+    /// Returns whether the name leads to this segment now.
     fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
         self.stat(plain).is_ok_and(|there| Identity::of(&there) == Identity::of(segment))
     }
@@ -69,13 +73,13 @@ fn namespace() -> &'static dyn Namespace {
         if let Some(directory) = directory::Directory::of_the_system() {
             return Box::new(directory);
         }
-        Box::new(calls::Calls::new(lock_file::private_folder()))
+        Box::new(shm_open::Calls::new(lock_file::private_folder()))
     })
 }
 
-/// Which segment it is, whatever its name: device and inode number (on macOS all segments have the same).
+/// The device and inode number of a segment or file, whatever its name (on macOS all segments have the same).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
 }
@@ -83,46 +87,97 @@ struct Identity {
 impl Identity {
     // The types of `st_dev` and `st_ino` differ between systems; only equality counts.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
-    const fn of(stat: &Stat) -> Self {
+    pub(super) const fn of(stat: &Stat) -> Self {
         Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
     }
 }
 
-/// A name, and the segment it led to when it was created or opened.
-///
-/// It may outlive the [`Segment`](crate::Segment).
+struct Posix;
+
+impl Provider for Posix {
+    fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened> {
+        let plain = name::portable(options.name)?;
+        let marked = options.lifetime == Lifetime::Owner;
+        let new = New { plain, size, mode: mode_of(options.scope), marked, end };
+        let Made { fd, map, keeper } = namespace().create(&new)?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
+        let object = PosixSegment {
+            fd,
+            name: name.clone(),
+            scope: options.scope,
+            keeper,
+            lifetime: NameLifetime::new(options.lifetime),
+        };
+        Ok(Opened::new(object, NameHandle::new(name), map))
+    }
+
+    /// All scopes share one namespace.
+    fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
+        let plain = name::foreign(options.name)?;
+        let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        if let Some(found) = not_memory(&stat) {
+            return Err(Error::NotASegment { name: plain.to_owned(), found });
+        }
+        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size)?;
+        let map = map(&fd, plain, size, access)?;
+        let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
+        #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
+        let scope = scope_of(stat.st_mode.into());
+        let object = PosixSegment {
+            fd,
+            name: name.clone(),
+            scope,
+            keeper: None,
+            lifetime: NameLifetime::new(Lifetime::Persistent),
+        };
+        Ok(Opened::new(object, NameHandle::new(name), map))
+    }
+
+    fn exists(&self, options: &Options<'_>) -> bool {
+        name::foreign(options.name).is_ok_and(|plain| namespace().exists(plain))
+    }
+
+    fn remove(&self, options: &Options<'_>) -> Result<()> {
+        let plain = name::foreign(options.name)?;
+        let stat = namespace().stat(plain).map_err(|e| failure(plain, "stat", e))?;
+        if let Some(found) = not_memory(&stat) {
+            return Err(Error::NotASegment { name: plain.to_owned(), found });
+        }
+        namespace().unlink(plain).map_err(|e| failure(plain, "shm_unlink", e))
+    }
+
+    fn can_persist(&self) -> bool {
+        true
+    }
+
+    fn list_names(&self) -> Vec<String> {
+        namespace().list()
+    }
+}
+
+/// A plain name, without `/`, and the segment it led to.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+struct Name {
     plain: String,
     identity: Identity,
 }
 
-impl Link {
-    /// The plain name, without `/`.
-    pub(crate) fn name(&self) -> &str {
+impl Named for Name {
+    fn as_str(&self) -> &str {
         &self.plain
     }
 
-    /// The form of the name that `shm_open(3)` takes: `/frames`.
-    pub(crate) fn native_name(&self) -> String {
+    fn native_name(&self) -> String {
         format!("/{}", self.plain)
     }
 
-    /// Does the name still lead to the segment it led to?
-    ///
-    /// False once somebody has removed the name, or made it anew.
-    pub(crate) fn is_current(&self) -> bool {
+    fn is_current(&self) -> bool {
         namespace().stat(&self.plain).is_ok_and(|stat| Identity::of(&stat) == self.identity)
     }
 
-    /// Removes the name, if it still leads there; otherwise does nothing.
-    ///
-    /// Between the look and the removal, somebody else may remove the name and make it anew; theirs is lost
-    /// then. POSIX has no call that does both at once.
-    ///
-    /// # Errors
-    /// [`Error::PermissionDenied`], [`Error::System`].
-    pub(crate) fn unlink(&self) -> Result<()> {
+    fn unlink(&self) -> Result<()> {
         if !self.is_current() {
             return Ok(());
         }
@@ -133,118 +188,63 @@ impl Link {
     }
 }
 
-/// An open segment.
-pub(crate) struct Object {
+struct PosixSegment {
     fd: OwnedFd,
-    link: Link,
+    name: Name,
     scope: Scope,
     /// The creator's proof of life, and how it is held.
     keeper: Option<Box<dyn owner::Keeper>>,
-    persistent: AtomicBool,
-    name_released: AtomicBool,
+    lifetime: NameLifetime,
 }
 
-impl fmt::Debug for Object {
+impl fmt::Debug for PosixSegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("link", &self.link).field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("PosixSegment")
+            .field("name", &self.name)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 
-impl Object {
-    /// While the name is changing hands, tries until `end`.
-    pub(crate) fn create(
-        plain: &str,
-        size: u64,
-        scope: Scope,
-        lifetime: Lifetime,
-        end: Instant,
-    ) -> Result<(Self, Mapping)> {
-        let new = New { plain, size, mode: mode_of(scope), marked: lifetime == Lifetime::Owner, end };
-        let made = namespace().create(&new)?;
-        let stat = rustix::fs::fstat(&made.fd).map_err(|e| failure(plain, "fstat", e))?;
-        let object = Self {
-            fd: made.fd,
-            link: Link { plain: plain.to_owned(), identity: Identity::of(&stat) },
-            scope,
-            keeper: made.keeper,
-            persistent: AtomicBool::new(lifetime == Lifetime::Persistent),
-            name_released: AtomicBool::new(false),
-        };
-        Ok((object, made.map))
-    }
-
-    /// All scopes share one namespace.
-    pub(crate) fn open(name: &str, size: u64, access: Access, _: Option<Scope>) -> Result<(Self, Mapping)> {
-        let plain = name::foreign(name)?;
-        let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
-        if let Some(found) = not_memory(&stat) {
-            return Err(Error::NotASegment { name: plain.to_owned(), found });
-        }
-        let actual = u64::try_from(stat.st_size).unwrap_or(0);
-        if actual == 0 {
-            return Err(Error::NotSizedYet { name: plain.to_owned() });
-        }
-        if size > actual {
-            return Err(Error::TooSmall { name: plain.to_owned(), actual, requested: size });
-        }
-        let size = if size == 0 { actual } else { size };
-        let map = map(&fd, plain, size, access)?;
-        let others_write = Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH);
-        let object = Self {
-            fd,
-            link: Link { plain: plain.to_owned(), identity: Identity::of(&stat) },
-            scope: if others_write { Scope::Global } else { Scope::Local },
-            keeper: None,
-            persistent: AtomicBool::new(true),
-            name_released: AtomicBool::new(false),
-        };
-        Ok((object, map))
-    }
-
-    pub(crate) fn size(&self) -> Result<u64> {
-        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure(&self.link.plain, "fstat", e))?;
+impl OpenSegment for PosixSegment {
+    fn size(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure(&self.name.plain, "fstat", e))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
     #[cfg(target_os = "linux")]
-    pub(crate) fn unsupplied(&self) -> u64 {
+    fn unsupplied(&self) -> u64 {
         unsupplied(&self.fd)
     }
 
-    pub(crate) const fn scope(&self) -> Scope {
+    fn scope(&self) -> Scope {
         self.scope
     }
 
-    pub(crate) const fn link(&self) -> &Link {
-        &self.link
-    }
-
-    pub(crate) fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        let persistent = lifetime == Lifetime::Persistent;
+    fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         if let Some(keeper) = &self.keeper {
             keeper
-                .mark(&self.fd, mode_of(self.scope), !persistent)
-                .map_err(|e| failure(&self.link.plain, "fchmod", e))?;
+                .mark(&self.fd, mode_of(self.scope), lifetime == Lifetime::Owner)
+                .map_err(|e| failure(&self.name.plain, "fchmod", e))?;
         }
-        self.persistent.store(persistent, Ordering::Release);
+        self.lifetime.set(lifetime);
         Ok(())
     }
 
-    pub(crate) fn release_name(&self) {
-        if self.persistent.load(Ordering::Acquire) || self.name_released.swap(true, Ordering::AcqRel) {
+    fn release_name(&self) {
+        if !self.lifetime.end() {
             return;
         }
-        // While the lock is still held: nobody takes the name for a dead owner's meanwhile.
-        // Nothing can be done about a failure here, and the next creator reclaims what is left.
-        let _ = self.link.unlink();
+        // While the lock is still held: no process takes the name for a dead owner's.
+        // Nothing can be done about a failure here, and the next creator reclaims the name.
+        let _ = self.name.unlink();
         if let Some(keeper) = &self.keeper {
             keeper.forget();
         }
     }
 }
 
-/// What is wanted of a namespace's `create`.
+/// The segment that a namespace's `create` is to make.
 struct New<'a> {
     plain: &'a str,
     size: u64,
@@ -261,130 +261,37 @@ impl New<'_> {
         Error::AlreadyExists { name: self.plain.to_owned(), why }
     }
 
-    /// What a failed system call means to who makes a segment.
-    fn failure(&self, call: &'static str, errno: Errno) -> Error {
-        let (name, source) = (self.plain.to_owned(), errno.into());
-        match errno {
-            Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT => {
-                Error::OutOfMemory { name, size: self.size, call, source }
-            }
-            // Not the segment, which nobody expects to exist, but the place for it.
-            Errno::NOENT => Error::System { name, call, source },
-            _ => failure(self.plain, call, errno),
-        }
+    fn failure(&self, call: &'static str, source: impl Into<std::io::Error>) -> Error {
+        creation_failure(self.plain, self.size, call, source)
     }
 }
 
-/// What a namespace's `create` made: named, sized, locked, mapped.
+/// The segment that a namespace's `create` made: named, sized, locked, mapped.
 struct Made {
     fd: OwnedFd,
-    map: Mapping,
+    map: MmapRaw,
     keeper: Option<Box<dyn owner::Keeper>>,
 }
 
-const fn mode_of(scope: Scope) -> Mode {
+pub(super) const fn mode_of(scope: Scope) -> Mode {
     match scope {
         Scope::Local => Mode::from_raw_mode(0o600),
         Scope::Global => Mode::from_raw_mode(0o666),
     }
 }
 
+/// Global if others may write.
+pub(super) const fn scope_of(mode: u32) -> Scope {
+    if mode & 0o002 == 0 { Scope::Local } else { Scope::Global }
+}
+
 /// Gives a new, empty segment its size and its pages, and maps it.
-fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<Mapping> {
-    reserve(fd, new.size)
-        .map_err(|(call, source)| new.failure(call, Errno::from_io_error(&source).unwrap_or(Errno::NOMEM)))?;
+fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
+    reserve(fd, new.size).map_err(|(call, source)| new.failure(call, source))?;
     map(fd, new.plain, new.size, Access::ReadWrite)
 }
 
-/// Gives a new, empty file its size and, where the system can, its pages. An error names the call.
-pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io::Error)> {
-    // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| size > limit) {
-        return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
-    }
-    // Nor is a process refused that reserves more memory than there is: it is killed.
-    #[cfg(target_os = "linux")]
-    if !crate::available::has_room_for(size) && is_in_memory(&fd) {
-        return Err(("MemAvailable", Errno::NOMEM.into()));
-    }
-    // Nobody has an address space for more, and macOS must not be asked: it makes an object of any size, from parts of
-    // 4 GiB, and nothing stops it while it does.
-    #[cfg(target_os = "macos")]
-    if size > 1 << 47 {
-        return Err(("ftruncate", Errno::NOMEM.into()));
-    }
-    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-    {
-        // Reserves the pages, so that no later store can fail for want of one. A file system may take its time for
-        // it, piece by piece; whoever finds the file meanwhile must find no size yet (FreeBSD has no such way).
-        #[cfg(target_os = "linux")]
-        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
-        #[cfg(target_os = "freebsd")]
-        let flags = rustix::fs::FallocateFlags::empty();
-        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&fd, flags, 0, size)) {
-            Ok(()) if flags.is_empty() => return Ok(()),
-            Ok(()) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {}
-            Err(errno) => return Err(("fallocate", errno.into())),
-        }
-    }
-    // Once: macOS lets nobody change a size, not even back to what it is.
-    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
-}
-
-fn map(fd: &OwnedFd, plain: &str, size: u64, access: Access) -> Result<Mapping> {
-    let no_room = |source| Error::OutOfMemory { name: plain.to_owned(), size, call: "mmap", source };
-    let length = usize::try_from(size).map_err(|_| no_room(Errno::NOMEM.into()))?;
-    let mut options = MmapOptions::new();
-    let options = options.len(length);
-    let mapped = match access {
-        Access::ReadWrite => options.map_raw(fd),
-        Access::ReadOnly => options.map_raw_read_only(fd),
-    };
-    mapped.map_err(|source| match Errno::from_io_error(&source) {
-        // The second: more locked memory than the process may have (`mlockall(2)`).
-        Some(Errno::NOMEM | Errno::AGAIN) | None => no_room(source),
-        Some(errno) => failure(plain, "mmap", errno),
-    })
-}
-
-/// How many bytes of a file in memory (tmpfs) have no page yet.
-#[cfg(target_os = "linux")]
-pub(crate) fn unsupplied(fd: impl AsFd) -> u64 {
-    /// The unit of `st_blocks` (`stat(3type)`).
-    const BLOCK: u64 = 512;
-    rustix::fs::fstat(fd).map_or(0, |stat| {
-        let number = |value| u64::try_from(value).unwrap_or(0);
-        number(stat.st_size).saturating_sub(number(stat.st_blocks).saturating_mul(BLOCK))
-    })
-}
-
-/// Is the file memory, of which each page takes one of the machine's?
-#[cfg(target_os = "linux")]
-pub(crate) fn is_in_memory(fd: impl AsFd) -> bool {
-    const TMPFS_MAGIC: u64 = 0x0102_1994; // linux/magic.h
-    rustix::fs::fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(TMPFS_MAGIC))
-}
-
-/// Is it memory of huge pages (hugetlbfs)? Of these, the fault handler can't replace one of the system's own.
-pub(crate) fn has_huge_pages(fd: &impl AsFd) -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        const HUGETLBFS_MAGIC: u64 = 0x9584_58f6; // linux/magic.h
-        rustix::fs::fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(HUGETLBFS_MAGIC))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = fd;
-        false
-    }
-}
-
-/// What [`has_huge_pages`].
-pub(crate) const HUGE_PAGES: &str = "memory of huge pages";
-
-/// What it is, if it isn't memory.
+/// Returns what a file is that isn't memory.
 fn not_memory(stat: &Stat) -> Option<&'static str> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => None,
@@ -397,39 +304,6 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
         FileType::Unknown if cfg!(not(target_os = "linux")) => None,
         _ => Some("of an unknown type"),
     }
-}
-
-/// What a failed system call on an existing or wanted name means.
-fn failure(plain: &str, call: &'static str, errno: Errno) -> Error {
-    let name = plain.to_owned();
-    match errno {
-        Errno::NOENT => Error::DoesNotExist { name, call, source: errno.into() },
-        Errno::EXIST => Error::AlreadyExists { name, why: owner::CHANGING },
-        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name, call, source: errno.into() },
-        Errno::LOOP => Error::NotASegment { name, found: "a symbolic link" },
-        Errno::ISDIR => Error::NotASegment { name, found: "a directory" },
-        Errno::NXIO => Error::NotASegment { name, found: "a FIFO, a socket or a device" },
-        // A call that must not block would have to wait for the holder of the lease.
-        Errno::WOULDBLOCK if call.ends_with("open") => Error::Leased { name },
-        _ => Error::System { name, call, source: errno.into() },
-    }
-}
-
-pub(crate) fn exists(name: &str, _: Scope) -> bool {
-    name::foreign(name).is_ok_and(|plain| namespace().exists(plain))
-}
-
-pub(crate) fn remove(name: &str, _: Scope) -> Result<()> {
-    let plain = name::foreign(name)?;
-    let stat = namespace().stat(plain).map_err(|e| failure(plain, "stat", e))?;
-    if let Some(found) = not_memory(&stat) {
-        return Err(Error::NotASegment { name: plain.to_owned(), found });
-    }
-    namespace().unlink(plain).map_err(|e| failure(plain, "shm_unlink", e))
-}
-
-pub(crate) fn list_names() -> Vec<String> {
-    namespace().list()
 }
 
 /// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
@@ -452,6 +326,6 @@ pub(crate) fn coarse_clock() -> u64 {
 /// Memory without a name.
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(crate) fn anonymous(length: usize) -> Mapping {
+pub(crate) fn anonymous(length: usize) -> MmapRaw {
     memmap2::MmapMut::map_anon(length).unwrap().into()
 }

@@ -11,7 +11,7 @@
 //! mapped. What is left is a disk, or a server with the peer's file, that fails to deliver a page. That ends the
 //! process, as it does for any memory that was paged out.
 
-mod calls;
+mod failed;
 mod names;
 mod section;
 mod security;
@@ -22,91 +22,36 @@ use std::time::Instant;
 
 use windows_sys::Win32::Foundation as errors;
 
-use super::unwatched;
+use super::{Mapping as _, NameHandle, Named, OpenSegment, Opened, Provider, unwatched};
 use crate::error::{Error, Result};
 use crate::name;
-use crate::options::{Access, Lifetime, Scope};
-use calls::Failed;
+use crate::options::{Access, Lifetime, Options, Scope};
+use failed::Failed;
 use names::Place;
+use section::Mapping;
 use section::Section;
 #[cfg(test)]
 pub(crate) use section::anonymous;
-pub(crate) use section::{Mapping, coarse_clock};
+pub(crate) use section::coarse_clock;
 pub(crate) use unwatched::Watch;
 pub use unwatched::uninstall_fault_handler;
 
-pub(crate) const CAN_PERSIST: bool = false;
+pub(super) const NATIVE: Option<&dyn Provider> = Some(&Windows);
 
 const TAKEN: &str = "some process has it open, its creator or another one";
 const OTHER_KIND: &str = "an object of another kind (an event, a mutex, ...)";
 
-/// A name, and the segment it led to when it was created or opened.
-///
-/// It may outlive the [`Segment`](crate::Segment).
-#[derive(Debug, Clone)]
-pub(crate) struct Link {
-    place: Place,
-    section: Weak<Section>,
-}
+struct Windows;
 
-impl Link {
-    /// The name as it was given, but for a leading `/` that is no part of it.
-    pub(crate) fn name(&self) -> &str {
-        &self.place.name
-    }
-
-    /// The form of the name that the system's own calls take: `Local\frames` or `Global\frames`.
-    pub(crate) fn native_name(&self) -> String {
-        self.place.native.clone()
-    }
-
-    /// Does the name still lead to the segment it led to?
-    ///
-    /// True for as long as the [`Segment`](crate::Segment) has it open: nobody can give the name to another one
-    /// meanwhile. After that the system gives no way to tell, and it is false.
-    pub(crate) fn is_current(&self) -> bool {
-        self.section.strong_count() > 0
-    }
-
-    /// Nothing to do: the name goes with the last handle of any process.
-    ///
-    /// # Errors
-    /// None here.
-    pub(crate) fn unlink(&self) -> Result<()> {
-        let _ = self;
-        Ok(())
-    }
-}
-
-/// An open segment.
-#[derive(Debug)]
-pub(crate) struct Object {
-    /// What keeps the section and its name.
-    _section: Arc<Section>,
-    link: Link,
-    size: u64,
-}
-
-impl Object {
-    fn new(section: Section, place: Place, mapping: &Mapping) -> Self {
-        let section = Arc::new(section);
-        let link = Link { place, section: Arc::downgrade(&section) };
-        Self { _section: section, link, size: mapping.committed() as u64 }
-    }
-
-    /// There is no name that is changing hands, and nothing to wait for.
-    pub(crate) fn create(
-        plain: &str,
-        size: u64,
-        scope: Scope,
-        lifetime: Lifetime,
-        _: Instant,
-    ) -> Result<(Self, Mapping)> {
-        if lifetime == Lifetime::Persistent {
+impl Provider for Windows {
+    /// A name never changes hands, and there is nothing to wait for.
+    fn create(&self, options: &Options<'_>, size: u64, _: Instant) -> Result<Opened> {
+        let plain = name::portable(options.name)?;
+        if options.lifetime == Lifetime::Persistent {
             return Err(NOT_PERSISTENT);
         }
-        let place = Place::new(plain, scope);
-        let descriptor = security::Descriptor::new(scope).map_err(|e| failure(plain, &e))?;
+        let place = Place::new(plain, options.scope);
+        let descriptor = security::Descriptor::new(options.scope).map_err(|e| failure(plain, &e))?;
         let section = match Section::create(&place.native, size, &descriptor) {
             Ok(Some(section)) => section,
             Ok(None) => return Err(Error::AlreadyExists { name: plain.to_owned(), why: TAKEN }),
@@ -117,20 +62,15 @@ impl Object {
         };
         let mut mapping = section.map(Access::ReadWrite).map_err(|e| creation_failure(plain, size, e))?;
         if !mapping.limit(size) {
-            // The system's promise; but what is not there must not be touched.
+            // The system's promise; but memory that is not there must not be touched.
             return Err(too_small(plain, &mapping, size));
         }
-        Ok((Self::new(section, place, &mapping), mapping))
+        Ok(opened(section, place, mapping))
     }
 
-    pub(crate) fn open(
-        name: &str,
-        size: u64,
-        access: Access,
-        scope: Option<Scope>,
-    ) -> Result<(Self, Mapping)> {
-        let plain = name::foreign(name)?;
-        let (place, section) = find(name, plain, scope, access)?;
+    fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
+        let plain = name::foreign(options.name)?;
+        let (place, section) = find(options.name, plain, scope, access)?;
         let mut mapping = section.map(access).map_err(|e| failure(&place.name, &e))?;
         if let Some(found) = mapping.flaw() {
             return Err(Error::NotASegment { name: place.name, found });
@@ -141,25 +81,86 @@ impl Object {
         if !mapping.limit(size) {
             return Err(too_small(&place.name, &mapping, size));
         }
-        Ok((Self::new(section, place, &mapping), mapping))
+        Ok(opened(section, place, mapping))
     }
 
-    /// What it was at the beginning, in whole pages: a section's size never changes.
-    #[allow(clippy::unnecessary_wraps, reason = "the contract of all systems")]
-    pub(crate) const fn size(&self) -> Result<u64> {
+    fn exists(&self, options: &Options<'_>) -> bool {
+        let places = |plain| names::places(options.name, plain, Some(options.scope));
+        name::foreign(options.name).is_ok_and(|plain| places(plain).iter().any(is_there))
+    }
+
+    /// No call removes a name; the caller of one that isn't there is told so.
+    fn remove(&self, options: &Options<'_>) -> Result<()> {
+        let plain = name::foreign(options.name)?;
+        match find(options.name, plain, Some(options.scope), Access::ReadOnly) {
+            Ok(_) | Err(Error::PermissionDenied { .. }) => Err(Error::Unsupported {
+                what: "removing a name that a process holds (it goes with the last handle)",
+            }),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn can_persist(&self) -> bool {
+        false
+    }
+}
+
+fn opened(section: Section, place: Place, mapping: Mapping) -> Opened {
+    let (section, scope) = (Arc::new(section), place.scope);
+    let name = SectionName { place, section: Arc::downgrade(&section) };
+    let object = OpenSection { _section: section, scope, size: mapping.committed() as u64 };
+    Opened::new(object, NameHandle::new(name), mapping)
+}
+
+/// A name, and the section it led to.
+#[derive(Debug)]
+struct SectionName {
+    place: Place,
+    section: Weak<Section>,
+}
+
+impl Named for SectionName {
+    /// The name as it was given, without a leading `/` that is not part of it.
+    fn as_str(&self) -> &str {
+        &self.place.name
+    }
+
+    /// `Local\frames` or `Global\frames`.
+    fn native_name(&self) -> String {
+        self.place.native.clone()
+    }
+
+    /// True for as long as the [`Segment`](crate::Segment) has it open: the name can't be given to another section.
+    /// After that the system gives no way to tell, and it is false.
+    fn is_current(&self) -> bool {
+        self.section.strong_count() > 0
+    }
+
+    /// Nothing to do: the name goes with the last handle of any process.
+    fn unlink(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct OpenSection {
+    /// Keeps the section and its name.
+    _section: Arc<Section>,
+    scope: Scope,
+    size: u64,
+}
+
+impl OpenSegment for OpenSection {
+    /// The size at the beginning, in whole pages: a section's size never changes.
+    fn size(&self) -> Result<u64> {
         Ok(self.size)
     }
 
-    pub(crate) const fn scope(&self) -> Scope {
-        self.link.place.scope
+    fn scope(&self) -> Scope {
+        self.scope
     }
 
-    pub(crate) const fn link(&self) -> &Link {
-        &self.link
-    }
-
-    pub(crate) fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        let _ = self;
+    fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         match lifetime {
             Lifetime::Owner => Ok(()),
             Lifetime::Persistent => Err(NOT_PERSISTENT),
@@ -167,9 +168,7 @@ impl Object {
     }
 
     /// Nothing to do: the name goes with the last handle of any process.
-    pub(crate) fn release_name(&self) {
-        let _ = self;
-    }
+    fn release_name(&self) {}
 }
 
 const NOT_PERSISTENT: Error = Error::Unsupported { what: "a section that outlives the last handle to it" };
@@ -260,26 +259,6 @@ fn failure(name: &str, failed: &Failed) -> Error {
         }
         _ => Error::System { name, call, source },
     }
-}
-
-pub(crate) fn exists(name: &str, scope: Scope) -> bool {
-    name::foreign(name).is_ok_and(|plain| names::places(name, plain, Some(scope)).iter().any(is_there))
-}
-
-/// No call removes a name; but who asks for a name that isn't there is told so.
-pub(crate) fn remove(name: &str, scope: Scope) -> Result<()> {
-    let plain = name::foreign(name)?;
-    match find(name, plain, Some(scope), Access::ReadOnly) {
-        Ok(_) | Err(Error::PermissionDenied { .. }) => Err(Error::Unsupported {
-            what: "removing a name that a process holds (it goes with the last handle)",
-        }),
-        Err(e) => Err(e),
-    }
-}
-
-/// Windows has no list of them for everybody.
-pub(crate) fn list_names() -> Vec<String> {
-    Vec::new()
 }
 
 #[cfg(test)]

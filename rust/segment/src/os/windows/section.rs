@@ -18,7 +18,7 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 
-use super::calls::{Failed, wide};
+use super::failed::{Failed, wide};
 use super::security::Descriptor;
 use crate::options::Access;
 
@@ -170,13 +170,16 @@ impl Mapping {
             _ => false,
         }
     }
+}
 
-    pub(crate) const fn len(&self) -> usize {
-        self.length
+// SAFETY: the view is unmapped when the value is dropped, and at least `length` bytes of it are committed.
+unsafe impl crate::os::Mapping for Mapping {
+    fn as_mut_ptr(&self) -> *mut u8 {
+        self.start
     }
 
-    pub(crate) const fn as_mut_ptr(&self) -> *mut u8 {
-        self.start
+    fn len(&self) -> usize {
+        self.length
     }
 }
 

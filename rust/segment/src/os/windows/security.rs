@@ -13,7 +13,7 @@ use windows_sys::Win32::Security::{
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
-use super::calls::{Failed, wide};
+use super::failed::{Failed, wide};
 use crate::options::Scope;
 
 /// The access list of a new section.

@@ -1,16 +1,13 @@
 //! The crate `shared_memory`, both ways.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::{Name, whole};
+use crate::common::{Name, whole};
 use shared_memory::ShmemConf;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Error, Options};
 
 #[test]
 fn the_crate_shared_memory_opens_what_we_make() {
     let name = Name::new();
-    let ours = Segment::create(&name, 64, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&name).create(64).unwrap();
     ours.write(0, b"from us").unwrap();
     let theirs = ShmemConf::new().os_id(&*name);
     // Not only what it has made itself, with a file behind it.
@@ -34,15 +31,12 @@ fn we_open_what_the_crate_shared_memory_makes() {
     let theirs = ShmemConf::new().size(64).os_id(&*name).create().unwrap();
     // SAFETY: 64 bytes are mapped, and nobody else uses them now.
     unsafe { theirs.as_ptr().copy_from_nonoverlapping(b"from them".as_ptr(), 9) };
-    let ours = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    let ours = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     assert_eq!(ours.size(), whole(64));
     let mut text = [0; 9];
     ours.read(0, &mut text).unwrap();
     assert_eq!(&text, b"from them");
-    assert!(matches!(
-        Segment::create(&name, 64, Scope::Local, Lifetime::Owner),
-        Err(Error::AlreadyExists { .. })
-    ));
+    assert!(matches!(Options::new(&name).create(64), Err(Error::AlreadyExists { .. })));
     drop(ours);
     assert!(name.exists(), "an opener leaves the name");
     drop(theirs);

@@ -1,22 +1,13 @@
 //! The streams of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_possible_truncation, // Everything here is small.
-    missing_docs
-)]
-
-mod common;
-#[path = "common/layouts.rs"]
-mod layouts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Peer;
-use layouts::{ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds};
+use crate::common::Peer;
+use crate::common::layouts::{
+    ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
+};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::stream::{Kind, Stream, Version};
@@ -28,8 +19,16 @@ fn values() -> [(&'static str, Kind, Vec<u8>); 4] {
     [
         ("bytes", Kind::Bytes, vec![0, 255, 1]),
         ("string", Kind::String, "Grüße".into()),
-        ("floats", Kind::Floats, layouts::little_endian(&[1.5, -2.25, 1e10].map(f32::to_le_bytes))),
-        ("doubles", Kind::Doubles, layouts::little_endian(&[0.1, -1e300].map(f64::to_le_bytes))),
+        (
+            "floats",
+            Kind::Floats,
+            crate::common::layouts::little_endian(&[1.5, -2.25, 1e10].map(f32::to_le_bytes)),
+        ),
+        (
+            "doubles",
+            Kind::Doubles,
+            crate::common::layouts::little_endian(&[0.1, -1e300].map(f64::to_le_bytes)),
+        ),
     ]
 }
 
@@ -374,7 +373,7 @@ fn no_field_is_believed() {
             golden.resize(SIZE, 0);
             let (ours, theirs) = planted(&golden);
             for (at, size) in fields {
-                for value in layouts::hostile_values(SIZE as u64) {
+                for value in crate::common::layouts::hostile_values(SIZE as u64) {
                     let mut bytes = golden.clone();
                     bytes[*at..at + size].copy_from_slice(&value.to_le_bytes()[..*size]);
                     ours.write(0, &bytes).unwrap();
@@ -541,7 +540,7 @@ fn whoever_is_killed_nobody_hangs() {
             let rounds = rounds(30);
             for round in 0..rounds {
                 let context = format!("{label}, {operation}, round {round}");
-                let mut peer = Peer::start();
+                let mut peer = Peer::start("streams::peer");
                 assert_eq!(peer.ask(&format!("{operation} {number} {}", &*name)), "ready");
                 let end = Instant::now() + Duration::from_micros(random.below(3000));
                 let mut bytes = Vec::new();
@@ -580,14 +579,14 @@ fn whoever_is_killed_nobody_hangs() {
 #[cfg(target_os = "linux")]
 mod partners {
     use super::*;
-    use common::Name;
+    use crate::common::Name;
 
     #[test]
     fn golden_files_are_what_the_partner_makes() {
         let folder =
             std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("golden-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        layouts::python_writes_golden_files(&folder);
+        crate::common::layouts::python_writes_golden_files(&folder);
         let list = |folder: &std::path::Path| {
             let mut files: Vec<(String, String)> = std::fs::read_dir(folder)
                 .unwrap()
@@ -612,7 +611,7 @@ mod partners {
     fn python_and_we_exchange_messages_both_ways() {
         for (label, version) in VERSIONS {
             let name = Name::new();
-            let mut python = layouts::python();
+            let mut python = crate::common::layouts::python();
             assert_eq!(python.ask(&format!("create {} 64", &*name)), "done");
             let segment = open(&name);
             let stream = Stream::attach(&segment, version).unwrap();
@@ -650,7 +649,7 @@ mod partners {
     fn c_writes_while_we_read_with_and_without_the_lock() {
         let (name, ours) = fresh(300);
         let looking = read_only(&name);
-        let mut c = layouts::c_program();
+        let mut c = crate::common::layouts::c_program();
         assert_eq!(c.ask(&format!("open {}", &*name)), "done");
         c.send(&format!("flood {MESSAGES}"));
         thread::scope(|scope| {
@@ -688,7 +687,7 @@ mod partners {
     #[test]
     fn we_write_while_c_reads() {
         let (name, ours) = fresh(300);
-        let mut c = layouts::c_program();
+        let mut c = crate::common::layouts::c_program();
         assert_eq!(c.ask(&format!("open {}", &*name)), "done");
         c.send(&format!("watch {MESSAGES}"));
         let stream = Stream::attach(&ours, Version::V2).unwrap();
@@ -709,7 +708,7 @@ mod partners {
     fn c_dies_with_the_lock() {
         let (name, ours) = fresh(300);
         let stream = Stream::attach(&ours, Version::V2).unwrap();
-        let mut c = layouts::c_program();
+        let mut c = crate::common::layouts::c_program();
         assert_eq!(c.ask(&format!("open {}", &*name)), "done");
         assert_eq!(c.ask("lock 16"), "done");
         c.kill();

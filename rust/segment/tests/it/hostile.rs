@@ -1,31 +1,24 @@
 //! What somebody else may have put under the name.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use common::Name;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use shm_segment::{Access, Error, Lifetime, Options};
 
 /// Whatever is under the name: it is no segment, nobody waits, and it is still there afterwards.
 fn assert_refused(name: &Name) {
     let start = Instant::now();
     for access in [Access::ReadWrite, Access::ReadOnly] {
-        match Segment::open(name, 0, access) {
+        match Options::new(name).open(0, access) {
             Err(Error::NotASegment { .. }) => {}
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(
-        Segment::create(name, 1, Scope::Local, Lifetime::Owner),
-        Err(Error::AlreadyExists { .. })
-    ));
-    assert!(Segment::open_or_create(name, 1, Scope::Local, Lifetime::Owner).is_err());
+    assert!(matches!(Options::new(name).create(1), Err(Error::AlreadyExists { .. })));
+    assert!(Options::new(name).open_or_create(1).is_err());
     assert!(matches!(name.remove(), Err(Error::NotASegment { .. })));
     assert!(!name.exists());
     assert!(!shm_segment::list_names().contains(&name.0));
@@ -85,12 +78,9 @@ fn a_segment_without_a_size_is_busy_at_once() {
     let name = Name::new();
     fs::write(name.path(), b"").unwrap();
     let start = Instant::now();
-    assert!(matches!(Segment::open(&name, 0, Access::ReadWrite), Err(Error::NotSizedYet { .. })));
+    assert!(matches!(Options::new(&name).open(0, Access::ReadWrite), Err(Error::NotSizedYet { .. })));
     assert!(start.elapsed() < Duration::from_millis(40));
-    assert!(matches!(
-        Segment::open_or_create(&name, 1, Scope::Local, Lifetime::Owner),
-        Err(Error::NotSizedYet { .. })
-    ));
+    assert!(matches!(Options::new(&name).open_or_create(1), Err(Error::NotSizedYet { .. })));
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
@@ -103,7 +93,7 @@ fn a_segment_that_gets_its_size_late_is_opened() {
         std::thread::sleep(Duration::from_millis(10));
         fs::write(path, [5; 8]).unwrap();
     });
-    let opened = Segment::open_or_create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+    let opened = Options::new(&name).open_or_create(8).unwrap();
     assert!(!opened.is_created());
     creator.join().unwrap();
 }
@@ -112,10 +102,10 @@ fn a_segment_that_gets_its_size_late_is_opened() {
 #[test]
 fn locks_of_other_programs_are_not_in_the_way() {
     let name = Name::new();
-    let ours = Segment::create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&name).create(8).unwrap();
     let file = fs::File::open(name.path()).unwrap();
     file.try_lock().unwrap();
-    assert!(Segment::open(&name, 0, Access::ReadWrite).is_ok());
+    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok());
     ours.set_lifetime(Lifetime::Persistent).unwrap();
     ours.set_lifetime(Lifetime::Owner).unwrap();
     drop(ours);
@@ -123,10 +113,7 @@ fn locks_of_other_programs_are_not_in_the_way() {
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
     let left = fs::File::open(name.path()).unwrap();
     left.lock().unwrap();
-    assert!(
-        Segment::create(&name, 8, Scope::Local, Lifetime::Owner).is_ok(),
-        "a dead owner's, locked or not"
-    );
+    assert!(Options::new(&name).create(8).is_ok(), "a dead owner's, locked or not");
 }
 
 #[test]
@@ -135,6 +122,6 @@ fn semaphores_are_not_listed() {
     fs::write(name.path(), [0; 32]).unwrap();
     assert!(!shm_segment::list_names().contains(&name.0));
     let segment = Name::new();
-    let _held = Segment::create(&segment, 1, Scope::Local, Lifetime::Owner).unwrap();
+    let _held = Options::new(&segment).create(1).unwrap();
     assert!(shm_segment::list_names().contains(&segment.0));
 }

@@ -1,10 +1,4 @@
 //! Files with a lease (`fcntl(2)`, `F_SETLEASE`), which make everybody else wait who opens them.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
-mod common;
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -12,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use backends::Place;
-use common::Name;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope};
+use crate::common::Name;
+use crate::common::backends::Place;
+use shm_segment::{Access, Backend, Error, Options};
 
 /// A file with a lease that lets others neither read nor write, as long as it is open.
 struct Leased {
@@ -45,17 +39,17 @@ impl Leased {
 fn is_refused(backend: Backend, name: &str) {
     let start = Instant::now();
     for access in [Access::ReadWrite, Access::ReadOnly] {
-        let opened = backend.open(name, 0, access);
+        let opened = Options::new(name).backend(backend).open(0, access);
         assert!(matches!(opened, Err(Error::Leased { .. })), "{backend:?}, {access:?}: {opened:?}");
     }
-    let either = backend.open_or_create(name, 100, Scope::Local, Lifetime::Owner);
+    let either = Options::new(name).backend(backend).open_or_create(100);
     assert!(matches!(either, Err(Error::Leased { .. })), "{backend:?}: {either:?}");
     // The system ends a lease after /proc/sys/fs/lease-break-time, 45 seconds.
     assert!(start.elapsed() < Duration::from_secs(10), "{backend:?}");
 }
 
 fn opens(backend: Backend, name: &str) {
-    backend.open(name, 0, Access::ReadWrite).unwrap();
+    Options::new(name).backend(backend).open(0, Access::ReadWrite).unwrap();
 }
 
 #[test]
@@ -71,13 +65,13 @@ fn a_leased_segment_is_refused_at_once() {
 #[test]
 fn a_leased_segment_of_a_dead_owner_is_not_reclaimed() {
     let name = Name::new();
-    common::leave_a_dead_owner(&name);
+    crate::common::leave_a_dead_owner(&name);
     let Some(leased) = Leased::new(&name.path()) else { return };
-    let created = Backend::Native.create(&name, 100, Scope::Local, Lifetime::Owner);
+    let created = Options::new(&name).create(100);
     assert!(matches!(created, Err(Error::Leased { .. })), "{created:?}");
     is_refused(Backend::Native, &name);
     drop(leased);
-    drop(Backend::Native.create(&name, 100, Scope::Local, Lifetime::Owner).unwrap());
+    drop(Options::new(&name).create(100).unwrap());
 }
 
 #[test]
@@ -93,7 +87,7 @@ fn a_leased_file_is_refused_at_once() {
 #[test]
 fn memory_whose_meta_file_is_leased_is_refused_at_once() {
     let place = Place::new(Backend::Memfd);
-    let ours = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&place.name).backend(Backend::Memfd).create(100).unwrap();
     let Some(leased) = Leased::new(&place.path()) else { return };
     is_refused(Backend::Memfd, &place.name);
     drop(leased);
@@ -121,14 +115,14 @@ sys.stdin.readline()
     let place = Place::new(Backend::Memfd);
     let mut program = Command::new("python3");
     program.args(["-c", PROGRAM, &place.name]).arg(place.path());
-    let mut holder = common::Peer::of(&mut program);
+    let mut holder = crate::common::Peer::of(&mut program);
     assert_eq!(holder.answer(), "ready");
     let start = Instant::now();
-    let opened = Backend::Memfd.open(&place.name, 0, Access::ReadWrite);
+    let opened = Options::new(&place.name).backend(Backend::Memfd).open(0, Access::ReadWrite);
     assert!(matches!(opened, Err(Error::Leased { .. })), "{opened:?}");
     // A lease for reading lets others read.
-    Backend::Memfd.open(&place.name, 0, Access::ReadOnly).unwrap();
-    let taken = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    Options::new(&place.name).backend(Backend::Memfd).open(0, Access::ReadOnly).unwrap();
+    let taken = Options::new(&place.name).backend(Backend::Memfd).create(100);
     assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{taken:?}");
     assert!(start.elapsed() < Duration::from_secs(10));
     holder.send("end");

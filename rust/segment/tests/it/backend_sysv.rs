@@ -1,23 +1,18 @@
 //! System V memory: what only it does.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
 
 use std::process::Command;
 
-use backends::Place;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use crate::common::backends::Place;
+use shm_segment::{Access, Backend, Error, Lifetime, Options, Scope, Segment};
 
 fn create(place: &Place, scope: Scope) -> Segment {
-    Backend::SystemV.create(&place.name, 100, scope, Lifetime::Owner).unwrap()
+    Options::new(&place.name).backend(Backend::SystemV).scope(scope).create(100).unwrap()
 }
 
 /// What `ipcs -m` says: key, id, owner, permissions, bytes.
 fn line_of(segment: &Segment) -> Option<Vec<String>> {
     let printed = Command::new("ipcs").arg("-m").output().unwrap();
-    let key = segment.link().native_name();
+    let key = segment.name().native_name();
     String::from_utf8(printed.stdout)
         .unwrap()
         .lines()
@@ -33,7 +28,7 @@ fn it_is_what_the_system_lists() {
         let line = line_of(&segment).unwrap();
         assert_eq!((&*line[3], &*line[4]), (permissions, "100"));
         assert_eq!(segment.scope(), scope);
-        let opened = Backend::SystemV.open(&place.name, 0, Access::ReadOnly).unwrap();
+        let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, Access::ReadOnly).unwrap();
         assert_eq!((opened.scope(), opened.size()), (scope, 100));
     }
 }
@@ -45,12 +40,12 @@ fn one_that_others_remove_stays_while_it_is_open() {
     segment.write(0, b"kept").unwrap();
     let id = line_of(&segment).unwrap()[1].clone();
     assert!(Command::new("ipcrm").args(["-m", &id]).status().unwrap().success());
-    assert!(!segment.link().is_current());
+    assert!(!segment.name().is_current());
     let mut bytes = [0; 4];
     segment.read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"kept");
     assert_eq!(segment.mapped_size().unwrap(), 100);
-    let opened = Backend::SystemV.open(&place.name, 0, Access::ReadWrite);
+    let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, Access::ReadWrite);
     assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
 }
 
@@ -59,23 +54,27 @@ fn one_that_others_remove_stays_while_it_is_open() {
 fn a_leftover_is_removed_by_hand() {
     let place = Place::new(Backend::SystemV);
     let key = {
-        let segment = Backend::SystemV.create(&place.name, 100, Scope::Local, Lifetime::Persistent).unwrap();
-        segment.link().native_name()
+        let segment = Options::new(&place.name)
+            .backend(Backend::SystemV)
+            .lifetime(Lifetime::Persistent)
+            .create(100)
+            .unwrap();
+        segment.name().native_name()
     };
-    let taken = Backend::SystemV.create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    let taken = Options::new(&place.name).backend(Backend::SystemV).create(100);
     assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{taken:?}");
     assert!(Command::new("ipcrm").args(["-M", &key]).status().unwrap().success());
     drop(create(&place, Scope::Local));
-    assert!(!Backend::SystemV.exists(&place.name, Scope::Local));
+    assert!(!Options::new(&place.name).backend(Backend::SystemV).exists());
 }
 
 #[test]
 fn any_name_has_a_key() {
     for name in ["a", "x/y", "/x", "ä", "123456789", &"long".repeat(1000)] {
         let name = format!("{name}{}", shm_segment::generate_name("t").unwrap());
-        let segment = Backend::SystemV.create(&name, 1, Scope::Local, Lifetime::Owner).unwrap();
-        assert!(Backend::SystemV.exists(&name, Scope::Local), "{name}");
-        assert_eq!(segment.link().name(), name);
+        let segment = Options::new(&name).backend(Backend::SystemV).create(1).unwrap();
+        assert!(Options::new(&name).backend(Backend::SystemV).exists(), "{name}");
+        assert_eq!(segment.name().as_str(), name);
     }
 }
 
@@ -83,7 +82,7 @@ fn any_name_has_a_key() {
 #[test]
 fn huge_pages_are_refused() {
     let place = Place::new(Backend::SystemV);
-    let key = create(&place, Scope::Local).link().native_name();
+    let key = create(&place, Scope::Local).name().native_name();
     let key = i32::from_str_radix(key.trim_start_matches("0x"), 16)
         .unwrap_or_else(|_| u32::from_str_radix(&key[2..], 16).unwrap().cast_signed());
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | libc::SHM_HUGETLB | libc::SHM_NORESERVE;
@@ -96,13 +95,13 @@ fn huge_pages_are_refused() {
             return;
         }
         for access in [Access::ReadWrite, Access::ReadOnly] {
-            let opened = Backend::SystemV.open(&place.name, 0, access);
+            let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, access);
             assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
         }
         // Before it is removed, `ipcs -m` says that nobody is attached to it any more.
         let printed = Command::new("ipcs").args(["-m", "-i", &id.to_string()]).output().unwrap();
         let printed = String::from_utf8(printed.stdout).unwrap();
-        Backend::SystemV.remove(&place.name, Scope::Local).unwrap();
+        Options::new(&place.name).backend(Backend::SystemV).remove().unwrap();
         assert!(printed.contains("nattch=0"), "{printed}");
     }
 }
@@ -111,10 +110,11 @@ fn huge_pages_are_refused() {
 fn what_was_made_to_stay_stays() {
     for (first, then) in [(Lifetime::Owner, Lifetime::Persistent), (Lifetime::Persistent, Lifetime::Owner)] {
         let place = Place::new(Backend::SystemV);
-        let segment = Backend::SystemV.create(&place.name, 100, Scope::Local, first).unwrap();
+        let segment =
+            Options::new(&place.name).backend(Backend::SystemV).lifetime(first).create(100).unwrap();
         segment.set_lifetime(then).unwrap();
         drop(segment);
-        let stays = Backend::SystemV.exists(&place.name, Scope::Local);
+        let stays = Options::new(&place.name).backend(Backend::SystemV).exists();
         assert_eq!(stays, then == Lifetime::Persistent, "{first:?}, then {then:?}");
     }
 }
@@ -124,24 +124,27 @@ fn what_another_user_may_not_do_is_refused() {
     for scope in [Scope::Local, Scope::Global] {
         let place = Place::new(Backend::SystemV);
         let segment = create(&place, scope);
-        backends::as_nobody(|is_another| {
+        crate::common::backends::as_nobody(|is_another| {
             if !is_another {
                 println!("skipped: only root has another user");
                 return;
             }
-            let opened = Backend::SystemV.open(&place.name, 0, Access::ReadWrite);
+            let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, Access::ReadWrite);
             match scope {
                 Scope::Local => {
                     assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");
                 }
                 Scope::Global => assert_eq!(opened.unwrap().size(), 100),
             }
-            assert!(Backend::SystemV.exists(&place.name, scope));
-            let removed = [Backend::SystemV.remove(&place.name, scope), segment.link().unlink()];
+            assert!(Options::new(&place.name).backend(Backend::SystemV).scope(scope).exists());
+            let removed = [
+                Options::new(&place.name).backend(Backend::SystemV).scope(scope).remove(),
+                segment.name().unlink(),
+            ];
             for removed in removed {
                 assert!(matches!(removed, Err(Error::PermissionDenied { .. })), "{removed:?}");
             }
         });
-        assert!(segment.link().is_current());
+        assert!(segment.name().is_current());
     }
 }

@@ -1,10 +1,7 @@
 //! Which names are refused, and where the others lead.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::Name;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use shm_segment::{Access, Error, Options};
 
 #[test]
 fn names_that_the_system_cannot_take_are_refused() {
@@ -15,17 +12,17 @@ fn names_that_the_system_cannot_take_are_refused() {
     }
     for name in refused {
         let is_refused = |error: Option<Error>| matches!(error, Some(Error::InvalidName { .. }));
-        assert!(is_refused(Segment::open(name, 0, Access::ReadWrite).err()), "{name:?}");
-        assert!(is_refused(shm_segment::remove(name, Scope::Local).err()), "{name:?}");
-        assert!(!shm_segment::exists(name, Scope::Local), "{name:?}");
+        assert!(is_refused(Options::new(name).open(0, Access::ReadWrite).err()), "{name:?}");
+        assert!(is_refused(Options::new(name).remove().err()), "{name:?}");
+        assert!(!Options::new(name).exists(), "{name:?}");
     }
 }
 
 #[test]
 fn names_that_some_system_cannot_take_are_not_created() {
     for name in ["a/b", "a\\b", "Local\\a", "Global\\a", ".", ".."] {
-        for create in [Segment::create, Segment::open_or_create] {
-            let result = create(name, 1, Scope::Local, Lifetime::Owner);
+        for create in [Options::create, Options::open_or_create] {
+            let result = create(&Options::new(name), 1);
             assert!(matches!(result, Err(Error::InvalidName { .. })), "{name:?}");
         }
     }
@@ -35,11 +32,11 @@ fn names_that_some_system_cannot_take_are_not_created() {
 fn where_nothing_is_nothing_is_found() {
     let name = Name::new();
     for absent in [&*name, &format!("/{}", &*name), &format!("a\\{}", &*name)] {
-        let result = Segment::open(absent, 0, Access::ReadOnly);
+        let result = Options::new(absent).open(0, Access::ReadOnly);
         assert!(matches!(result, Err(Error::DoesNotExist { .. })), "{result:?}");
-        let result = shm_segment::remove(absent, Scope::Local);
+        let result = Options::new(absent).remove();
         assert!(matches!(result, Err(Error::DoesNotExist { .. })), "{result:?}");
-        assert!(!shm_segment::exists(absent, Scope::Local));
+        assert!(!Options::new(absent).exists());
     }
 }
 
@@ -50,9 +47,9 @@ fn the_longest_name_works_and_so_do_all_characters() {
     let colourful = format!("{} äöü 日本 😀", &Name::new()[18..]);
     for name in [&longest[..shm_segment::MAX_NAME_BYTES], &colourful] {
         let name = Name(name.to_owned());
-        let ours = Segment::create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
-        assert_eq!(ours.link().name(), &*name);
-        let theirs = Segment::open(&ours.link().native_name(), 8, Access::ReadWrite).unwrap();
+        let ours = Options::new(&name).create(8).unwrap();
+        assert_eq!(ours.name().as_str(), &*name);
+        let theirs = Options::new(&ours.name().native_name()).open(8, Access::ReadWrite).unwrap();
         theirs.write(0, b"x").unwrap();
         let mut byte = [0];
         ours.read(0, &mut byte).unwrap();

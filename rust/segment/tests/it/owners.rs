@@ -1,30 +1,14 @@
 //! Where names are files: who removes one, which stay, and whose are taken over.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_possible_truncation, // Constants of the system.
-    missing_docs
-)]
-
-mod common;
 
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Name, Peer};
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
-
-/// Not a test: what [`Peer`] runs.
-#[test]
-fn peer() {
-    common::serve();
-}
+use crate::common::{Name, Peer};
+use shm_segment::{Access, Error, Lifetime, Options, Scope, Segment};
 
 fn create(name: &str) -> Result<Segment, Error> {
-    Segment::create(name, 4096, Scope::Local, Lifetime::Owner)
+    Options::new(name).create(4096)
 }
 
 fn assert_exists_already(result: &Result<Segment, Error>) {
@@ -48,44 +32,44 @@ fn who_may_not_have_a_name_is_told_why() {
 fn the_creator_takes_the_name_with_it() {
     let name = Name::new();
     let ours = create(&name).unwrap();
-    let theirs = Segment::open(&name, 0, Access::ReadWrite).unwrap();
-    assert!(name.exists() && theirs.link().is_current());
+    let theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
+    assert!(name.exists() && theirs.name().is_current());
     drop(ours);
-    assert!(!name.exists() && !theirs.link().is_current());
+    assert!(!name.exists() && !theirs.name().is_current());
     theirs.write(0, b"still there").unwrap();
 }
 
 #[test]
 fn a_dead_owner_is_reclaimed_and_its_memory_stays_with_who_has_it() {
     let name = Name::new();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
     assert_eq!(peer.ask("write old"), "written");
-    let old = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    let old = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     assert_exists_already(&create(&name));
     peer.kill();
     assert!(name.exists());
-    assert!(Segment::open(&name, 0, Access::ReadWrite).is_ok(), "what is left can be opened");
+    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok(), "what is left can be opened");
 
     let new = create(&name).unwrap();
-    assert!(new.link().is_current() && !old.link().is_current());
+    assert!(new.name().is_current() && !old.name().is_current());
     let mut bytes = [1; 3];
     old.read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"old");
     new.read(0, &mut bytes).unwrap();
     assert_eq!(bytes, [0; 3]);
-    old.link().unlink().unwrap();
-    assert!(new.link().is_current(), "the old one's name is no longer its to remove");
+    old.name().unlink().unwrap();
+    assert!(new.name().is_current(), "the old one's name is no longer its to remove");
 }
 
 #[test]
 fn a_persistent_segment_outlives_its_creator_and_is_never_reclaimed() {
     let name = Name::new();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("persist {}", &*name)), "created");
     peer.kill();
     assert_exists_already(&create(&name));
-    drop(Segment::open(&name, 0, Access::ReadWrite).unwrap());
+    drop(Options::new(&name).open(0, Access::ReadWrite).unwrap());
     assert!(name.exists());
     name.remove().unwrap();
     assert!(create(&name).is_ok());
@@ -99,7 +83,7 @@ fn a_lifetime_can_change() {
     drop(ours);
     assert!(name.exists());
     name.remove().unwrap();
-    let ours = Segment::create(&name, 1, Scope::Local, Lifetime::Persistent).unwrap();
+    let ours = Options::new(&name).lifetime(Lifetime::Persistent).create(1).unwrap();
     ours.set_lifetime(Lifetime::Owner).unwrap();
     drop(ours);
     assert!(!name.exists());
@@ -128,7 +112,7 @@ fn what_another_user_made_for_everybody_is_opened_and_not_taken_for_our_own() {
     std::os::unix::fs::chown(name.path(), Some(65534), Some(65534)).unwrap();
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666)).unwrap();
     assert_exists_already(&create(&name));
-    let opened = Segment::open_or_create(&name, 4096, Scope::Local, Lifetime::Owner).unwrap();
+    let opened = Options::new(&name).open_or_create(4096).unwrap();
     assert!(!opened.is_created());
     assert_eq!(opened.scope(), Scope::Global, "though it was not asked for");
     drop(opened);
@@ -158,7 +142,7 @@ fn an_old_owner_does_not_remove_its_successors_name() {
     name.remove().unwrap();
     let new = create(&name).unwrap();
     drop(old);
-    assert!(new.link().is_current());
+    assert!(new.name().is_current());
 }
 
 #[test]
@@ -169,14 +153,14 @@ fn a_name_is_released_once() {
     let successor = create(&name).unwrap();
     ours.release_name();
     drop(ours);
-    assert!(successor.link().is_current());
+    assert!(successor.name().is_current());
 }
 
 #[test]
 fn a_link_outlives_the_segment() {
     let name = Name::new();
-    let ours = Segment::create(&name, 1, Scope::Local, Lifetime::Persistent).unwrap();
-    let link = ours.link().clone();
+    let ours = Options::new(&name).lifetime(Lifetime::Persistent).create(1).unwrap();
+    let link = ours.name().clone();
     drop(ours);
     assert!(link.is_current());
     link.unlink().unwrap();

@@ -1,8 +1,4 @@
 //! A peer takes the memory away, at any moment; and faults that are none of ours.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -10,14 +6,14 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use common::Name;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use shm_segment::{Access, Error, Options, Segment};
 
 const SIZE: usize = 1 << 20;
 const FULL: u8 = 0xA5;
 
 fn full_segment(name: &str) -> Segment {
-    let segment = Segment::create(name, SIZE as u64, Scope::Local, Lifetime::Owner).unwrap();
+    let segment = Options::new(name).create(SIZE as u64).unwrap();
     segment.fill(0, SIZE as u64, FULL).unwrap();
     segment
 }
@@ -48,7 +44,7 @@ fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
     for round in 0..rounds {
         let name = Name::new();
         let ours = full_segment(&name);
-        let theirs = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+        let theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
         // Whole pages: what is left of a page is a matter of its own, below.
         let left = random.below(SIZE as u64 / 4096) * 4096;
         let delay = Duration::from_nanos(random.below(300_000));
@@ -91,7 +87,7 @@ fn more_than_is_replaced_at_once_is_missing() {
     const LARGE: usize = 5 * SIZE + 4096 + 100;
     for left in [0, 4096, SIZE + 4096] {
         let name = Name::new();
-        let ours = Segment::create(&name, LARGE as u64, Scope::Local, Lifetime::Owner).unwrap();
+        let ours = Options::new(&name).create(LARGE as u64).unwrap();
         ours.fill(0, LARGE as u64, FULL).unwrap();
         File::options().write(true).open(name.path()).unwrap().set_len(left as u64).unwrap();
         let mut bytes = vec![1; LARGE];
@@ -123,7 +119,7 @@ fn hundreds_of_mappings_are_watched() {
     let held: Vec<(Name, Segment)> = (0..300)
         .map(|_| {
             let name = Name::new();
-            let segment = Segment::create(&name, 8192, Scope::Local, Lifetime::Owner).unwrap();
+            let segment = Options::new(&name).create(8192).unwrap();
             (name, segment)
         })
         .collect();
@@ -153,7 +149,7 @@ fn ends(role: &str) -> i32 {
     // Removed here: whoever ends by a signal removes nothing.
     let name = Name::new();
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--test-threads=1"])
+        .args(["--exact", "truncation::victim", "--test-threads=1"])
         .env("SHM_SEGMENT_VICTIM", role)
         .env("SHM_SEGMENT_NAME", &*name)
         .stdout(std::process::Stdio::null())

@@ -1,24 +1,19 @@
 //! Files as memory: what may stand under a path, and what may happen to the file.
-#![cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use backends::Place;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use crate::common::backends::Place;
+use shm_segment::{Access, Backend, Error, Options, Scope, Segment};
 
 fn create(place: &Place) -> shm_segment::Result<Segment> {
-    Backend::File.create(&place.name, 100, Scope::Local, Lifetime::Owner)
+    Options::new(&place.name).backend(Backend::File).create(100)
 }
 
 fn open(place: &Place) -> shm_segment::Result<Segment> {
-    Backend::File.open(&place.name, 0, Access::ReadWrite)
+    Options::new(&place.name).backend(Backend::File).open(0, Access::ReadWrite)
 }
 
 #[test]
@@ -26,7 +21,7 @@ fn what_is_in_the_file_is_the_memory() {
     let place = Place::new(Backend::File);
     fs::write(place.path(), b"written before").unwrap();
     let segment = open(&place).unwrap();
-    assert_eq!(segment.link().native_name(), place.name);
+    assert_eq!(segment.name().native_name(), place.name);
     let mut bytes = [0; 14];
     segment.read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"written before");
@@ -57,7 +52,7 @@ fn what_is_no_file_is_refused_at_once() {
     ] {
         let start = Instant::now();
         for access in [Access::ReadWrite, Access::ReadOnly] {
-            let opened = Backend::File.open(&place.name, 0, access);
+            let opened = Options::new(&place.name).backend(Backend::File).open(0, access);
             assert!(
                 matches!(opened, Err(Error::NotASegment { found, .. }) if found.starts_with(kind)),
                 "{opened:?}"
@@ -66,8 +61,8 @@ fn what_is_no_file_is_refused_at_once() {
         assert!(start.elapsed() < Duration::from_secs(1), "without blocking");
         let created = create(place);
         assert!(matches!(created, Err(Error::AlreadyExists { .. })), "{created:?}");
-        assert!(!Backend::File.exists(&place.name, Scope::Local));
-        let removed = Backend::File.remove(&place.name, Scope::Local);
+        assert!(!Options::new(&place.name).backend(Backend::File).exists());
+        let removed = Options::new(&place.name).backend(Backend::File).remove();
         assert!(matches!(removed, Err(Error::NotASegment { .. })), "{removed:?}");
         assert!(fs::symlink_metadata(place.path()).is_ok(), "it is left alone");
     }
@@ -86,9 +81,9 @@ fn an_empty_file_is_not_sized_yet() {
 fn a_folder_that_is_not_there() {
     let place = Place::new(Backend::File);
     let name = format!("{}/below", place.name);
-    let created = Backend::File.create(&name, 100, Scope::Local, Lifetime::Owner);
+    let created = Options::new(&name).backend(Backend::File).create(100);
     assert!(matches!(created, Err(Error::System { .. })), "{created:?}");
-    let opened = Backend::File.open(&name, 0, Access::ReadOnly);
+    let opened = Options::new(&name).backend(Backend::File).open(0, Access::ReadOnly);
     assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
 }
 
@@ -96,7 +91,7 @@ fn a_folder_that_is_not_there() {
 fn permissions_are_what_the_scope_says() {
     for (scope, mode) in [(Scope::Local, 0o600), (Scope::Global, 0o666)] {
         let place = Place::new(Backend::File);
-        let segment = Backend::File.create(&place.name, 100, scope, Lifetime::Owner).unwrap();
+        let segment = Options::new(&place.name).backend(Backend::File).scope(scope).create(100).unwrap();
         assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777, mode);
         assert_eq!(segment.scope(), scope);
         assert_eq!(open(&place).unwrap().scope(), scope);
@@ -106,7 +101,7 @@ fn permissions_are_what_the_scope_says() {
 #[test]
 fn a_file_that_is_cut_short_under_us() {
     let place = Place::new(Backend::File);
-    let segment = Backend::File.create(&place.name, 100_000, Scope::Local, Lifetime::Owner).unwrap();
+    let segment = Options::new(&place.name).backend(Backend::File).create(100_000).unwrap();
     segment.write(99_999, b"x").unwrap();
     fs::write(place.path(), b"short").unwrap();
     let mut bytes = vec![0; 100_000];
@@ -121,8 +116,8 @@ fn a_file_that_was_replaced() {
     let first = create(&place).unwrap();
     fs::remove_file(place.path()).unwrap();
     fs::write(place.path(), b"another").unwrap();
-    assert!(!first.link().is_current());
-    first.link().unlink().unwrap();
+    assert!(!first.name().is_current());
+    first.name().unlink().unwrap();
     assert_eq!(fs::read(place.path()).unwrap(), b"another");
 }
 
@@ -132,19 +127,19 @@ fn what_is_forbidden_is_called_so() {
     let folder = Place::new(Backend::File);
     fs::create_dir(folder.path()).unwrap();
     let name = format!("{}/file", folder.name);
-    let create = |name: &str| Backend::File.create(name, 100, Scope::Local, Lifetime::Owner);
-    let link = create(&name).unwrap().link().clone();
+    let create = |name: &str| Options::new(name).backend(Backend::File).create(100);
+    let link = create(&name).unwrap().name().clone();
     let allow = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     allow(&name, 0o000);
     allow(&folder.name, 0o555);
-    backends::as_nobody(|_| {
+    crate::common::backends::as_nobody(|_| {
         for access in [Access::ReadWrite, Access::ReadOnly] {
-            let opened = Backend::File.open(&name, 0, access);
+            let opened = Options::new(&name).backend(Backend::File).open(0, access);
             assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");
         }
         let made = create(&format!("{name}2"));
         assert!(matches!(made, Err(Error::PermissionDenied { .. })), "{made:?}");
-        for removed in [link.unlink(), Backend::File.remove(&name, Scope::Local)] {
+        for removed in [link.unlink(), Options::new(&name).backend(Backend::File).remove()] {
             assert!(matches!(removed, Err(Error::PermissionDenied { .. })), "{removed:?}");
         }
     });
@@ -155,11 +150,11 @@ fn what_is_forbidden_is_called_so() {
 
 #[test]
 fn a_name_that_is_too_long_is_the_system_s_to_refuse() {
-    let name = format!("{}/{}", backends::folder().display(), "x".repeat(300));
+    let name = format!("{}/{}", crate::common::backends::folder().display(), "x".repeat(300));
     let _place = Place::new(Backend::File);
     for result in [
-        Backend::File.open(&name, 0, Access::ReadOnly),
-        Backend::File.create(&name, 1, Scope::Local, Lifetime::Owner),
+        Options::new(&name).backend(Backend::File).open(0, Access::ReadOnly),
+        Options::new(&name).backend(Backend::File).create(1),
     ] {
         assert!(matches!(result, Err(Error::System { .. })), "{result:?}");
     }
@@ -172,8 +167,8 @@ fn a_file_where_a_folder_should_be() {
     fs::write(place.path(), b"file").unwrap();
     let name = format!("{}/below", place.name);
     for created in [
-        Backend::File.create(&name, 100, Scope::Local, Lifetime::Owner),
-        Backend::File.open_or_create(&name, 100, Scope::Local, Lifetime::Owner),
+        Options::new(&name).backend(Backend::File).create(100),
+        Options::new(&name).backend(Backend::File).open_or_create(100),
     ] {
         assert!(matches!(created, Err(Error::System { call: "open", .. })), "{created:?}");
     }
@@ -194,7 +189,7 @@ fn a_size_is_there_at_once_or_not_at_all() {
             }
             seen
         });
-        let created = Backend::File.create(&place.name, SIZE, Scope::Local, Lifetime::Owner);
+        let created = Options::new(&place.name).backend(Backend::File).create(SIZE);
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         let seen = watcher.join().unwrap();
         if let Err(Error::OutOfMemory { .. }) = created {

@@ -1,39 +1,33 @@
 //! What holds for every backend, and for each of those that other programs share: with a partner in Python.
-#![cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
-mod common;
 
 use std::thread;
 
-use backends::{BACKENDS, Place};
 #[cfg(target_os = "linux")]
-use common::Peer;
+use crate::common::Peer;
+use crate::common::backends::{BACKENDS, Place};
 #[cfg(target_os = "linux")]
 use shm_segment::layout::{Error as LayoutError, array::Array};
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Backend, Error, Lifetime, Options, Segment};
 
 fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
-    place.backend.create(&place.name, size, Scope::Local, Lifetime::Owner)
+    place.options().create(size)
 }
 
 #[test]
 fn what_one_writes_the_other_reads() {
     for backend in BACKENDS {
         let place = Place::new(backend);
-        assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+        assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}");
         let ours = create(&place, 5000).unwrap();
-        assert!(backend.exists(&place.name, Scope::Local), "{backend:?}");
-        assert!(ours.is_created() && ours.size() == 5000 && ours.link().is_current(), "{backend:?}");
+        assert!(Options::new(&place.name).backend(backend).exists(), "{backend:?}");
+        assert!(ours.is_created() && ours.size() == 5000 && ours.name().is_current(), "{backend:?}");
         assert!(ours.mapped_size().unwrap() >= 5000, "{backend:?}");
-        assert_eq!(ours.link().name(), place.name, "{backend:?}");
+        assert_eq!(ours.name().as_str(), place.name, "{backend:?}");
         let mut bytes = [1; 5000];
         ours.read(0, &mut bytes).unwrap();
         assert_eq!(bytes, [0; 5000], "{backend:?}");
 
-        let theirs = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        let theirs = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite).unwrap();
         assert!(!theirs.is_created() && theirs.size() >= 5000, "{backend:?}");
         ours.write(4990, b"to them").unwrap();
         theirs.write(0, b"to us").unwrap();
@@ -56,7 +50,7 @@ fn this_system_has_these() {
         };
         assert_eq!(backend.can_persist(), keeps, "{backend:?}");
     }
-    assert_eq!(shm_segment::can_persist(), cfg!(unix));
+    assert_eq!(Backend::Native.can_persist(), cfg!(unix));
 }
 
 #[test]
@@ -65,15 +59,15 @@ fn a_link_removes_its_name_once() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
-        let link = ours.link().clone();
+        let link = ours.name().clone();
         link.unlink().unwrap();
-        assert!(!backend.exists(&place.name, Scope::Local) && !link.is_current(), "{backend:?}");
+        assert!(!Options::new(&place.name).backend(backend).exists() && !link.is_current(), "{backend:?}");
         link.unlink().unwrap();
         let next = create(&place, 100).unwrap();
         link.unlink().unwrap();
-        assert!(next.link().is_current(), "{backend:?}: the name is another's now");
+        assert!(next.name().is_current(), "{backend:?}: the name is another's now");
         drop(next);
-        let _ = backend.remove(&place.name, Scope::Local);
+        let _ = Options::new(&place.name).backend(backend).remove();
     }
 }
 
@@ -95,7 +89,7 @@ fn a_segment_without_a_size_is_waited_for_and_no_longer() {
     let place = Place::new(Backend::Native);
     let path = std::path::Path::new("/dev/shm").join(&place.name);
     let file = std::fs::File::create(&path).unwrap();
-    let either = || place.backend.open_or_create(&place.name, 100, Scope::Local, Lifetime::Owner);
+    let either = || place.options().open_or_create(100);
     let start = std::time::Instant::now();
     let unsized_yet = either();
     assert!(matches!(unsized_yet, Err(Error::NotSizedYet { .. })), "{unsized_yet:?}");
@@ -116,13 +110,13 @@ fn a_part_and_only_to_read() {
         let place = Place::new(backend);
         let ours = create(&place, 5000).unwrap();
         ours.write(0, b"hello").unwrap();
-        let reader = backend.open(&place.name, 100, Access::ReadOnly).unwrap();
+        let reader = Options::new(&place.name).backend(backend).open(100, Access::ReadOnly).unwrap();
         assert_eq!((reader.size(), reader.access()), (100, Access::ReadOnly), "{backend:?}");
         let mut bytes = [0; 5];
         reader.read(0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"hello", "{backend:?}");
         assert!(matches!(reader.write(0, b"x"), Err(Error::ReadOnly { .. })), "{backend:?}");
-        let too_much = backend.open(&place.name, 1 << 30, Access::ReadOnly);
+        let too_much = Options::new(&place.name).backend(backend).open(1 << 30, Access::ReadOnly);
         assert!(matches!(too_much, Err(Error::TooSmall { requested: 0x4000_0000, .. })), "{backend:?}");
     }
 }
@@ -131,7 +125,7 @@ fn a_part_and_only_to_read() {
 fn what_is_taken_and_what_is_absent() {
     for backend in BACKENDS {
         let place = Place::new(backend);
-        let absent = backend.open(&place.name, 0, Access::ReadWrite);
+        let absent = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite);
         assert!(matches!(absent, Err(Error::DoesNotExist { .. })), "{backend:?}: {absent:?}");
         let ours = create(&place, 100).unwrap();
         ours.write(0, b"kept").unwrap();
@@ -142,8 +136,8 @@ fn what_is_taken_and_what_is_absent() {
         assert_eq!(&bytes, b"kept", "{backend:?}");
         if backend != Backend::Native || cfg!(unix) {
             drop(ours);
-            let _ = backend.remove(&place.name, Scope::Local);
-            let removed = backend.remove(&place.name, Scope::Local);
+            let _ = Options::new(&place.name).backend(backend).remove();
+            let removed = Options::new(&place.name).backend(backend).remove();
             assert!(matches!(removed, Err(Error::DoesNotExist { .. })), "{backend:?}: {removed:?}");
         }
     }
@@ -154,13 +148,13 @@ fn names_and_sizes_that_can_t_be() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         for name in ["", "a\0b"] {
-            let refused = backend.create(name, 100, Scope::Local, Lifetime::Owner);
+            let refused = Options::new(name).backend(backend).create(100);
             assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
-            let refused = backend.open(name, 100, Access::ReadOnly);
+            let refused = Options::new(name).backend(backend).open(100, Access::ReadOnly);
             assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
-            let refused = backend.remove(name, Scope::Local);
+            let refused = Options::new(name).backend(backend).remove();
             assert!(matches!(refused, Err(Error::InvalidName { .. })), "{backend:?} {name:?}: {refused:?}");
-            assert!(!backend.exists(name, Scope::Local), "{backend:?}");
+            assert!(!Options::new(name).backend(backend).exists(), "{backend:?}");
         }
         for size in [0, u64::MAX, 1 << 63] {
             let refused = create(&place, size);
@@ -169,7 +163,7 @@ fn names_and_sizes_that_can_t_be() {
         for size in [1 << 46, i64::MAX.unsigned_abs()] {
             let refused = create(&place, size);
             assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{backend:?} {size}: {refused:?}");
-            assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}: nothing is left");
+            assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}: nothing is left");
         }
     }
 }
@@ -185,10 +179,11 @@ fn more_than_the_memory_there_is_is_not_touched() {
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(size).unwrap();
     // The same memory by its path.
-    let by_path = Backend::File.open(path.to_str().unwrap(), 0, Access::ReadWrite).unwrap();
+    let by_path =
+        Options::new(path.to_str().unwrap()).backend(Backend::File).open(0, Access::ReadWrite).unwrap();
     let filled = by_path.fill(0, size, 1);
     assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
-    let segment = Backend::Native.open(&place.name, 0, Access::ReadWrite).unwrap();
+    let segment = Options::new(&place.name).open(0, Access::ReadWrite).unwrap();
     assert_eq!((segment.unsupplied(size), by_path.unsupplied(size)), (size, size));
     segment.write(0, &[1; 4096]).unwrap();
     assert_eq!((segment.unsupplied(size), segment.unsupplied(page)), (size - page, page));
@@ -206,7 +201,7 @@ fn more_than_the_memory_there_is_is_not_touched() {
     );
     assert!(segment.unsupplied(size) >= size - (33 << 20), "no more was touched");
     drop(segment);
-    Backend::Native.remove(&place.name, Scope::Local).unwrap();
+    Options::new(&place.name).remove().unwrap();
 }
 
 /// Those of System V have none at first.
@@ -227,7 +222,7 @@ fn what_was_created_has_its_pages() {
 fn whichever_side_starts_first() {
     for backend in BACKENDS {
         let place = Place::new(backend);
-        let either = || backend.open_or_create(&place.name, 100, Scope::Local, Lifetime::Owner).unwrap();
+        let either = || Options::new(&place.name).backend(backend).open_or_create(100).unwrap();
         let both: Vec<Segment> = thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(either)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -247,31 +242,32 @@ fn how_long_the_name_is_there() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
-        let link = ours.link().clone();
+        let link = ours.name().clone();
         ours.write(0, b"kept").unwrap();
-        let theirs = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        let theirs = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite).unwrap();
         drop(ours);
         let stays = backend == Backend::File || (backend == Backend::Native && cfg!(windows));
-        assert_eq!(backend.exists(&place.name, Scope::Local), stays, "{backend:?}");
+        assert_eq!(Options::new(&place.name).backend(backend).exists(), stays, "{backend:?}");
         let mut bytes = [0; 4];
         theirs.read(0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"kept", "{backend:?}: who has it open keeps it");
         drop(theirs);
         link.unlink().unwrap();
-        assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+        assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}");
         link.unlink().unwrap();
 
-        let persistent = backend.create(&place.name, 100, Scope::Local, Lifetime::Persistent);
+        let persistent =
+            Options::new(&place.name).backend(backend).lifetime(Lifetime::Persistent).create(100);
         assert_eq!(persistent.is_ok(), backend.can_persist(), "{backend:?}");
         if let Ok(ours) = persistent {
             ours.write(0, b"left").unwrap();
             drop(ours);
-            let theirs = backend.open(&place.name, 0, Access::ReadOnly).unwrap();
+            let theirs = Options::new(&place.name).backend(backend).open(0, Access::ReadOnly).unwrap();
             theirs.read(0, &mut bytes).unwrap();
             assert_eq!(&bytes, b"left", "{backend:?}");
             drop(theirs);
-            backend.remove(&place.name, Scope::Local).unwrap();
-            assert!(!backend.exists(&place.name, Scope::Local), "{backend:?}");
+            Options::new(&place.name).backend(backend).remove().unwrap();
+            assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}");
         }
     }
 }
@@ -283,24 +279,24 @@ fn a_name_that_leads_elsewhere_is_left_alone() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let first = create(&place, 100).unwrap();
-        backend.remove(&place.name, Scope::Local).unwrap();
-        assert!(!first.link().is_current(), "{backend:?}");
+        Options::new(&place.name).backend(backend).remove().unwrap();
+        assert!(!first.name().is_current(), "{backend:?}");
         let second = create(&place, 100).unwrap();
-        assert!(second.link().is_current() && !first.link().is_current(), "{backend:?}");
-        first.link().unlink().unwrap();
+        assert!(second.name().is_current() && !first.name().is_current(), "{backend:?}");
+        first.name().unlink().unwrap();
         drop(first);
-        assert!(second.link().is_current(), "{backend:?}");
+        assert!(second.name().is_current(), "{backend:?}");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_partner_in_python_opens() {
-    for (backend, kind) in backends::OF_PYTHON {
+    for (backend, kind) in crate::common::backends::OF_PYTHON {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
         ours.write(0, b"to Python").unwrap();
-        let mut partner = Peer::of(&mut backends::python());
+        let mut partner = Peer::of(&mut crate::common::backends::python());
         assert_eq!(partner.ask(&format!("open {kind} {}", place.name)), "done", "{backend:?}");
         assert_eq!(partner.ask("read 9"), "to Python", "{backend:?}");
         assert_eq!(partner.ask("write from Python"), "done", "{backend:?}");
@@ -314,12 +310,12 @@ fn a_partner_in_python_opens() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_partner_in_python_creates() {
-    for (backend, kind) in backends::OF_PYTHON {
+    for (backend, kind) in crate::common::backends::OF_PYTHON {
         let place = Place::new(backend);
-        let mut partner = Peer::of(&mut backends::python());
+        let mut partner = Peer::of(&mut crate::common::backends::python());
         assert_eq!(partner.ask(&format!("create {kind} {} 100", place.name)), "done", "{backend:?}");
         assert_eq!(partner.ask("write from Python"), "done", "{backend:?}");
-        let ours = backend.open(&place.name, 0, Access::ReadWrite).unwrap();
+        let ours = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite).unwrap();
         assert_eq!(ours.size(), 100, "{backend:?}");
         let mut bytes = [0; 11];
         ours.read(0, &mut bytes).unwrap();
@@ -329,6 +325,6 @@ fn a_partner_in_python_creates() {
         let taken = create(&place, 100);
         assert!(matches!(taken, Err(Error::AlreadyExists { .. })), "{backend:?}: {taken:?}");
         assert_eq!(partner.ask("close"), "done", "{backend:?}");
-        let _ = backend.remove(&place.name, Scope::Local);
+        let _ = Options::new(&place.name).backend(backend).remove();
     }
 }

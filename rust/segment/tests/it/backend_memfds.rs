@@ -1,10 +1,4 @@
 //! Memory without a name: what a meta file may lead to, and who has left one.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
-mod common;
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -14,15 +8,15 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use backends::Place;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use crate::common::backends::Place;
+use shm_segment::{Access, Backend, Error, Lifetime, Options, Scope, Segment};
 
 fn create(place: &Place) -> shm_segment::Result<Segment> {
-    Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Owner)
+    Options::new(&place.name).backend(Backend::Memfd).create(100)
 }
 
 fn open(place: &Place) -> shm_segment::Result<Segment> {
-    Backend::Memfd.open(&place.name, 0, Access::ReadWrite)
+    Options::new(&place.name).backend(Backend::Memfd).open(0, Access::ReadWrite)
 }
 
 fn meta(size: u64, process: u32, descriptor: i32) -> Vec<u8> {
@@ -51,7 +45,7 @@ fn the_meta_file_says_where_it_is() {
     let descriptor = i32::from_ne_bytes(bytes[20..].try_into().unwrap());
     let link = fs::read_link(format!("/proc/self/fd/{descriptor}")).unwrap();
     assert_eq!(link.to_str().unwrap(), format!("/memfd:{} (deleted)", place.name));
-    assert_eq!(segment.link().native_name(), place.path().to_str().unwrap());
+    assert_eq!(segment.name().native_name(), place.path().to_str().unwrap());
     drop(segment);
     assert!(!place.path().exists());
 }
@@ -65,7 +59,7 @@ fn what_is_not_that_memory_is_not_opened_but_replaced() {
     let other_descriptor = i32::from_ne_bytes(fs::read(other.path()).unwrap()[20..].try_into().unwrap());
     let (file, null) = (File::open("/proc/self/maps").unwrap(), File::open("/dev/null").unwrap());
     // To open it would wait for a writer.
-    let fifo_path = backends::folder().join(shm_segment::generate_name("fifo").unwrap());
+    let fifo_path = crate::common::backends::folder().join(shm_segment::generate_name("fifo").unwrap());
     assert!(Command::new("mkfifo").arg(&fifo_path).status().unwrap().success());
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
     let fifo = rustix::fs::open(&fifo_path, flags, rustix::fs::Mode::empty()).unwrap();
@@ -86,11 +80,11 @@ fn what_is_not_that_memory_is_not_opened_but_replaced() {
         fs::write(place.path(), bytes).unwrap();
         let opened = open(&place);
         assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{what}: {opened:?}");
-        assert!(!Backend::Memfd.exists(&place.name, Scope::Local), "{what}");
+        assert!(!Options::new(&place.name).backend(Backend::Memfd).exists(), "{what}");
         let ours = create(&place).unwrap();
-        assert!(ours.link().is_current(), "{what}");
+        assert!(ours.name().is_current(), "{what}");
     }
-    assert!(other_memory.link().is_current());
+    assert!(other_memory.name().is_current());
 }
 
 /// The size that counts is the memory's own.
@@ -103,7 +97,7 @@ fn a_lie_about_the_size() {
     fs::write(place.path(), bytes).unwrap();
     let theirs = open(&place).unwrap();
     assert_eq!(theirs.size(), 100);
-    assert!(!ours.link().is_current(), "it isn't what we have written any more");
+    assert!(!ours.name().is_current(), "it isn't what we have written any more");
 }
 
 #[test]
@@ -130,21 +124,22 @@ fn a_meta_file_that_is_none() {
 #[test]
 fn what_it_can_t_be() {
     let place = Place::new(Backend::Memfd);
-    let global = Backend::Memfd.create(&place.name, 100, Scope::Global, Lifetime::Owner);
+    let global = Options::new(&place.name).backend(Backend::Memfd).scope(Scope::Global).create(100);
     assert!(matches!(global, Err(Error::Unsupported { .. })), "{global:?}");
-    let persistent = Backend::Memfd.create(&place.name, 100, Scope::Local, Lifetime::Persistent);
+    let persistent =
+        Options::new(&place.name).backend(Backend::Memfd).lifetime(Lifetime::Persistent).create(100);
     assert!(matches!(persistent, Err(Error::Unsupported { .. })), "{persistent:?}");
     let ours = create(&place).unwrap();
     assert!(matches!(ours.set_lifetime(Lifetime::Persistent), Err(Error::Unsupported { .. })));
     let long = "x".repeat(239);
-    let long = Backend::Memfd.create(&long, 100, Scope::Local, Lifetime::Owner);
+    let long = Options::new(&long).backend(Backend::Memfd).create(100);
     assert!(matches!(long, Err(Error::InvalidName { .. })), "{long:?}");
 }
 
 #[test]
 fn memory_that_is_cut_short_under_us() {
     let place = Place::new(Backend::Memfd);
-    let ours = Backend::Memfd.create(&place.name, 100_000, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&place.name).backend(Backend::Memfd).create(100_000).unwrap();
     let descriptor = i32::from_ne_bytes(fs::read(place.path()).unwrap()[20..].try_into().unwrap());
     File::options().write(true).open(format!("/proc/self/fd/{descriptor}")).unwrap().set_len(10).unwrap();
     let mut bytes = vec![0; 100_000];
@@ -191,15 +186,15 @@ fn more_bytes_than_addresses() {
     ];
     for (backend, name) in places {
         for access in [Access::ReadWrite, Access::ReadOnly] {
-            let opened = backend.open(name, 0, access);
+            let opened = Options::new(name).backend(backend).open(0, access);
             assert!(matches!(opened, Err(Error::System { call: "mmap", .. })), "{backend:?}: {opened:?}");
         }
         if backend != Backend::Memfd {
-            let opened = backend.open_or_create(name, SIZE, Scope::Local, Lifetime::Owner);
+            let opened = Options::new(name).backend(backend).open_or_create(SIZE);
             assert!(matches!(opened, Err(Error::System { call: "mmap", .. })), "{backend:?}: {opened:?}");
         }
         // A part of it can be had.
-        backend.open(name, 4096, Access::ReadWrite).unwrap().write(0, b"!").unwrap();
+        Options::new(name).backend(backend).open(4096, Access::ReadWrite).unwrap().write(0, b"!").unwrap();
     }
 }
 
@@ -215,7 +210,7 @@ fn huge_pages_are_refused() {
     rustix::fs::ftruncate(&object, 1 << 21).unwrap();
     fs::write(place.path(), meta(1 << 21, std::process::id(), object.as_raw_fd())).unwrap();
     for access in [Access::ReadWrite, Access::ReadOnly] {
-        let opened = Backend::Memfd.open(&place.name, 0, access);
+        let opened = Options::new(&place.name).backend(Backend::Memfd).open(0, access);
         assert!(
             matches!(opened, Err(Error::NotASegment { found: "memory of huge pages", .. })),
             "{opened:?}"
@@ -248,7 +243,7 @@ fn what_is_no_meta_file_is_in_the_way() {
 #[test]
 fn the_longest_name_is_the_longest_that_there_can_be() {
     for (length, is_allowed) in [(237, true), (238, false)] {
-        let made = Backend::Memfd.create(&"x".repeat(length), 1, Scope::Local, Lifetime::Owner);
+        let made = Options::new(&"x".repeat(length)).backend(Backend::Memfd).create(1);
         match made {
             Ok(_) => assert!(is_allowed, "{length}"),
             Err(Error::InvalidName { .. }) => assert!(!is_allowed, "{length}"),
@@ -264,17 +259,17 @@ fn another_users_memory_is_forbidden() {
     let _holder = holder(&place, 5);
     for mode in [0o600, 0o644] {
         fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-        backends::as_nobody(|is_another| {
+        crate::common::backends::as_nobody(|is_another| {
             if !is_another {
                 println!("skipped: only root has another user");
                 return;
             }
             let opened = open(&place);
             assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{mode:o}: {opened:?}");
-            assert!(!Backend::Memfd.exists(&place.name, Scope::Local));
+            assert!(!Options::new(&place.name).backend(Backend::Memfd).exists());
         });
     }
-    assert!(Backend::Memfd.exists(&place.name, Scope::Local));
+    assert!(Options::new(&place.name).backend(Backend::Memfd).exists());
 }
 
 #[test]
@@ -288,7 +283,7 @@ fn descriptors_are_not_inherited() {
 }
 
 /// A program that has memory of this name, as this descriptor.
-fn holder(place: &Place, descriptor: i32) -> common::Peer {
+fn holder(place: &Place, descriptor: i32) -> crate::common::Peer {
     const PROGRAM: &str = "
 import os, struct, sys, time
 name, meta, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -302,7 +297,7 @@ time.sleep(60)
 ";
     let mut program = Command::new("python3");
     program.args(["-c", PROGRAM, &place.name]).arg(place.path()).arg(descriptor.to_string());
-    let mut holder = common::Peer::of(&mut program);
+    let mut holder = crate::common::Peer::of(&mut program);
     assert_eq!(holder.answer(), "ready");
     holder
 }

@@ -1,16 +1,9 @@
 //! What the tests of backends share: places where each puts its segments.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "each test file uses a part"
-)]
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use shm_segment::{Backend, Scope};
+use shm_segment::{Backend, Options};
 
 /// Those that this system has.
 #[cfg(target_os = "linux")]
@@ -45,6 +38,10 @@ pub struct Place {
 }
 
 impl Place {
+    pub fn options(&self) -> Options<'_> {
+        Options::new(&self.name).backend(self.backend)
+    }
+
     pub fn new(backend: Backend) -> Self {
         let mut in_use = IN_USE.lock().unwrap();
         if *in_use == 0 {
@@ -70,7 +67,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.backend.remove(&self.name, Scope::Local);
+        let _ = Options::new(&self.name).backend(self.backend).remove();
         if matches!(self.backend, Backend::File | Backend::Memfd) {
             let _ = std::fs::remove_file(self.path());
         }

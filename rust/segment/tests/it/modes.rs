@@ -1,17 +1,13 @@
 //! Modes, pages, descriptors: what segments have that are files.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use common::Name;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use shm_segment::{Access, Error, Lifetime, Options, Scope, Segment};
 
 fn create(name: &str, size: u64) -> Segment {
-    Segment::create(name, size, Scope::Local, Lifetime::Owner).unwrap()
+    Options::new(name).create(size).unwrap()
 }
 
 #[test]
@@ -23,8 +19,8 @@ fn a_reader_needs_no_right_to_write() {
     let name = Name::new();
     let _ours = create(&name, 10);
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o400)).unwrap();
-    assert!(Segment::open(&name, 0, Access::ReadOnly).is_ok());
-    assert!(matches!(Segment::open(&name, 0, Access::ReadWrite), Err(Error::PermissionDenied { .. })));
+    assert!(Options::new(&name).open(0, Access::ReadOnly).is_ok());
+    assert!(matches!(Options::new(&name).open(0, Access::ReadWrite), Err(Error::PermissionDenied { .. })));
 }
 
 #[test]
@@ -36,10 +32,10 @@ fn the_mode_is_exact_and_says_whose_it_is() {
         (Scope::Local, Lifetime::Persistent, 0o600),
         (Scope::Global, Lifetime::Persistent, 0o666),
     ] {
-        let segment = Segment::create(&name, 1, scope, lifetime).unwrap();
+        let segment = Options::new(&name).scope(scope).lifetime(lifetime).create(1).unwrap();
         assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, mode, "{scope:?} {lifetime:?}");
         assert_eq!(segment.scope(), scope);
-        assert_eq!(Segment::open(&name, 0, Access::ReadWrite).unwrap().scope(), scope);
+        assert_eq!(Options::new(&name).open(0, Access::ReadWrite).unwrap().scope(), scope);
         segment.set_lifetime(Lifetime::Owner).unwrap();
         assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, mode | 0o1000);
         segment.set_lifetime(Lifetime::Persistent).unwrap();
@@ -76,7 +72,7 @@ fn memory_that_a_peer_cut_short_is_an_error() {
 fn descriptors_are_not_inherited() {
     let name = Name::new();
     let _ours = create(&name, 1);
-    let _theirs = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    let _theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     let listing = std::process::Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
     let listing = String::from_utf8(listing.stdout).unwrap();
     assert!(listing.contains("/proc/"), "{listing}");

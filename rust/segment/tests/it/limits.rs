@@ -1,20 +1,14 @@
 //! A truncation where the system refuses new pages: at its limits on mappings and on memory.
 //!
 //! Each test runs in a process of its own, as a limit is a process's.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-#[path = "common/backends.rs"]
-mod backends;
-mod common;
 
 use std::fs::{self, File};
 use std::process::Command;
 use std::ptr;
 
-use backends::{BACKENDS, Place};
-use common::Name;
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use crate::common::backends::{BACKENDS, Place};
+use shm_segment::{Access, Error, Options, Segment};
 
 const PAGE: usize = 4096;
 const SIZE: usize = 3 << 19;
@@ -31,7 +25,9 @@ fn in_another_process(test: &str, body: impl FnOnce()) {
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", test, "--nocapture", "--quiet", "--include-ignored"]).env(CHILD, "1");
+    child
+        .args(["--exact", &format!("limits::{test}"), "--nocapture", "--quiet", "--include-ignored"])
+        .env(CHILD, "1");
     let status = child.status().unwrap();
     assert!(status.success(), "{test}: {status}");
 }
@@ -46,9 +42,9 @@ impl Victims {
     fn new(count: usize) -> Self {
         let one = || {
             let name = Name::new();
-            let segment = Segment::create(&name, SIZE as u64, Scope::Local, Lifetime::Owner).unwrap();
+            let segment = Options::new(&name).create(SIZE as u64).unwrap();
             segment.fill(0, SIZE as u64, 0xA5).unwrap();
-            let reader = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+            let reader = Options::new(&name).open(0, Access::ReadOnly).unwrap();
             (name, segment, reader)
         };
         Self { held: (0..count).map(|_| one()).collect(), bytes: vec![1; SIZE] }
@@ -237,18 +233,18 @@ fn what_there_are_no_addresses_for_is_not_made() {
         let warm_up: Vec<_> = places.iter().map(|place| create(place, 1)).collect();
         assert!(warm_up.iter().all(Result::is_ok), "{warm_up:?}");
         drop(warm_up);
-        let _ = places[1].backend.remove(&places[1].name, Scope::Local);
+        let _ = places[1].options().remove();
         assert!(try_limit(libc::RLIMIT_AS, status("VmSize") + (64 << 20)));
         for place in &places {
             let made = create(place, 128 << 20);
             assert!(matches!(made, Err(Error::OutOfMemory { .. })), "{:?}: {made:?}", place.backend);
-            assert!(!place.backend.exists(&place.name, Scope::Local), "{:?}", place.backend);
+            assert!(!place.options().exists(), "{:?}", place.backend);
         }
     });
 }
 
 fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
-    place.backend.create(&place.name, size, Scope::Local, Lifetime::Owner)
+    place.options().create(size)
 }
 
 /// The system says the same of it as of a lease (`EAGAIN`).
@@ -265,7 +261,7 @@ fn no_room_for_locked_memory_is_no_lease() {
         }
         assert!(try_limit(libc::RLIMIT_MEMLOCK, status("VmLck")));
         for place in &places {
-            let opened = place.backend.open(&place.name, 0, Access::ReadWrite);
+            let opened = place.options().open(0, Access::ReadWrite);
             assert!(matches!(opened, Err(Error::System { .. })), "{:?}: {opened:?}", place.backend);
             let made = create(&Place::new(place.backend), 1 << 20);
             assert!(matches!(made, Err(Error::OutOfMemory { .. })), "{:?}: {made:?}", place.backend);

@@ -1,14 +1,19 @@
 //! What the tests share: names that are cleaned up, and other processes.
-#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-#[cfg(all(unix, not(target_os = "linux")))]
-#[path = "calls.rs"]
-mod posix;
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
+pub mod backends;
+pub mod layouts;
 #[cfg(target_os = "linux")]
 mod posix;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "shm_open.rs"]
+mod posix;
+#[cfg(target_os = "linux")]
+pub mod private_shm;
 #[cfg(windows)]
 mod windows;
+#[cfg(target_os = "linux")]
+pub mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -27,11 +32,11 @@ impl Name {
     }
 
     pub fn exists(&self) -> bool {
-        shm_segment::exists(self, shm_segment::Scope::Local)
+        shm_segment::Options::new(self).exists()
     }
 
     pub fn remove(&self) -> shm_segment::Result<()> {
-        shm_segment::remove(self, shm_segment::Scope::Local)
+        shm_segment::Options::new(self).remove()
     }
 }
 
@@ -43,8 +48,8 @@ impl std::ops::Deref for Name {
     }
 }
 
-/// This test program, started again to be somebody else. It runs the test `peer`, which does what `lines` of its
-/// standard input say and answers each with a line.
+/// This test program, started again as another process. It runs a test that reads commands from its standard input, a line
+/// each, and answers each with a line.
 pub struct Peer {
     child: Child,
     to: ChildStdin,
@@ -52,15 +57,16 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn start() -> Self {
+    pub fn start(test: &str) -> Self {
         Self::of(
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "peer", "--nocapture", "--quiet", "--test-threads=1"])
+                .args(["--exact", test, "--nocapture", "--quiet", "--test-threads=1"])
                 .env("SHM_SEGMENT_PEER", "1"),
         )
     }
 
     /// Another program instead, in C: `partner/partner.c`.
+    #[cfg(windows)]
     pub fn partner() -> Self {
         let program = std::env::var_os("SHM_SEGMENT_PARTNER")
             .expect("SHM_SEGMENT_PARTNER names partner/partner.c, built; ./build.sh test-windows sees to it");
@@ -98,6 +104,7 @@ impl Peer {
     }
 
     /// Waits until it has ended by itself.
+    #[cfg(windows)]
     pub fn exit_code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -116,9 +123,9 @@ impl Drop for Peer {
     }
 }
 
-/// The body of a test program's `peer`: does nothing unless a [`Peer`] started it.
+/// Does nothing unless a [`Peer`] started it.
 pub fn serve() {
-    use shm_segment::{Access, Lifetime, Scope, Segment};
+    use shm_segment::{Access, Lifetime, Options, Segment};
     if std::env::var_os("SHM_SEGMENT_PEER").is_none() {
         return;
     }
@@ -127,10 +134,10 @@ pub fn serve() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
         let result = match words[0] {
-            "create" => Segment::create(words[1], 4096, Scope::Local, Lifetime::Owner),
-            "persist" => Segment::create(words[1], 4096, Scope::Local, Lifetime::Persistent),
-            "open" => Segment::open(words[1], 0, Access::ReadWrite),
-            "open_or_create" => Segment::open_or_create(words[1], 4096, Scope::Local, Lifetime::Owner),
+            "create" => Options::new(words[1]).create(4096),
+            "persist" => Options::new(words[1]).lifetime(Lifetime::Persistent).create(4096),
+            "open" => Options::new(words[1]).open(0, Access::ReadWrite),
+            "open_or_create" => Options::new(words[1]).open_or_create(4096),
             "close" => {
                 held.clear();
                 println!("answer: closed");

@@ -4,7 +4,6 @@
 //! `SHM_SEGMENT_ROUNDS` sets how many changes are tried, `SHM_SEGMENT_SEED` repeats a run. With
 //! `SHM_SEGMENT_ACCEPTED=FILE` those that pass are written to a file, for the same script to decode: the engine must
 //! print nothing about them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -12,9 +11,9 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 use shm_segment::values::Source;
 use shm_segment::values::variant::{Engine, Error, size};
-use shm_segment::{Error as SegmentError, Lifetime, Scope, Segment};
+use shm_segment::{Error as SegmentError, Options};
 
-const CORPUS: &[u8] = include_bytes!("data/variants.bin");
+const CORPUS: &[u8] = include_bytes!("../data/variants.bin");
 const TYPES: u8 = 39;
 
 fn corpus() -> Vec<&'static [u8]> {
@@ -59,7 +58,7 @@ fn wide() -> Vec<Vec<u8>> {
 fn a_segment_is_measured_as_a_copy_of_it_is() {
     let name = shm_segment::generate_name("rust-test").unwrap();
     let size_of_segment = corpus().iter().map(|bytes| bytes.len()).max().unwrap() as u64 + 8;
-    let segment = Segment::create(&name, size_of_segment, Scope::Local, Lifetime::Owner).unwrap();
+    let segment = Options::new(&name).create(size_of_segment).unwrap();
     for bytes in corpus() {
         segment.write(4, bytes).unwrap();
         let found = size(&segment, 4, bytes.len() as u64, Engine::version(4, 6)).unwrap();

@@ -1,6 +1,4 @@
 //! What the tests of wire formats share: planted bytes, golden files, chance, and partners in other languages.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 use std::{env, fs, process};
 
-use shm_segment::{Access, Lifetime, Scope, Segment};
+use shm_segment::{Access, Options, Segment};
 
 use crate::common::{Name, Peer};
 
@@ -19,7 +17,7 @@ pub const ONCE: Duration = Duration::ZERO;
 /// A segment of zeros, under a name that is removed at the end.
 pub fn fresh(size: u64) -> (Name, Segment) {
     let name = Name::new();
-    let ours = Segment::create(&name, size, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&name).create(size).unwrap();
     (name, ours)
 }
 
@@ -37,11 +35,11 @@ pub fn open(name: &str) -> Segment {
 }
 
 pub fn open_part(name: &str, size: u64) -> Segment {
-    Segment::open(name, size, Access::ReadWrite).unwrap()
+    Options::new(name).open(size, Access::ReadWrite).unwrap()
 }
 
 pub fn read_only(name: &str) -> Segment {
-    Segment::open(name, 0, Access::ReadOnly).unwrap()
+    Options::new(name).open(0, Access::ReadOnly).unwrap()
 }
 
 /// All bytes of a segment.

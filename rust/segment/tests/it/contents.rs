@@ -1,13 +1,10 @@
 //! Creating, opening, bytes in and out, bounds, sizes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::{Name, whole};
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::{Name, whole};
+use shm_segment::{Access, Error, Options, Segment};
 
 fn create(name: &str, size: u64) -> Segment {
-    Segment::create(name, size, Scope::Local, Lifetime::Owner).unwrap()
+    Options::new(name).create(size).unwrap()
 }
 
 #[test]
@@ -28,7 +25,7 @@ fn a_new_segment_has_its_size_and_is_zero() {
 fn what_one_writes_the_other_reads() {
     let name = Name::new();
     let ours = create(&name, 100);
-    let theirs = Segment::open(&format!("/{}", &*name), 0, Access::ReadWrite).unwrap();
+    let theirs = Options::new(&format!("/{}", &*name)).open(0, Access::ReadWrite).unwrap();
     assert!(!theirs.is_created());
     assert_eq!(theirs.size(), whole(100));
     ours.write(10, b"ping").unwrap();
@@ -45,7 +42,7 @@ fn what_one_writes_the_other_reads() {
 fn words_are_changed_in_one_step() {
     let name = Name::new();
     let ours = create(&name, 16);
-    let theirs = Segment::open(&name, 16, Access::ReadOnly).unwrap();
+    let theirs = Options::new(&name).open(16, Access::ReadOnly).unwrap();
     ours.store_u32(4, 0x0403_0201).unwrap();
     let mut bytes = [0; 4];
     theirs.read(4, &mut bytes).unwrap();
@@ -73,7 +70,7 @@ fn words_are_changed_in_one_step() {
 fn each_has_an_id_of_its_own() {
     let name = Name::new();
     let ours = create(&name, 8);
-    let theirs = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+    let theirs = Options::new(&name).open(0, Access::ReadOnly).unwrap();
     assert_ne!(ours.id(), theirs.id());
     let first = ours.id();
     drop((ours, theirs));
@@ -117,15 +114,14 @@ fn nothing_beyond_the_end_is_touched() {
 fn an_opener_may_want_less_but_not_more() {
     let name = Name::new();
     let _ours = create(&name, 100);
-    let prefix = Segment::open(&name, 40, Access::ReadWrite).unwrap();
+    let prefix = Options::new(&name).open(40, Access::ReadWrite).unwrap();
     assert_eq!(prefix.size(), 40);
     assert_eq!(prefix.mapped_size().unwrap(), whole(100));
     assert!(prefix.write(37, b"four").is_err());
     let more = whole(100) + 1;
-    for result in [
-        Segment::open(&name, more, Access::ReadWrite),
-        Segment::open_or_create(&name, more, Scope::Local, Lifetime::Owner),
-    ] {
+    for result in
+        [Options::new(&name).open(more, Access::ReadWrite), Options::new(&name).open_or_create(more)]
+    {
         match result {
             Err(Error::TooSmall { actual, requested, .. }) => {
                 assert_eq!((actual, requested), (whole(100), more));
@@ -140,7 +136,7 @@ fn a_reader_reads_and_nothing_else() {
     let name = Name::new();
     let ours = create(&name, 10);
     ours.write(0, b"x").unwrap();
-    let reader = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+    let reader = Options::new(&name).open(0, Access::ReadOnly).unwrap();
     let mut byte = [0];
     reader.read(0, &mut byte).unwrap();
     assert_eq!(&byte, b"x");
@@ -153,26 +149,23 @@ fn a_reader_reads_and_nothing_else() {
 fn no_room_leaves_nothing_behind() {
     let name = Name::new();
     for size in [1 << 50, i64::MAX as u64] {
-        match Segment::create(&name, size, Scope::Local, Lifetime::Owner) {
+        match Options::new(&name).create(size) {
             Err(Error::OutOfMemory { .. }) => {}
             other => panic!("{size}: {other:?}"),
         }
         assert!(!name.is_there());
     }
     for size in [0, i64::MAX as u64 + 1, u64::MAX] {
-        assert!(matches!(
-            Segment::create(&name, size, Scope::Local, Lifetime::Owner),
-            Err(Error::InvalidSize { .. })
-        ));
+        assert!(matches!(Options::new(&name).create(size), Err(Error::InvalidSize { .. })));
     }
 }
 
 #[test]
 fn errors_name_the_call_and_the_limit() {
     let name = Name::new();
-    let error = Segment::create(&name, 1 << 50, Scope::Local, Lifetime::Owner).unwrap_err().to_string();
-    assert!(error.contains("1125899906842624") && error.contains(common::RESERVING), "{error}");
-    let error = Segment::create(&"n".repeat(300), 1, Scope::Local, Lifetime::Owner).unwrap_err().to_string();
+    let error = Options::new(&name).create(1 << 50).unwrap_err().to_string();
+    assert!(error.contains("1125899906842624") && error.contains(crate::common::RESERVING), "{error}");
+    let error = Options::new(&"n".repeat(300)).create(1).unwrap_err().to_string();
     assert!(error.contains("300") && error.contains("255"), "{error}");
     let segment = create(&name, 10);
     let error = segment.write(8, b"four").unwrap_err().to_string();

@@ -1,19 +1,10 @@
 //! When a name goes, whose it is, and what becomes of a dead owner's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::{Foreign, Name, Peer};
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
-
-/// Not a test: what [`Peer`] runs.
-#[test]
-fn peer() {
-    common::serve();
-}
+use crate::common::{Foreign, Name, Peer};
+use shm_segment::{Access, Error, Options, Segment};
 
 fn create(name: &str) -> Result<Segment, Error> {
-    Segment::create(name, 4096, Scope::Local, Lifetime::Owner)
+    Options::new(name).create(4096)
 }
 
 fn assert_exists_already(result: &Result<Segment, Error>) {
@@ -24,8 +15,8 @@ fn assert_exists_already(result: &Result<Segment, Error>) {
 fn a_name_goes_with_its_only_holder() {
     let name = Name::new();
     let ours = create(&name).unwrap();
-    assert!(name.exists() && ours.link().is_current());
-    let link = ours.link().clone();
+    assert!(name.exists() && ours.name().is_current());
+    let link = ours.name().clone();
     drop(ours);
     assert!(!name.exists() && !name.is_there() && !link.is_current());
     link.unlink().unwrap();
@@ -36,7 +27,7 @@ fn a_name_goes_with_its_only_holder() {
 fn an_opener_leaves_the_name() {
     let name = Name::new();
     let _ours = create(&name).unwrap();
-    drop(Segment::open(&name, 0, Access::ReadWrite).unwrap());
+    drop(Options::new(&name).open(0, Access::ReadWrite).unwrap());
     assert!(name.exists());
 }
 
@@ -45,7 +36,7 @@ fn a_living_owner_is_never_reclaimed() {
     let name = Name::new();
     let _ours = create(&name).unwrap();
     assert_exists_already(&create(&name));
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "exists");
     assert_eq!(peer.ask(&format!("open_or_create {}", &*name)), "opened");
 }
@@ -53,7 +44,7 @@ fn a_living_owner_is_never_reclaimed() {
 #[test]
 fn a_dead_owner_is_in_nobodys_way() {
     let name = Name::new();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
     assert_eq!(peer.ask("write old"), "written");
     peer.kill();
@@ -66,10 +57,10 @@ fn a_dead_owner_is_in_nobodys_way() {
 #[test]
 fn open_or_create_reclaims_too() {
     let name = Name::new();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
     peer.kill();
-    let ours = Segment::open_or_create(&name, 4096, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&name).open_or_create(4096).unwrap();
     assert!(ours.is_created());
 }
 
@@ -78,7 +69,7 @@ fn what_others_made_is_never_reclaimed() {
     let name = Name::new();
     let _foreign = Foreign::make(&name, 4096);
     assert_exists_already(&create(&name));
-    assert_eq!(Segment::open(&name, 0, Access::ReadWrite).unwrap().size(), 4096);
+    assert_eq!(Options::new(&name).open(0, Access::ReadWrite).unwrap().size(), 4096);
 }
 
 /// Rounds of the races below; `SHM_SEGMENT_ROUNDS` overrides.
@@ -89,10 +80,10 @@ fn rounds() -> u32 {
 /// Ten processes want a dead owner's name at once: one gets it, and the name leads to what that one made.
 #[test]
 fn of_ten_racing_reclaimers_one_wins() {
-    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start()).collect();
+    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
     for round in 0..rounds() {
         let name = Name::new();
-        common::leave_a_dead_owner(&name);
+        crate::common::leave_a_dead_owner(&name);
         for peer in &mut peers {
             peer.send(&format!("create {}", &*name));
         }
@@ -100,7 +91,7 @@ fn of_ten_racing_reclaimers_one_wins() {
         let winners = answers.iter().filter(|answer| *answer == "created").count();
         let losers = answers.iter().filter(|answer| *answer == "exists").count();
         assert_eq!((winners, losers), (1, 9), "round {round}: {answers:?}");
-        assert!(common::is_as_created(&name), "round {round}");
+        assert!(crate::common::is_as_created(&name), "round {round}");
         for peer in &mut peers {
             assert_eq!(peer.ask("close"), "closed");
         }
@@ -111,11 +102,11 @@ fn of_ten_racing_reclaimers_one_wins() {
 /// As before, but each opens what another made: one creator, and all ten have the same memory.
 #[test]
 fn of_ten_racing_for_one_memory_all_get_it() {
-    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start()).collect();
+    let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
     for round in 0..rounds() / 2 {
         let name = Name::new();
         if round % 2 == 0 {
-            common::leave_a_dead_owner(&name);
+            crate::common::leave_a_dead_owner(&name);
         }
         for peer in &mut peers {
             peer.send(&format!("open_or_create {}", &*name));
@@ -124,7 +115,7 @@ fn of_ten_racing_for_one_memory_all_get_it() {
         let created = answers.iter().filter(|answer| *answer == "created").count();
         let opened = answers.iter().filter(|answer| *answer == "opened").count();
         assert_eq!((created, opened), (1, 9), "round {round}: {answers:?}");
-        let ours = Segment::open(&name, 0, Access::ReadOnly).unwrap();
+        let ours = Options::new(&name).open(0, Access::ReadOnly).unwrap();
         for (i, peer) in peers.iter_mut().enumerate() {
             assert_eq!(peer.ask(&format!("write {i}")), "written");
             let mut byte = [0];

@@ -1,14 +1,10 @@
 //! A program in C that makes and opens sections as CPython does, both ways, and one that dies.
-#![cfg(windows)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::{Name, Peer, whole};
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use crate::common::{Name, Peer, whole};
+use shm_segment::{Access, Error, Options, Segment};
 
 fn create(name: &str, size: u64) -> Result<Segment, Error> {
-    Segment::create(name, size, Scope::Local, Lifetime::Owner)
+    Options::new(name).create(size)
 }
 
 fn text(segment: &Segment, offset: u64, length: usize) -> String {
@@ -34,7 +30,7 @@ fn the_partner_opens_what_we_make() {
     }
     let mut partner = Peer::partner();
     assert_eq!(partner.ask(&format!("create {} 5000", &*name)), "exists");
-    assert_eq!(partner.ask(&format!("map {} 5000", ours.link().native_name())), "opened");
+    assert_eq!(partner.ask(&format!("map {} 5000", ours.name().native_name())), "opened");
 }
 
 #[test]
@@ -44,14 +40,14 @@ fn we_open_what_the_partner_makes() {
         let mut partner = Peer::partner();
         assert_eq!(partner.ask(&format!("{make} {} 5000", &*name)), "made");
         assert_eq!(partner.ask("write 4990 from_them"), "written");
-        let ours = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+        let ours = Options::new(&name).open(0, Access::ReadWrite).unwrap();
         assert_eq!(ours.size(), whole(5000));
         assert_eq!(text(&ours, 4990, 9), "from_them");
         ours.write(0, b"from_us").unwrap();
         assert_eq!(partner.ask("read 0 7"), "from_us");
-        assert_eq!(Segment::open(&name, 5000, Access::ReadOnly).unwrap().size(), 5000);
+        assert_eq!(Options::new(&name).open(5000, Access::ReadOnly).unwrap().size(), 5000);
         assert!(matches!(create(&name, 5000), Err(Error::AlreadyExists { .. })));
-        let joined = Segment::open_or_create(&name, 5000, Scope::Local, Lifetime::Owner).unwrap();
+        let joined = Options::new(&name).open_or_create(5000).unwrap();
         assert!(!joined.is_created());
         drop((ours, joined));
         assert!(name.exists());
@@ -66,15 +62,15 @@ fn a_partner_that_dies_takes_nothing_with_it() {
     let mut partner = Peer::partner();
     assert_eq!(partner.ask(&format!("map {} 5000", &*name)), "made");
     assert_eq!(partner.ask("write 0 old"), "written");
-    let ours = Segment::open(&name, 0, Access::ReadWrite).unwrap();
+    let ours = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     partner.send("die");
     assert_eq!(partner.exit_code(), Some(9));
 
     assert_eq!(text(&ours, 0, 3), "old");
     ours.write(0, b"new").unwrap();
-    assert!(ours.link().is_current() && name.exists());
+    assert!(ours.name().is_current() && name.exists());
     assert!(matches!(create(&name, 5000), Err(Error::AlreadyExists { .. })));
-    let joined = Segment::open_or_create(&name, 5000, Scope::Local, Lifetime::Owner).unwrap();
+    let joined = Options::new(&name).open_or_create(5000).unwrap();
     assert!(!joined.is_created());
     assert_eq!(text(&joined, 0, 3), "new");
     drop((ours, joined));
@@ -92,7 +88,7 @@ fn what_a_dead_partner_alone_held_is_gone() {
     partner.send("die");
     assert_eq!(partner.exit_code(), Some(9));
     assert!(!name.exists());
-    let ours = Segment::open_or_create(&name, 5000, Scope::Local, Lifetime::Owner).unwrap();
+    let ours = Options::new(&name).open_or_create(5000).unwrap();
     assert!(ours.is_created());
 }
 

@@ -1,23 +1,14 @@
 //! The queues of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_possible_truncation, // Everything here is small.
-    missing_docs
-)]
-
-mod common;
-#[path = "common/layouts.rs"]
-mod layouts;
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Peer;
-use layouts::{ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds};
+use crate::common::Peer;
+use crate::common::layouts::{
+    ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
+};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::queue::{Queue, Version};
@@ -44,7 +35,12 @@ fn peek(queue: &Queue, segment: &Segment) -> Result<Vec<u8>, Error> {
 }
 
 /// A queue of our own, for `capacity` messages of up to `longest` bytes.
-fn new_queue(version: Version, header: u64, capacity: u64, longest: u64) -> (common::Name, Segment, Queue) {
+fn new_queue(
+    version: Version,
+    header: u64,
+    capacity: u64,
+    longest: u64,
+) -> (crate::common::Name, Segment, Queue) {
     let (name, ours) = fresh(header + capacity * (4 + longest));
     let queue = Queue::attach(&ours, version, longest).unwrap();
     (name, ours, queue)
@@ -315,14 +311,14 @@ fn no_field_is_believed() {
             let slots = (0..3).map(|slot| header + slot * 13);
             for at in (0..header).step_by(4).chain(slots) {
                 let at = at as usize;
-                let values = layouts::hostile_values(size as u64).into_iter();
+                let values = crate::common::layouts::hostile_values(size as u64).into_iter();
                 // What would fit if one of the two were not looked at, or their product wrapped around.
                 for value in values.chain([3, 4, 10, 0x1555_5556, 0xFFFF_FFFC]) {
                     golden[at..at + 4].copy_from_slice(&value.to_le_bytes()[..4]);
                     ours.write(0, &golden).unwrap();
                     call_everything(&theirs, version, &format!("{label} {state}: {value:#x} at {at}"));
                 }
-                golden = layouts::golden(&format!("queue_{label}_{state}"));
+                golden = crate::common::layouts::golden(&format!("queue_{label}_{state}"));
             }
         }
     }
@@ -616,7 +612,7 @@ fn two_processes_exchange_messages_in_order() {
             let queue = Queue::attach(&ours, version, 44).unwrap();
             assert_eq!(u64::from(queue.capacity(&ours).unwrap()), capacity);
             let start = Instant::now();
-            let mut peer = Peer::start();
+            let mut peer = Peer::start("queues::peer");
             assert_eq!(peer.ask(&format!("produce {} {number} {MESSAGES}", &*name)), "ready");
             let mut bytes = Vec::new();
             for i in 0..MESSAGES {
@@ -626,7 +622,7 @@ fn two_processes_exchange_messages_in_order() {
             assert_eq!(peer.answer(), "done");
             let there = start.elapsed();
 
-            let mut peer = Peer::start();
+            let mut peer = Peer::start("queues::peer");
             assert_eq!(peer.ask(&format!("consume {} {number} {MESSAGES}", &*name)), "ready");
             for i in 0..MESSAGES {
                 let message = message(i);
@@ -701,7 +697,7 @@ fn a_killed_producer_loses_nothing() {
             let context = format!("{label}, round {round}");
             let (name, ours) = fresh(header + 5 * 48 + 4);
             let queue = Queue::attach(&ours, version, 44).unwrap();
-            let mut peer = Peer::start();
+            let mut peer = Peer::start("queues::peer");
             assert_eq!(peer.ask(&format!("produce {} {number} {}", &*name, u32::MAX)), "ready");
             let end = Instant::now() + Duration::from_micros(random.below(2000));
             let (mut bytes, mut expected) = (Vec::new(), 0);
@@ -780,7 +776,7 @@ fn a_killed_consumer_loses_at_most_what_it_had_in_hand() {
             let context = format!("{label}, round {round}");
             let (name, ours) = fresh(header + 5 * 48 + 4);
             let queue = Queue::attach(&ours, version, 44).unwrap();
-            let mut peer = Peer::start();
+            let mut peer = Peer::start("queues::peer");
             assert_eq!(peer.ask(&format!("consume {} {number} {}", &*name, u32::MAX)), "ready");
             let end = Instant::now() + Duration::from_micros(random.below(2000));
             let mut sent = 0;
@@ -842,13 +838,13 @@ fn a_killed_consumer_loses_at_most_what_it_had_in_hand() {
 #[cfg(target_os = "linux")]
 mod partners {
     use super::*;
-    use common::Name;
+    use crate::common::Name;
 
     #[test]
     fn python_and_we_exchange_messages_both_ways() {
         for (label, version, header) in VERSIONS {
             let name = Name::new();
-            let mut python = layouts::python();
+            let mut python = crate::common::layouts::python();
             let size = header + 3 * 44;
             assert_eq!(python.ask(&format!("create {} {size}", &*name)), "done");
             let theirs = open(&name);
@@ -876,7 +872,7 @@ mod partners {
         for (number, (label, version, header)) in [1, 2].into_iter().zip(VERSIONS) {
             for capacity in [1, 100] {
                 let (name, ours, queue) = new_queue(version, header, capacity, 44);
-                let mut c = layouts::c_program();
+                let mut c = crate::common::layouts::c_program();
                 assert_eq!(c.ask(&format!("open {}", &*name)), "done");
                 c.send(&format!("produce {number} {MESSAGES}"));
                 let mut bytes = Vec::new();

@@ -1,20 +1,9 @@
 //! The array of shared-memory-zig: byte for byte, with a partner in Python, and with partners that lie.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_possible_truncation, // Everything here is small.
-    missing_docs
-)]
-
-mod common;
-#[path = "common/layouts.rs"]
-mod layouts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use layouts::{Random, bytes_of, fresh, golden, hex, open_part, planted, read_only, rounds};
+use crate::common::layouts::{Random, bytes_of, fresh, golden, hex, open_part, planted, read_only, rounds};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::array::Array;
@@ -169,7 +158,7 @@ fn no_field_is_believed() {
         let golden = golden(file);
         let (ours, theirs) = planted(&golden);
         for at in [0, 8] {
-            for value in layouts::hostile_values(golden.len() as u64) {
+            for value in crate::common::layouts::hostile_values(golden.len() as u64) {
                 // Also what a product with the stride would wrap around to.
                 for value in [value, (u64::MAX / stride).wrapping_add(value), value << 32] {
                     let mut bytes = golden.clone();
@@ -244,10 +233,10 @@ mod partners {
 
     #[test]
     fn python_and_we_see_the_same_elements() {
-        let name = common::Name::new();
-        let mut python = layouts::python();
+        let name = crate::common::Name::new();
+        let mut python = crate::common::layouts::python();
         assert_eq!(python.ask(&format!("create {} 100", &*name)), "done");
-        let theirs = layouts::open(&name);
+        let theirs = crate::common::layouts::open(&name);
         assert!(matches!(Array::attach(&theirs, 8), Err(Error::NotLaidOutYet { .. })));
         assert_eq!(python.ask("array 96 10"), "done");
         let array = Array::attach(&theirs, 8).unwrap();

@@ -1,12 +1,9 @@
 //! Every call of one segment from many threads at once, while others make and remove the same name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::thread;
 
-use common::Name;
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use crate::common::Name;
+use shm_segment::{Access, Backend, Error, Lifetime, Options};
 
 const THREADS: u8 = 8;
 const SIZE: u64 = 4096 * THREADS as u64;
@@ -14,7 +11,7 @@ const SIZE: u64 = 4096 * THREADS as u64;
 #[test]
 fn each_thread_has_its_own_bytes_of_one_segment() {
     let name = Name::new();
-    let segment = Segment::create(&name, SIZE, Scope::Local, Lifetime::Owner).unwrap();
+    let segment = Options::new(&name).create(SIZE).unwrap();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let segment = &segment;
@@ -39,7 +36,7 @@ fn each_thread_has_its_own_bytes_of_one_segment() {
 #[test]
 fn any_call_may_meet_any_other() {
     let name = Name::new();
-    let segment = Segment::create(&name, SIZE, Scope::Local, Lifetime::Owner).unwrap();
+    let segment = Options::new(&name).create(SIZE).unwrap();
     thread::scope(|scope| {
         for thread in 0..u32::from(THREADS) {
             let (segment, name) = (&segment, &*name);
@@ -54,10 +51,10 @@ fn any_call_may_meet_any_other() {
                             segment.set_lifetime(Lifetime::Persistent).unwrap();
                         }
                         3 | 4 => segment.set_lifetime(Lifetime::Owner).unwrap(),
-                        5 => assert!(segment.mapped_size().unwrap() == SIZE && segment.link().is_current()),
-                        6 => assert!(Segment::open(name, 0, Access::ReadWrite).is_ok()),
+                        5 => assert!(segment.mapped_size().unwrap() == SIZE && segment.name().is_current()),
+                        6 => assert!(Options::new(name).open(0, Access::ReadWrite).is_ok()),
                         _ => {
-                            let again = Segment::create(name, 1, Scope::Local, Lifetime::Owner);
+                            let again = Options::new(name).create(1);
                             assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
                         }
                     }
@@ -67,7 +64,7 @@ fn any_call_may_meet_any_other() {
     });
     segment.set_lifetime(Lifetime::Owner).unwrap();
     drop(segment);
-    assert!(!shm_segment::exists(&name, Scope::Local));
+    assert!(!Options::new(&name).exists());
 }
 
 #[test]
@@ -78,7 +75,7 @@ fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
             let name = &*name;
             scope.spawn(move || {
                 for _ in 0..200 {
-                    match Segment::create(name, 8, Scope::Local, Lifetime::Owner) {
+                    match Options::new(name).create(8) {
                         Ok(ours) => {
                             let mut before = [1; 8];
                             ours.read(0, &mut before).unwrap();
@@ -88,7 +85,7 @@ fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
                         }
                         Err(Error::AlreadyExists { .. }) => {
                             // Its owner may be gone by now, and the memory with it.
-                            drop(Segment::open(name, 8, Access::ReadOnly));
+                            drop(Options::new(name).open(8, Access::ReadOnly));
                         }
                         Err(other) => panic!("{other}"),
                     }
@@ -96,5 +93,5 @@ fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
             });
         }
     });
-    assert!(!shm_segment::exists(&name, Scope::Local));
+    assert!(!Options::new(&name).exists());
 }

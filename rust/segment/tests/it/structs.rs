@@ -1,7 +1,6 @@
 //! Format strings, compared with Python's module `struct` itself: thousands of random formats and values.
 //!
 //! `SHM_SEGMENT_ROUNDS` sets how many, `SHM_SEGMENT_SEED` repeats a run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};

@@ -1,15 +1,11 @@
 //! What only Windows has: names of the session and of the machine, access lists, pages, other kinds of objects.
-#![cfg(windows)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::windows::io::AsRawHandle;
 use std::ptr;
 
-use common::{Foreign, Name, Peer, whole, wide};
-use shm_segment::{Access, Backend, Error, Lifetime, Scope, Segment};
+use crate::common::{Foreign, Name, Peer, whole, wide};
+use shm_segment::{Access, Backend, Error, Lifetime, Options, Scope, Segment};
 use windows_sys::Win32::Foundation::{CloseHandle, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1, SE_KERNEL_OBJECT,
@@ -22,18 +18,12 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Threading::CreateEventW;
 
-/// Not a test: what [`Peer`] runs.
-#[test]
-fn peer() {
-    common::serve();
-}
-
 fn create(name: &str, size: u64) -> Result<Segment, Error> {
-    Segment::create(name, size, Scope::Local, Lifetime::Owner)
+    Options::new(name).create(size)
 }
 
 fn open(name: &str) -> Result<Segment, Error> {
-    Segment::open(name, 0, Access::ReadWrite)
+    Options::new(name).open(0, Access::ReadWrite)
 }
 
 fn byte(segment: &Segment) -> u8 {
@@ -63,13 +53,13 @@ fn an_opener_keeps_name_and_memory() {
     let ours = create(&name, 8).unwrap();
     ours.write(0, b"7").unwrap();
     let theirs = open(&name).unwrap();
-    let link = ours.link().clone();
+    let link = ours.name().clone();
     ours.release_name();
     drop(ours);
-    assert!(!link.is_current() && theirs.link().is_current());
-    theirs.link().unlink().unwrap();
+    assert!(!link.is_current() && theirs.name().is_current());
+    theirs.name().unlink().unwrap();
     assert_taken(&name);
-    let joined = Segment::open_or_create(&name, 8, Scope::Local, Lifetime::Owner).unwrap();
+    let joined = Options::new(&name).open_or_create(8).unwrap();
     assert!(!joined.is_created());
     assert_eq!(byte(&joined), b'7');
     drop((theirs, joined));
@@ -81,7 +71,7 @@ fn an_opener_keeps_name_and_memory() {
 #[test]
 fn a_dead_owners_memory_stays_with_who_has_it() {
     let name = Name::new();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
     assert_eq!(peer.ask("write 7"), "written");
     let ours = open(&name).unwrap();
@@ -97,7 +87,7 @@ fn nothing_is_inherited() {
     let name = Name::new();
     let ours = create(&name, 8).unwrap();
     let _theirs = open(&name).unwrap();
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask("close"), "closed");
     drop((ours, _theirs));
     assert!(!name.exists());
@@ -106,7 +96,7 @@ fn nothing_is_inherited() {
 #[test]
 fn there_is_no_persistent_segment() {
     let name = Name::new();
-    assert!(!shm_segment::can_persist());
+    assert!(!Backend::Native.can_persist());
     for create in [Segment::create, Segment::open_or_create] {
         let result = create(&name, 8, Scope::Local, Lifetime::Persistent);
         assert!(matches!(result, Err(Error::Unsupported { .. })), "{result:?}");
@@ -121,26 +111,26 @@ fn there_is_no_persistent_segment() {
 #[test]
 fn the_session_and_the_machine_have_names_of_their_own() {
     let name = Name::new();
-    let global = Segment::create(&name, 8, Scope::Global, Lifetime::Owner).unwrap();
+    let global = Options::new(&name).scope(Scope::Global).create(8).unwrap();
     global.write(0, b"G").unwrap();
-    assert_eq!(global.link().native_name(), format!("Global\\{}", &*name));
-    assert!(!name.exists() && shm_segment::exists(&name, Scope::Global));
+    assert_eq!(global.name().native_name(), format!("Global\\{}", &*name));
+    assert!(!name.exists() && Options::new(&name).scope(Scope::Global).exists());
 
     let found = open(&name).unwrap();
     assert_eq!((found.scope(), byte(&found)), (Scope::Global, b'G'));
-    assert_eq!(found.link().name(), &*name);
-    assert_eq!(found.link().native_name(), global.link().native_name());
+    assert_eq!(found.name().as_str(), &*name);
+    assert_eq!(found.name().native_name(), global.name().native_name());
 
     let local = create(&name, 8).unwrap();
     local.write(0, b"L").unwrap();
-    assert_eq!(local.link().native_name(), format!("Local\\{}", &*name));
+    assert_eq!(local.name().native_name(), format!("Local\\{}", &*name));
     let found = open(&name).unwrap();
     assert_eq!((found.scope(), byte(&found)), (Scope::Local, b'L'), "the session's comes first");
     for (scope, expected) in [(Scope::Local, b'L'), (Scope::Global, b'G')] {
-        assert!(shm_segment::exists(&name, scope));
-        let joined = Segment::open_or_create(&name, 8, scope, Lifetime::Owner).unwrap();
+        assert!(Options::new(&name).scope(scope).exists());
+        let joined = Options::new(&name).scope(scope).open_or_create(8).unwrap();
         assert_eq!((joined.is_created(), joined.scope(), byte(&joined)), (false, scope, expected));
-        let result = Segment::create(&name, 8, scope, Lifetime::Owner);
+        let result = Options::new(&name).scope(scope).create(8);
         assert!(matches!(result, Err(Error::AlreadyExists { .. })));
     }
 }
@@ -150,21 +140,21 @@ fn a_name_is_taken_as_it_was_given_first() {
     let name = Name::new();
     let slashed = format!("/{}", &*name);
     let ours = create(&slashed, 8).unwrap();
-    assert_eq!(ours.link().name(), &*name);
+    assert_eq!(ours.name().as_str(), &*name);
     ours.write(0, b"p").unwrap();
     assert_eq!(byte(&open(&slashed).unwrap()), b'p', "without its slash, if there is none with it");
     let _foreign = Foreign::make(&slashed, 8);
     let with_slash = open(&slashed).unwrap();
-    assert_eq!((byte(&with_slash), with_slash.link().name()), (0, &*slashed));
+    assert_eq!((byte(&with_slash), with_slash.name().as_str()), (0, &*slashed));
     assert_eq!(byte(&open(&name).unwrap()), b'p');
 
     for (given, scope) in [("Local", Scope::Local), ("Global", Scope::Global)] {
         let qualified = format!("{given}\\{}", &*Name::new());
         let _foreign = Foreign::make(&qualified, 8);
         let found = open(&qualified).unwrap();
-        assert_eq!((found.scope(), found.link().name()), (scope, &*qualified));
-        assert_eq!(found.link().native_name(), qualified);
-        assert!(shm_segment::exists(&qualified, Scope::Local));
+        assert_eq!((found.scope(), found.name().as_str()), (scope, &*qualified));
+        assert_eq!(found.name().native_name(), qualified);
+        assert!(Options::new(&qualified).exists());
     }
 }
 
@@ -195,7 +185,7 @@ fn sizes_beyond_four_gibibytes_use_both_halves() {
     let ours = create(&name, size).unwrap();
     assert_eq!((ours.size(), ours.mapped_size().unwrap()), (size, whole(size)));
     ours.write(size - 1, b"x").unwrap();
-    let theirs = Segment::open(&name, size, Access::ReadOnly).unwrap();
+    let theirs = Options::new(&name).open(size, Access::ReadOnly).unwrap();
     let mut last = [0];
     theirs.read(size - 1, &mut last).unwrap();
     assert_eq!(&last, b"x");
@@ -207,7 +197,7 @@ fn what_is_smaller_than_wanted_is_not_touched() {
     let _foreign = Foreign::make(&name, 4096);
     let theirs = open(&name).unwrap();
     theirs.fill(0, 4096, 0xA5).unwrap();
-    match Segment::open_or_create(&name, 4097, Scope::Local, Lifetime::Owner) {
+    match Options::new(&name).open_or_create(4097) {
         Err(Error::TooSmall { actual: 4096, requested: 4097, .. }) => {}
         other => panic!("{other:?}"),
     }
@@ -232,7 +222,7 @@ fn addresses_without_memory_are_not_touched() {
     assert_eq!(ours.size(), 2 << 12);
     ours.fill(0, 2 << 12, 1).unwrap();
     assert!(matches!(
-        Segment::open(&name, 3 << 12, Access::ReadOnly),
+        Options::new(&name).open(3 << 12, Access::ReadOnly),
         Err(Error::TooSmall { actual: 8192, .. })
     ));
 }
@@ -255,7 +245,7 @@ fn the_image_of_a_program_is_no_segment() {
         )
     };
     assert!(!section.is_null());
-    let opened = Segment::open(&name, 0, Access::ReadOnly);
+    let opened = Options::new(&name).open(0, Access::ReadOnly);
     assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
     // SAFETY: opened above, and closed once.
     unsafe { CloseHandle(section) };
@@ -289,8 +279,8 @@ fn a_file_that_was_renamed_and_replaced_is_left_alone() {
     fs::create_dir(&folder).unwrap();
     let (path, other) = (folder.join("file"), folder.join("other"));
     let name = path.to_str().unwrap();
-    let ours = Backend::File.create(name, 100, Scope::Local, Lifetime::Owner).unwrap();
-    let link = ours.link().clone();
+    let ours = Options::new(name).backend(Backend::File).create(100).unwrap();
+    let link = ours.name().clone();
     assert!(link.is_current());
     drop(ours);
     fs::rename(&path, &other).unwrap();
@@ -307,7 +297,7 @@ fn a_file_that_was_renamed_and_replaced_is_left_alone() {
     assert!(!path.exists());
     // Where a file is, none can be made, and it stays.
     fs::write(&path, b"a stranger's").unwrap();
-    let made = Backend::File.create(name, 100, Scope::Local, Lifetime::Owner);
+    let made = Options::new(name).backend(Backend::File).create(100);
     assert!(matches!(made, Err(Error::AlreadyExists { .. })), "{made:?}");
     assert_eq!(fs::read(&path).unwrap(), b"a stranger's");
     fs::remove_dir_all(&folder).unwrap();
@@ -321,7 +311,7 @@ fn other_kinds_of_objects_are_no_segments() {
     let event = unsafe { CreateEventW(ptr::null(), 1, 0, native.as_ptr()) };
     assert!(!event.is_null());
     for access in [Access::ReadWrite, Access::ReadOnly] {
-        let result = Segment::open(&name, 0, access);
+        let result = Options::new(&name).open(0, access);
         assert!(matches!(result, Err(Error::NotASegment { .. })), "{result:?}");
     }
     for create in [Segment::create, Segment::open_or_create] {
@@ -378,13 +368,13 @@ fn access_list(native: &str) -> String {
 fn the_access_list_lets_in_who_is_meant() {
     let name = Name::new();
     let local = create(&name, 8).unwrap();
-    let list = access_list(&local.link().native_name());
+    let list = access_list(&local.name().native_name());
     println!("{list}");
     assert!(list.starts_with("D:P"), "nothing is inherited: {list}");
     assert_eq!(list.matches("(A;").count(), 2, "{list}");
     assert!(list.contains(";SY)") && !list.contains(";WD)"), "{list}");
-    let global = Segment::create(&name, 8, Scope::Global, Lifetime::Owner).unwrap();
-    let list = access_list(&global.link().native_name());
+    let global = Options::new(&name).scope(Scope::Global).create(8).unwrap();
+    let list = access_list(&global.name().native_name());
     println!("{list}");
     assert_eq!(list.matches("(A;").count(), 3, "{list}");
     assert!(list.contains(";SY)") && list.contains(";WD)"), "{list}");
@@ -396,7 +386,7 @@ fn what_may_be_read_only_can_be_read() {
     let _foreign = Foreign::with_access_list(&name, 8, "D:P(A;;GR;;;WD)");
     let error = open(&name).unwrap_err();
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
-    let reader = Segment::open(&name, 8, Access::ReadOnly).unwrap();
+    let reader = Options::new(&name).open(8, Access::ReadOnly).unwrap();
     assert_eq!(byte(&reader), 0);
     assert!(matches!(reader.write(0, b"x"), Err(Error::ReadOnly { .. })));
     drop(reader);
@@ -408,7 +398,7 @@ fn what_is_forbidden_is_there_all_the_same() {
     let name = Name::new();
     let _foreign = Foreign::with_access_list(&name, 8, "D:P(D;;GA;;;WD)");
     for access in [Access::ReadWrite, Access::ReadOnly] {
-        let error = Segment::open(&name, 0, access).unwrap_err();
+        let error = Options::new(&name).open(0, access).unwrap_err();
         assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
     }
     assert_taken(&name);

@@ -1,18 +1,5 @@
 //! A process is killed at any moment of any operation, while another one uses the same memory: nobody hangs, nothing
 //! leaks, and the next one gets the name at once.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::cast_possible_truncation, // Everything here is small.
-    missing_docs
-)]
-
-#[path = "common/private_shm.rs"]
-mod private_shm;
-#[path = "common/wire.rs"]
-mod wire;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +10,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, process, thread};
 
-use shm_segment::{Access, Error, Lifetime, Scope, Segment};
+use shm_segment::{Access, Error, Lifetime, Options, Segment};
 
 /// What the victim does over and over: a line each.
 const OPERATIONS: &[(&str, Operation)] = &[
@@ -35,8 +22,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("fill", |it| it.with(|segment, _| segment.fill(0, SIZE, 7))),
     ("close", |it| it.once(|_, _| Ok(()))),
     ("release_name", |it| it.once(|segment, _| release_name(segment))),
-    ("unlink", |it| it.once(|segment, _| segment.link().unlink())),
-    ("remove", |it| it.once(|segment, _| shm_segment::remove(segment.link().name(), Scope::Local))),
+    ("unlink", |it| it.once(|segment, _| segment.name().unlink())),
+    ("remove", |it| it.once(|segment, _| Options::new(segment.name().as_str()).remove())),
     (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
     ("stream_v0_write", |it| it.wire_write("stream_v0")),
     ("stream_v0_read", |it| it.wire_read("stream_v0")),
@@ -79,15 +66,15 @@ fn documented<T>(result: Result<T, Error>) -> Option<T> {
 }
 
 fn create(name: &str) -> Option<Segment> {
-    documented(Segment::create(name, SIZE, Scope::Local, Lifetime::Owner))
+    documented(Options::new(name).create(SIZE))
 }
 
 fn open(name: &str) -> Option<Segment> {
-    documented(Segment::open(name, 0, Access::ReadWrite))
+    documented(Options::new(name).open(0, Access::ReadWrite))
 }
 
 fn open_or_create(name: &str) -> Option<Segment> {
-    documented(Segment::open_or_create(name, SIZE, Scope::Local, Lifetime::Owner))
+    documented(Options::new(name).open_or_create(SIZE))
 }
 
 fn release_name(segment: &Segment) -> Result<(), Error> {
@@ -126,12 +113,12 @@ impl Victim {
     }
 
     fn wire_write(&mut self, format: &str) {
-        let format = wire::format_of(format).unwrap();
+        let format = crate::common::wire::format_of(format).unwrap();
         self.with(|segment, bytes| format.write(segment, bytes));
     }
 
     fn wire_read(&mut self, format: &str) {
-        let format = wire::format_of(format).unwrap();
+        let format = crate::common::wire::format_of(format).unwrap();
         self.with(|segment, bytes| format.read(segment, bytes));
     }
 
@@ -162,9 +149,9 @@ fn victim() {
 /// Started with a `/dev/shm` of its own, if that is possible: there, everything can be counted to the last page.
 #[test]
 fn whoever_is_killed_whenever_nobody_hangs_and_nothing_leaks() {
-    let mut command = this_program("survivor");
-    command.env("SHM_SEGMENT_SURVIVOR", private_shm::device().to_string());
-    let status = private_shm::private_shm(&mut command).status().unwrap();
+    let mut command = this_program("killed::survivor");
+    command.env("SHM_SEGMENT_SURVIVOR", crate::common::private_shm::device().to_string());
+    let status = crate::common::private_shm::private_shm(&mut command).status().unwrap();
     assert!(status.success(), "{status}");
 }
 
@@ -179,7 +166,7 @@ fn this_program(test: &str) -> Command {
 #[test]
 fn survivor() {
     let Some(outside) = from_environment("SHM_SEGMENT_SURVIVOR") else { return };
-    let is_private = private_shm::is_private(outside);
+    let is_private = crate::common::private_shm::is_private(outside);
     if !is_private {
         println!("no /dev/shm of its own can be had here: its pages are not counted");
     }
@@ -293,14 +280,14 @@ impl Drop for Survivor {
             eprintln!("failed: {round}");
         }
         // Of a round that failed.
-        let _ = shm_segment::remove(&self.name, Scope::Local);
+        let _ = Options::new(&self.name).remove();
     }
 }
 
 impl Survivor {
     /// Has a victim do `operation` and kills it.
     fn round(&mut self, side: Side, operation: &str) -> Outcome {
-        let format = wire::format_of(operation);
+        let format = crate::common::wire::format_of(operation);
         let mut ours = if side == Side::Opener { create(&self.name) } else { None };
         let mut victim = start(side, operation, &self.name);
         let end = Instant::now() + Duration::from_micros(self.random.below(2000));
@@ -328,7 +315,7 @@ impl Survivor {
             assert_bytes_come_back(segment);
         }
         drop(ours);
-        let left = shm_segment::exists(&self.name, Scope::Local);
+        let left = Options::new(&self.name).exists();
         let start = Instant::now();
         let next = self.next(side == Side::Owner && operation == SET_LIFETIME);
         let took = start.elapsed();
@@ -336,7 +323,7 @@ impl Survivor {
         next.read(0, &mut all).unwrap();
         assert!(all.iter().all(|byte| *byte == 0), "new memory is zero");
         drop((next, theirs));
-        assert!(!shm_segment::exists(&self.name, Scope::Local));
+        assert!(!Options::new(&self.name).exists());
         Outcome { name_was_left: left, lock_was_left, next: took }
     }
 
@@ -346,9 +333,9 @@ impl Survivor {
         side: Side,
         theirs: Option<&Segment>,
         ours: &mut Option<Segment>,
-        format: Option<&wire::Format>,
+        format: Option<&crate::common::wire::Format>,
     ) {
-        if side == Side::Opener && !ours.as_ref().is_some_and(|ours| ours.link().is_current()) {
+        if side == Side::Opener && !ours.as_ref().is_some_and(|ours| ours.name().is_current()) {
             // The victim has removed its name.
             *ours = create(&self.name);
         }
@@ -376,15 +363,16 @@ impl Survivor {
                     format.read(segment, &bytes).unwrap();
                 }
             }
-            _ => drop(theirs.map(|segment| segment.link().is_current())),
+            _ => drop(theirs.map(|segment| segment.name().is_current())),
         }
     }
 
     /// What the next run does first.
     fn next(&mut self, may_be_persistent: bool) -> Segment {
-        let make = |name: &str| Segment::create(name, SIZE, Scope::Local, Lifetime::Owner);
+        let make = |name: &str| Options::new(name).create(SIZE);
         let made = if self.random.below(2) == 0 {
-            Segment::open_or_create(&self.name, SIZE, Scope::Local, Lifetime::Owner)
+            Options::new(&self.name)
+                .open_or_create(SIZE)
                 .and_then(|made| if made.is_created() { Ok(made) } else { make(&self.name) })
         } else {
             make(&self.name)
@@ -393,7 +381,7 @@ impl Survivor {
             Err(Error::AlreadyExists { .. }) if may_be_persistent => {
                 let mode = fs::metadata(Path::new("/dev/shm").join(&self.name)).unwrap().mode();
                 assert_eq!(mode & 0o1000, 0, "a dead owner's with its mark is free");
-                shm_segment::remove(&self.name, Scope::Local).unwrap();
+                Options::new(&self.name).remove().unwrap();
                 make(&self.name).unwrap()
             }
             other => other.unwrap(),
@@ -410,7 +398,7 @@ fn assert_bytes_come_back(segment: &Segment) {
 
 /// A victim that has begun.
 fn start(side: Side, operation: &str, name: &str) -> Child {
-    let mut command = this_program("victim");
+    let mut command = this_program("killed::victim");
     command.env("SHM_SEGMENT_VICTIM", format!("{side:?} {operation} {name}")).stdout(Stdio::piped());
     // SAFETY: one system call, which may be made between `fork` and `exec`.
     unsafe {

@@ -23,7 +23,7 @@ pub fn whole(size: u64) -> u64 {
 impl Name {
     /// Is there anything of this name, be it a segment or not?
     pub fn is_there(&self) -> bool {
-        self.exists() || shm_segment::exists(self, shm_segment::Scope::Global)
+        self.exists() || shm_segment::Options::new(self).scope(shm_segment::Scope::Global).exists()
     }
 }
 
@@ -90,5 +90,5 @@ pub fn leave_a_dead_owner(_: &Name) {}
 
 /// Does the name lead to a segment of the session?
 pub fn is_as_created(name: &Name) -> bool {
-    name.exists() && !shm_segment::exists(name, shm_segment::Scope::Global)
+    name.exists() && !shm_segment::Options::new(name).scope(shm_segment::Scope::Global).exists()
 }

@@ -3,13 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use memmap2::MmapRaw;
 use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
 
 use super::lock_file::LockFile;
 use super::owner::{self, Keeper};
-use super::{Made, Mapping, Namespace, New, allocate, not_memory};
+use super::{Made, Namespace, New, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
 
@@ -25,7 +26,7 @@ impl Calls {
     }
 
     /// With the lock in hand, if there is one.
-    fn create_locked(&self, new: &New<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, Mapping)> {
+    fn create_locked(&self, new: &New<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, MmapRaw)> {
         let fd = match create_exclusive(new) {
             Err(Errno::EXIST) => {
                 let is_dead_owners = |stat| lock.is_some_and(|lock| lock.is_mark_of(&stat));
@@ -146,10 +147,10 @@ impl Namespace for Calls {
 #[allow(clippy::unwrap_used)]
 mod tests {
     //! The way of macOS and FreeBSD; on Linux, too, which has the same calls.
+    use super::super::mode_of;
     use super::*;
     use crate::error::Error;
     use crate::options::Scope;
-    use crate::os::system::mode_of;
     use std::fs;
     use std::os::unix::fs::DirBuilderExt;
     use std::time::Instant;
@@ -360,7 +361,7 @@ mod tests {
     fn this_is_the_way_of_a_system_without_a_directory_of_segments() {
         let scratch = Scratch::new();
         let _made = scratch.create(false).unwrap();
-        assert!(crate::exists(&scratch.name, Scope::Global));
+        assert!(crate::Options::new(&scratch.name).exists());
         assert_eq!(crate::list_names(), Vec::<String>::new());
     }
 }

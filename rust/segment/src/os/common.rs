@@ -1,0 +1,80 @@
+//! Steps that several backends share.
+
+use std::io::{self, ErrorKind};
+
+use memmap2::{MmapAsRawDesc, MmapOptions, MmapRaw};
+
+use crate::error::{Error, Result};
+use crate::options::Access;
+
+/// Returns how many bytes to map of a segment that has `actual`, where `requested` are asked for, or all of them for 0.
+pub(super) fn checked_size(name: &str, actual: u64, requested: u64) -> Result<u64> {
+    match requested {
+        _ if actual == 0 => Err(Error::NotSizedYet { name: name.to_owned() }),
+        0 => Ok(actual),
+        _ if requested > actual => Err(Error::TooSmall { name: name.to_owned(), actual, requested }),
+        _ => Ok(requested),
+    }
+}
+
+/// Maps the first `size` bytes of a file.
+pub(super) fn map(file: impl MmapAsRawDesc, name: &str, size: u64, access: Access) -> Result<MmapRaw> {
+    let no_room = |source| Error::OutOfMemory { name: name.to_owned(), size, call: "mmap", source };
+    let length = usize::try_from(size).map_err(|_| no_room(ErrorKind::OutOfMemory.into()))?;
+    let mut options = MmapOptions::new();
+    let options = options.len(length);
+    let mapped = match access {
+        Access::ReadWrite => options.map_raw(file),
+        Access::ReadOnly => options.map_raw_read_only(file),
+    };
+    mapped.map_err(|source| match source.kind() {
+        // The second: more locked memory than the process may have (`mlockall(2)`).
+        ErrorKind::OutOfMemory | ErrorKind::WouldBlock => no_room(source),
+        _ => failure(name, "mmap", source),
+    })
+}
+
+/// The error for a failed system call on a name that exists, or that is to exist.
+pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Error>) -> Error {
+    let (name, source) = (name.to_owned(), source.into());
+    #[cfg(unix)]
+    match source.raw_os_error() {
+        Some(libc::ELOOP) => return Error::NotASegment { name, found: "a symbolic link" },
+        Some(libc::ENXIO) => return Error::NotASegment { name, found: "a FIFO, a socket or a device" },
+        _ => {}
+    }
+    match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::DoesNotExist { name, call, source },
+        ErrorKind::AlreadyExists => {
+            Error::AlreadyExists { name, why: "other processes are making or removing it just now" }
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Error::PermissionDenied { name, call, source }
+        }
+        ErrorKind::IsADirectory => Error::NotASegment { name, found: "a directory" },
+        // A call that must not block would have to wait for the holder of the lease.
+        ErrorKind::WouldBlock if call.ends_with("open") => Error::Leased { name },
+        _ => Error::System { name, call, source },
+    }
+}
+
+/// The error for a failed system call of a creator.
+pub(super) fn creation_failure(
+    name: &str,
+    size: u64,
+    call: &'static str,
+    source: impl Into<io::Error>,
+) -> Error {
+    let source = source.into();
+    match source.kind() {
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::FileTooLarge
+        | ErrorKind::OutOfMemory => Error::OutOfMemory { name: name.to_owned(), size, call, source },
+        // Not the segment, which does not exist yet, but the place for it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            Error::System { name: name.to_owned(), call, source }
+        }
+        _ => failure(name, call, source),
+    }
+}
