@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use windows_sys::Win32::Foundation as errors;
 
-use super::{Mapping as _, NameHandle, Named, OpenSegment, Opened, Provider, unwatched};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, unwatched};
 use crate::error::{Error, Result};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};

@@ -221,6 +221,7 @@ pub(crate) fn anonymous(length: usize) -> Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::Mapping as _;
 
     #[test]
     fn a_size_is_cut_in_halves() {
