@@ -14,9 +14,9 @@ const RED_COLOR := Color("ff8a80")
 @export var unit := ""
 @export var maximum := 100.0
 @export var step := 20.0
-## Where it begins to be too much.
+## The start of the red range.
 @export var red_from := 100.0
-## What the numbers at the marks are divided by, to be short.
+## The numbers at the marks are divided by this, to be short.
 @export var divisor := 1.0
 
 var value := 0.0:
