@@ -59,7 +59,7 @@ var _name_checked_ago := 0.0
 
 
 func _ready() -> void:
-	get_window().min_size = Vector2i(960, 480)
+	get_window().min_size = get_combined_minimum_size()
 	# Fewer frames are enough here.
 	OS.low_processor_usage_mode = true
 	_name_edit.text = DEFAULT_NAME
@@ -74,6 +74,7 @@ func _ready() -> void:
 	_godot_legend.modulate = GODOT_COLOR
 	_partner_legend.modulate = PARTNER_COLOR
 	_numbers_legend.modulate = NUMBERS_COLOR
+	_show_error(OK)
 	_show_memory()
 
 
@@ -82,13 +83,12 @@ func _process(delta: float) -> void:
 	if _name_checked_ago > NAME_CHECK_SECONDS and memory.is_open():
 		_name_checked_ago = 0.0
 		_is_current = memory.is_current()
+	# The memory closes itself if another program has truncated it.
+	if not memory.is_open():
+		conversation = null
 	if conversation != null:
 		conversation.poll()
-		_note_partner()
-		# It closes itself if another program has truncated it.
-		if not memory.is_open():
-			_show_error(memory.get_last_error())
-			conversation = null
+	_note_partner()
 	_show_memory()
 
 
@@ -114,7 +114,6 @@ func close_memory() -> void:
 	if conversation != null:
 		conversation.leave()
 		conversation = null
-		_note_partner()
 	memory.close()
 
 
@@ -200,7 +199,10 @@ func _show_memory() -> void:
 	var text := ""
 	if memory.is_open():
 		bytes = memory.read(mini(memory.get_size(), BYTES_SHOWN))
+	if memory.is_open():
 		text = memory.read_string(BYTES_SHOWN)
+	if memory.get_status() == SharedMemory.STATUS_ERROR:
+		_show_error(memory.get_last_error())
 	_hex_view.range_colors = CONVERSATION_COLORS if conversation != null else {}
 	_hex_view.show_bytes(bytes)
 	_legend.visible = conversation != null

@@ -33,7 +33,7 @@ func _draw() -> void:
 	_draw_arc(center, radius, 0.0, value, ARC_COLOR if value < red_from else RED_COLOR)
 	var needle := Vector2.from_angle(_angle(value))
 	var tip := center + needle * (radius + WIDTH / 2)
-	draw_line(center + needle * (radius - WIDTH * 1.5), tip, TEXT_COLOR, 4.0, true)
+	draw_line(center + needle * (radius - WIDTH), tip, TEXT_COLOR, 4.0, true)
 	for mark in int(maximum / step) + 1:
 		var at := center + Vector2.from_angle(_angle(mark * step)) * (radius - WIDTH - 17)
 		_draw_text(at, String.num(mark * step / divisor, 0), 15, TICK_COLOR)

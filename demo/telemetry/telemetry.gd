@@ -38,6 +38,7 @@ var _in_this_second := 0
 @onready var _throttle_bar: Bar = %ThrottleBar
 @onready var _brake_bar: Bar = %BrakeBar
 @onready var _steering_bar: Bar = %SteeringBar
+@onready var _course: Control = %Course
 @onready var _plot: Plot = %Plot
 @onready var _status_light: Control = %StatusLight
 @onready var _status_label: Label = %StatusLabel
@@ -46,7 +47,7 @@ var _in_this_second := 0
 
 
 func _ready() -> void:
-	get_window().min_size = Vector2i(960, 560)
+	get_window().min_size = get_combined_minimum_size()
 	memory.lost.connect(_on_memory_lost)
 	_show_state()
 
@@ -100,7 +101,7 @@ func _show_state() -> void:
 	_status_light.modulate = COLORS[state]
 	_status_label.text = TEXTS[state]
 	_instruments.modulate = Color.WHITE if state == State.LIVE else FADED
-	_plot.modulate = _instruments.modulate
+	_course.modulate = _instruments.modulate
 	_memory_label.text = ""
 	if memory.is_open():
 		_memory_label.text = "%s, %d bytes" % [memory.get_native_name(), memory.get_size()]

@@ -38,7 +38,7 @@ var _uploading_usec := 0
 
 
 func _ready() -> void:
-	get_window().min_size = Vector2i(960, 560)
+	get_window().min_size = get_combined_minimum_size()
 	_screen_button.pressed.connect(hand_out_screen)
 	video_memory.lost.connect(_on_video_lost)
 
@@ -92,14 +92,17 @@ func _on_video_lost() -> void:
 func _show_rate(delta: float) -> void:
 	_second += delta
 	if _second >= 1.0:
-		var pictures := maxi(1, _in_this_second)
 		_rate_label.text = "%.0f" % (_in_this_second / _second)
-		_reading_label.text = "%.2f ms" % (_reading_usec / 1000.0 / pictures)
-		_uploading_label.text = "%.2f ms" % (_uploading_usec / 1000.0 / pictures)
+		_reading_label.text = _per_picture(_reading_usec)
+		_uploading_label.text = _per_picture(_uploading_usec)
 		_second = 0.0
 		_in_this_second = 0
 		_reading_usec = 0
 		_uploading_usec = 0
+
+
+func _per_picture(usec: int) -> String:
+	return "–" if _in_this_second == 0 else "%.2f ms" % (usec / 1000.0 / _in_this_second)
 
 
 func _show_status() -> void:
