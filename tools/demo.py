@@ -16,9 +16,14 @@ import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent / "demo"
 
-# The partner of each demo, and what either side must have told by the end.
+# The partner of each demo, and what each side must have printed by the end.
 DEMOS = {
     "hello": {
+        "partner": "hello.py",
+        "godot": "Hello from Python!",
+        "python": "Hello from Godot!",
+    },
+    "chat": {
         "partner": "chat.py",
         "godot": "Hello world from Python Shared Memory!",
         "python": "Hello world from Godot Shared Memory!",
@@ -35,8 +40,8 @@ DEMOS = {
     },
 }
 
-# Each side gives up by itself after 40 seconds at most; this is for one that hangs.
-TIME_LIMIT = 60
+# Most sides give up by themselves, after 40 seconds at most. This is for a side that hangs, or waits forever.
+TIME_LIMIT = 50
 HEAD_START = 1.0
 
 

@@ -1,27 +1,28 @@
 #!/usr/bin/env python3
-"""A conversation with the Godot scene demo/hello through one piece of shared memory.
+"""A conversation with the Godot scene demo/chat through one piece of shared memory.
 
-What is in the memory (numbers have 32 bits and are little-endian):
+The layout of the memory. Numbers have 32 bits and are little-endian:
 
     Godot   Python
     0x000   0x200   text          UTF-8, ends with a zero byte: at most 491 bytes before it
     0x1EC   0x3EC   mark          the letters CHAT
-    0x1F0   0x3F0   session       drawn at random when a side joins; 0: nobody is here
+    0x1F0   0x3F0   session       drawn at random when a side joins; 0: this side is not here
     0x1F4   0x3F4   counter       up by 2 with each message; odd: the text is being written
-    0x1F8   0x3F8   seen session  \\ the message of the other side that this side
-    0x1FC   0x3FC   seen counter  / has read last; counter 0: it has seen the other side join
+    0x1F8   0x3F8   seen session  \\ the last message of the other side that this side has read
+    0x1FC   0x3FC   seen counter  / (0: it has seen the other side join)
 
-Each side writes its own half only, and Godot's text is where a program looks that knows nothing
-of all this: at the start.
+Each side writes to its own half only. Godot's text is at the start, where a program finds it
+that knows nothing of this layout.
 
-* Writing: counter + 1, the text, counter + 1 again. Reading: the numbers, the text, the session
-  and counter again; if these changed or the counter is odd, the text may be a mixture, and is
-  read again later. (The order of two stores is the order in which the other side sees them on
-  x86. ARM does not promise it; the time that passes between two calls makes it so in practice.)
-* The memory may outlive a program that was killed, and then still holds its words. So a side
-  counts only if it has "seen session" right, which it can only have from looking at the memory
-  after this side joined.
-* A side writes its next message once the last one was seen, or has waited for SEEN_TIMEOUT.
+* A writer sets the counter to an odd number, writes the text, and sets the counter to the next
+  even number. A reader reads the numbers, the text, and the numbers again. If they have changed
+  or the counter is odd, the text may be a mixture, and the reader tries again later. x86 keeps
+  the order of two stores. ARM does not promise it; in practice, the time between two calls is
+  enough.
+* The memory may outlive a program that was killed, and still hold its text and numbers. So the
+  other side is here only if its "seen session" is this side's session. It can only have that
+  number from this memory, after this side has joined.
+* A side writes its next message once the last one was seen, or after SEEN_TIMEOUT.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ from segment import (
     run,
 )
 
+NAME = "SharedMemoryChat"
 CHAT_SIZE = 1024
-GODOT = 0x000
-PYTHON = 0x200
+MINE = 0x200
+THEIRS = 0x000
 
 TEXT_SIZE = 0x1EC
 MARK_AT = 0x1EC
-NUMBERS_AT = 0x1F0
+SESSION_AT = 0x1F0
+COUNTER_AT = 0x1F4
 SEEN_AT = 0x1F8
 MARK = b"CHAT"
 
@@ -62,7 +65,7 @@ HELLO_FROM_PYTHON = "Hello world from Python Shared Memory!"
 
 
 def text_bytes(text: str) -> bytes:
-    """The text as it goes into the memory: zeros up to the end of its place."""
+    """Returns the text as it stands in the memory: with zeros up to the end of its place."""
     data = text.encode()
     if len(data) >= TEXT_SIZE:
         raise SegmentError(
@@ -74,17 +77,15 @@ def text_bytes(text: str) -> bytes:
 
 
 class Chat:
-    """One side of the conversation. `poll` has to be called again and again."""
+    """Python's side of the conversation. `poll` has to be called again and again."""
 
-    def __init__(self, segment: Segment, side: int = PYTHON) -> None:
+    def __init__(self, segment: Segment) -> None:
         if segment.size < CHAT_SIZE:
             raise SegmentError(
-                f"a conversation takes {CHAT_SIZE} bytes, not {segment.size}"
+                f"a conversation needs {CHAT_SIZE} bytes, and there are {segment.size}"
             )
         self.segment = segment
         self.partner_here = False
-        self._mine = side
-        self._theirs = GODOT if side == PYTHON else PYTHON
         self._session = secrets.randbelow(0xFFFFFFFF) + 1
         self._counter = 0
         self._seen = (0, 0)
@@ -92,35 +93,35 @@ class Chat:
         self._written_at = 0.0
         self._unsent: collections.deque[str] = collections.deque()
         self._last_text = ""
-        self._write(NUMBERS_AT, self._session, 0, 0, 0)
-        segment.write(MARK, self._mine + MARK_AT)
+        self._write(SESSION_AT, self._session, 0, 0, 0)
+        segment.write(MARK, MINE + MARK_AT)
 
     def say(self, text: str) -> None:
-        """Hands over a text. It is in the memory at once, unless an earlier one is waiting."""
+        """Sends a text. It is in the memory at once, unless Godot has not seen the one before."""
         text_bytes(text)
         self._unsent.append(text)
         self._write_next()
 
     def all_seen(self) -> bool:
-        """Has the partner seen everything that was said?"""
+        """Returns whether Godot has seen everything that was said."""
         return self._was_seen and not self._unsent
 
     def has_finished(self) -> bool:
-        """Was everything written, and seen if there is anybody to see it?"""
+        """Returns whether everything was written, and was seen or has waited long enough."""
         return not self._unsent and not self._is_waiting()
 
     def unseen(self) -> list[str]:
-        """What the partner has not seen."""
+        """Returns what Godot has not seen."""
         return ([] if self._was_seen else [self._last_text]) + list(self._unsent)
 
     def poll(self) -> str | None:
-        """Looks at the partner's half: a new message, or None."""
-        session, counter, *seen_by_partner = self._numbers(self._theirs)
-        if self._numbers(self._mine)[0] != self._session:
+        """Looks at Godot's half, and returns a new message or None."""
+        session, counter, *seen_by_partner = self._numbers(THEIRS)
+        if self._numbers(MINE)[0] != self._session:
             raise SegmentError(
-                "another program has written over this side of the conversation"
+                "another program has written to Python's half of the memory"
             )
-        if self.segment.read(len(MARK), self._theirs + MARK_AT) != MARK:
+        if self.segment.read(len(MARK), THEIRS + MARK_AT) != MARK:
             session = 0
         if session not in (0, self._seen[0]):
             self._see(session, 0)
@@ -128,22 +129,22 @@ class Chat:
         text = None
         if self.partner_here:
             text = self._new_text(session, counter)
-        # A partner who has left has not taken back what it had seen.
+        # A partner that has left keeps these two numbers.
         if seen_by_partner == [self._session, self._counter]:
             self._was_seen = True
         self._write_next()
         return text
 
     def leave(self) -> None:
-        """Says goodbye. The last text stays."""
-        if self._numbers(self._mine)[0] == self._session:
-            self._write(NUMBERS_AT, 0, 0)
+        """Leaves the conversation. The last text stays in the memory."""
+        if self._numbers(MINE)[0] == self._session:
+            self._write(SESSION_AT, 0, 0)
 
     def _new_text(self, session: int, counter: int) -> str | None:
         if counter == 0 or counter % 2 == 1 or self._seen == (session, counter):
             return None
-        text = self.segment.read_text(TEXT_SIZE, self._theirs)
-        if self._numbers(self._theirs)[:2] != [session, counter]:
+        text = self.segment.read_text(TEXT_SIZE, THEIRS)
+        if self._numbers(THEIRS)[:2] != [session, counter]:
             return None
         self._see(session, counter)
         return text
@@ -152,10 +153,10 @@ class Chat:
         if not self._unsent or self._is_waiting():
             return
         self._last_text = self._unsent.popleft()
-        self._write(NUMBERS_AT, self._session, self._counter + 1)
-        self.segment.write(text_bytes(self._last_text), self._mine)
+        self._write(COUNTER_AT, self._counter + 1)
+        self.segment.write(text_bytes(self._last_text), MINE)
         self._counter += 2
-        self._write(NUMBERS_AT, self._session, self._counter)
+        self._write(COUNTER_AT, self._counter)
         self._was_seen = False
         self._written_at = time.monotonic()
 
@@ -167,16 +168,14 @@ class Chat:
         self._write(SEEN_AT, session, counter)
 
     def _numbers(self, side: int) -> list[int]:
-        return list(struct.unpack("<4I", self.segment.read(16, side + NUMBERS_AT)))
+        return list(struct.unpack("<4I", self.segment.read(16, side + SESSION_AT)))
 
     def _write(self, offset: int, *numbers: int) -> None:
-        self.segment.write(
-            struct.pack(f"<{len(numbers)}I", *numbers), self._mine + offset
-        )
+        self.segment.write(struct.pack(f"<{len(numbers)}I", *numbers), MINE + offset)
 
 
 class Connection:
-    """A `Chat` that follows the name: a side that comes back may make the memory anew."""
+    """A `Chat` that follows the name: a side that comes back may have made another memory."""
 
     def __init__(self, segment: Segment, may_create: bool) -> None:
         self._segment = segment
@@ -189,7 +188,7 @@ class Connection:
         if time.monotonic() > self._checked_at + NAME_CHECK_INTERVAL:
             self._checked_at = time.monotonic()
             is_current = self._segment.is_current()
-        # After the name: whoever removes it has written its last before.
+        # After the look at the name: Godot writes its last text before it removes the name.
         text = self.chat.poll()
         if not is_current and text is None:
             self._reopen()
@@ -214,7 +213,7 @@ class Connection:
 
 
 def talk(connection: Connection) -> None:
-    """Lines typed are sent, lines received are printed, until the input ends."""
+    """Sends the lines typed and prints the texts received, until the input ends."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     input_ended = threading.Event()
     errors: list[Exception] = []
@@ -240,13 +239,12 @@ def talk(connection: Connection) -> None:
     def converse_or_report() -> None:
         try:
             converse()
-        except (
-            Exception
-        ) as error:  # The main thread, which waits for a line, raises it.
+        except Exception as error:
+            # The main thread, which waits for a line, raises it.
             errors.append(error)
             print("[the conversation has ended; press Enter]")
 
-    # Reading a line blocks, and Ctrl-C wakes only the main thread: so that is the one that reads.
+    # The main thread reads: reading a line blocks, and Ctrl-C wakes only the main thread.
     conversation = threading.Thread(target=converse_or_report)
     conversation.start()
     print("Type a line to send it. Ctrl-C ends.")
@@ -266,7 +264,7 @@ def talk(connection: Connection) -> None:
 
 
 def exchange_hellos(connection: Connection, answer: str, timeout: float) -> int:
-    """Waits for Godot's hello, answers it, and stays until the answer was seen."""
+    """Waits for Godot's hello, answers it, and waits until the answer was seen."""
     deadline = time.monotonic() + timeout
     greeted = False
     while time.monotonic() < deadline:
@@ -291,11 +289,11 @@ def exchange_hellos(connection: Connection, answer: str, timeout: float) -> int:
 
 def main() -> int:
     parser = argument_parser(
-        "A conversation with the Godot scene demo/hello. Whichever side starts first makes the "
-        "memory.",
+        "A conversation with the Godot scene demo/chat. The side that starts first makes the memory.",
         "do not make the memory: wait this long for Godot to make it; with --auto: how long the "
         f"whole exchange may take ({AUTO_TIMEOUT:g})",
     )
+    parser.set_defaults(name=NAME, size=CHAT_SIZE)
     parser.add_argument(
         "--auto",
         action="store_true",

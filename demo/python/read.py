@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the text at the start of shared memory which another program has made.
+"""Prints the text at the start of shared memory that another program has made.
 
 The partner in Godot:
 
@@ -30,7 +30,7 @@ def main() -> int:
             text = segment.read_text(segment.size)
     if not text:
         raise SegmentError(
-            f"there is no text in the shared memory '{options.name}' yet"
+            f"the shared memory '{options.name}' does not have a text yet"
         )
     print(text)
     return 0

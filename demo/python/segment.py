@@ -1,11 +1,11 @@
 """Shared memory by name, with nothing but the standard library.
 
-`Segment` finds what the Godot class `SharedMemory` made, and makes what that class finds:
+`Segment` opens memory that the Godot class `SharedMemory` made, and makes memory that it can open:
 
 * Linux: a POSIX segment NAME is the file /dev/shm/NAME, mapped like any other file.
 * macOS: it has no file, but `shm_open` is in `_posixshmem`, the module under the standard
-  library's own `multiprocessing.shared_memory`. That class itself is not used: up to Python
-  3.12 it removes a segment which it had merely opened.
+  library's own `multiprocessing.shared_memory`. That module itself is not used: up to Python
+  3.12 its class removes a segment that it has merely opened.
 * Windows: a section with that name, which `mmap` calls `tagname`.
 
 write.py, read.py, chat.py, simulator.py and video.py build on this module.
@@ -36,16 +36,16 @@ DEFAULT_SIZE = 1024
 # How long to wait between two looks at the memory, in seconds.
 POLL_INTERVAL = 0.02
 
-# A creator sizes its segment in the step after making it. Whoever looks between the two waits.
+# Some creators set the size in a step of its own, and a segment without a size can't be mapped.
 _SIZING_TIME = 0.25
 
 
 class SegmentError(Exception):
-    """What went wrong, in one line that a person can act on."""
+    """An error, in one line that says what to do about it."""
 
 
 class NotThereError(SegmentError):
-    """Nobody has made the segment yet."""
+    """There is not such a segment yet."""
 
 
 class TakenError(SegmentError):
@@ -53,7 +53,7 @@ class TakenError(SegmentError):
 
 
 class Segment:
-    """A named piece of memory. `mapping` is its content, an `mmap` of `size` bytes."""
+    """A named piece of memory. `mapping` has its bytes: an `mmap` of length `size`."""
 
     def __init__(
         self, name: str, mapping: mmap.mmap, created: bool, identity: object
@@ -66,13 +66,13 @@ class Segment:
 
     @classmethod
     def create(cls, name: str, size: int) -> Segment:
-        """Makes a new segment of `size` zero bytes. Its name goes with `close`."""
+        """Makes a new segment of `size` zero bytes. `close` removes its name."""
         mapping, identity = _create(_checked(name, size), size)
         return cls(name, mapping, True, identity)
 
     @classmethod
     def open(cls, name: str, size: int, wait: float = 0.0) -> Segment:
-        """Opens the first `size` bytes of a segment, for which it waits up to `wait` seconds."""
+        """Opens the first `size` bytes of a segment. Waits up to `wait` seconds until it is made."""
         native = _checked(name, size)
         deadline = time.monotonic() + wait
         while True:
@@ -91,9 +91,9 @@ class Segment:
 
     @classmethod
     def open_or_create(cls, name: str, size: int) -> Segment:
-        """Whichever side starts first makes the segment; the other one opens it."""
+        """Makes a segment, or opens it if the other side has made it."""
         for _ in range(50):
-            # Between the two calls the other side may make the segment, or take it away.
+            # Between the two calls, the other side may make or remove the segment.
             try:
                 return cls.open(name, size)
             except NotThereError:
@@ -103,19 +103,19 @@ class Segment:
             except TakenError:
                 pass
         raise SegmentError(
-            f"shared memory '{name}' comes and goes too fast to be opened"
+            f"shared memory '{name}' is made and removed too fast to be opened"
         )
 
     def is_current(self) -> bool:
-        """Does the name still lead to this very segment? False once it was removed or remade."""
+        """Returns whether the name still leads to this segment. It may be removed or made again."""
         return (
             os.name == "nt"
             or _identify(_checked(self.name, self.size)) == self._identity
         )
 
     def close(self) -> None:
-        """Lets go. What this program made, it removes, if the name still leads to it."""
-        # Windows does that by itself: the name goes with the last program that has it open.
+        """Closes the segment. Also removes the name, if this program has made the segment."""
+        # Another program may have made a segment with that name. Windows removes names by itself.
         remove = self.created and os.name != "nt" and self.is_current()
         self.created = False
         self.mapping.close()
@@ -128,8 +128,8 @@ class Segment:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Each piece is copied in one go. `struct.pack_into` would store byte after byte, so that the
-    # other side might see half of a number.
+    # A slice is copied as a whole. `struct.pack_into` would store single bytes, and the other side
+    # might see half of a number.
 
     def read(self, size: int, offset: int = 0) -> bytes:
         return self.mapping[offset : offset + size]
@@ -138,18 +138,16 @@ class Segment:
         self.mapping[offset : offset + len(data)] = data
 
     def read_text(self, size: int, offset: int = 0) -> str:
-        """The UTF-8 text up to the first zero byte, or all of `size` bytes."""
+        """Returns the UTF-8 text up to the first zero byte, of at most `size` bytes."""
         return (
             self.read(size, offset).split(b"\0", 1)[0].decode("utf-8", errors="replace")
         )
 
 
 def _checked(name: str, size: int) -> str:
-    """The name as the system takes it."""
+    """Returns the name as the system takes it."""
     if size <= 0:
-        raise SegmentError(
-            f"a size of {size} bytes makes no sense: it must be 1 or more"
-        )
+        raise SegmentError(f"the size must be 1 or more, and is {size}")
     native = name[1:] if name.startswith("/") else name
     if (
         native in ("", ".", "..")
@@ -162,7 +160,7 @@ def _checked(name: str, size: int) -> str:
 
 def _explain(error: OSError, name: str) -> SegmentError:
     if isinstance(error, FileNotFoundError):
-        return NotThereError(f"nobody has made the shared memory '{name}' yet")
+        return NotThereError(f"there is not a shared memory '{name}' yet")
     if isinstance(error, FileExistsError):
         return TakenError(f"there is a shared memory '{name}' already")
     if error.errno in (errno.ELOOP, errno.EISDIR):
@@ -183,7 +181,7 @@ def _too_small(name: str, held: int, size: int) -> SegmentError:
 if os.name == "nt":
 
     def _create(name: str, size: int) -> tuple[mmap.mmap, object]:
-        # `mmap` alone would open an existing section as well, and could not tell which it did.
+        # `mmap` alone would open an existing section as well, and not say so.
         try:
             section = _winapi.CreateFileMapping(
                 _winapi.INVALID_HANDLE_VALUE,
@@ -203,14 +201,14 @@ if os.name == "nt":
             raise _explain(error, name) from None
 
     def _open(name: str, size: int) -> tuple[mmap.mmap, object]:
-        # `mmap` alone would make a section that is not there. The handle keeps it there until
-        # `mmap` has its own.
+        # `mmap` alone would make a missing section. The handle keeps the section until `mmap` has
+        # its own.
         try:
             section = _winapi.OpenFileMapping(_winapi.FILE_MAP_READ, False, name)
             try:
                 view = _winapi.MapViewOfFile(section, _winapi.FILE_MAP_READ, 0, 0, 0)
                 held = _winapi.VirtualQuerySize(view)
-                # Python 3.9 has no such call. A view more or less lasts until the script ends.
+                # Python 3.9 does not have this call: the view stays until the script ends.
                 if hasattr(_winapi, "UnmapViewOfFile"):
                     _winapi.UnmapViewOfFile(view)
                 if held < size:
@@ -226,7 +224,7 @@ else:
     def _descriptor(name: str, flags: int) -> int:
         if _SHM_FOLDER is None:
             return _posixshmem.shm_open("/" + name, flags, mode=0o600)
-        # No link is followed, and nothing that only looks like a segment (a FIFO) blocks.
+        # A link is not followed, and a FIFO with this name does not block.
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.open(f"{_SHM_FOLDER}/{name}", flags, 0o600)
 
@@ -240,7 +238,7 @@ else:
             pass
 
     def _identity_of(descriptor: int) -> tuple[int, int]:
-        # macOS gives zeros, for every segment: there the name is trusted.
+        # On macOS, these are zeros for every segment: there, a name always counts as current.
         status = os.fstat(descriptor)
         return status.st_dev, status.st_ino
 
@@ -294,7 +292,7 @@ else:
 
 
 def argument_parser(description: str, wait_help: str) -> argparse.ArgumentParser:
-    """The options that all the scripts have."""
+    """Returns a parser of the options that all the scripts have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--name", default=DEFAULT_NAME, help="of the memory (%(default)s)"
@@ -307,13 +305,13 @@ def argument_parser(description: str, wait_help: str) -> argparse.ArgumentParser
 
 
 def run(main: Callable[[], int]) -> None:
-    """Ends the program with `main`'s exit code; an error becomes one line and exit code 1."""
-    # Asked to end, Python would end without closing the segment, and leave its name behind.
+    """Runs `main` and exits with its exit code. An error becomes one line and exit code 1."""
+    # By default, SIGTERM would end Python without closing the segment, and its name would stay.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # On Windows a pipe has the codec of the country, which may not know what the text needs.
+    # On Windows, a pipe has the encoding of the country, which may lack characters of the text.
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")
-    # A line is there for a waiting reader as soon as it is printed, through a pipe too.
+    # A reader of a pipe gets each line as soon as it is printed.
     sys.stdout.reconfigure(line_buffering=True)
     try:
         sys.exit(main())

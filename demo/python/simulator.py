@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A car on a round course: publishes what its instruments would show, 120 times a second.
+"""Publishes what the instruments of a car on a round course show, 120 times per second.
 
-Needs nothing but the standard library. demo/telemetry/ shows it; any other program can that knows FORMAT.
+Needs nothing but the standard library. demo/telemetry/ shows the values; any program that knows FORMAT can.
 """
 
 import math
@@ -11,28 +11,28 @@ import time
 import segment
 
 NAME = "SharedMemoryTelemetry"
-# As demo/telemetry/record.gd has it, with the struct in C: sequence, seen, time, speed, rpm, throttle, brake,
-# steering, gear, x, y.
+# The same as in demo/telemetry/record.gd, which has the struct in C: sequence, seen, time, speed, rpm,
+# throttle, brake, steering, gear, x, y.
 FORMAT = "@IId5fb2f"
 RECORD = struct.Struct(FORMAT)
 SEQUENCE = struct.Struct("@I")
 SEEN_AT = 4
-# What follows the two numbers at the start, of which the second is the reader's.
+# The values follow the two numbers at the start. The reader writes the second one.
 VALUES_AT = 8
 
 RATE = 120
 RADIUS = 100.0
 GEAR_KMH = 40.0
-# With --auto: so many records must have been read, and then none for so many seconds.
+# With --auto, it ends once ENOUGH records were read, and none within the last READER_ENDED seconds.
 ENOUGH = 50
 READER_ENDED = 1.0
 TIMEOUT = 30.0
-# So many records are remembered, for what the reader tells of them.
+# The number of records that are kept, to find the values of the record that the reader has seen.
 RECENT = 10 * RATE
 
 
 class Car:
-    """Goes, brakes and goes again, so that there is something to see."""
+    """A car that accelerates and brakes in turns."""
 
     def __init__(self):
         self.speed = 60.0
@@ -65,17 +65,16 @@ def toward(value, goal, step):
 
 
 def begin(memory):
-    """Make sure that nobody takes what a killed simulator has left for the first record."""
+    """Marks the memory as being written: a killed simulator may have left a record."""
     memory.write(SEQUENCE.pack(1))
     memory.write(SEQUENCE.pack(0), SEEN_AT)
 
 
 def publish(memory, sequence, values):
-    """Write a record so that nobody takes half of it for whole. Return the last one that was read.
+    """Writes a record so that a reader can tell whether it is whole. Returns the last sequence it has seen.
 
-    This is a seqlock: the sequence is odd before the values change, and even, and another one, afterwards.
-    Python can't tell the processor to keep that order. x86 does so by itself; with others, a reader may once
-    in a while see another one.
+    This is a seqlock: the sequence is odd while the values change, and a new even number afterwards. x86
+    keeps the order of these stores. Other processors may not, and Python can't ask them to.
     """
     record = RECORD.pack(sequence, 0, *values)
     memory.write(SEQUENCE.pack(sequence - 1))
@@ -93,7 +92,7 @@ def describe(sequence, values):
 
 
 class Reader:
-    """What the other side tells of what it has read."""
+    """The record that the other side has read last, and when."""
 
     def __init__(self):
         self.recent = {}
@@ -103,10 +102,10 @@ class Reader:
         self.recent[sequence] = values
         if len(self.recent) > RECENT:
             del self.recent[next(iter(self.recent))]
-        # It may tell anything.
+        # The other side may have written anything.
         if seen in self.recent and (self.last is None or self.last[0] != seen):
             if self.count == 0:
-                print("Somebody has begun to read")
+                print("Another program reads the records")
             self.count += 1
             self.last, self.at = (seen, self.recent[seen]), now
 
@@ -115,24 +114,24 @@ class Reader:
 
 
 def main():
-    parser = segment.argument_parser(__doc__, "end after so many seconds")
+    parser = segment.argument_parser(__doc__, "end after this time")
     parser.set_defaults(name=NAME, size=RECORD.size)
     parser.add_argument(
-        "--auto", action="store_true", help="end once it was read, and isn't any more"
+        "--auto", action="store_true", help="end when a reader has ended"
     )
     options = parser.parse_args()
 
     limit = TIMEOUT if options.auto else options.wait
-    # One that was killed has left its memory, and others may have it open.
+    # A simulator that was killed has left its memory, and others may have it open.
     with segment.Segment.open_or_create(options.name, options.size) as memory:
         begin(memory)
-        print(f"{options.name}: {RATE} records a second of {RECORD.size} bytes")
+        print(f"{options.name}: {RATE} records of {RECORD.size} bytes per second")
         start, sequence = time.monotonic(), 0
         car, reader = Car(), Reader()
         while True:
             now = time.monotonic() - start
             sequence += 2
-            # In its own time: where this program gets no turn for a moment, the car does not jump.
+            # In the car's own time: it does not jump after a moment in which this program did not run.
             values = car.step(sequence / 2 / RATE, 1 / RATE)
             reader.note(now, sequence, values, publish(memory, sequence, values))
             if options.auto and reader.has_ended(now):

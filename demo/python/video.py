@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws moving pictures for demo/video/, and saves those that Godot hands out as PNG.
+"""Draws moving pictures for demo/video/, and saves the pictures that Godot hands out as PNG.
 
-Takes numpy; with --camera also OpenCV (the package opencv-python), and then shows the first camera.
+Needs numpy. --camera shows the first camera instead, and needs OpenCV (the package opencv-python).
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import segment
 VIDEO_NAME = "SharedMemoryVideo"
 SCREEN_NAME = "SharedMemoryScreen"
 WIDTH, HEIGHT = 1280, 720
-# As demo/video/frames.gd has it: count, width, height, seen; then the places of two pictures.
+# The layout of demo/video/frames.gd: these numbers, then the places of two pictures.
 FIELDS = ("count", "width", "height", "seen")
 HEADER = 64
 SIZE = HEADER + 2 * 4 * WIDTH * HEIGHT
@@ -27,7 +27,7 @@ TIMEOUT = 40.0
 
 
 class Frames:
-    """Two places for pictures: the last one is in one of them, the next one is drawn in the other."""
+    """Places of two pictures: the last one is in one of them, and the next one is drawn in the other."""
 
     def __init__(self, memory):
         self.fields = numpy.frombuffer(memory.mapping, dtype="<u4", count=len(FIELDS))
@@ -40,7 +40,7 @@ class Frames:
         self.fields[FIELDS.index(name)] = value
 
     def pixels(self, number, width, height):
-        """The place of a picture, as rows of columns of RGBA; None if there can't be one."""
+        """Returns the place of a picture as rows of columns of RGBA, or None if it is outside the memory."""
         size = width * height * 4
         place = HEADER + number % 2 * size
         if size == 0 or place + size > self.memory.size:
@@ -49,11 +49,11 @@ class Frames:
         return pixels.reshape(height, width, 4)
 
     def take(self):
-        """A copy of the last picture, if it is a new one and whole."""
+        """Returns a copy of the last picture if it is new and whole, otherwise None."""
         count = self.get("count")
         if count == self.get("seen"):
             return None
-        # Whoever wrote the size may not have meant well.
+        # The other program may have written any size.
         pixels = self.pixels(count, self.get("width"), self.get("height"))
         picture = None if pixels is None else pixels.copy()
         if self.get("count") != count:
@@ -63,16 +63,16 @@ class Frames:
 
 
 class Waves:
-    """Rings around three places, which add up. A picture depends on its number only."""
+    """Rings around three places, added up. A picture depends only on its number."""
 
-    # Column and row, of 1; the length of a wave, in pixels; how far it goes from picture to picture.
+    # Column and row, from 0 to 1; the length of a wave in pixels; its step from picture to picture.
     SOURCES = ((0.2, 0.75, 150, 3), (0.78, 0.8, 180, 4), (0.55, 0.12, 210, 5))
     COLORS = (0x121A2B, 0x1E3A5F, 0x2B6A9A, 0x6FB5E8, 0xFFD866, 0xF08060)
 
     def __init__(self):
         y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH].astype(numpy.float32)
-        # Drawing must take less time than there is between two frames, so it is no more than looking up: each
-        # pixel's place on each wave, of 256; the wave's height there; and the colour of all heights together.
+        # Drawing must take less time than a frame, so it only looks up numbers in tables: the place of each
+        # pixel on each wave (0 to 255), the height of the wave there, and the colour of the sum of heights.
         self.phases = [
             (numpy.hypot(x - column * WIDTH, y - row * HEIGHT) * (256 / length)).astype(
                 numpy.intp
@@ -109,11 +109,11 @@ class Camera:
         try:
             import cv2
         except ImportError:
-            sys.exit("video.py: --camera takes OpenCV: pip install opencv-python")
+            sys.exit("video.py: --camera needs OpenCV: pip install opencv-python")
         self.cv2 = cv2
         self.camera = cv2.VideoCapture(0)
         if not self.camera.isOpened():
-            sys.exit("video.py: there is no camera, or it can't be opened")
+            sys.exit("video.py: no camera can be opened")
 
     def draw(self, into, _number):
         found, picture = self.camera.read()
@@ -123,7 +123,7 @@ class Camera:
 
 
 def save_png(path, pixels):
-    """Save RGBA pixels (rows, columns, 4) as PNG: https://www.w3.org/TR/png/, filter 0 in each row."""
+    """Saves RGBA pixels (rows, columns, 4) as PNG: https://www.w3.org/TR/png/, filter 0 in each row."""
 
     def chunk(kind, data):
         body = kind + data
@@ -142,7 +142,7 @@ def save_png(path, pixels):
 
 
 class Screen:
-    """What Godot hands out, if it does."""
+    """Saves the pictures that Godot hands out."""
 
     def __init__(self, path):
         self.path = path
@@ -151,7 +151,7 @@ class Screen:
         self.saved = 0
 
     def look(self):
-        # Another Godot has made another memory.
+        # Another Godot may have made another memory.
         if self.memory is not None and not self.memory.is_current():
             self.close()
         if self.memory is None:
@@ -175,10 +175,9 @@ class Screen:
 
 
 class Stop:
-    """Whether a signal has asked for the end.
+    """Notes the signal that asks for the end.
 
-    An exception in the middle of drawing would hold on to arrays over the memory, which could not be closed
-    then.
+    An exception in the middle of drawing would keep arrays over the memory alive, and it could not be closed.
     """
 
     def __init__(self):
@@ -191,7 +190,7 @@ class Stop:
 
 
 def show(memory, source, screen, options):
-    """Draw until it is time to end; return the exit code."""
+    """Draws until it is time to end. Returns the exit code."""
     stop = Stop()
     limit = TIMEOUT if options.auto else options.wait
     frames = Frames(memory)
@@ -204,7 +203,7 @@ def show(memory, source, screen, options):
         now = time.monotonic() - start
         if limit is not None and now > limit:
             return 1 if options.auto else 0
-        # One that was killed has left a count: it goes on from there.
+        # A program that was killed may have left a count.
         number = (frames.get("count") + 1) & 0xFFFFFFFF
         source.draw(frames.pixels(number, WIDTH, HEIGHT), number)
         frames.set("count", number)
@@ -216,12 +215,14 @@ def show(memory, source, screen, options):
 
 
 def main():
-    parser = segment.argument_parser(__doc__, "end after so many seconds")
+    parser = segment.argument_parser(__doc__, "end after this time")
     parser.set_defaults(name=VIDEO_NAME, size=SIZE)
-    parser.add_argument("--auto", action="store_true", help="end once one was saved")
-    parser.add_argument("--camera", action="store_true", help="show what it sees")
     parser.add_argument(
-        "--save", default="screen.png", metavar="PATH", help="(%(default)s)"
+        "--auto", action="store_true", help="end once a picture was saved"
+    )
+    parser.add_argument("--camera", action="store_true", help="show the first camera")
+    parser.add_argument(
+        "--save", default="screen.png", metavar="PATH", help="the file (%(default)s)"
     )
     options = parser.parse_args()
 

@@ -18,8 +18,8 @@ from segment import Segment, SegmentError, argument_parser, run
 
 def main() -> int:
     parser = argument_parser(
-        "Writes a UTF-8 text and a zero byte to the start of shared memory. Memory that is "
-        "there already is written to; otherwise it is made, held for a while and removed.",
+        "Writes a UTF-8 text and a zero byte to the start of shared memory. If the memory does not "
+        "exist, it is made, and removed after a while.",
         "do not make the memory: wait this long for the other side to make it",
     )
     parser.add_argument(
@@ -36,7 +36,7 @@ def main() -> int:
     data = options.text.encode() + b"\0"
     if len(data) > options.size:
         raise SegmentError(
-            f"the text takes {len(data)} bytes, the memory has {options.size}"
+            f"the text needs {len(data)} bytes, and the memory has {options.size}"
         )
     if options.wait is None:
         segment = Segment.open_or_create(options.name, options.size)

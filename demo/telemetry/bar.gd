@@ -1,5 +1,5 @@
 extends Control
-## A bar from zero to a value, with its title.
+## A bar from zero to a value, with a title.
 
 const HEIGHT := 12.0
 const TEXT_SIZE := 14

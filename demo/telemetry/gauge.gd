@@ -14,9 +14,9 @@ const RED_COLOR := Color("ff8a80")
 @export var unit := ""
 @export var maximum := 100.0
 @export var step := 20.0
-## Where it begins to be too much.
+## The start of the red range.
 @export var red_from := 100.0
-## What the numbers at the marks are divided by, to be short.
+## The numbers at the marks are divided by this, to be short.
 @export var divisor := 1.0
 
 var value := 0.0:
@@ -33,7 +33,7 @@ func _draw() -> void:
 	_draw_arc(center, radius, 0.0, value, ARC_COLOR if value < red_from else RED_COLOR)
 	var needle := Vector2.from_angle(_angle(value))
 	var tip := center + needle * (radius + WIDTH / 2)
-	draw_line(center + needle * (radius - WIDTH * 1.5), tip, TEXT_COLOR, 4.0, true)
+	draw_line(center + needle * (radius - WIDTH), tip, TEXT_COLOR, 4.0, true)
 	for mark in int(maximum / step) + 1:
 		var at := center + Vector2.from_angle(_angle(mark * step)) * (radius - WIDTH - 17)
 		_draw_text(at, String.num(mark * step / divisor, 0), 15, TICK_COLOR)

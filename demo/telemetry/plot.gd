@@ -1,5 +1,5 @@
 extends Control
-## The last seconds of several values, as lines.
+## The last seconds of three values, as lines.
 
 const SECONDS := 8.0
 const MAXIMUM := 240.0
@@ -15,15 +15,15 @@ var _times := PackedFloat64Array()
 var _values: Array[PackedFloat32Array] = [[], [], []]
 
 
-## One value a line.
+## Adds one value per line.
 func add(time: float, values: Array) -> void:
 	if not _times.is_empty() and time < _times[-1]:
-		# Another simulator.
+		# The time starts again with another simulator.
 		_drop(_times.size())
 	_times.append(time)
 	for index in _values.size():
 		_values[index].append(values[index])
-	# The last of the older ones stays: from there, the line comes in.
+	# The newest of the older points stays, so that the line begins at the left edge.
 	_drop(maxi(0, _times.bsearch(time - SECONDS) - 1))
 	queue_redraw()
 

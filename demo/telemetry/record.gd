@@ -1,10 +1,10 @@
 extends RefCounted
-## What demo/python/simulator.py publishes, and how to read it whole.
+## The record that demo/python/simulator.py publishes, and how to read it whole.
 ##
 ## [codeblock]
 ## struct telemetry {
-##     uint32_t sequence;  // up by 2 with each record; odd: it is being written
-##     uint32_t seen;      // written by the reader: the last sequence it has read
+##     uint32_t sequence;  // up by 2 with each record; odd: the record is being written
+##     uint32_t seen;      // written by the reader: the last sequence that it has read
 ##     double time;        // seconds since the start
 ##     float speed;        // km/h
 ##     float rpm;
@@ -15,17 +15,16 @@ extends RefCounted
 ##     float x, y;         // metres
 ## };
 ## [/codeblock]
-## The sequence makes it a seqlock: what was read between two looks at one and the same even
-## sequence is whole. Anything else may be torn, and is left; there will be another one in 8 ms.
+## The sequence makes it a seqlock. A record is whole if the sequence is the same even number before
+## and after reading. Otherwise the record may be torn, and the reader waits for the next one.
 
 const NAME := "SharedMemoryTelemetry"
-## The same text as in simulator.py: both sides understand it, and it is what a C compiler makes of
-## the struct.
+## The same text as in simulator.py. It describes the struct above as a C compiler lays it out.
 const FORMAT := "@IId5fb2f"
 const SEQUENCE_AT := 0
 const SEEN_AT := 4
 
-## Of the last record that was read, 0 if there was none.
+## The sequence of the last record that was read, or 0.
 var sequence := 0
 var time := 0.0
 var speed := 0.0
@@ -37,13 +36,13 @@ var gear := 0
 var place := Vector2.ZERO
 
 
-## Reads the record that is in the memory, if it is a new one. Tells the simulator that it was seen.
+## Reads the record in the memory, and returns whether it is a new one. Tells the simulator so.
 func read_from(memory: SharedMemory) -> bool:
 	var before := memory.decode_u32(SEQUENCE_AT)
 	if before == sequence or before % 2 == 1:
 		return false
 	var values := memory.unpack(FORMAT)
-	# The array is empty if another program has taken the memory away.
+	# The array is empty if another program has truncated the memory.
 	if values.is_empty() or memory.decode_u32(SEQUENCE_AT) != before:
 		return false
 	sequence = before

@@ -1,16 +1,16 @@
 extends Control
-## Shows what another program measures, as it comes: a "simulator" in Python, 120 times a second.
+## Shows the instruments of a car, which demo/python/simulator.py publishes 120 times per second.
 
 signal state_changed
 
 enum State { WAITING, LIVE, SILENT }
 
+const FollowedMemory := preload("res://followed_memory.gd")
 const Record := preload("res://telemetry/record.gd")
 const Gauge := preload("res://telemetry/gauge.gd")
 const Bar := preload("res://telemetry/bar.gd")
 const Plot := preload("res://telemetry/plot.gd")
 
-const NAME_CHECK_SECONDS := 0.5
 const SILENT_SECONDS := 1.0
 
 const TEXTS: Array[String] = [
@@ -21,13 +21,12 @@ const TEXTS: Array[String] = [
 const COLORS: Array[Color] = [Color("8c97a8"), Color("7fd08f"), Color("f0a860")]
 const FADED := Color(1, 1, 1, 0.4)
 
-## How many records were read, of all simulators so far.
+## The number of records read so far, from all simulators.
 var records := 0
-var memory := SharedMemory.new()
+var memory := FollowedMemory.new(Record.NAME)
 var record := Record.new()
 var state := State.WAITING
 
-var _name_checked_ago := 0.0
 var _record_read_ago := 0.0
 var _second := 0.0
 var _in_this_second := 0
@@ -39,6 +38,7 @@ var _in_this_second := 0
 @onready var _throttle_bar: Bar = %ThrottleBar
 @onready var _brake_bar: Bar = %BrakeBar
 @onready var _steering_bar: Bar = %SteeringBar
+@onready var _course: Control = %Course
 @onready var _plot: Plot = %Plot
 @onready var _status_light: Control = %StatusLight
 @onready var _status_label: Label = %StatusLabel
@@ -47,18 +47,18 @@ var _in_this_second := 0
 
 
 func _ready() -> void:
-	get_window().min_size = Vector2i(960, 560)
+	get_window().min_size = get_combined_minimum_size()
+	memory.lost.connect(_on_memory_lost)
 	_show_state()
 
 
 func _process(delta: float) -> void:
-	_check_name(delta)
-	if memory.is_open() or memory.open(Record.NAME) == OK:
+	if memory.follow(delta):
 		_read(delta)
 	_show_rate(delta)
 
 
-## What the instruments show, in words.
+## Returns what the instruments show, in words.
 func describe() -> String:
 	return (
 		"record %d: %.1f km/h, %.0f rpm, gear %s, throttle %.2f, brake %.2f"
@@ -73,15 +73,9 @@ func describe() -> String:
 	)
 
 
-## A simulator that has ended takes the name with it; one that has started anew may have made
-## another memory.
-func _check_name(delta: float) -> void:
-	_name_checked_ago += delta
-	if _name_checked_ago > NAME_CHECK_SECONDS and not memory.is_current():
-		memory.close()
-		record.sequence = 0
-		_change_state(State.WAITING)
-	_name_checked_ago = fmod(_name_checked_ago, NAME_CHECK_SECONDS)
+func _on_memory_lost() -> void:
+	record.sequence = 0
+	_change_state(State.WAITING)
 
 
 func _read(delta: float) -> void:
@@ -107,7 +101,7 @@ func _show_state() -> void:
 	_status_light.modulate = COLORS[state]
 	_status_label.text = TEXTS[state]
 	_instruments.modulate = Color.WHITE if state == State.LIVE else FADED
-	_plot.modulate = _instruments.modulate
+	_course.modulate = _instruments.modulate
 	_memory_label.text = ""
 	if memory.is_open():
 		_memory_label.text = "%s, %d bytes" % [memory.get_native_name(), memory.get_size()]
@@ -126,6 +120,6 @@ func _show_record() -> void:
 func _show_rate(delta: float) -> void:
 	_second += delta
 	if _second >= 1.0:
-		_rate_label.text = "%.0f records read a second" % (_in_this_second / _second)
+		_rate_label.text = "%.0f records per second" % (_in_this_second / _second)
 		_second = 0.0
 		_in_this_second = 0

@@ -1,30 +1,30 @@
 extends RefCounted
-## Pictures in memory, as demo/python/video.py has them.
+## Pictures in memory, in the layout that demo/python/video.py uses as well.
 ##
 ## [codeblock]
 ## struct frames {
-##     uint32_t count;  // of the pictures there were so far, and so the number of the last one
+##     uint32_t count;  // of the pictures so far, so it is the number of the last one
 ##     uint32_t width, height;
-##     uint32_t seen;   // written by the reader: the number of the last one it has read
+##     uint32_t seen;   // written by the reader: the number of the last picture it has read
 ##     uint32_t unused[12];
 ##     uint8_t pixels[2][height][width][4];  // red, green, blue, alpha; number n is in [n % 2]
 ## };
 ## [/codeblock]
-## The writer fills the place where the last picture isn't, then counts. So a reader has the time of
-## a whole frame; if the count is another one afterwards, that wasn't enough.
+## The writer fills the place that does not have the last picture, then counts. So a reader has the
+## time of a whole frame. If the count has changed after reading, the picture may be torn.
 
 const HEADER := 64
 const COUNT_AT := 0
 const WIDTH_AT := 4
 const HEIGHT_AT := 8
 const SEEN_AT := 12
-## A picture with sides longer than that is none.
+## A longer side is refused: the other program may have written anything.
 const LONGEST := 8192
 
 ## The number of the last picture that was read whole, or written.
 var count := 0
 var size := Vector2i.ZERO
-## The last picture that was read whole. Made anew only if the size changes.
+## The last picture that was read whole. The object stays the same unless the size changes.
 var image: Image
 
 var _memory: SharedMemory
@@ -38,7 +38,7 @@ static func bytes_for(of_size: Vector2i) -> int:
 	return HEADER + 2 * 4 * of_size.x * of_size.y
 
 
-## Reads the last picture, if it is a new one, straight into the pixels of [member image].
+## Reads the last picture into the pixels of [member image], and returns whether it is a new one.
 func read() -> bool:
 	var found := _memory.decode_u32(COUNT_AT)
 	if found == 0 or found == count:
@@ -58,14 +58,14 @@ func read() -> bool:
 	return true
 
 
-## Hands a picture out, in [constant Image.FORMAT_RGBA8].
+## Writes a picture with the format [constant Image.FORMAT_RGBA8].
 func write(picture: Image) -> Error:
 	if bytes_for(picture.get_size()) > _memory.get_size():
 		return ERR_INVALID_PARAMETER
 	size = picture.get_size()
 	_memory.encode_u32(WIDTH_AT, size.x)
 	_memory.encode_u32(HEIGHT_AT, size.y)
-	# One that was killed may have left a count: it goes on from there.
+	# A writer that was killed may have left a count.
 	count = _memory.decode_u32(COUNT_AT) + 1
 	var error := _memory.write_image(picture, _place_of(count))
 	if error == OK:

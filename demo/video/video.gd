@@ -1,27 +1,27 @@
 extends Control
-## Shows the pictures that another program draws, and hands out what is on the screen here.
+## Shows the pictures that demo/python/video.py draws, and hands out a picture of this window.
 
+const FollowedMemory := preload("res://followed_memory.gd")
 const Frames := preload("res://video/frames.gd")
 
 const VIDEO_NAME := "SharedMemoryVideo"
 const SCREEN_NAME := "SharedMemoryScreen"
-const NAME_CHECK_SECONDS := 0.5
-## The pictures handed out have at most this size.
+## The largest size of a picture that is handed out.
 const SCREEN_SIZE := Vector2i(1280, 720)
 
 const HERE_COLOR := Color("7fd08f")
 const WAITING_COLOR := Color("8c97a8")
 const FADED := Color(1, 1, 1, 0.4)
 
-## How many pictures came so far.
+## The number of pictures read so far.
 var received := 0
-var video_memory := SharedMemory.new()
+var video_memory := FollowedMemory.new(VIDEO_NAME)
 var screen_memory := SharedMemory.new()
 var video := Frames.new(video_memory)
 var screen := Frames.new(screen_memory)
 
+var _screen_error := ""
 var _texture: ImageTexture
-var _name_checked_ago := 0.0
 var _second := 0.0
 var _in_this_second := 0
 var _reading_usec := 0
@@ -38,19 +38,19 @@ var _uploading_usec := 0
 
 
 func _ready() -> void:
-	get_window().min_size = Vector2i(960, 560)
+	get_window().min_size = get_combined_minimum_size()
 	_screen_button.pressed.connect(hand_out_screen)
+	video_memory.lost.connect(_on_video_lost)
 
 
 func _process(delta: float) -> void:
-	_check_name(delta)
-	if video_memory.is_open() or video_memory.open(VIDEO_NAME) == OK:
+	if video_memory.follow(delta):
 		_read()
 	_show_rate(delta)
 	_show_status()
 
 
-## Writes what this window shows to memory, where video.py finds it and saves it.
+## Writes a picture of this window to memory. video.py finds it there, and saves it.
 func hand_out_screen() -> Error:
 	await RenderingServer.frame_post_draw
 	return hand_out(get_viewport().get_texture().get_image())
@@ -60,11 +60,13 @@ func hand_out(picture: Image) -> Error:
 	picture.convert(Image.FORMAT_RGBA8)
 	if picture.get_width() > SCREEN_SIZE.x or picture.get_height() > SCREEN_SIZE.y:
 		picture.resize(SCREEN_SIZE.x, SCREEN_SIZE.y)
+	var error := OK
 	if not screen_memory.is_open():
-		var error := screen_memory.open_or_create(SCREEN_NAME, Frames.bytes_for(SCREEN_SIZE))
-		if error != OK:
-			return error
-	return screen.write(picture)
+		error = screen_memory.open_or_create(SCREEN_NAME, Frames.bytes_for(SCREEN_SIZE))
+	if error == OK:
+		error = screen.write(picture)
+	_screen_error = "" if error == OK else screen_memory.get_last_error_message()
+	return error
 
 
 func _read() -> void:
@@ -83,26 +85,24 @@ func _read() -> void:
 	received += 1
 
 
-func _check_name(delta: float) -> void:
-	_name_checked_ago += delta
-	if _name_checked_ago > NAME_CHECK_SECONDS:
-		_name_checked_ago = 0.0
-		if not video_memory.is_current():
-			video_memory.close()
-			video.count = 0
+func _on_video_lost() -> void:
+	video.count = 0
 
 
 func _show_rate(delta: float) -> void:
 	_second += delta
 	if _second >= 1.0:
-		var pictures := maxi(1, _in_this_second)
 		_rate_label.text = "%.0f" % (_in_this_second / _second)
-		_reading_label.text = "%.2f ms" % (_reading_usec / 1000.0 / pictures)
-		_uploading_label.text = "%.2f ms" % (_uploading_usec / 1000.0 / pictures)
+		_reading_label.text = _per_picture(_reading_usec)
+		_uploading_label.text = _per_picture(_uploading_usec)
 		_second = 0.0
 		_in_this_second = 0
 		_reading_usec = 0
 		_uploading_usec = 0
+
+
+func _per_picture(usec: int) -> String:
+	return "–" if _in_this_second == 0 else "%.2f ms" % (usec / 1000.0 / _in_this_second)
 
 
 func _show_status() -> void:
@@ -113,9 +113,9 @@ func _show_status() -> void:
 		var facts := [video_memory.get_native_name(), video.size.x, video.size.y]
 		_status_label.text = "%s, two pictures of %d × %d" % facts
 	else:
-		_status_label.text = "Waiting for pictures: python3 demo/python/video.py (takes numpy)"
-	if screen_memory.get_last_error() != OK:
-		_screen_label.text = screen_memory.get_last_error_message()
+		_status_label.text = "Waiting for pictures: python3 demo/python/video.py (needs numpy)"
+	if _screen_error != "":
+		_screen_label.text = _screen_error
 	elif screen.count > 0:
-		var fate := "Python has it" if screen.is_seen() else "nobody has looked yet"
+		var fate := "Python has read it" if screen.is_seen() else "not read yet"
 		_screen_label.text = "Picture %d is in %s: %s" % [screen.count, SCREEN_NAME, fate]

@@ -1,5 +1,5 @@
 extends Control
-## Shows bytes as a hex dump. Rows of zeros are folded, and what has just changed lights up.
+## Shows bytes as a hex dump. Folds rows of zeros, and highlights bytes that have just changed.
 
 const COLUMNS := 16
 const GROUP := 8
@@ -12,16 +12,16 @@ const ZERO_COLOR := Color("4d5563")
 const BYTE_COLOR := Color("d8dee9")
 const CHANGED_COLOR := Color("56c288", 0.45)
 
-## Colours for ranges of bytes: the key is the first byte, and each colour is good until the next.
+## The colours of ranges of bytes. A key is the offset of the first byte with this colour.
 var range_colors: Dictionary = {}:
 	set(value):
 		range_colors = value
 		queue_redraw()
 
 var _bytes := PackedByteArray()
-## When each byte was last seen to change, in seconds.
+## The time of the last change of each byte, in seconds.
 var _changed_at := PackedFloat64Array()
-## The offset of each row shown. -1 stands for any number of rows of zeros.
+## The offset of each row. -1 stands for any number of rows of zeros.
 var _rows := PackedInt32Array()
 var _font := SystemFont.new()
 var _cell := Vector2.ZERO
@@ -30,7 +30,7 @@ var _fading := false
 
 func _ready() -> void:
 	_font.font_names = ["Cascadia Mono", "Consolas", "Menlo", "DejaVu Sans Mono", "monospace"]
-	# Each character is drawn into a cell of its own: a font that isn't monospaced will do too.
+	# Each character is drawn into a cell of its own, so the font need not be monospaced.
 	_cell.x = ceilf(_font.get_string_size("0", HORIZONTAL_ALIGNMENT_LEFT, -1, FONT_SIZE).x)
 	_cell.y = ceilf(_font.get_height(FONT_SIZE)) + 3.0
 	_fold()
@@ -41,7 +41,7 @@ func _process(_delta: float) -> void:
 		queue_redraw()
 
 
-## The bytes to show from now on.
+## Shows these bytes from now on.
 func show_bytes(bytes: PackedByteArray) -> void:
 	if bytes == _bytes:
 		return
