@@ -97,8 +97,8 @@ fn nothing_is_inherited() {
 fn there_is_no_persistent_segment() {
     let name = Name::new();
     assert!(!Backend::Native.can_persist());
-    for create in [Segment::create, Segment::open_or_create] {
-        let result = create(&name, 8, Scope::Local, Lifetime::Persistent);
+    for create in [Options::create, Options::open_or_create] {
+        let result = create(&Options::new(&name).lifetime(Lifetime::Persistent), 8);
         assert!(matches!(result, Err(Error::Unsupported { .. })), "{result:?}");
         assert!(!name.is_there());
     }
@@ -314,8 +314,8 @@ fn other_kinds_of_objects_are_no_segments() {
         let result = Options::new(&name).open(0, access);
         assert!(matches!(result, Err(Error::NotASegment { .. })), "{result:?}");
     }
-    for create in [Segment::create, Segment::open_or_create] {
-        assert!(create(&name, 8, Scope::Local, Lifetime::Owner).is_err());
+    for create in [Options::create, Options::open_or_create] {
+        assert!(create(&Options::new(&name), 8).is_err());
     }
     let error = create(&name, 8).unwrap_err();
     assert!(matches!(error, Error::AlreadyExists { .. }), "{error}");
