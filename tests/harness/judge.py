@@ -9,10 +9,10 @@ print, all on stderr, so that their order is the order in which things happened.
 - if it made no assertion, or did not come to its end.
 """
 
+import dataclasses
 import json
 import re
-
-from .report import Result
+from typing import Optional
 
 MARK = "##test## "
 
@@ -22,6 +22,19 @@ _ERROR_LINE = re.compile(
     r"\s*(USER |SCRIPT |USER SCRIPT |PARSE |SHADER )*(ERROR|WARNING): |.*panicked at "
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclasses.dataclass
+class Result:
+    """The outcome of a test, or of a whole process."""
+
+    name: str
+    problems: list = dataclasses.field(default_factory=list)
+    log: list = dataclasses.field(default_factory=list)
+    # Shown even if it passed: seeds, how much was done.
+    notes: list = dataclasses.field(default_factory=list)
+    skipped: Optional[str] = None
+    seconds: float = 0.0
 
 
 def plain(line):
@@ -79,9 +92,8 @@ class Printed:
 class Judge:
     """Reads the log of one test file's process, line by line, into one Result a test."""
 
-    def __init__(self, label, names):
-        """Take the label of the file, and a function or mapping from a test to its full name."""
-        self.results = {test: Result(name) for test, name in names.items()}
+    def __init__(self, label, tests):
+        self.results = {test: Result(f"{label}:{test}") for test in tests}
         # What belongs to no test: before the first, between two, after the last.
         self.whole = Result(f"{label} (the process)")
         self.current = None
@@ -137,7 +149,7 @@ class Judge:
         self.closed = (tests, assertions)
 
     def close(self, exit_code, hung_after=None):
-        """Return the results, now that the process has ended (or was ended)."""
+        """Judge what is missing, after the process has ended or was killed."""
         for test, result in self.results.items():
             if test in self._ended:
                 continue
@@ -161,5 +173,8 @@ class Judge:
                 f"the closing line counts {self.closed[0]} tests and {self.closed[1]} assertions,"
                 f" not {promised[0]} and {promised[1]}",
             )
-        # A process fails in whole also where its tests told of no trouble.
-        return [*self.results.values(), *([self.whole] if self.whole.problems else [])]
+
+    def failures(self):
+        """Return the problems by name. The process can fail even if each of its tests passes."""
+        results = [*self.results.values(), self.whole]
+        return {result.name: result.problems for result in results if result.problems}

@@ -1,4 +1,4 @@
-"""One run of run.py: its Godot, its folder for temporary files, its prefix for names of segments."""
+"""A run of tests: its Godot, its processes, its temporary folder, its prefix for names of segments."""
 
 import contextlib
 import os
@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 
-from .report import Result
+import pytest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 REPOSITORY = PROJECT.parent
 SHARED = pathlib.Path("/dev/shm")
 RUNNER = "res://runner.gd"
 AGENT = "res://agent.gd"
+SESSION = pytest.StashKey()
 
 
 class Session:
@@ -28,14 +29,11 @@ class Session:
         self.prefix = f"t{secrets.token_hex(3)}_"
         self._names = 0
         self._groups = {}
-
-    def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="shared-memory-tests-"))
         # Some processes run as another user.
         self.folder.chmod(0o755)
-        return self
 
-    def __exit__(self, *_exception):
+    def close(self):
         for process in self._groups.values():
             kill(process)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -56,7 +54,7 @@ class Session:
         return f"{self.prefix}p{self._names}{label}"
 
     def environment(self, user=None):
-        """Keep a process away from the files and settings of who runs the tests, and of other processes."""
+        """Return variables that give a process a home of its own, away from the user's files and settings."""
         home = self.folder / self.name("home")
         home.mkdir()
         if user is not None:
@@ -93,18 +91,18 @@ class Session:
             output.seek(0)
             return code, output.read().decode("utf-8", "replace").splitlines()
 
-    def leftovers(self, label):
-        """Return what is still there of what should be gone, after ending it."""
-        result = Result(f"{label} (what it left)")
+    def leftovers(self):
+        """Name what should be gone and isn't, after ending it."""
+        left = []
         for path in self._segments():
-            result.problems.append(f"{path} is left")
+            left.append(f"{path} is left")
             remove(path)
         for pid, process in list(self._groups.items()):
             if not process.is_over and is_group_alive(pid):
-                result.problems.append(f"a process is left of {' '.join(process.args)}")
+                left.append(f"a process is left of {' '.join(process.args)}")
             kill(process)
             del self._groups[pid]
-        return result
+        return left
 
     def _segments(self):
         # Some tests put something before it.
@@ -112,9 +110,9 @@ class Session:
 
 
 class Process(subprocess.Popen):
-    """The first process of a group, which has its number.
+    """The first process of a group, whose PID names the group.
 
-    Once nobody is in the group, the system gives the number to others, who must not be killed.
+    Once the group is empty, the system gives the PID to another program, which must not be killed.
     """
 
     is_over = False
@@ -129,7 +127,7 @@ class Process(subprocess.Popen):
         if code is not None and not self.is_over and sys.platform != "win32":
             try:
                 os.killpg(self.pid, 0)
-                # Those who are dead and not waited for by whoever started them are there, too.
+                # The group also has processes that are dead, and that their parents haven't waited for.
                 self.is_over = not is_group_alive(self.pid)
             except ProcessLookupError:
                 self.is_over = True
@@ -147,7 +145,7 @@ def kill(process):
 
 
 def is_group_alive(group):
-    """Tell whether any process of the group still runs; one that is dead but not waited for doesn't."""
+    """Return whether any process of the group still runs; a zombie doesn't."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name in brackets may hold anything; state, parent and group follow it.
@@ -159,6 +157,11 @@ def is_group_alive(group):
         if int(of) == group and state not in "ZX":
             return True
     return False
+
+
+def file_of(name):
+    """Return the file that a segment is, on Linux."""
+    return SHARED / name
 
 
 def remove(path):
