@@ -32,7 +32,9 @@ def test_demo_telemetry(session):
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [("SIGTERM", WAITING), ("SIGKILL", SILENT)]
+    ("number", "told"),
+    [("SIGTERM", WAITING), ("SIGKILL", SILENT)],
+    ids=["SIGTERM", "SIGKILL"],
 )
 def test_demo_telemetry_finds_next_simulator(session, number, told):
     godot = start(session, scene(session, "telemetry"))
