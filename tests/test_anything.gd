@@ -35,7 +35,7 @@ var _memory := SharedMemory.new()
 var _exchange := Mutex.new()
 
 
-func test_every_method() -> void:
+func test_random_calls_from_threads_keep_the_object_consistent() -> void:
 	var started_with := randi()
 	var until := Time.get_ticks_msec() + int(effort("SHM_TEST_SECONDS", SECONDS) * 1000)
 	allow_errors("SharedMemory.")

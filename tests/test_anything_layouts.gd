@@ -33,15 +33,15 @@ var _memory: SharedMemory
 var _exchange := Mutex.new()
 
 
-func test_streams() -> void:
+func test_random_calls_from_threads_keep_streams_consistent() -> void:
 	_race("SharedMemoryStream")
 
 
-func test_queues() -> void:
+func test_random_calls_from_threads_keep_queues_consistent() -> void:
 	_race("SharedMemoryQueue")
 
 
-func test_arrays() -> void:
+func test_random_calls_from_threads_keep_arrays_consistent() -> void:
 	_race("SharedMemoryArray")
 
 

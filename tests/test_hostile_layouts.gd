@@ -39,7 +39,7 @@ func test_table_is_complete() -> void:
 		assert_eq(_all[of_class].problems, [] as Array[String], of_class)
 
 
-func test_bad_values() -> void:
+func test_bad_values_fail() -> void:
 	for of_class: String in CLASSES:
 		for state: String in STATES:
 			for method: Method in _all[of_class].all:
@@ -47,7 +47,7 @@ func test_bad_values() -> void:
 					_check_values(of_class, state, method, position)
 
 
-func test_good_calls() -> void:
+func test_good_calls_work() -> void:
 	for of_class: String in CLASSES:
 		var methods: Methods = _all[of_class]
 		for state: String in STATES:
@@ -57,7 +57,7 @@ func test_good_calls() -> void:
 						_check_good_call(of_class, state, method, count, how)
 
 
-func test_wrong_types_and_numbers() -> void:
+func test_wrong_types_and_numbers_are_refused() -> void:
 	for of_class: String in CLASSES:
 		var methods: Methods = _all[of_class]
 		var object := _in_state(of_class, "attached")
@@ -81,7 +81,7 @@ func test_wrong_types_and_numbers() -> void:
 
 
 ## Whatever is in the memory: a documented error, no crash, no wait without an end.
-func test_memory_filled_by_chance() -> void:
+func test_random_memory_is_refused_or_read() -> void:
 	var chance := RandomNumberGenerator.new()
 	chance.seed = randi()
 	note("seed %d" % chance.seed)
