@@ -15,7 +15,7 @@ const NAMES := 8
 
 ## With what each may fail, whatever the other threads do.
 const CODES := {
-	Method.TAKES:
+	Method.OPENS:
 	[
 		ERR_INVALID_PARAMETER,
 		ERR_ALREADY_IN_USE,
@@ -153,9 +153,9 @@ func _judged(method: Method, result: Variant, converts: bool) -> String:
 		return "refused" if result == null else ""
 	var is_right := method.may_return(result)
 	var has_worked := true
-	if method.returns_code and method.does != Method.ASKS:
+	if method.returns_code and method.kind != Method.GETS:
 		has_worked = result == OK
-		is_right = is_right and (has_worked or result in CODES[method.does])
+		is_right = is_right and (has_worked or result in CODES[method.kind])
 	elif result is PackedByteArray:
 		has_worked = not result.is_empty()
 		is_right = result.size() <= 2 * Argument.SIZE

@@ -12,7 +12,7 @@ const THREADS := 8
 const SECONDS := 1.5
 const ATTACH := {
 	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
-	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST],
+	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE],
 	"SharedMemoryArray": ["<4B"],
 }
 const CODES := [
@@ -105,7 +105,7 @@ func _work(started_with: int, until: int) -> Array:
 			done[method.name] = done.get(method.name, 0) + 1
 			var arguments := []
 			for argument in method.arguments:
-				if argument.takes is String and argument.takes == Argument.MEMORY:
+				if argument.accepts is String and argument.accepts == Argument.OPEN_MEMORY:
 					arguments.append(memory)
 				else:
 					arguments.append(argument.any_good(chance, ""))

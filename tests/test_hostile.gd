@@ -54,8 +54,8 @@ func test_good_values_work() -> void:
 				if method.arguments[position].verdict(value) != OK:
 					continue
 				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
-					var state := "new" if method.does == Method.TAKES else "creator"
-					if method.does == Method.SETS_IF_FREE:
+					var state := "new" if method.kind == Method.OPENS else "creator"
+					if method.kind == Method.CONFIGURES_CLOSED:
 						state = "new"
 					var memory := _in_state(state)
 					var arguments := _good(method)
@@ -118,7 +118,7 @@ func test_wrong_number_of_arguments_is_refused() -> void:
 func test_floats_convert_to_integers() -> void:
 	var memory := _in_state("creator")
 	for method in _methods.all:
-		if method.does not in [Method.READS, Method.WRITES]:
+		if method.kind not in [Method.READS, Method.WRITES]:
 			continue
 		for position in method.arguments.size():
 			if method.arguments[position].type != TYPE_INT:
@@ -198,7 +198,7 @@ func _check_bad_values(state: String) -> void:
 				if verdict == null or verdict == OK:
 					continue
 				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
-					if method.does == Method.TAKES and state not in HOLDERS:
+					if method.kind == Method.OPENS and state not in HOLDERS:
 						# The call before may have changed its state.
 						memory = _in_state(state)
 					var arguments := _good(method)
@@ -221,14 +221,14 @@ func _check_refused(
 	elif codes[0] in MISUSE:
 		expect_error("SharedMemory.%s(): " % method.name)
 	var result: Variant = how.call(memory, method, arguments)
-	if method.does == Method.STATIC:
+	if method.kind == Method.STATIC:
 		assert_eq(result, method.failure(codes[0]), why)
 		assert_last_error(memory, OK)
 	else:
 		var code := memory.get_last_error()
 		assert_true(code in codes, "%s: %s" % [why, error_string(code)])
 		assert_eq(result, method.failure(code), why)
-	if method.does == Method.TAKES and not before[1]:
+	if method.kind == Method.OPENS and not before[1]:
 		before[0] = SharedMemory.STATUS_ERROR
 	assert_eq(_seen(memory), before, why + ": what has changed")
 
@@ -260,7 +260,7 @@ func _check_good_call(method: Method, state: String, count: int, how: Callable) 
 	if method.returns_code:
 		assert_code(result, OK, why)
 	assert_last_error(memory, OK)
-	if method.does in [Method.READS, Method.ASKS]:
+	if method.kind in [Method.READS, Method.GETS]:
 		assert_eq(_seen(memory), before, why + ": what has changed")
 
 

@@ -12,7 +12,8 @@ const STATES := ["new", "attached", "reader", "detached", "closed"]
 ## What is attached, with what else than the memory, and how much memory that is.
 const CLASSES := {
 	"SharedMemoryStream": [[SharedMemoryStream.LAYOUT_LSM_V2], Argument.SIZE],
-	"SharedMemoryQueue": [[SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST], Argument.SIZE],
+	"SharedMemoryQueue":
+	[[SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE], Argument.SIZE],
 	"SharedMemoryArray": [["<4B"], Argument.SIZE],
 }
 const WORKS := ["attached", "reader"]
@@ -95,7 +96,7 @@ func test_random_memory_is_refused_or_read() -> void:
 			for _round in 10:
 				_spoil(Argument.memory, chance)
 				for method: Method in _all[of_class].all:
-					if method.does in [Method.READS, Method.WRITES, Method.POLLS]:
+					if method.kind in [Method.READS, Method.WRITES, Method.POLLS]:
 						allow_errors(of_class)
 						_all[of_class].call_untyped(object, method, _good(method))
 						calls += 1
@@ -160,7 +161,7 @@ func _check_call(
 	object.clear_last_error()
 	if codes.size() > 1:
 		allow_errors(of_class)
-	elif codes[0] in MISUSE and method.does != Method.POLLS:
+	elif codes[0] in MISUSE and method.kind != Method.POLLS:
 		expect_error("%s.%s(): " % [of_class, method.name])
 	var result: Variant = how.call(object, method, arguments)
 	var code: Error = object.get_last_error()

@@ -103,7 +103,7 @@ func _check_method(
 	var memory := created(Argument.SIZE)
 	Argument.memory = memory
 	var object: RefCounted = memory
-	if method.does in [Method.TAKES, Method.SETS_IF_FREE]:
+	if method.kind in [Method.OPENS, Method.CONFIGURES_CLOSED]:
 		object = ClassDB.instantiate(of_class)
 	elif of_class != "SharedMemory":
 		object = ClassDB.instantiate(of_class)

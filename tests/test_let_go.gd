@@ -202,9 +202,9 @@ func test_logger_can_drop_the_object_at_a_warning() -> void:
 
 ## Calls that print an error: on an object that holds nothing, or on one that does.
 func _bad_calls(method: Method, is_new: bool) -> Array:
-	if method.does in [Method.ASKS, Method.DOES, Method.STATIC, Method.POLLS]:
+	if method.kind in [Method.GETS, Method.NEVER_FAILS, Method.STATIC, Method.POLLS]:
 		return []
-	var needs_memory := method.does in [Method.READS, Method.WRITES]
+	var needs_memory := method.kind in [Method.READS, Method.WRITES]
 	Argument.memory = created(Argument.SIZE)
 	var good := method.good(unique_name(), Argument.memory.get_name())
 	if is_new and needs_memory:

@@ -170,7 +170,7 @@ func _check_refused(
 ) -> void:
 	var object: Variant = ClassDB.instantiate(of_class)
 	Argument.memory = created(Argument.SIZE)
-	if of_class == "SharedMemory" and method.does in [Method.READS, Method.WRITES]:
+	if of_class == "SharedMemory" and method.kind in [Method.READS, Method.WRITES]:
 		object = Argument.memory
 	var arguments := method.good(unique_name(), Argument.memory.get_name())
 	arguments[position] = text
@@ -181,7 +181,7 @@ func _check_refused(
 		expect_error(NOT_UNICODE)
 	var result: Variant = how.call(object, method, arguments)
 	assert_eq(result, method.failure(ERR_INVALID_PARAMETER), why)
-	if method.does != Method.STATIC:
+	if method.kind != Method.STATIC:
 		var argument := method.arguments[position].name
 		assert_last_error(object, ERR_INVALID_PARAMETER, [argument, NOT_UNICODE])
 
