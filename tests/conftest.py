@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-    """Fail the last test of a file for what the file left: the next file would be blamed for it."""
+    """Fail the last test of a file if the file left something, before the next file is blamed."""
     try:
         return (yield)
     finally:
@@ -121,7 +121,7 @@ def notes_of(report):
 
 @pytest.fixture(scope="session")
 def session(pytestconfig):
-    """The run: its Godot, its processes, its folder and names."""
+    """The run: its Godot, its processes, its temporary folder, its names."""
     return pytestconfig.stash[SESSION]
 
 
@@ -144,7 +144,7 @@ def note(record_property):
 
 @pytest.fixture
 def cleanup():
-    """What happens at the end of the test, in reverse order."""
+    """A stack of calls for the end of the test, last in, first out."""
     with contextlib.ExitStack() as stack:
         yield stack
 

@@ -1,9 +1,9 @@
 extends "res://test_case.gd"
-## Random calls of every method from eight threads on one object, with good arguments and with bad
-## ones; closing it and letting go of the last reference are among what they do.
+## Random calls of every method from eight threads on one object, with good and with bad arguments.
+## The threads also close the object and drop its last reference.
 ##
 ## The calls come from the table in calls/methods.gd. SHM_TEST_SECONDS sets for how long.
-## [br]What threads find out they return, and the test asserts it: assertions are the main thread's.
+## [br]Threads return the problems that they find: only the main thread makes assertions.
 
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
@@ -13,7 +13,7 @@ const THREADS := 8
 const SECONDS := 3.0
 const NAMES := 8
 
-## With what each may fail, whatever the other threads do.
+## The errors that each kind of method may return, with any calls of the other threads.
 const CODES := {
 	Method.OPENS:
 	[
@@ -85,7 +85,7 @@ func _work(started_with: int, until: int) -> Array:
 	var problems := []
 	var done := {}
 	while Time.get_ticks_msec() < until and problems.size() < 5:
-		# A reference of its own. Whoever drops the last one to the object that was replaced frees it.
+		# A reference of its own. The thread that drops the last one to a replaced object frees it.
 		_exchange.lock()
 		if chance.randf() < 0.2:
 			_memory = SharedMemory.new()
@@ -121,7 +121,7 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 		var argument := method.arguments[position]
 		if chance.randf() < 0.2:
 			arguments[position] = Argument.empty(chance.randi() % TYPE_MAX)
-			# What has a class may not be of the right one.
+			# An object may be of the wrong class.
 			is_typed = typeof(arguments[position]) == argument.type and argument.type != TYPE_OBJECT
 			converts = argument.does_convert(typeof(arguments[position]))
 		else:

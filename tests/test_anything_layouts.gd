@@ -1,6 +1,6 @@
 extends "res://test_case.gd"
 ## Random calls of every method from eight threads on one stream, one queue and one array, while
-## others attach them anew, close their memory and let go of them.
+## others attach them again, close their memory and drop them.
 ##
 ## As test_anything.gd, from the same table.
 
@@ -73,7 +73,7 @@ func _race(of_class: String) -> void:
 	_memory = null
 
 
-## Another object, with memory of its own. Whoever drops the last reference to the old one frees it.
+## Another object, with memory of its own. Dropping the last reference to the old one frees it.
 func _renew() -> void:
 	_memory = SharedMemory.new()
 	_memory.create(unique_name(), Argument.SIZE)

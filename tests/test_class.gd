@@ -1,5 +1,5 @@
 extends "res://test_case.gd"
-## What ClassDB and scripts know of the class: methods, types, defaults, enums.
+## The class in ClassDB and in scripts: methods, types, defaults, enums.
 
 const ENUMS := {
 	"Scope": {"LOCAL_SCOPE": 0, "GLOBAL_SCOPE": 1},

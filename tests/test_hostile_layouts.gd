@@ -9,7 +9,7 @@ const Methods := preload("res://calls/methods.gd")
 
 const MISUSE := [ERR_INVALID_PARAMETER, ERR_UNCONFIGURED]
 const STATES := ["new", "attached", "reader", "detached", "closed"]
-## What is attached, with what else than the memory, and how much memory that is.
+## Each class: its arguments of attach() after the memory, and the size of the memory.
 const CLASSES := {
 	"SharedMemoryStream": [[SharedMemoryStream.LAYOUT_LSM_V2], Argument.SIZE],
 	"SharedMemoryQueue":
@@ -17,7 +17,7 @@ const CLASSES := {
 	"SharedMemoryArray": [["<4B"], Argument.SIZE],
 }
 const WORKS := ["attached", "reader"]
-## What methods may say of memory that was filled by chance.
+## The errors that methods may return for random memory.
 const OF_MEMORY := [
 	OK,
 	ERR_INVALID_DATA,

@@ -115,7 +115,7 @@ func _check_method(
 		script, "loop_%s_%d_%s" % [method.name, count, "typed" if is_typed else "untyped"]
 	)
 	var run := func(times: int) -> void: loop.callv([times, object] + arguments.slice(0, count))
-	# So that what is allocated once is there already.
+	# First, so that one-time allocations are not counted.
 	run.call(100)
 	var before := [OS.get_static_memory_usage(), _state()]
 	run.call(rounds)
@@ -162,7 +162,7 @@ func test_many_objects_leave_nothing() -> void:
 
 
 func _repeat(cycle: Callable) -> void:
-	# So that what is allocated once is there already.
+	# First, so that one-time allocations are not counted.
 	var done := _run(cycle, 500)
 	var before := _state()
 	done = _run(cycle, CYCLES) and done

@@ -1,5 +1,5 @@
 extends "res://test_case.gd"
-## Who removes a name and when: close, unlink, persistent, freed objects, successors.
+## The calls that remove a name: close, unlink, persistent, freed objects; and successors of a name.
 
 
 func test_close_removes_the_name_of_its_creator() -> void:

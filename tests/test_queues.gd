@@ -34,7 +34,7 @@ func test_messages_keep_their_order() -> void:
 				assert_last_error(consumer, OK)
 
 
-## One of no bytes is a message, too.
+## A message may have no bytes.
 func test_empty_messages_are_messages() -> void:
 	var queue := attached(created(200), V2, 10)
 	assert_code(queue.enqueue(PackedByteArray()), OK, "enqueue")
@@ -79,7 +79,7 @@ func test_poll_emits_each_message() -> void:
 		assert_eq(got.size(), 3, "got")
 
 
-## What comes meanwhile waits for the next time.
+## Messages that arrive during a poll wait for the next one.
 func test_poll_leaves_messages_that_handlers_add() -> void:
 	var queue := attached(created(500), V2, 10)
 	var got := []

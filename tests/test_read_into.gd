@@ -103,7 +103,7 @@ func test_element_of_an_array_is_filled() -> void:
 	assert_eq(typed[0], pattern(4), "the element of a typed array")
 
 
-## What an untyped call gives to the class is a copy of the variable: see the class's own help.
+## In an untyped call the class gets a copy of the variable: see the class's help.
 func test_untyped_calls_work() -> void:
 	var memory: Variant = _filled(4)
 	var buffer: Variant = bytes([9, 9, 9, 9])

@@ -121,7 +121,7 @@ func test_poll_emits_message_from_before_attach() -> void:
 	assert_eq(got, ["early"], "got")
 
 
-## What is connected may do anything with the object that emits.
+## A handler may do anything with the object that emits.
 func test_handler_can_drop_the_stream() -> void:
 	var memory := created(64)
 	var holder := [attached(memory)]

@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## Any method from any thread, at the same time as any other, of one object or of many; what goes
 ## together. test_anything.gd calls whatever there is.
 ##
-## What threads find out they return, and the test asserts it: assertions are the main thread's.
+## Threads return the problems that they find: only the main thread makes assertions.
 
 # time limit: 120 s
 
@@ -84,7 +84,7 @@ func test_worker_thread_pool_works() -> void:
 	assert_eq(made.get_name(), name, "seen here")
 
 
-## What is in flight ends on the old mapping; what comes later is told that nothing is open.
+## Calls that have begun end on the old mapping; later ones fail because nothing is open.
 func test_close_during_calls_is_safe() -> void:
 	var memory := SharedMemory.new()
 	var stop := [false]
@@ -193,7 +193,7 @@ func test_waiting_call_does_not_block_other_calls() -> void:
 	var name := unique_name()
 	make_foreign(name, 0)
 	var thread := Thread.new()
-	# It hopes for 50 ms that somebody gives it a size.
+	# It waits up to 50 ms for another process to give it a size.
 	thread.start(func() -> Error: return memory.open_or_create(name, 64))
 	var calls := 0
 	while thread.is_alive():

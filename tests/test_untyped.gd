@@ -1,6 +1,6 @@
 extends "res://test_case.gd"
 ## The whole class through calls of which the compiler knows no types: a way of their own into it.
-## What they refuse is in test_hostile.gd.
+## test_hostile.gd has the arguments that they refuse.
 
 
 func test_variant_calls_methods() -> void:

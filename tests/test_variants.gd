@@ -112,7 +112,7 @@ func test_values_that_are_far_too_long_are_refused() -> void:
 	large.resize(1 << 20)
 	var nulls := []
 	nulls.resize(100_000)
-	# So many that nobody could write them all down.
+	# More elements than any memory has bytes.
 	var doubled := [1]
 	for number in 60:
 		doubled = [doubled, doubled]
@@ -144,7 +144,7 @@ func test_values_nested_too_deep_are_refused() -> void:
 	itself.clear()
 	in_itself.clear()
 	assert_eq(memory.read(), pattern(1 << 16), "nothing was written")
-	# What a peer could write.
+	# Bytes that a peer could write.
 	var deep := PackedByteArray()
 	for level in 1025:
 		deep.append_array(bytes([TYPE_ARRAY, 0, 0, 0, 1, 0, 0, 0]))
@@ -193,7 +193,7 @@ func test_hostile_bytes_are_refused() -> void:
 		assert_last_error(memory, ERR_INVALID_DATA, ["no value at byte 0: "])
 
 
-## What passes is what the engine reads without a word, and takes as many bytes for it.
+## The engine reads the bytes that pass without an error, and counts the same number of them.
 func test_changed_bytes_are_decoded_or_refused() -> void:
 	var random_seed := randi()
 	var some := SomeValues.new(random_seed)

@@ -1,4 +1,4 @@
-"""A Godot process that does what a scenario tells it, call by call."""
+"""A Godot process that obeys a scenario, call by call."""
 
 import json
 import queue
@@ -7,6 +7,9 @@ import threading
 
 from .judge import Printed, mark_in, plain
 from .session import AGENT, PROJECT, kill
+
+# Scenarios fail where they call the agent, not in here.
+__tracebackhide__ = True
 
 TIME_LIMIT = 30
 # The characters of a line.
@@ -51,7 +54,7 @@ class Agent:
         return [agent.receive() for agent in agents]
 
     def send(self, *order):
-        """Give an order without waiting for the answer: see agent.gd for what orders there are."""
+        """Give an order without waiting for the answer: agent.gd lists the orders."""
         tell(f"-- {order}")
         self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
         self.process.stdin.flush()
@@ -68,7 +71,7 @@ class Agent:
         self._printed.expect(text)
 
     def allow_errors(self, text):
-        """Announce that the next call may print errors with this text, however many."""
+        """Announce that the next call may print any number of errors with this text."""
         self._printed.allow(text)
 
     def kill(self):
@@ -143,12 +146,12 @@ class Memory:
 
 
 def tell(line):
-    """Add to what pytest shows of a test that fails."""
+    """Print a line, which pytest shows if the test fails."""
     print(line if len(line) <= SHOWN else f"{line[:SHOWN]}… ({len(line)} characters)")
 
 
 def literal(value):
-    """Return the Godot text of a value. JSON alone would turn every number into a float."""
+    """Return the Godot text of a value. JSON alone would make each number a float."""
     if isinstance(value, (bytes, bytearray)):
         return f"PackedByteArray({', '.join(map(str, value))})"
     if isinstance(value, (list, tuple)):

@@ -17,7 +17,7 @@ _TIME_LIMIT = re.compile(r"^# time limit: (\d+) s$", re.MULTILINE)
 
 
 class TestFile:
-    """Godot has no say in what tests there are: a file that it can't even load must fail."""
+    """A test file. Godot does not list the tests, because a file that it can't load must fail."""
 
     __test__ = False
 
@@ -54,7 +54,7 @@ class TestFile:
 
 
 class Collector(pytest.File):
-    """A file for pytest. Setting it up runs the tests that were selected; then each item has its result."""
+    """A test file for pytest. Its setup runs the selected tests; each item then reports its result."""
 
     def collect(self):
         self.file = TestFile(self.path)
@@ -76,7 +76,7 @@ class Item(pytest.Item):
     def __init__(self, *, line, **options):
         super().__init__(**options)
         self._line = line
-        # The process has a time limit.
+        # The process of the file has a time limit instead.
         self.add_marker(pytest.mark.timeout(0))
 
     def runtest(self):
@@ -89,7 +89,7 @@ class Item(pytest.Item):
             pytest.skip(result.skipped)
 
     def complete(self, report):
-        """Put in what pytest can't know: it has only seen when the process of the file ended."""
+        """Put the test's own time and place into the report."""
         report.duration = self._result().seconds
         if report.skipped:
             report.longrepr = (str(self.path), self._line + 1, report.longrepr[2])

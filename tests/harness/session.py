@@ -41,7 +41,7 @@ class Session:
             remove(path)
 
     def problem(self):
-        """Return what keeps the tests from running, or None."""
+        """Return the reason why the tests can't run, or None."""
         library = PROJECT / "addons/shared_memory/shared_memory.gdextension"
         if not library.exists():
             return "tests/addons/ has no addon: run ./build.sh first"
@@ -65,7 +65,7 @@ class Session:
         return {**os.environ, **changed}
 
     def start(self, command, **options):
-        """Start a process, in a group of its own, so that what it starts is killed with it."""
+        """Start a process in a group of its own, so that its children are killed with it."""
         if "env" not in options:
             options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -92,7 +92,7 @@ class Session:
             return code, output.read().decode("utf-8", "replace").splitlines()
 
     def leftovers(self):
-        """Name what should be gone and isn't, after ending it."""
+        """Name the segments and processes that the tests left; end and remove them."""
         left = []
         for path in self._segments():
             left.append(f"{path} is left")
@@ -105,7 +105,7 @@ class Session:
         return left
 
     def _segments(self):
-        # Some tests put something before it.
+        # Some tests put a character before it.
         return sorted(SHARED.glob(f"*{self.prefix}*")) if SHARED.is_dir() else []
 
 
@@ -135,7 +135,7 @@ class Process(subprocess.Popen):
 
 
 def kill(process):
-    """End a process and what it started."""
+    """End a process and its children."""
     if sys.platform == "win32":
         process.kill()
     elif not process.is_over:

@@ -166,7 +166,7 @@ def test_access_to_pages_that_the_system_lacks_fails(session, start_agent):
 
 
 def test_create_fails_without_inodes(session, start_agent):
-    # One is the folder itself.
+    # The folder itself takes an inode.
     agent, room = start(session, start_agent, f"size={SIZE},nr_inodes=3")
     held, memory = agent.memory(), agent.memory()
     assert held.create("held", PAGE) == OK

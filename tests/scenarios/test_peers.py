@@ -192,7 +192,7 @@ def test_second_open_or_create_opens(name, start_agent):
 
 
 def test_long_order_reaches_the_agent(agent, unique_name):
-    """Of the harness: Godot reads its input in parts of 1,023 bytes."""
+    """Tests the harness: Godot reads its input in parts of 1,023 bytes."""
     memory = agent.memory()
     memory.create(unique_name(), 3000)
     for size in range(960, 1040):

@@ -1,4 +1,4 @@
-"""What stands in the way: links, pipes, folders, other users, umasks."""
+"""Obstacles under a name: links, pipes, folders, other users; and modes under any umask."""
 
 import os
 import socket

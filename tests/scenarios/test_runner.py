@@ -22,7 +22,7 @@ PASS = {
     "test_scenarios.py:test_scenario_process_left",
     "test_scenarios.py:test_scenario_that_passes",
 }
-# Each test that fails, and a pattern of what must be told of it.
+# Each test that fails, and a pattern that its report must match.
 FAIL = {
     "test_crashes.gd:test_crash": "the process ended in the middle of it",
     "test_does_not_load.gd:test_of_a_script_with_a_mistake": "it never ran",
@@ -39,7 +39,7 @@ FAIL = {
     "test_fails.gd:test_other_error_than_announced": (
         r"not expected here: .*surprise\n.*expected, and not printed: announced"
     ),
-    "test_fails.gd:test_panic": "a panic, whatever was expected",
+    "test_fails.gd:test_panic": "a panic, which no test may expect",
     "test_fails.gd:test_script_error": "SCRIPT ERROR: .*no_such_method",
     "test_fails.gd:test_script_error_after_await": "SCRIPT ERROR: .*no_such_method",
     "test_fails.gd:test_unexpected_error": "not expected here: .*surprise",
@@ -54,7 +54,7 @@ FAIL = {
     "test_scenarios.py:test_scenario_missing_error": "announced",
     "test_scenarios.py:test_scenario_unexpected_error": "not expected here: .*surprise",
 }
-# What must be told at the end of a file, or of a scenario.
+# Patterns of the errors at the end of a file, or of a scenario.
 ERRORS = [
     r"test_crashes\.gd \(the process\)\nthe exit code was -\d+",
     r"test_does_not_load\.gd \(the process\)\n.*SCRIPT ERROR: Parse Error: .*String",
@@ -88,7 +88,7 @@ def run_fixtures(session, tmp_path):
 
 
 def results_in(report):
-    """Return the tests of each outcome with what the report tells of them: (name, text)."""
+    """Return the tests of each outcome: (name, text of the report)."""
     results = {"passed": [], "failure": [], "error": [], "skipped": []}
     for case in ElementTree.parse(report).iter("testcase"):
         # An error at the end of a test stands apart from its outcome.

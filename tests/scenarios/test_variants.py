@@ -17,7 +17,7 @@ pytestmark = segments_are_files
 
 SIZE = 1 << 16
 
-# One after the other, as a list of [offset, bytes].
+# Writes values one after another; returns the offset after the last.
 ENCODE = """
 func run(name, seed_of_values):
     var memory = SharedMemory.new()
