@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -157,6 +158,14 @@ def is_group_alive(group):
         if int(of) == group and state not in "ZX":
             return True
     return False
+
+
+def wait_until(condition, seconds=30):
+    """Wait for something that another process does."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"nothing happened within {seconds} s"
+        time.sleep(0.003)
 
 
 def file_of(name):

@@ -9,6 +9,7 @@ import time
 import pytest
 from harness.demos import DEMO, run_demo, runner
 from harness.gdscript import TestFile
+from harness.marks import linux_only
 from harness.projects import list_addon, make
 from harness.session import PROJECT, file_of
 
@@ -28,10 +29,7 @@ def test_demo_hello(session):
         assert said.count(heard) == 2, f"once for each order: {said}"
 
 
-@pytest.mark.skipif(
-    not pathlib.Path("/proc/self/stat").exists(),
-    reason="there is no /proc to tell of processes",
-)
+@linux_only
 def test_no_process_outlives_demo(session):
     demo = session.start(runner(session, "hello"), stdout=subprocess.PIPE, text=True)
     with demo.stdout:

@@ -4,12 +4,11 @@ import os
 import signal
 import struct
 import subprocess
-import time
 import zlib
 
 import pytest
 from harness.demos import PARTNERS, after, partner, run_demo
-from harness.session import file_of
+from harness.session import file_of, wait_until
 
 NUMPY = os.environ.get("SHM_TEST_NUMPY")
 WIDTH, HEIGHT = 1280, 720
@@ -69,15 +68,10 @@ def test_demo_video_ends_on_sigterm(session):
     memory = file_of("SharedMemoryVideo")
     for turn in range(5):
         video = session.start(
-            partner("video.py", python=NUMPY),
-            stdout=subprocess.PIPE,
-            text=True,
+            partner("video.py", python=NUMPY), stdout=subprocess.PIPE, text=True
         )
         # It draws for a quarter of the time, and has arrays over the memory then.
-        deadline = time.monotonic() + 20
-        while not (memory.exists() and count_in(memory) > 5 + turn):
-            assert time.monotonic() < deadline, "there are no pictures"
-            time.sleep(0.003)
+        wait_until(lambda turn=turn: memory.exists() and count_in(memory) > 5 + turn)
         video.send_signal(signal.SIGTERM)
         told, _ = video.communicate(timeout=20)
         assert (video.returncode, told) == (128 + signal.SIGTERM, ""), told

@@ -1,5 +1,6 @@
 """No room left where segments live: a file system of one MiB, with a Godot of its own on it."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -63,11 +64,9 @@ def fill(room):
     """Take all the room, as any other program may."""
     with open(room / "greedy", "wb", buffering=0) as file:
         for size in (PAGE, 1):
-            try:
+            with contextlib.suppress(OSError):
                 while True:
                     file.write(b"x" * size)
-            except OSError:
-                pass
     assert used(room) == SIZE, "no page is left"
 
 
@@ -83,18 +82,9 @@ def check_refused(memory, room, method, size, before):
 def test_create_refuses_more_than_the_file_system_has(session, start_agent):
     agent, room = start(session, start_agent)
     memory = agent.memory()
-    two_32 = 1 << 32
     for method in ("create", "open_or_create"):
-        for size in (
-            SIZE + 1,
-            2 * SIZE,
-            (1 << 31) - 1,
-            1 << 31,
-            two_32 - 1,
-            two_32,
-            two_32 + 1,
-            1 << 40,
-        ):
+        edges = [size + step for size in (1 << 31, 1 << 32) for step in (-1, 0, 1)]
+        for size in (SIZE + 1, 2 * SIZE, *edges, 1 << 40):
             check_refused(memory, room, method, size, 0)
     assert memory.list_names() == []
     for method in ("create", "open_or_create"):

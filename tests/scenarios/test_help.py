@@ -100,16 +100,18 @@ for kind in [
 ]:
     ERRORS[f"read_{kind}_array"] = READS + " OUT_OF_MEMORY"
     ERRORS[f"write_{kind}_array"] = WRITES
-for kind in ["read_string", "unpack"]:
-    ERRORS[kind] = READS + " OUT_OF_MEMORY"
-ERRORS["read_image"] = READS
-for kind in ["write_string", "write_image"]:
-    ERRORS[kind] = WRITES
-ERRORS["pack"] = WRITES + " OUT_OF_MEMORY"
-ERRORS["decode_var"] = READS + " INVALID_DATA OUT_OF_MEMORY"
-ERRORS["decode_var_size"] = READS + " INVALID_DATA"
-ERRORS["has_encoded_var"] = READS
-ERRORS["encode_var"] = WRITES + " OUT_OF_MEMORY"
+ERRORS |= {
+    "read_string": READS + " OUT_OF_MEMORY",
+    "write_string": WRITES,
+    "read_image": READS,
+    "write_image": WRITES,
+    "unpack": READS + " OUT_OF_MEMORY",
+    "pack": WRITES + " OUT_OF_MEMORY",
+    "decode_var": READS + " INVALID_DATA OUT_OF_MEMORY",
+    "decode_var_size": READS + " INVALID_DATA",
+    "has_encoded_var": READS,
+    "encode_var": WRITES + " OUT_OF_MEMORY",
+}
 REFERENCE = re.compile(r"\[(method|member|signal|constant|enum|param) ([@\w.]+)\]")
 
 

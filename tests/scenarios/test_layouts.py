@@ -125,10 +125,7 @@ def called(start_agent):
 @pytest.mark.parametrize("version", STREAMS)
 @pytest.mark.parametrize(
     ("kind", "data", "expected"),
-    [
-        ("string", "Grüße".encode(), "Grüße"),
-        ("bytes", b"\0\xff\1", b"\0\xff\1"),
-    ],
+    [("string", "Grüße".encode(), "Grüße"), ("bytes", b"\0\xff\1", b"\0\xff\1")],
     ids=["string", "bytes"],
 )
 def test_godot_reads_stream_of_python(

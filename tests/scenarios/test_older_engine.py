@@ -19,10 +19,7 @@ def build(session):
     """Build the library, and return where it is."""
     command = "cargo build --release --locked --package godot_shared_memory --features"
     code, lines = session.run(
-        [*command.split(), FEATURE],
-        TIME_LIMIT,
-        cwd=REPOSITORY,
-        env=None,
+        [*command.split(), FEATURE], TIME_LIMIT, cwd=REPOSITORY, env=None
     )
     assert code == 0, "\n".join(lines)
     return next((REPOSITORY / "target/release").glob("*godot_shared_memory.so"))

@@ -173,10 +173,6 @@ def test_struct_of_c_has_the_same_layout(name, cleanup, tmp_path, memory):
     values = [False, 3, 60.25, 5, 6, 7, 8.5, "Ana", 12]
     assert memory.pack(FORMAT, values) == OK
     done = subprocess.run(
-        [program, "/" + name],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=True,
+        [program, "/" + name], capture_output=True, text=True, timeout=10, check=True
     )
     assert done.stdout == "0 3 60.25 8.5 Ana 12\n"

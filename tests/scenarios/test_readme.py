@@ -3,11 +3,10 @@
 import re
 import subprocess
 import sys
-import time
 
 from harness import projects
 from harness.marks import segments_are_files
-from harness.session import REPOSITORY, file_of, kill
+from harness.session import REPOSITORY, file_of, kill, wait_until
 
 TIME_LIMIT = 30
 
@@ -30,7 +29,7 @@ def test_first_example_of_readme_works(session):
         text=True,
     )
     try:
-        wait_until(memory.exists)
+        wait_until(lambda: memory.exists() and memory.read_bytes().strip(b"\0"))
         partner = [sys.executable, "-c", first_block("python")]
         code, lines = session.run(partner, TIME_LIMIT)
         assert (code, lines) == (0, ["Hello from Godot!"])
@@ -43,10 +42,3 @@ def test_first_example_of_readme_works(session):
         memory.unlink(missing_ok=True)
     assert "Hello from Python!" in told
     assert projects.errors_in(told.splitlines()) == [], told
-
-
-def wait_until(condition):
-    until = time.monotonic() + TIME_LIMIT
-    while not condition():
-        assert time.monotonic() < until, "nothing happens"
-        time.sleep(0.02)
