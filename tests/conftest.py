@@ -12,12 +12,9 @@ import random
 import shutil
 
 import pytest
-
-pytest.register_assert_rewrite("harness")
-
-from harness import gdscript  # noqa: E402
-from harness.agent import Agent  # noqa: E402
-from harness.session import SESSION, Session, file_of  # noqa: E402
+from harness import gdscript
+from harness.agent import Agent
+from harness.session import SESSION, Session, file_of
 
 
 def pytest_addoption(parser):
