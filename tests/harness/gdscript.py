@@ -80,7 +80,7 @@ class Item(pytest.Item):
         self.add_marker(pytest.mark.timeout(0))
 
     def runtest(self):
-        result = self._result()
+        result = self.result()
         self.user_properties += [("note", note) for note in result.notes]
         self.add_report_section("call", "log", "\n".join(shown(result.log)))
         if result.problems:
@@ -88,13 +88,7 @@ class Item(pytest.Item):
         if result.skipped is not None:
             pytest.skip(result.skipped)
 
-    def complete(self, report):
-        """Put the test's own time and place into the report."""
-        report.duration = self._result().seconds
-        if report.skipped:
-            report.longrepr = (str(self.path), self._line + 1, report.longrepr[2])
-
-    def _result(self):
+    def result(self):
         return self.parent.judge.results[self.name]
 
     def reportinfo(self):

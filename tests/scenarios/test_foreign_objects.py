@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
 import struct
@@ -20,6 +19,7 @@ from harness.constants import (
 from harness.marks import linux_only
 from harness.session import SHARED, file_of
 
+fcntl = pytest.importorskip("fcntl")
 pytestmark = linux_only
 
 BACKEND_NATIVE, BACKEND_FILE, BACKEND_SYSV, BACKEND_MEMFD = range(4)
