@@ -70,7 +70,7 @@ def run_fixtures(session, tmp_path):
         command += ["--godot", session.godot, "--junitxml", report, *arguments]
         # Another cache than that of the run that this test belongs to.
         code, lines = session.run([*command, "-o", f"cache_dir={tmp_path}"], 100)
-        print(*lines, sep="\n")
+        print(*(f"| {line}" for line in lines), sep="\n")
         assert code is not None, "the runner hangs"
         return code, lines, results_in(report)
 
