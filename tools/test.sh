@@ -8,13 +8,15 @@ Usage: ./build.sh test [FILTER]
 Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loom.rs with loom, which tries every
 order in which threads can get in each other's way; builds the addon, then runs tests/ in a real Godot (see
 ./build.sh godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
-PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests, of any kind, whose name contains it.
+PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests, of any
+kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has their pytest, for runs by hand:
+target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 END
 }
 
 test_main() {
   [ $# -le 1 ] || fail "test: one filter at most (see ./build.sh test --help)"
-  local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed loom=passed engine=passed ran listed
+  local filter=${1:-} godot template='' log=$root/target/test-logs rust=passed loom=passed engine=passed ran selected=0
   check_prerequisites
   # Before minutes of building.
   prepare_partner
@@ -31,9 +33,10 @@ test_main() {
   with_heartbeat "trying with loom" run_loom_tests || loom=FAILED
   ran=$(($(passed_in "$log/rust.log") + $(passed_in "$log/loom.log")))
 
-  # run.py takes it for a failure if there is nothing to run; the filter may be for a Rust test.
-  listed=$(python3 "$root/tests/run.py" --godot "$godot" --list "$filter")
-  if [ -n "$listed" ] || [ -z "$filter" ]; then
+  # The filter may be for a Rust test. pytest ends with 5 if nothing is selected.
+  make_venv tests
+  godot_tests --collect-only --quiet >/dev/null || selected=$?
+  if [ "$selected" -ne 5 ]; then
     build_addon
     prepare_peers
     say "tests in $godot"
@@ -66,7 +69,7 @@ prepare_partner() {
   export SHM_SEGMENT_PARTNER=$program
 }
 
-# These three use the variables of test_main.
+# These use the variables of test_main.
 run_rust_tests() {
   # Built without a limit, run with one: cargo has none of its own for a test that hangs.
   (
@@ -102,13 +105,18 @@ run_godot_tests() {
   # The tests' user:// folders, and the settings that an export writes, are not the user's own.
   local home=$root/target/test-home
   XDG_DATA_HOME=$home/data XDG_CONFIG_HOME=$home/config XDG_CACHE_HOME=$home/cache \
-    PYTHONUNBUFFERED=1 python3 "$root/tests/run.py" --godot "$godot" ${template:+--template "$template"} \
-    ${filter:+"$filter"} 2>&1 | tee "$log/godot.log"
+    PYTHONUNBUFFERED=1 godot_tests 2>&1 | tee "$log/godot.log"
 }
 
-# passed_in LOG: the sum of all 'N passed' in the lines with which cargo and run.py close.
+# godot_tests ARGUMENTS...: tests/ with pytest.
+godot_tests() {
+  "$root/target/tests-venv/bin/python" -m pytest "$root/tests" --godot "$godot" ${template:+--template "$template"} \
+    --filter "$filter" "$@"
+}
+
+# passed_in LOG: the sum of all 'N passed' in the lines with which cargo and pytest close.
 passed_in() {
-  awk '/^test result: |^[0-9]+ passed, / {
+  awk '/^test result: |^=+ .* in [0-9.]+s/ {
     for (i = 2; i <= NF; i++) if ($i ~ /^passed/) sum += $(i - 1)
   } END { print sum + 0 }' "$1"
 }
