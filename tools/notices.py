@@ -1,19 +1,17 @@
-#!/usr/bin/env python3
-"""Print the notices of what is linked into the library: every crate, its licence, and the licences' texts.
+"""The notices of what is linked into the library: every crate, its licence, and the licences' texts.
 
-    notices.py REPOSITORY [TARGET...]
-
-Taken from what cargo resolves for the targets; for this machine, if none is named. With targets, what zig and
-mingw link in is told of as well. Of a crate that leaves the choice, the MIT licence is taken. Texts come from
-the crates themselves; for one that ships none, from tools/licenses/, by its SPDX name.
+Of a crate that leaves the choice, the MIT licence is taken. Texts come from the crates themselves; for one
+that ships none, from tools/licenses/, by its SPDX name.
 """
 
 import json
-import os
 import pathlib
 import re
-import subprocess
-import sys
+
+import rust
+from common import ROOT, output
+
+LICENSES = ROOT / "tools/licenses"
 
 ADDON = "godot_shared_memory"
 PREFERRED = "MIT"
@@ -21,7 +19,7 @@ PREFERRED = "MIT"
 # Build dependencies are not linked in, but what this one writes is compiled into godot-core.
 GENERATORS = {"godot-codegen"}
 
-# What the linkers of ./build.sh cross put into the libraries: name, licence, home, and a file in
+# The parts that the linkers of ./build.sh cross add to the libraries: name, licence, home, and a file in
 # tools/licenses/ for those that ask for their text even where only the compiled code is passed on.
 RUNTIMES = [
     (
@@ -51,58 +49,19 @@ RUNTIMES = [
 ]
 
 # Files that hold a licence or what a licence asks to be kept.
-LICENSE_FILE = re.compile(
-    r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$"
-)
-
-
-def host():
-    told = subprocess.run(
-        ["rustc", "-vV"], check=True, capture_output=True, text=True
-    ).stdout
-    return re.search(r"^host: (\S+)$", told, re.MULTILINE).group(1)
-
-
-def rust_release():
-    """The version of the standard library; of both, where some targets take Debian's Rust."""
-    compilers = ["rustc"]
-    fetched = os.environ.get("FETCHED_RUSTC")
-    if fetched:
-        compilers.append(fetched)
-    found = [
-        subprocess.run(
-            [compiler, "--version"], check=True, capture_output=True, text=True
-        ).stdout.split()[1]
-        for compiler in compilers
-    ]
-    return " and ".join(sorted(set(found)))
-
-
-def cargo_metadata(repository, targets):
-    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    for target in targets:
-        command += ["--filter-platform", target]
-    return json.loads(
-        subprocess.run(
-            command, cwd=repository, check=True, stdout=subprocess.PIPE
-        ).stdout
-    )
+LICENSE_FILE = re.compile(r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$")
 
 
 def linked(metadata):
-    """The packages whose code is in the library, without those of this repository."""
+    """Returns the packages whose code is in the library, without those of this repository."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    waiting = [
-        identity for identity, package in packages.items() if package["name"] == ADDON
-    ]
+    waiting = [identity for identity, package in packages.items() if package["name"] == ADDON]
     reached = set()
     while waiting:
         identity = waiting.pop()
         # A procedural macro runs in the compiler, and so does all that it needs.
-        kinds = {
-            kind for target in packages[identity]["targets"] for kind in target["kind"]
-        }
+        kinds = {kind for target in packages[identity]["targets"] for kind in target["kind"]}
         if identity in reached or "proc-macro" in kinds:
             continue
         reached.add(identity)
@@ -117,34 +76,43 @@ def linked(metadata):
     )
 
 
+def not_allowed():
+    """Returns the packages whose licence deny.toml does not allow, each with its licence."""
+    text = (ROOT / "deny.toml").read_text(encoding="utf-8")
+    allowed = re.findall('"(.+?)"', re.search(r"^allow = \[.*?\]", text, re.MULTILINE | re.DOTALL)[0])
+    metadata = json.loads(output("cargo", "metadata", "--locked", "--format-version", "1"))
+    found = []
+    for package in metadata["packages"]:
+        # Of an expression that is more than a list of choices, too much is asked, never too little.
+        parts = re.split(r"\bAND\b", package["license"] or "none")
+        if not all(set(alternatives(part)) & set(allowed) for part in parts):
+            found.append(f"{package['name']} {package['version']}: {package['license']}")
+    return found
+
+
 def alternatives(expression):
     return [part.strip(" ()") for part in re.split(r"\bOR\b|/", expression)]
 
 
 def license_texts(package):
-    """The texts that hold for the package: of the licence chosen, if its files can be told apart."""
+    """Returns the texts that hold for a package: of the licence chosen, if its files can be told apart."""
     folder = pathlib.Path(package["manifest_path"]).parent
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.is_file() and LICENSE_FILE.match(file.name)
-    )
+    files = sorted(file for file in folder.iterdir() if file.is_file() and LICENSE_FILE.match(file.name))
     mit = [file for file in files if PREFERRED.lower() in file.name.lower()]
     if mit and PREFERRED in alternatives(package["license"] or ""):
         kept = ("notice", "copyright")
         files = mit + [file for file in files if file.name.lower().startswith(kept)]
-    return [
-        file.read_text(encoding="utf-8", errors="replace").strip() for file in files
-    ]
+    return [file.read_text(encoding="utf-8", errors="replace").strip() for file in files]
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    repository = pathlib.Path(sys.argv[1])
-    targets = sys.argv[2:]
-    packages = linked(cargo_metadata(repository, targets or [host()]))
-    release = rust_release()
+def collect(targets, compilers):
+    """Returns the notices of the library, or with targets, of theirs, and of what zig and mingw link in."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    for target in targets or [rust.about("host")]:
+        command += ["--filter-platform", target]
+    packages = linked(json.loads(output(*command)))
+    # Different ones, where some targets take Debian's Rust.
+    release = " and ".join(sorted({rust.version(compiler) for compiler in compilers}))
 
     texts = {}
     out = [
@@ -162,11 +130,9 @@ def main():
         out.append(f"    source: {home}, version {package['version']}, unchanged")
         found = license_texts(package)
         if not found:
-            substitute = repository / "tools" / "licenses" / f"{expression}.txt"
+            substitute = LICENSES / f"{expression}.txt"
             if substitute.is_file():
-                out.append(
-                    "    The crate ships no licence file; the text below is the licence it names."
-                )
+                out.append("    The crate ships no licence file; the text below is the licence it names.")
                 found = [substitute.read_text(encoding="utf-8").strip()]
             else:
                 out.append("    The crate ships no licence file.")
@@ -175,29 +141,18 @@ def main():
     name = f"the Rust standard library {release}"
     out.append(name)
     out.append("    licence: MIT OR Apache-2.0")
-    out.append(
-        f"    source: https://github.com/rust-lang/rust, version {release}, unchanged"
-    )
-    out.append(
-        "    Every Rust installation lists the crates it is made of in COPYRIGHT-library.html."
-    )
+    out.append(f"    source: https://github.com/rust-lang/rust, version {release}, unchanged")
+    out.append("    Every Rust installation lists the crates it is made of in COPYRIGHT-library.html.")
     # Its licence file is the plain text, as several crates ship it too.
-    text = (
-        (repository / "tools" / "licenses" / "MIT.txt")
-        .read_text(encoding="utf-8")
-        .strip()
-    )
+    text = (LICENSES / "MIT.txt").read_text(encoding="utf-8").strip()
     texts.setdefault(text, []).append(name)
     for name, expression, home, file in RUNTIMES if targets else []:
         out += [name, f"    licence: {expression}", f"    source: {home}, unchanged"]
         if file:
-            path = repository / "tools" / "licenses" / file
-            text = path.read_text(encoding="utf-8").strip()
+            text = (LICENSES / file).read_text(encoding="utf-8").strip()
             texts.setdefault(text, []).append(name)
         else:
-            out.append(
-                "    The exception asks for no notice in what it is linked into."
-            )
+            out.append("    The exception asks for no notice in what it is linked into.")
 
     # Most useful first: the text that holds for the most.
     for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):
@@ -208,8 +163,4 @@ def main():
             "",
             text,
         ]
-    print("\n".join(out))
-
-
-if __name__ == "__main__":
-    main()
+    return "\n".join(out) + "\n"
