@@ -80,6 +80,9 @@ def make_system(log):
     apt = SYSTEM / "etc/apt"
     (apt / "sources.list").unlink(missing_ok=True)
     apt_source.write([suite, f"{suite}-security"], apt / "sources.list.d")
+    # Proxies, and how old an archive may be.
+    settings = re.findall("(?m)^Acquire::(?!IndexTargets).*;$", output("apt-config", "dump"))
+    (apt / "apt.conf.d/90settings").write_text("\n".join(settings) + "\n")
     shutil.copy("/etc/resolv.conf", SYSTEM / "etc/resolv.conf")
     must(["git", "clone", "--quiet", ROOT, SYSTEM / "root/repository"])
 

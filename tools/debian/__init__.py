@@ -60,12 +60,12 @@ def fetch(name):
         if not fetched(name):
             what = module(name).WHAT
             say(f"fetching {what} from Debian's packages into target/{name}, once")
-            try:
-                with open(folder(name) / "fetch.log", "w") as log:
+            with open(folder(name) / "fetch.log", "w") as log:
+                try:
                     Kit(module(name), folder(name), log).fetch(stamp(name))
-            except (OSError, subprocess.SubprocessError) as error:
-                log = f"target/{name}/fetch.log"
-                say(f"it could not be fetched ({error}); {log} tells why")
+                except (OSError, subprocess.SubprocessError) as error:
+                    print(error, file=log)
+                    say(f"it could not be fetched; target/{name}/fetch.log tells why")
     return fetched(name)
 
 
@@ -119,6 +119,22 @@ class Kit:
     def libraries(self):
         """Returns the folder of this processor's libraries."""
         return next(self.root.glob("usr/lib/*-linux-gnu*"))
+
+    def tie(self, patchelf, programs, *options, folders=("",)):
+        """Makes programs find their libraries by themselves, in these folders of libraries().
+
+        LD_LIBRARY_PATH would reach the programs that they start, as well.
+        """
+        path = ":".join(str(self.libraries() / folder) for folder in folders)
+        for program in programs:
+            self.run(*patchelf, *options, "--force-rpath", "--set-rpath", path, program)
+        # A library with a search path of its own ignores its program's.
+        for library in self.libraries().rglob("*.so*"):
+            if library.is_symlink() or not library.is_file() or "gconv" in library.parts:
+                continue
+            command = [str(part) for part in (*patchelf, "--print-rpath", library)]
+            if subprocess.run(command, capture_output=True).stdout.strip():
+                self.run(*patchelf, "--remove-rpath", library)
 
     def wrap(self, name, program, **variables):
         """Makes bin/NAME, which runs a program with these variables."""

@@ -3,8 +3,6 @@
 Afterwards there are bin/godot and root/usr/bin/godot-template-release.
 """
 
-import subprocess
-
 NUMBER = 1
 WHAT = "Godot (180 MB)"
 # The release that packages Godot 4.
@@ -19,23 +17,14 @@ FETCHED = ".*"
 
 
 def set_up(kit):
-    # Programs of a newer release don't run on the libraries of an older one. Their own loader and library
-    # folders are therefore written into them. Started through the loader, the editor would run as well; but
-    # an exported game would take the loader for its executable, and would not find its files.
+    # Programs of a newer release don't run on the libraries of an older one, so their own loader is written
+    # into them, too. Started through the loader, the editor would run as well; but an exported game would
+    # take the loader for its executable, and would not find its files.
     libraries = kit.libraries()
     loader = next(libraries.glob("ld-linux*.so.*"))
     patchelf = [loader, "--library-path", libraries, kit.root / "usr/bin/patchelf"]
-    path = ":".join(str(libraries / part) for part in ("", "pulseaudio", "blas", "lapack"))
-    for name in ("godot", "godot-template-release"):
-        options = ["--set-interpreter", loader, "--force-rpath", "--set-rpath", path]
-        kit.run(*patchelf, *options, kit.root / "usr/bin" / name)
-    # A library with a search path of its own ignores its program's.
-    for library in libraries.rglob("*.so*"):
-        if "gconv" in library.parts or library.is_symlink() or not library.is_file():
-            continue
-        command = [str(part) for part in (*patchelf, "--print-rpath", library)]
-        if subprocess.run(command, capture_output=True).stdout.strip():
-            kit.run(*patchelf, "--remove-rpath", library)
+    programs = [kit.root / "usr/bin" / name for name in ("godot", "godot-template-release")]
+    kit.tie(patchelf, programs, "--set-interpreter", loader, folders=("", "pulseaudio", "blas", "lapack"))
     # OpenGL drivers, keyboard tables and sound settings.
     share = kit.root / "usr/share"
     kit.wrap(

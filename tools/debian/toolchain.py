@@ -21,12 +21,9 @@ def set_up(kit):
     for source in kit.root.glob("usr/src/rustc-*/*"):
         if source.name != "library":
             shutil.rmtree(source) if source.is_dir() else source.unlink()
-    # The programs find their libraries by themselves. LD_LIBRARY_PATH would reach the linker and the build
-    # scripts that rustc starts.
-    programs = kit.root / "usr/bin"
-    patchelf = [programs / "patchelf", "--force-rpath", "--set-rpath", kit.libraries()]
-    for name in PROGRAMS:
-        kit.run(*patchelf, programs / name)
-        kit.run(programs / name, "--version")
+    programs = [kit.root / "usr/bin" / name for name in PROGRAMS]
+    kit.tie([kit.root / "usr/bin/patchelf"], programs)
+    for program in programs:
+        kit.run(program, "--version")
     if not (kit.root / "usr/lib/rustlib/src/rust/library/std/Cargo.toml").exists():
         raise OSError("the source of the standard library is missing")
