@@ -4,41 +4,39 @@ import os
 import pathlib
 import subprocess
 import sys
+from importlib.util import find_spec
+from typing import Callable, NamedTuple
 
 import debian
 import rust
 from common import ROOT, SYSTEM, Failure, have
 
 INSTALLER = ROOT / "tools/debian/install.sh"
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
-# Name, whether it is there, Debian's packages, and the advice elsewhere. rustc links with cc. On Windows it
-# finds Visual Studio's linker by itself.
-COMPILER = (
-    "a C linker (cc)",
-    lambda: SYSTEM == "Windows" or have("cc"),
-    "gcc libc6-dev",
-    "run 'xcode-select --install'." if SYSTEM == "Darwin" else "install gcc.",
+
+class Need(NamedTuple):
+    name: str
+    packages: str
+    is_there: Callable[[], bool]
+    advice: str = "install it."
+
+
+def program(name, packages, advice="install it."):
+    return Need(name, packages, lambda: have(name), advice)
+
+
+# rustc links with it. On Windows it finds Visual Studio's linker by itself.
+LINKER = program(
+    "cc", "gcc libc6-dev", "run 'xcode-select --install'." if SYSTEM == "Darwin" else "install gcc."
 )
-VENV = (
-    "the venv module of python3",
-    lambda: (
-        subprocess.run([sys.executable, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL).returncode
-        == 0
-    ),
-    "python3-venv",
-    "install it.",
-)
-# cargo needs them to download crates. Other systems keep them elsewhere, and always have them.
-CERTIFIED = (
-    "certificates for HTTPS",
-    lambda: not is_debian() or os.path.exists(CERTIFICATES),
-    "ca-certificates",
-    "install them.",
-)
-CXX = ("a C++ compiler (c++)", lambda: have("c++"), "g++", "install g++.")
-DEBOOTSTRAP = ("debootstrap", lambda: have("debootstrap"), "debootstrap", "install debootstrap.")
-ADDR2LINE = ("addr2line", lambda: have("addr2line"), "binutils", "install binutils.")
+# cargo downloads crates with them. Other systems keep them elsewhere, and always have them.
+CERTIFICATES = Need("/etc/ssl/certs", "ca-certificates", lambda: not is_debian() or os.path.exists(BUNDLE))
+VENV = Need("python3's venv", "python3-venv", lambda: find_spec("venv") and find_spec("ensurepip"))
+CXX = program("c++", "g++", "install g++.")
+DEBOOTSTRAP = program("debootstrap", "debootstrap")
+ADDR2LINE = program("addr2line", "binutils", "install binutils.")
+ALWAYS = (CERTIFICATES,) if SYSTEM == "Windows" else (LINKER, CERTIFICATES)
 
 
 def is_debian():
@@ -47,14 +45,14 @@ def is_debian():
 
 def check(*also):
     """Makes sure of what every command that builds needs, and of `also`. Fails with all that is missing."""
-    missing = [need for need in (COMPILER, CERTIFIED, *also) if not need[1]()]
+    missing = [need for need in (*ALWAYS, *also) if not need.is_there()]
     if missing and is_debian():
-        packages = " ".join(need[2] for need in missing).split()
+        packages = [package for need in missing for package in need.packages.split()]
         if subprocess.run([INSTALLER, *packages]).returncode != 0:
             # It has told why.
             sys.exit(1)
     elif missing:
-        raise Failure("\nbuild.sh: ".join(f"{name} is needed: {advice}" for name, _, _, advice in missing))
+        raise Failure("\nbuild.sh: ".join(f"{need.name} is needed: {need.advice}" for need in missing))
     check_rust()
 
 

@@ -86,8 +86,9 @@ def checks(bin):
 
 def tracked(pattern):
     """Returns the files here with such a name. Git knows which are ours."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", pattern]
-    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    # In a container the files may belong to another user.
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "--deduplicate", pattern]
+    files = output(*git).splitlines()
     return [path for path in files if (ROOT / path).exists()]
 
 
