@@ -12,7 +12,7 @@ from debian import apt_source
 
 FOLDER = TARGET / "fresh"
 SYSTEM = FOLDER / "system"
-COMMANDS = ("demo", "test")
+COMMANDS = ["demo", "test"]
 # Settings of this machine without which programs would not reach the network from there.
 NETWORK = re.compile(r"(?i).*_proxy|.*(CERT|CA_BUNDLE|CAINFO|CA_CERTS)(_FILE)?|.*(INDEX_URL|_REGISTRY)")
 IN_SYSTEM = """
@@ -28,18 +28,18 @@ exit $?
 """
 
 HELP = """\
-Usage: ./build.sh test-fresh [--keep]
+Usage: ./build.sh test-fresh [COMMAND...] [--keep]
 
 Makes a Debian with git and nothing else, in target/fresh/, clones the last commit into it, and runs there
-./build.sh demo and ./build.sh test, which have to set up everything that they need. Takes root, some ten
-minutes, 5 GB, and debootstrap. The log is target/fresh/log.
+./build.sh demo and ./build.sh test, or the commands that are named. They have to set up everything that they
+need. Takes root, debootstrap, some ten minutes, and 5 GB. The log is target/fresh/log.
 
   --keep   leave the system there afterwards, to look into it
 """
 
 
 def main(arguments):
-    _, options = parse("test-fresh", arguments, options=("--keep",))
+    words, options = parse("test-fresh", arguments, options=("--keep",), most=len(COMMANDS))
     require_linux("test-fresh", "this makes a Debian, for which it takes Linux")
     if os.getuid() != 0:
         raise Failure("test-fresh: root is needed, to make a system and to change into it")
@@ -52,7 +52,7 @@ def main(arguments):
     try:
         make_system(log)
         env = [*network_settings(), "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
-        for command in COMMANDS:
+        for command in words or COMMANDS:
             start = time.monotonic()
             say(f"./build.sh {command}, there")
             into = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", IN_SYSTEM, "sh", SYSTEM, SYSTEM]
