@@ -1,5 +1,6 @@
 """The addon: its library for this machine, its folder, and the copies in the Godot projects."""
 
+import json
 import os
 import pathlib
 import re
@@ -70,7 +71,8 @@ def given_library(given, name):
 
 def compile_library(cargo, *, target=None, env=None):
     """Runs a cargo command for the addon, in release. Returns the folder where the library is then."""
-    flags = ", ".join(f'"{flag}"' for flag in rust.remap_flags())
+    # A string of JSON is one of TOML, too.
+    flags = ", ".join(json.dumps(flag, ensure_ascii=False) for flag in rust.remap_flags())
     command = [*cargo, "--release", "--locked", "-p", "godot_shared_memory"]
     if target:
         command += ["--target", target]

@@ -1,7 +1,6 @@
 """The needs of each command: programs and packages that the machine must have, and how they get there."""
 
 import os
-import pathlib
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -59,10 +58,9 @@ def check(*also):
 def check_rust():
     """Makes sure of a Rust: rustup's, another one that is new enough, or Debian's, fetched into target/."""
     needed = rust.minimum()
-    cargo_home = pathlib.Path(os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo")
-    if not have("rustup") and (cargo_home / "bin").is_dir():
+    if not have("rustup") and (rust.cargo_home() / "bin").is_dir():
         # Installed, but the shell was not started again since.
-        use(cargo_home / "bin")
+        use(rust.cargo_home() / "bin")
     found = rust.version() if have("cargo") and have("rustc") else None
     if found and rust.is_new_enough(found, needed):
         return

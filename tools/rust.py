@@ -86,13 +86,15 @@ def clippy(variables):
     return [pathlib.Path(variables["RUSTC"]).with_name("cargo-clippy"), "clippy"]
 
 
-def remap_flags(root=ROOT):
+def cargo_home():
+    return pathlib.Path(os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo")
+
+
+def remap_flags():
     """Returns flags for rustc that keep the folders of this machine out of panic messages in a library."""
-    home = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     library = debian.folder("toolchain") / "root/usr/lib/rustlib/src/rust"
-    names = {root: ".", f"{home}/registry/src": "crates", library: "rust"}
-    # On Windows a path may have backslashes, which mean something in TOML.
-    return [f"--remap-path-prefix={str(path)}={name}".replace("\\", "/") for path, name in names.items()]
+    names = {ROOT: ".", cargo_home() / "registry/src": "crates", library: "rust"}
+    return [f"--remap-path-prefix={path}={name}" for path, name in names.items()]
 
 
 def passed_in(log):

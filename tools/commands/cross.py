@@ -1,8 +1,5 @@
 """build.sh cross: the libraries of other systems, and this one's so that it loads on old ones."""
 
-import os
-import pathlib
-
 import addon
 import needs
 import pypi
@@ -99,7 +96,15 @@ def zigbuild(env):
 def check_libraries(libraries):
     """Checks what each library needs of its system."""
     say("checking the libraries")
-    home = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     program = [pypi.programs("cross") / "python", ROOT / "tools/check_libraries.py"]
-    limits = ["--glibc", OLDEST_GLIBC, "--macos", OLDEST_MACOS, "--foreign", ROOT, "--foreign", home]
+    limits = [
+        "--glibc",
+        OLDEST_GLIBC,
+        "--macos",
+        OLDEST_MACOS,
+        "--foreign",
+        ROOT,
+        "--foreign",
+        rust.cargo_home(),
+    ]
     must([*program, *limits, *libraries], "cross: problems found in the libraries")

@@ -3,6 +3,7 @@
 import filecmp
 import subprocess
 
+import addon
 import debian
 import needs
 import notices
@@ -81,7 +82,10 @@ def checks(bin):
     yield "typos", [bin / "typos"]
     yield "prose", prose.check
     # Users get a copy of the licence with the folder.
-    yield "the addon's LICENSE", lambda: filecmp.cmp("LICENSE", "addons/shared_memory/LICENSE", shallow=False)
+    yield (
+        "the addon's LICENSE",
+        lambda: filecmp.cmp(ROOT / "LICENSE", addon.FOLDER / "LICENSE", shallow=False),
+    )
 
 
 def tracked(pattern):
