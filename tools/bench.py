@@ -78,15 +78,7 @@ def output_of(*command):
 
 def machine(godot):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    changed = output_of(
-        "git",
-        "status",
-        "--porcelain",
-        "--untracked-files=no",
-        "--",
-        "rust",
-        "bench",
-    )
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
@@ -150,10 +142,7 @@ def in_exported_game(godot, template):
     options = ["--headless", "--path", project, "--export-release", "Game", game]
     run([godot, *options], env={**os.environ, **home})
     results = measured([game, "--headless"], "calls", "objects")
-    return {
-        "calls": call_times(results["calls"]),
-        "objects": medians(results["objects"]),
-    }
+    return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
 
 
 def project_with_addon(name):

@@ -37,10 +37,7 @@ def calls(results):
     builds = [b for b in (results, results.get("exported")) if b]
     columns = ["", "ns", "multiple", "exported: ns", "multiple"][: 1 + 2 * len(builds)]
     lines = [
-        [
-            call,
-            *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple")),
-        ]
+        [call, *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple"))]
         for call in results["calls"]
     ]
     yield from rows("A call (64 bytes)", columns, lines)
@@ -56,15 +53,9 @@ def copies(directions):
 
 def trips(transports):
     sizes = list(next(iter(transports.values())))
-    columns = [
-        "",
-        *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99")),
-    ]
+    columns = ["", *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99"))]
     lines = [
-        [
-            name,
-            *(time(by_size[s][what] * 1e3) for s in sizes for what in ("median", "p99")),
-        ]
+        [name, *(time(by_size[s][what] * 1e3) for s in sizes for what in ("median", "p99"))]
         for name, by_size in transports.items()
     ]
     return rows("Round trip Godot-Python-Godot", columns, lines)

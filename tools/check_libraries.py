@@ -45,10 +45,7 @@ def check_linux(path, architecture, options, problems):
         tags = list(elf.get_section_by_name(".dynamic").iter_tags())
         needed = [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
         for tag in tags:
-            problems.unless(
-                tag.entry.d_tag not in ("DT_RPATH", "DT_RUNPATH"),
-                "has a search path of its own",
-            )
+            problems.unless(tag.entry.d_tag not in ("DT_RPATH", "DT_RUNPATH"), "has a search path of its own")
         symbols = elf.get_section_by_name(".dynsym").iter_symbols()
         exported = {s.name for s in symbols if s["st_shndx"] != "SHN_UNDEF"}
         versions = {
@@ -64,8 +61,7 @@ def check_linux(path, architecture, options, problems):
         problems.unless(LINUX_LIBRARIES.fullmatch(library), f"needs {library}")
     highest = max(versions, key=version)
     problems.unless(
-        version(highest) <= version(options.glibc),
-        f"needs glibc {highest}, newer than {options.glibc}",
+        version(highest) <= version(options.glibc), f"needs glibc {highest}, newer than {options.glibc}"
     )
     return f"{architecture}, needs glibc {highest}"
 
@@ -89,10 +85,7 @@ def check_macos(path, _architecture, options, problems):
             if command.cmd == mach_o.LC_ID_DYLIB:
                 problems.unless(text.startswith("@rpath/"), f"{name}: calls itself {text}")
         # Apple's own processors run nothing unsigned; signed by nobody in particular is enough.
-        problems.unless(
-            name != "arm64" or mach_o.LC_CODE_SIGNATURE in commands,
-            f"{name}: is not signed",
-        )
+        problems.unless(name != "arm64" or mach_o.LC_CODE_SIGNATURE in commands, f"{name}: is not signed")
     # The symbols of both halves; macholib reads only a file of one.
     entries = path.read_bytes().count(b"\0_" + ENTRY.encode() + b"\0")
     problems.unless(entries >= len(found), f"does not export {ENTRY} in each half")

@@ -97,12 +97,7 @@ def godot_command(godot, name, *options):
 
 def python_command(python, name, *options):
     # Unbuffered: its words are to appear when they are said.
-    return [
-        python,
-        "-u",
-        str(PROJECT / "python" / DEMOS[name]["partner"]),
-        *options,
-    ]
+    return [python, "-u", str(PROJECT / "python" / DEMOS[name]["partner"]), *options]
 
 
 def problems(side, code, expected):

@@ -22,12 +22,7 @@ GENERATORS = {"godot-codegen"}
 # The parts that the linkers of ./build.sh cross add to the libraries: name, licence, home, and a file in
 # tools/licenses/ for those that ask for their text even where only the compiled code is passed on.
 RUNTIMES = [
-    (
-        "compiler-rt of Zig (in the libraries for Linux and macOS)",
-        "MIT",
-        "https://ziglang.org",
-        "zig.txt",
-    ),
+    ("compiler-rt of Zig (in the libraries for Linux and macOS)", "MIT", "https://ziglang.org", "zig.txt"),
     (
         "libunwind of LLVM (in the libraries for Linux)",
         "Apache-2.0 WITH LLVM-exception",
@@ -156,11 +151,5 @@ def collect(targets, compilers):
 
     # Most useful first: the text that holds for the most.
     for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):
-        out += [
-            "",
-            "-" * 80,
-            "The following holds for " + ", ".join(users) + ":",
-            "",
-            text,
-        ]
+        out += ["", "-" * 80, "The following holds for " + ", ".join(users) + ":", "", text]
     return "\n".join(out) + "\n"

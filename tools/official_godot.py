@@ -23,14 +23,8 @@ SOURCE = "https://github.com/godotengine/godot-builds/releases/download"
 BUILDS = {
     ("Linux", "x86_64"): ("Godot_v{}_linux.x86_64.zip", "Godot_v{}_linux.x86_64"),
     ("Linux", "arm64"): ("Godot_v{}_linux.arm64.zip", "Godot_v{}_linux.arm64"),
-    ("Darwin", "x86_64"): (
-        "Godot_v{}_macos.universal.zip",
-        "Godot.app/Contents/MacOS/Godot",
-    ),
-    ("Darwin", "arm64"): (
-        "Godot_v{}_macos.universal.zip",
-        "Godot.app/Contents/MacOS/Godot",
-    ),
+    ("Darwin", "x86_64"): ("Godot_v{}_macos.universal.zip", "Godot.app/Contents/MacOS/Godot"),
+    ("Darwin", "arm64"): ("Godot_v{}_macos.universal.zip", "Godot.app/Contents/MacOS/Godot"),
     # Of the two programs, the one whose output a console shows. It starts the other.
     ("Windows", "x86_64"): ("Godot_v{}_win64.exe.zip", "Godot_v{}_win64_console.exe"),
 }

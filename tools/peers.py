@@ -9,11 +9,7 @@ import pypi
 from common import SYSTEM, TARGET, Failure, must, output, say
 
 # The package's own build wants cmake-js, and a version of n-api-tools that is not there any more.
-NODE_PACKAGES = [
-    "@markusjx/shared_memory@1.0.1",
-    "@markusjx/n-api-tools@1.2.0",
-    "node-addon-api@5.1.0",
-]
+NODE_PACKAGES = ["@markusjx/shared_memory@1.0.1", "@markusjx/n-api-tools@1.2.0", "node-addon-api@5.1.0"]
 
 
 def prepare():

@@ -12,12 +12,7 @@ REPORT = TARGET / "prose.txt"
 
 # A comment of one or more whole lines, by the end of its file's name: the indentation, the sign, the first
 # words.
-SIGNS = {
-    ".rs": r"//[/!]?",
-    ".gd": r"##?",
-    ".py": r"#|\"\"\"",
-    ".sh": r"#",
-}
+SIGNS = {".rs": r"//[/!]?", ".gd": r"##?", ".py": r"#|\"\"\"", ".sh": r"#"}
 # The subject of a sentence is a noun.
 OPENING = re.compile(r"(?:Who|Whom|Whose|Whoever|What|Whatever|Those|That which)\b")
 

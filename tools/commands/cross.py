@@ -97,14 +97,6 @@ def check_libraries(libraries):
     """Checks what each library needs of its system."""
     say("checking the libraries")
     program = [pypi.programs("cross") / "python", ROOT / "tools/check_libraries.py"]
-    limits = [
-        "--glibc",
-        OLDEST_GLIBC,
-        "--macos",
-        OLDEST_MACOS,
-        "--foreign",
-        ROOT,
-        "--foreign",
-        rust.cargo_home(),
-    ]
-    must([*program, *limits, *libraries], "cross: problems found in the libraries")
+    limits = ["--glibc", OLDEST_GLIBC, "--macos", OLDEST_MACOS]
+    foreign = ["--foreign", ROOT, "--foreign", rust.cargo_home()]
+    must([*program, *limits, *foreign, *libraries], "cross: problems found in the libraries")

@@ -82,10 +82,8 @@ def checks(bin):
     yield "typos", [bin / "typos"]
     yield "prose", prose.check
     # Users get a copy of the licence with the folder.
-    yield (
-        "the addon's LICENSE",
-        lambda: filecmp.cmp(ROOT / "LICENSE", addon.FOLDER / "LICENSE", shallow=False),
-    )
+    copies = ROOT / "LICENSE", addon.FOLDER / "LICENSE"
+    yield "the addon's LICENSE", lambda: filecmp.cmp(*copies, shallow=False)
 
 
 def tracked(pattern):

@@ -89,10 +89,7 @@ class Kit:
         for archive in archives:
             self.run("dpkg-deb", "-x", archive, self.root)
         # Some packages hold programs that run as root for everybody: not in somebody's build folder.
-        self.run(
-            *("find", self.root, "-perm", "/6000", "-type", "f"),
-            *("-exec", "chmod", "ug-s", "{}", "+"),
-        )
+        self.run(*("find", self.root, "-perm", "/6000", "-type", "f"), *("-exec", "chmod", "ug-s", "{}", "+"))
         for part in ("doc", "man"):
             shutil.rmtree(self.root / "usr/share" / part, ignore_errors=True)
         self.say("setting it up")
