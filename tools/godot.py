@@ -61,7 +61,7 @@ def find():
         return folder / "bin/godot"
     try:
         return official(OFFICIAL)
-    except (Failure, OSError) as error:
+    except Failure as error:
         raise Failure(
             f"no Godot {MINIMUM} or newer was found ({error}): install one "
             "(https://godotengine.org/download) and set GODOT to the path of its executable."
@@ -84,8 +84,8 @@ def official(version):
     """Returns the path of the official build of that version, fetched if it is not there."""
     try:
         return official_godot.fetch(version, TARGET / f"godot-{version}")
-    except official_godot.NotFetched as error:
-        raise Failure(str(error)) from error
+    except (official_godot.NotFetched, OSError) as error:
+        raise Failure(f"the official Godot {version} could not be fetched: {error}") from error
 
 
 def find_template(program):
