@@ -88,7 +88,7 @@ def run(command, *, env=None, limit=None, log=None, cwd=ROOT, **options):
             copy_output(process.stdout, log)
         process.wait()
     except BaseException:
-        kill(process)
+        interrupt(process)
         raise
     finally:
         timer.cancel()
@@ -105,6 +105,15 @@ def copy_output(pipe, log):
             file.write(part)
             sys.stdout.buffer.write(part)
             sys.stdout.flush()
+
+
+def interrupt(process):
+    """Ends a process as Ctrl+C does, which lets a test run clean up; kills it if it takes too long."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if os.name != "nt":
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(10)
+    kill(process)
 
 
 def kill(process):
