@@ -32,7 +32,7 @@ Usage: ./build.sh test-fresh [COMMAND...] [--keep]
 
 Makes a Debian with git and nothing else, in target/fresh/, clones the last commit into it, and runs there
 ./build.sh demo and ./build.sh test, or the commands that are named. They have to set up everything that they
-need. Takes root, debootstrap, some ten minutes, and 5 GB. The log is target/fresh/log.
+need. Takes root, debootstrap, ten to fifteen minutes, and 5 GB. The log is target/fresh/log.
 
   --keep   leave the system there afterwards, to look into it
 """
