@@ -19,11 +19,7 @@ PROJECT = ROOT / "demo"
 
 # The partner of each demo, and what each side must have printed by the end.
 DEMOS = {
-    "hello": {
-        "partner": "hello.py",
-        "godot": "Hello from Python!",
-        "python": "Hello from Godot!",
-    },
+    "hello": {"partner": "hello.py", "godot": "Hello from Python!", "python": "Hello from Godot!"},
     "chat": {
         "partner": "chat.py",
         "godot": "Hello world from Python Shared Memory!",

@@ -284,7 +284,8 @@ def test_errors_of_methods_are_described(help):
 def shared_errors(help):
     """Return the errors that the class description lists for several methods.
 
-    Each is a list of names and an error. The line before a list of errors has the names: none for all methods.
+    Each is a list of names and an error. The line before a list of errors has the names;
+    a line without names is for all methods.
     """
     found = []
     names = []

@@ -20,7 +20,8 @@ Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loo
 tries every order of the threads' steps; builds the addon, then runs tests/ in a real Godot (see ./build.sh
 godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
 PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests,
-of any kind, whose name contains it.
+of any kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has their pytest, for
+runs by hand: target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
 """
