@@ -142,6 +142,8 @@ func test_open_files_can_be_counted() -> void:
 
 ## Many at once, and all of them gone afterwards.
 func test_many_objects_leave_nothing() -> void:
+	# First, so that the descriptor that the first segment opens for good is not counted.
+	assert_eq(SharedMemory.new().create(unique_name(), 4096), OK)
 	var before := _state()
 	for round_number in 3:
 		var objects: Array[SharedMemory] = []
