@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-COMMON = TOOLS.parent / "rust/segment/tests/common/mod.rs"
+COMMON = TOOLS.parent / "rust/segment/tests/it/common/mod.rs"
 # Prints what a program of tests prints, and fails; succeeds when it is called for single tests.
 WINE = """#!/usr/bin/env python3
 import sys
@@ -23,7 +23,7 @@ failures:
 
 ---- one stdout ----
 
-thread 'one' (71) panicked at rust/segment/tests/common/mod.rs:{line}:91:
+thread 'one' (71) panicked at rust/segment/tests/it/common/mod.rs:{line}:91:
 {one}
 note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
 
@@ -32,7 +32,7 @@ the peer has ended
 
 ---- two stdout ----
 
-thread 'two' (72) panicked at rust/segment/tests/common/mod.rs:{line}:91:
+thread 'two' (72) panicked at rust/segment/tests/it/common/mod.rs:{line}:91:
 {two}
 
 failures:

@@ -71,8 +71,8 @@ pub(super) fn creation_failure(
         | ErrorKind::QuotaExceeded
         | ErrorKind::FileTooLarge
         | ErrorKind::OutOfMemory => Error::OutOfMemory { name: name.to_owned(), size, call, source },
-        // Not the segment, which does not exist yet, but the place for it.
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+        // Not the segment, which does not exist yet, but the place for it. (Of a path that ends in a slash.)
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::System { name: name.to_owned(), call, source }
         }
         _ => failure(name, call, source),
