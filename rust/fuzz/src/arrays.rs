@@ -12,21 +12,15 @@ use crate::planted::{Memory, Planted, Store};
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     memory: Memory,
-    stride: Stride,
+    stride: Number,
     calls: Vec<Call>,
-}
-
-#[derive(Debug, Arbitrary)]
-enum Stride {
-    Small(u8),
-    Any(u64),
 }
 
 #[derive(Debug, Arbitrary)]
 enum Call {
     Count,
-    Get { index: Index },
-    Set { index: Index, byte: u8, length: Option<u8> },
+    Get { index: Number },
+    Set { index: Number, byte: u8, length: Option<u8> },
     ReadAll,
     Fill { byte: u8, length: Option<u8> },
     Reset,
@@ -34,7 +28,7 @@ enum Call {
 }
 
 #[derive(Debug, Arbitrary)]
-enum Index {
+enum Number {
     Small(u8),
     Any(u64),
 }
@@ -42,10 +36,7 @@ enum Index {
 impl Plan {
     /// Runs the plan.
     pub fn run(self) {
-        let stride = match self.stride {
-            Stride::Small(stride) => stride.into(),
-            Stride::Any(stride) => stride,
-        };
+        let stride = self.stride.get();
         let planted = self.memory.plant();
         planted.run_calls(|| {
             let Some(array) = attach(&planted, stride) else { return };
@@ -84,11 +75,11 @@ fn attach(planted: &Planted, stride: u64) -> Option<Array> {
     result.ok()
 }
 
-impl Index {
+impl Number {
     fn get(&self) -> u64 {
         match *self {
-            Self::Small(index) => index.into(),
-            Self::Any(index) => index,
+            Self::Small(number) => number.into(),
+            Self::Any(number) => number,
         }
     }
 }

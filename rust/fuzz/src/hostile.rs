@@ -191,11 +191,11 @@ impl Lock {
 }
 
 /// Returns whether a creator may have the name. `None` if two locks contradict each other about the owner.
-fn is_free(found: Option<&Metadata>, locks: &[HeldLock], is_owned_here: bool) -> Option<bool> {
+fn is_free(found: Option<&Metadata>, locks: &[HeldLock], is_ours: bool) -> Option<bool> {
     let Some(found) = found else { return Some(true) };
     // SAFETY: `geteuid` has no preconditions.
     let user = unsafe { libc::geteuid() };
-    if !found.is_file() || found.mode() & 0o1000 == 0 || found.uid() != user || is_owned_here {
+    if !found.is_file() || found.mode() & 0o1000 == 0 || found.uid() != user || is_ours {
         return Some(false);
     }
     let ranges = || locks.iter().filter_map(|lock| lock.range);
@@ -218,8 +218,7 @@ impl Call {
         segments: &mut Vec<Segment>,
     ) {
         let name = scratch.name.as_str();
-        let is_owned_here =
-            segments.iter().any(|segment| segment.is_created() && segment.name().is_current());
+        let is_ours = segments.iter().any(|segment| segment.is_created() && segment.name().is_current());
         match *self {
             Self::List => {
                 let is_listed = shm_segment::list_names().iter().any(|listed| listed == name);
@@ -227,21 +226,21 @@ impl Call {
             }
             Self::Open { ref size, read_only } => {
                 let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-                let requested_size = size.of(0);
-                let result = Options::new(name).open(requested_size, access);
-                segments.extend(check_opened(result, requested_size, before));
+                let request = size.of(0);
+                let result = Options::new(name).open(request, access);
+                segments.extend(check_opened(result, request, before));
                 assert_untouched(scratch, before);
             }
             Self::Create { size, global, persistent } => {
                 let (scope, lifetime) = options(global, persistent);
                 let result = Options::new(name).scope(scope).lifetime(lifetime).create(size.into());
-                check_created(scratch, &result, size.into(), before, is_free(before, locks, is_owned_here));
+                check_created(scratch, &result, size.into(), before, is_free(before, locks, is_ours));
                 segments.extend(result);
             }
             Self::OpenOrCreate { size, global, persistent } => {
                 let (scope, lifetime) = options(global, persistent);
                 let result = Options::new(name).scope(scope).lifetime(lifetime).open_or_create(size.into());
-                let is_free = is_free(before, locks, is_owned_here);
+                let is_free = is_free(before, locks, is_ours);
                 if size == 0 || is_free == Some(true) || result.as_ref().is_ok_and(Segment::is_created) {
                     check_created(scratch, &result, size.into(), before, is_free);
                     segments.extend(result);
@@ -262,7 +261,7 @@ impl Call {
             Self::CloseAll => {
                 segments.clear();
                 // Only a segment of this process may be gone now.
-                if !is_owned_here {
+                if !is_ours {
                     assert_untouched(scratch, before);
                 }
             }
@@ -307,15 +306,11 @@ fn check_created(
     assert_untouched(scratch, before);
 }
 
-fn check_opened(
-    result: Result<Segment, Error>,
-    requested_size: u64,
-    before: Option<&Metadata>,
-) -> Option<Segment> {
+fn check_opened(result: Result<Segment, Error>, request: u64, before: Option<&Metadata>) -> Option<Segment> {
     match (result, before) {
         (Ok(segment), Some(found)) => {
             assert!(found.is_file() && !segment.is_created());
-            let size = if requested_size == 0 { found.size() } else { requested_size };
+            let size = if request == 0 { found.size() } else { request };
             assert!(segment.size() == size && size <= found.size());
             let mut byte = [0];
             segment.read(size - 1, &mut byte).unwrap();
@@ -327,7 +322,7 @@ fn check_opened(
         (Err(Error::NotSizedYet { .. }), Some(found)) => assert!(found.is_file() && found.size() == 0),
         (Err(Error::TooSmall { actual, requested, .. }), Some(found)) => {
             assert!(found.is_file() && actual == found.size());
-            assert!(requested == requested_size && requested > actual);
+            assert!(requested == request && requested > actual);
         }
         (Err(Error::NotASegment { .. }), Some(found)) => assert!(!found.is_file()),
         // The file system allows no devices, or the mode denies access to this user.

@@ -132,7 +132,7 @@ impl Round {
                 if self.dies { made.die() } else { made.close(scratch.name.as_str(), calls) }
             }
             Err(Error::AlreadyExists { .. }) => {
-                let found = before.expect("no segment exists");
+                let found = before.expect("the name was free");
                 assert!(!is_orphan || is_held, "a dead owner's segment was not reclaimed");
                 let all = |found: &Metadata| (found.ino(), found.mode(), found.size());
                 assert_eq!(scratch.metadata().as_ref().map(all), Some(all(&found)));
