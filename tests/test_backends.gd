@@ -137,7 +137,7 @@ func test_memfd_warns_that_it_is_not_persistent() -> void:
 	var memory := made(MEMFD)
 	memory.persistent = true
 	allow_errors(
-		"SharedMemory.persistent: the memory of this backend goes with those who have it open"
+		"SharedMemory.persistent: this backend's memory is freed when the last process closes it"
 	)
 	assert_code(memory.create(unique_name(), 100), OK, "create")
 	settle()

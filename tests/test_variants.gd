@@ -137,7 +137,7 @@ func test_values_nested_too_deep_are_refused() -> void:
 	var in_a_value := {1: some.nested(1025)}
 	for value: Variant in [some.nested(1026), itself, in_itself, in_a_value]:
 		expect_error(
-			"SharedMemory.encode_var(): value has containers in containers, more than 1024"
+			"SharedMemory.encode_var(): value has more than 1024 containers inside each other"
 		)
 		assert_eq(memory.encode_var(0, value), -1, "too deep")
 		assert_last_error(memory, ERR_INVALID_PARAMETER)
