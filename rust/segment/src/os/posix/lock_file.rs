@@ -117,24 +117,58 @@ fn mark_text(stat: &Stat) -> String {
     format!("{device} {inode} {} {}\n", stat.st_uid, stat.st_size)
 }
 
-/// The folder for lock files: only this user may write to it. `None` where no such folder can be had.
+/// Returns the folder for lock files, to which only this user may write; `None` if there can be no such folder.
 pub(super) fn private_folder() -> Option<PathBuf> {
+    // On macOS, the folder for temporary files is this user's own.
+    private_folder_in(&env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from))
+}
+
+fn private_folder_in(base: &Path) -> Option<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
-    // On macOS, this is already a folder of this user's own.
-    let base = env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from);
     let folder = base.join(format!("shared_memory-{user}"));
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return None,
         _ => {}
     }
-    // Somebody else may have been first, with a folder or a link of theirs.
+    // Another user may have been first, with a folder or a symbolic link.
     let found = fs::symlink_metadata(&folder).ok()?;
     (found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= 6).then_some(folder)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::file_name;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn the_folder_of_lock_files_is_this_users_alone() {
+        let base = env::temp_dir().join(crate::generate_name("lock-folder").unwrap());
+        assert_eq!(private_folder_in(&base), None, "there is no place for it");
+        fs::create_dir(&base).unwrap();
+        let folder = private_folder_in(&base).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(private_folder_in(&base).as_ref(), Some(&folder), "it is used again");
+        for mode in [0o770, 0o701] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(private_folder_in(&base), None, "{mode:o}");
+        }
+        fs::remove_dir(&folder).unwrap();
+        symlink(env::temp_dir(), &folder).unwrap();
+        assert_eq!(private_folder_in(&base), None, "a symbolic link");
+        fs::remove_file(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        assert_eq!(private_folder_in(&base), None, "a file");
+        if rustix::process::geteuid().is_root() {
+            fs::remove_file(&folder).unwrap();
+            fs::create_dir(&folder).unwrap();
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+            std::os::unix::fs::chown(&folder, Some(65534), None).unwrap();
+            assert_eq!(private_folder_in(&base), None, "another user's");
+        }
+        fs::remove_dir_all(&base).unwrap();
+    }
 
     #[test]
     fn names_that_differ_in_case_have_files_that_differ_in_more() {

@@ -289,6 +289,7 @@ mod tests {
     fn a_segment_is_opened_with_the_access_asked_for() {
         let scratch = Scratch::new();
         let _made = scratch.create(false).unwrap();
+        assert_eq!(scratch.calls.list(), Vec::<String>::new(), "there is no call for it");
         for (access, can_write) in [(Access::ReadWrite, true), (Access::ReadOnly, false)] {
             let fd = scratch.calls.open(&scratch.name, access).unwrap();
             let mapped = memmap2::MmapOptions::new().map_raw(&fd);
