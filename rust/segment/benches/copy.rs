@@ -1,5 +1,5 @@
-//! Copies and life cycles of segments, beside a plain `memcpy` into the same kind of memory, the bare system calls, and
-//! the crate `shared_memory`. `./build.sh bench` runs it and reads its output.
+//! Copies and life cycles of segments, beside a plain `memcpy` into the same kind of memory, the bare system
+//! calls, and the crate `shared_memory`. `./build.sh bench` runs it and reads its output.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may")]
 
 #[cfg(target_os = "linux")]
@@ -42,8 +42,8 @@ mod linux {
         mapped(&rustix::fs::open("/dev/shm", flags, Mode::RUSR | Mode::WUSR).unwrap(), size)
     }
 
-    /// Once without measuring: divan takes the first call's time, page faults and all, for what a call costs, and would
-    /// then read the clock around each one.
+    /// Once without measuring: divan takes the first call's time, page faults and all, for what a call costs,
+    /// and would then read the clock around each one.
     fn measure(bencher: Bencher<'_, '_>, mut copy: impl FnMut()) {
         copy();
         bencher.bench_local(copy);
