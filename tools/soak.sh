@@ -22,8 +22,8 @@ soak_main() {
   end=$((SECONDS + minutes * 60))
   while [ "$SECONDS" -lt "$end" ]; do
     loop=$((loop + 1))
-    soak_test 1000 killed whoever_is_killed
-    soak_test 10000 truncation truncated_at_any_moment
+    soak_test 1000 killed a_kill_at_any_moment
+    soak_test 10000 truncation truncation_at_any_moment
     soak_test 1000 lifetime of_ten_racing
   done
   say "soak: nothing found in $loop times all of it"

@@ -96,7 +96,7 @@ pub enum Error {
     NotASegment {
         /// The name.
         name: String,
-        /// What it leads to.
+        /// The thing that it leads to.
         found: &'static str,
     },
     /// The system refused this user.

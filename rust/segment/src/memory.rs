@@ -133,8 +133,8 @@ impl Memory {
             return Err(Fault::Misaligned);
         }
         // SAFETY: `range` returned the start of four bytes in the mapping, which lives as long as `self`, and
-        // so as long as this reference. They are aligned. An atomic allows for concurrent stores. Those of
-        // other processes, and of `write` in other threads, may be non-atomic: accepted as in `read`. The
+        // so as long as this reference. They are aligned. An atomic allows for concurrent stores. Stores
+        // of other processes, and of `write` in other threads, may be non-atomic: accepted as in `read`. The
         // functions above store only into a writable mapping.
         Ok(unsafe { AtomicU32::from_ptr(at) })
     }

@@ -178,7 +178,7 @@ impl<'a> Options<'a> {
     /// sides that race never both fail.
     ///
     /// # Errors
-    /// Those of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`]
+    /// The errors of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`]
     /// (unless the race outlasts the 50 ms).
     pub fn open_or_create(&self, size: u64) -> Result<Segment> {
         let end = Instant::now() + RACE;

@@ -93,7 +93,7 @@ impl Segment {
     /// Stores the 32-bit word at `offset`. The store releases: see [`load_u32`](Self::load_u32).
     ///
     /// # Errors
-    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    /// The errors of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
     pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;

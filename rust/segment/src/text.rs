@@ -21,7 +21,7 @@ pub enum TextError {
     /// The UTF-8 does not fit into memory.
     #[error("no room for the {size} bytes of the text")]
     OutOfMemory {
-        /// How many bytes of UTF-8 the text has.
+        /// The size of the text in UTF-8, in bytes.
         size: usize,
     },
 }
@@ -42,7 +42,7 @@ pub fn utf8_length(units: &[u32]) -> Result<usize, TextError> {
 /// Converts UTF-32 in this machine's byte order to UTF-8.
 ///
 /// # Errors
-/// Those of [`utf8_length`], and [`TextError::OutOfMemory`].
+/// The errors of [`utf8_length`], and [`TextError::OutOfMemory`].
 pub fn utf8_from_units(units: &[u32]) -> Result<String, TextError> {
     let size = utf8_length(units)?;
     let mut text = String::new();

@@ -78,7 +78,7 @@ pub struct Queue {
 impl Queue {
     /// Makes the segment a queue, or checks that it is one.
     ///
-    /// A new queue takes messages of up to `max_message` bytes, and holds as many as fit into the segment.
+    /// A new queue takes messages of up to `max_message` bytes, and holds all that fit into the segment.
     /// For an existing queue, the header decides, and `max_message` is ignored.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 //! # Death in the middle of an operation
 //! A dead process may leave an index that has moved on, and a count that has not. The other order of the two
 //! stores would be worse: a message would be lost or come twice, and so would those that follow. But its
-//! successor can see what happened, as the index belongs to one side alone. With the distance from the read
-//! index to the write index (modulo the capacity):
+//! successor can see what happened, as the index belongs to one side alone. The distance from the read index
+//! to the write index (modulo the capacity) tells the state:
 //!
 //! | state | distance |
 //! | --- | --- |
@@ -13,9 +13,10 @@
 //! | a consumer between its two stores, or dead there | count − 1 |
 //!
 //! A producer that finds the second row before it starts knows that its predecessor died there, and adds the
-//! missing 1. A consumer that finds the third row subtracts it. If both are there at once, it looks like the
-//! first row. Then the dead one is noticed when the other is through. With two slots, + 1 and − 1 are the
-//! same, so nothing is mended. With one slot there is only one index, and nothing to mend.
+//! missing 1. A consumer that finds the third row subtracts it. If a producer and a consumer are both between
+//! their stores, it looks like the first row. Then the dead one is noticed when the other is through. With
+//! two slots, + 1 and − 1 are the same, so nothing is mended. With one slot there is only one index, and
+//! nothing to mend.
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ fn state(segment: &Segment, geometry: Geometry, theirs: u64) -> Result<Option<(u
     Ok(Some((count, distance)))
 }
 
+/// Adds the missing 1 to the count if the previous producer died between its two stores.
 fn mend_producer(segment: &Segment, geometry: Geometry) -> Result<()> {
     if let Some((count, distance)) = state(segment, geometry, READ_INDEX)?
         && geometry.capacity > 2

@@ -1,8 +1,8 @@
 //! V2: the fields of the ring, the producers' lock @20, the consumers' lock @24, slots from @28 on.
 //!
 //! A process that dies with a lock leaves it taken. Other processes on its side get
-//! [`Error::TimedOut`](super::Error::TimedOut) until one calls `reset`. Those on the other side continue with
-//! the messages that there are.
+//! [`Error::TimedOut`](super::Error::TimedOut) until one calls `reset`. Processes on the other side continue
+//! with the messages that there are.
 
 use std::time::Duration;
 

@@ -6,7 +6,8 @@
 //! | floats | @4 | @20 |
 //! | doubles | @8 | @40 |
 //!
-//! The flags (u8) are always @0. What other kinds of messages have left between the fields means nothing.
+//! The flags (u8) are always @0. Bytes that other kinds of messages have left between the fields mean
+//! nothing.
 
 use super::Kind;
 use super::unlocked::{Offsets, Unlocked};

@@ -66,7 +66,7 @@ impl V2 {
             if segment.load_u32(LOCK)? == 0 {
                 let result = self.copy(segment, into);
                 fence(Ordering::Acquire);
-                // A header that is being written may look wrong, so an error counts only in this case, too.
+                // Errors count only here, too: a header that is being written may look wrong.
                 if segment.load_u32(LOCK)? == 0 && segment.load_u32(REVISION)? == before {
                     return result;
                 }

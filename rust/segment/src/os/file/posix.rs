@@ -21,8 +21,8 @@ pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
     if identity_at(path)? == identity { fs::remove_file(path) } else { Ok(()) }
 }
 
-/// Keeps `open` from following a link at the end of the path, and from waiting for the other end of a FIFO or
-/// for the holder of a lease. A terminal doesn't become this process's own.
+/// Keeps `open` from following a link at the end of the path. It doesn't wait for the other end of a FIFO or
+/// for the holder of a lease either, and a terminal doesn't become this process's own.
 pub(super) fn never_block(options: &mut OpenOptions) {
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).mode(0o600);
 }

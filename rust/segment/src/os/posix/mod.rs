@@ -250,7 +250,7 @@ struct Request<'a> {
     plain: &'a str,
     size: u64,
     mode: Mode,
-    /// Whether it may be reclaimed once its owner is dead.
+    /// True if it may be reclaimed once its owner is dead.
     marked: bool,
     /// The time until which to wait for a name that is changing hands.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the directory shows such a name"))]

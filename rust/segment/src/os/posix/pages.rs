@@ -75,5 +75,5 @@ pub(crate) fn has_huge_pages(fd: &impl AsFd) -> bool {
     }
 }
 
-/// How [`Error::NotASegment`](crate::Error::NotASegment) names hugetlbfs memory.
+/// The words of [`Error::NotASegment`](crate::Error::NotASegment) for hugetlbfs memory.
 pub(crate) const HUGE_PAGES: &str = "memory of huge pages";

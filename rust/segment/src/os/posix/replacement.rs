@@ -71,7 +71,7 @@ pub(super) unsafe fn replace(address: usize, (start, end): (usize, usize), is_ag
 
 #[derive(Clone, Copy)]
 enum Pages {
-    /// Those of the sink's file, which all such places share. They exist already, and count for no limit on
+    /// Pages of the sink, which all such places share. They exist already, and count for no limit on
     /// memory. So the system doesn't refuse them after it has unmapped the old pages. For new pages, older
     /// kernels do so, and another thread could map something in between.
     Sink(c_int),

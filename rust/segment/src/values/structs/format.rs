@@ -8,7 +8,7 @@ const MAX_SIZE: usize = isize::MAX.unsigned_abs();
 /// A parsed format string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
-    /// The codes that have values, in order. There are at most as many as characters in the string.
+    /// The codes that have values, in order. Their number is at most that of the characters in the string.
     pub(super) items: Vec<Item>,
     pub(super) size: usize,
     pub(super) count: usize,
@@ -75,7 +75,7 @@ impl Format {
     /// Parses a format string.
     ///
     /// # Errors
-    /// Those that [`FormatError`] lists.
+    /// [`FormatError`] lists them.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
         let prefix = format.chars().next().filter(|first| "@=<>!".contains(*first));
         let native = matches!(prefix, None | Some('@'));

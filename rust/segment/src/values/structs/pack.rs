@@ -70,7 +70,7 @@ impl Format {
     /// Packs `values` into `out`, which must have exactly [`size`](Self::size) bytes. Padding becomes zeros.
     ///
     /// # Errors
-    /// Those that [`PackError`] lists. After one, `out` may have been changed.
+    /// [`PackError`] lists them. After one, `out` may have been changed.
     pub fn pack(&self, values: &[Value<'_>], out: &mut [u8]) -> Result<(), PackError> {
         if values.len() != self.count {
             return Err(PackError::WrongCount { expected: self.count, given: values.len() });

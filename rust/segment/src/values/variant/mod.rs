@@ -7,10 +7,14 @@
 //! for. Every count is compared with the bytes that are left, and containers are nested no deeper than the
 //! engine allows.
 //!
-//! Some values that the engine reads but never writes are refused: values of another type than their typed
-//! array or dictionary has, header bits without a meaning, cut padding, a NUL in the middle of a string. Of
-//! objects, only ids pass (the engine makes an `EncodedObjectAsID` of one), never an object with its
-//! properties.
+//! Four things that the engine reads but never writes are refused:
+//! - values of another type than their typed array or dictionary has;
+//! - header bits without a meaning;
+//! - cut padding;
+//! - a NUL in the middle of a string.
+//!
+//! Of objects, only ids pass, of which the engine makes an `EncodedObjectAsID`. An object with its properties is
+//! refused.
 //!
 //! The bytes may change during a call. Each is read once, and the worst outcome is a wrong size within the
 //! limit. So measure a value in shared memory, copy that number of bytes, and measure the copy. Only the
@@ -137,7 +141,7 @@ pub struct Measured {
 /// It takes time in proportion to the Variant's size, and a few kilobytes of memory.
 ///
 /// # Errors
-/// Those that [`Error`] lists.
+/// [`Error`] lists them.
 pub fn measure<S: Source + ?Sized>(
     source: &S,
     offset: u64,
@@ -150,7 +154,7 @@ pub fn measure<S: Source + ?Sized>(
 /// Returns how many bytes the Variant at `offset` takes; see [`measure`].
 ///
 /// # Errors
-/// Those that [`Error`] lists.
+/// [`Error`] lists them.
 pub fn size<S: Source + ?Sized>(source: &S, offset: u64, limit: u64, engine: Engine) -> Result<u64, Error> {
     measure(source, offset, limit, engine).map(|measured| measured.size)
 }
