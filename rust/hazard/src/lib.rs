@@ -20,7 +20,7 @@
 //! taking side pay for both (`asymmetric_fence.rs`).
 //!
 //! # Alternatives
-//! `benches/use.rs` measures this crate beside `arc-swap`, `seize` and `haphazard`; docs/PERFORMANCE.md has
+//! `benches/use.rs` measures this crate and `arc-swap`, `seize` and `haphazard`; docs/PERFORMANCE.md has
 //! figures. `seize` drops values in batches of one per thread, which may be never; here a value may be a
 //! gigabyte. `haphazard` executes a full fence at each use, and collects at intervals.
 
