@@ -29,7 +29,7 @@ pub(in crate::os) struct NameLifetime {
 }
 
 impl NameLifetime {
-    /// For an opener, use [`Lifetime::Persistent`]: it never removes a name.
+    /// Returns the state of a new name. An opener passes [`Lifetime::Persistent`]: it never removes a name.
     pub(in crate::os) const fn new(lifetime: Lifetime) -> Self {
         let persistent = matches!(lifetime, Lifetime::Persistent);
         Self { persistent: AtomicBool::new(persistent), ended: AtomicBool::new(false) }

@@ -94,8 +94,8 @@ unsafe fn put(at: usize, length: usize, pages: Pages) -> bool {
         };
         mapped != libc::MAP_FAILED
     };
-    // With `MCL_FUTURE` (mlockall(2)), the new pages are locked while the pages that they replace still
-    // count. SAFETY: `munlock` changes no byte and no address.
+    // With `MCL_FUTURE` (mlockall(2)), the new pages are locked while the old ones still count.
+    // SAFETY: `munlock` changes no byte and no address.
     map() || (errno() == libc::EAGAIN && unsafe { libc::munlock(at, length) } == 0 && map())
 }
 
