@@ -1,7 +1,7 @@
 extends SceneTree
-## Does what a scenario in Python tells it, line by line: see harness/agent.py.
+## Obeys a scenario in Python, order by order: see harness/agent.py.
 ##
-## A line is the Godot text of an array: [what, ...]. The answer is one mark.
+## An order is the Godot text of an array: [name of the order, ...]. The answer is one mark.
 
 const TestCase := preload("res://test_case.gd")
 const END_OF_ORDER := "\u001e"
@@ -32,7 +32,7 @@ func _obey(order: Array) -> Variant:
 			var object: Object = _objects[order[1]]
 			return object.callv(order[2], order[3])
 		"run":
-			# The text of a script with a function `run`: for what must be typed, or many calls.
+			# The text of a script with a function `run`: for typed calls, or many of them.
 			var script := GDScript.new()
 			script.source_code = order[1]
 			if script.reload() != OK:

@@ -1,5 +1,5 @@
 extends SceneTree
-## Runs the tests of one file: run.py starts this, and reads the marks it prints.
+## Runs the tests of one file: harness/gdscript.py starts it, harness/judge.py reads its marks.
 
 const TestCase := preload("res://test_case.gd")
 
@@ -30,7 +30,7 @@ static func run(tree: SceneTree) -> void:
 		ran += 1
 		assertions += case.assertions
 		var seconds := (Time.get_ticks_usec() - began) / 1e6
-		# What the test object still holds is let go before the end: what that prints is the test's too.
+		# The test object drops its objects before the end: errors that they print are the test's, too.
 		var made := case.assertions
 		case = null
 		TestCase.mark("end", {"test": test, "assertions": made, "seconds": seconds})

@@ -1,9 +1,9 @@
 extends "res://test_case.gd"
-## Random calls of every method from eight threads on one object, with good arguments and with bad
-## ones; closing it and letting go of the last reference are among what they do.
+## Random calls of every method from eight threads on one object, with good and with bad arguments.
+## The threads also close the object and drop its last reference.
 ##
 ## The calls come from the table in calls/methods.gd. SHM_TEST_SECONDS sets for how long.
-## [br]What threads find out they return, and the test asserts it: assertions are the main thread's.
+## [br]Threads return the problems that they find: only the main thread makes assertions.
 
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
@@ -13,9 +13,9 @@ const THREADS := 8
 const SECONDS := 3.0
 const NAMES := 8
 
-## With what each may fail, whatever the other threads do.
+## The errors that each kind of method may return, with any calls of the other threads.
 const CODES := {
-	Method.TAKES:
+	Method.OPENS:
 	[
 		ERR_INVALID_PARAMETER,
 		ERR_ALREADY_IN_USE,
@@ -35,7 +35,7 @@ var _memory := SharedMemory.new()
 var _exchange := Mutex.new()
 
 
-func test_every_method() -> void:
+func test_random_calls_from_threads_keep_the_object_consistent() -> void:
 	var started_with := randi()
 	var until := Time.get_ticks_msec() + int(effort("SHM_TEST_SECONDS", SECONDS) * 1000)
 	allow_errors("SharedMemory.")
@@ -85,7 +85,7 @@ func _work(started_with: int, until: int) -> Array:
 	var problems := []
 	var done := {}
 	while Time.get_ticks_msec() < until and problems.size() < 5:
-		# A reference of its own. Whoever drops the last one to the object that was replaced frees it.
+		# A reference of its own. The thread that drops the last one to a replaced object frees it.
 		_exchange.lock()
 		if chance.randf() < 0.2:
 			_memory = SharedMemory.new()
@@ -121,7 +121,7 @@ func _call_one(memory: SharedMemory, method: Method, chance: RandomNumberGenerat
 		var argument := method.arguments[position]
 		if chance.randf() < 0.2:
 			arguments[position] = Argument.empty(chance.randi() % TYPE_MAX)
-			# What has a class may not be of the right one.
+			# An object may be of the wrong class.
 			is_typed = typeof(arguments[position]) == argument.type and argument.type != TYPE_OBJECT
 			converts = argument.does_convert(typeof(arguments[position]))
 		else:
@@ -153,9 +153,9 @@ func _judged(method: Method, result: Variant, converts: bool) -> String:
 		return "refused" if result == null else ""
 	var is_right := method.may_return(result)
 	var has_worked := true
-	if method.returns_code and method.does != Method.ASKS:
+	if method.returns_code and method.kind != Method.GETS:
 		has_worked = result == OK
-		is_right = is_right and (has_worked or result in CODES[method.does])
+		is_right = is_right and (has_worked or result in CODES[method.kind])
 	elif result is PackedByteArray:
 		has_worked = not result.is_empty()
 		is_right = result.size() <= 2 * Argument.SIZE

@@ -1,6 +1,6 @@
 extends "res://test_case.gd"
 ## Random calls of every method from eight threads on one stream, one queue and one array, while
-## others attach them anew, close their memory and let go of them.
+## others attach them again, close their memory and drop them.
 ##
 ## As test_anything.gd, from the same table.
 
@@ -12,7 +12,7 @@ const THREADS := 8
 const SECONDS := 1.5
 const ATTACH := {
 	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
-	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST],
+	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE],
 	"SharedMemoryArray": ["<4B"],
 }
 const CODES := [
@@ -33,15 +33,15 @@ var _memory: SharedMemory
 var _exchange := Mutex.new()
 
 
-func test_streams() -> void:
+func test_random_calls_from_threads_keep_streams_consistent() -> void:
 	_race("SharedMemoryStream")
 
 
-func test_queues() -> void:
+func test_random_calls_from_threads_keep_queues_consistent() -> void:
 	_race("SharedMemoryQueue")
 
 
-func test_arrays() -> void:
+func test_random_calls_from_threads_keep_arrays_consistent() -> void:
 	_race("SharedMemoryArray")
 
 
@@ -73,7 +73,7 @@ func _race(of_class: String) -> void:
 	_memory = null
 
 
-## Another object, with memory of its own. Whoever drops the last reference to the old one frees it.
+## Another object, with memory of its own. Dropping the last reference to the old one frees it.
 func _renew() -> void:
 	_memory = SharedMemory.new()
 	_memory.create(unique_name(), Argument.SIZE)
@@ -105,7 +105,7 @@ func _work(started_with: int, until: int) -> Array:
 			done[method.name] = done.get(method.name, 0) + 1
 			var arguments := []
 			for argument in method.arguments:
-				if argument.takes is String and argument.takes == Argument.MEMORY:
+				if argument.accepts is String and argument.accepts == Argument.OPEN_MEMORY:
 					arguments.append(memory)
 				else:
 					arguments.append(argument.any_good(chance, ""))

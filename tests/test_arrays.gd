@@ -24,7 +24,7 @@ var _strides := {
 }
 
 
-func test_there_and_back() -> void:
+func test_arrays_are_read_as_written() -> void:
 	var memory := created(200)
 	for kind: String in _samples:
 		var data: Variant = _samples[kind]
@@ -39,7 +39,7 @@ func test_there_and_back() -> void:
 			assert_eq(memory.read().count(7), 200 - _without(raw, 7), "nothing else was touched")
 
 
-func test_a_count_of_0_is_all_that_fit() -> void:
+func test_count_of_0_reads_all_that_fit() -> void:
 	var memory := created(50)
 	for kind: String in _samples:
 		var stride: int = _strides[kind]
@@ -49,7 +49,7 @@ func test_a_count_of_0_is_all_that_fit() -> void:
 		assert_eq(typeof(_read(memory, kind, 1)), typeof(_samples[kind]), "type of %s" % kind)
 
 
-func test_outside() -> void:
+func test_access_outside_is_refused() -> void:
 	var memory := created(50)
 	memory.write(pattern(50))
 	for kind: String in _samples:
@@ -81,7 +81,7 @@ func test_outside() -> void:
 	assert_eq(memory.read(), pattern(50), "untouched")
 
 
-func test_a_reader_and_a_closed_one() -> void:
+func test_write_fails_for_reader_and_closed_object() -> void:
 	var owner := created(64)
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)
 	var closed := SharedMemory.new()
@@ -95,7 +95,7 @@ func test_a_reader_and_a_closed_one() -> void:
 		assert_last_error(closed, ERR_UNCONFIGURED)
 
 
-func test_typed() -> void:
+func test_typed_calls_work() -> void:
 	var memory := created(64)
 	var code: Error = memory.write_float32_array(PackedFloat32Array([1, 2]), 4)
 	assert_code(code, OK, "write")
@@ -108,7 +108,7 @@ func test_typed() -> void:
 	assert_eq(memory.read_vector3_array(1), PackedVector3Array([Vector3(1, 2, 3)]), "of it")
 
 
-func test_other_types() -> void:
+func test_values_of_other_types_are_refused() -> void:
 	var memory: Variant = created(64)
 	for value: Variant in [1, "text", Vector2(), {}, null]:
 		expect_error("Cannot convert argument")

@@ -36,7 +36,7 @@ func made(backend: SharedMemory.Backend) -> SharedMemory:
 	return memory
 
 
-func test_there_and_back() -> void:
+func test_bytes_are_read_as_written() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var name: String = all[backend]
@@ -63,7 +63,7 @@ func test_there_and_back() -> void:
 		assert_code(SharedMemory.remove(name, 0, backend), ERR_DOES_NOT_EXIST, "gone")
 
 
-func test_open_or_create() -> void:
+func test_open_or_create_makes_or_opens() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var first := made(backend)
@@ -76,7 +76,7 @@ func test_open_or_create() -> void:
 		first.unlink()
 
 
-func test_read_only() -> void:
+func test_read_only_refuses_write() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var owner := made(backend)
@@ -88,7 +88,7 @@ func test_read_only() -> void:
 		owner.unlink()
 
 
-func test_errors() -> void:
+func test_bad_arguments_fail_with_each_backend() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var memory := made(backend)
@@ -107,7 +107,7 @@ func test_errors() -> void:
 		memory.unlink()
 
 
-func test_lifetimes() -> void:
+func test_name_stays_or_goes_by_backend() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var name: String = all[backend]
@@ -131,13 +131,13 @@ func test_lifetimes() -> void:
 			assert_code(SharedMemory.remove(name, 0, backend), OK, "remove")
 
 
-func test_a_memfd_can_t_persist() -> void:
+func test_memfd_warns_that_it_is_not_persistent() -> void:
 	if not is_linux():
 		return skip("there is none here")
 	var memory := made(MEMFD)
 	memory.persistent = true
 	allow_errors(
-		"SharedMemory.persistent: the memory of this backend goes with those who have it open"
+		"SharedMemory.persistent: this backend's memory is freed when the last process closes it"
 	)
 	assert_code(memory.create(unique_name(), 100), OK, "create")
 	settle()
@@ -150,7 +150,7 @@ func test_a_memfd_can_t_persist() -> void:
 	assert_code(global, ERR_UNAVAILABLE, "for others")
 
 
-func test_paths() -> void:
+func test_paths_of_files_are_globalized() -> void:
 	var path := _folder.path_join(unique_name())
 	var memory := made(FILE)
 	assert_code(memory.create(path, 100), OK, "user://")
@@ -168,7 +168,7 @@ func test_paths() -> void:
 	assert_false(FileAccess.file_exists(path), "gone")
 
 
-func test_those_that_are_not_here() -> void:
+func test_backends_of_other_systems_are_unavailable() -> void:
 	if is_linux():
 		return skip("all of them are")
 	for backend: SharedMemory.Backend in [SYSV, MEMFD]:
@@ -180,7 +180,7 @@ func test_those_that_are_not_here() -> void:
 		assert_code(SharedMemory.remove(name, 0, backend), ERR_UNAVAILABLE, "remove")
 
 
-func test_streams_over_them() -> void:
+func test_streams_work_over_each_backend() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var memory := made(backend)
@@ -196,7 +196,7 @@ func test_streams_over_them() -> void:
 		memory.unlink()
 
 
-func test_from_a_thread_and_untyped() -> void:
+func test_untyped_calls_from_threads_work() -> void:
 	var all := backends()
 	for backend: SharedMemory.Backend in all:
 		var thread := Thread.new()

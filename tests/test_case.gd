@@ -1,9 +1,9 @@
 extends RefCounted
-## What every test file extends: assertions, and help with what tests need.
+## The base of every test file: assertions, and helpers for common needs.
 ##
 ## An assertion that fails is noted, and the test goes on; each returns whether it held.
-## [br]Whatever prints an error or a warning must have been announced with [method expect_error];
-## the announcement holds until the next assertion.
+## [br]Each error and warning that is printed must be announced with [method expect_error]; the
+## announcement holds until the next assertion.
 
 ## Shared by all test objects of a file, so that no two tests use one name.
 static var _names := 0
@@ -15,7 +15,7 @@ var assertions := 0
 var _expecting := false
 
 
-## Tells run.py something. On stderr, where Godot prints errors too: so the order is kept.
+## Prints a mark for harness/judge.py. On stderr, as Godot's errors, so their order is kept.
 static func mark(event: String, values := {}) -> void:
 	printerr("##test## ", JSON.stringify({"event": event}.merged(values)))
 
@@ -27,8 +27,8 @@ func expect_error(text: String) -> void:
 	mark("expect", {"text": text})
 
 
-## Announces that the calls up to the next assertion may print errors with this text: for threads
-## that race, so that nobody can know how many there will be.
+## Announces that the calls up to the next assertion may print any number of errors with this text:
+## for threads that race.
 func allow_errors(text: String) -> void:
 	_expecting = true
 	mark("allow", {"text": text})
@@ -46,12 +46,12 @@ func skip(why: String) -> void:
 	mark("skip", {"why": why})
 
 
-## Has the runner tell something beside the result, such as a seed.
+## Shows a text beside the test's result, such as a seed.
 func note(text: String) -> void:
 	mark("note", {"text": text})
 
 
-## How much of a randomised test to do: what this variable of the environment says, or else this.
+## Returns the size of a randomised test: this environment variable, or else the usual size.
 func effort(variable: String, usual: float) -> float:
 	var wanted := OS.get_environment(variable)
 	return float(wanted) if wanted else usual
@@ -72,7 +72,7 @@ func assert_false(value: bool, why := "") -> bool:
 ## Equal in type and value.
 func assert_eq(actual: Variant, expected: Variant, why := "") -> bool:
 	var same: bool = typeof(actual) == typeof(expected)
-	# Two texts are one, whatever their type.
+	# Texts of both types can be equal.
 	if (
 		typeof(actual) in [TYPE_STRING, TYPE_STRING_NAME]
 		and typeof(expected) in [TYPE_STRING, TYPE_STRING_NAME]
@@ -87,7 +87,7 @@ func assert_ne(actual: Variant, other: Variant, why := "") -> bool:
 	return _judge(not same, "%s: should not be %s" % [why, _shown(other)])
 
 
-## Holds if [param actual] is this [enum Error]. Says it in words.
+## Holds if [param actual] is this [enum Error]. The message has both in words.
 func assert_code(actual: Variant, expected: Error, why := "") -> bool:
 	var same: bool = typeof(actual) == TYPE_INT and actual == expected
 	var was: String = error_string(actual) if typeof(actual) == TYPE_INT else _shown(actual)
@@ -139,7 +139,7 @@ func pattern(size: int, start := 1) -> PackedByteArray:
 	return data
 
 
-## Whether segments are files that a test can see.
+## Returns whether segments are files that a test can see.
 func is_linux() -> bool:
 	return OS.get_name() == "Linux"
 
@@ -165,7 +165,7 @@ func remove_foreign(name: String) -> void:
 	DirAccess.remove_absolute(file_of(name))
 
 
-## The lines of a file, also of one whose size the system doesn't tell.
+## The lines of a file, even if the system reports no size for it.
 func lines_of(path: String) -> PackedStringArray:
 	var file := FileAccess.open(path, FileAccess.READ)
 	var lines := PackedStringArray()

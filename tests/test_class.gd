@@ -1,5 +1,5 @@
 extends "res://test_case.gd"
-## What ClassDB and scripts know of the class: methods, types, defaults, enums.
+## The class in ClassDB and in scripts: methods, types, defaults, enums.
 
 const ENUMS := {
 	"Scope": {"LOCAL_SCOPE": 0, "GLOBAL_SCOPE": 1},
@@ -89,7 +89,7 @@ func _init() -> void:
 		_methods["write_%s_array" % kind] = ["Error", [array, TYPE_INT], [0]]
 
 
-func test_inheritance() -> void:
+func test_class_extends_ref_counted() -> void:
 	assert_true(ClassDB.class_exists("SharedMemory"), "the class is there")
 	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "what it extends")
 	assert_true(ClassDB.can_instantiate("SharedMemory"), "it can be made")
@@ -97,7 +97,7 @@ func test_inheritance() -> void:
 	assert_eq(memory.get_class(), "SharedMemory", "its name")
 
 
-func test_enums_in_class_db() -> void:
+func test_enums_agree_with_class_db() -> void:
 	var names := Array(ClassDB.class_get_enum_list("SharedMemory", true))
 	names.sort()
 	var expected := ENUMS.keys()
@@ -114,7 +114,7 @@ func test_enums_in_class_db() -> void:
 	assert_eq(all.size(), constants, "no constant outside an enum")
 
 
-func test_enums_in_scripts() -> void:
+func test_enums_type_variables_of_scripts() -> void:
 	var scope: SharedMemory.Scope = SharedMemory.GLOBAL_SCOPE
 	assert_eq(scope, 1, "Scope")
 	scope = SharedMemory.Scope.LOCAL_SCOPE
@@ -132,7 +132,7 @@ func test_enums_in_scripts() -> void:
 	assert_eq(backend, SharedMemory.BACKEND_FILE, "the property")
 
 
-func test_methods() -> void:
+func test_methods_agree_with_class_db() -> void:
 	var found := {}
 	for method in ClassDB.class_get_method_list("SharedMemory", true):
 		found[method.name] = method
@@ -146,7 +146,7 @@ func test_methods() -> void:
 			_check_method(found[name])
 
 
-func test_argument_names() -> void:
+func test_arguments_have_names() -> void:
 	var identifier := RegEx.create_from_string("^[a-z][a-z_]*$")
 	for method in ClassDB.class_get_method_list("SharedMemory", true):
 		for argument: Dictionary in method.args:
@@ -155,7 +155,7 @@ func test_argument_names() -> void:
 			assert_false(argument.name.begins_with("arg"), "%s: %s" % [method.name, argument])
 
 
-func test_properties() -> void:
+func test_properties_agree_with_class_db() -> void:
 	var found := {}
 	for property in ClassDB.class_get_property_list("SharedMemory", true):
 		if property.usage & (PROPERTY_USAGE_CATEGORY | PROPERTY_USAGE_GROUP) == 0:
@@ -176,7 +176,7 @@ func test_properties() -> void:
 		assert_eq(value, SharedMemory.new().get(property), "the default of " + property)
 
 
-func test_new_object() -> void:
+func test_new_object_has_defaults() -> void:
 	var memory := SharedMemory.new()
 	assert_eq(memory.get_status(), SharedMemory.STATUS_UNINITIALIZED, "status")
 	assert_eq(memory.get_name(), "", "name")

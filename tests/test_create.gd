@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## create(): what it makes, and every way in which it fails.
 
 
-func test_makes_zero_bytes() -> void:
+func test_create_makes_zero_bytes() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_code(memory.create(name, 1000), OK, "create")
@@ -20,13 +20,13 @@ func test_makes_zero_bytes() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_global_scope() -> void:
+func test_create_makes_global_segment() -> void:
 	var memory := SharedMemory.new()
 	assert_code(memory.create(unique_name(), 8, SharedMemory.GLOBAL_SCOPE), OK, "create")
 	assert_eq(memory.get_scope(), SharedMemory.GLOBAL_SCOPE, "scope")
 
 
-func test_sizes() -> void:
+func test_create_makes_exact_size() -> void:
 	for size: int in [1, 4095, 4096, 4097, 1 << 20]:
 		var memory := SharedMemory.new()
 		assert_code(memory.create(unique_name(), size), OK, "create %d" % size)
@@ -36,7 +36,7 @@ func test_sizes() -> void:
 		assert_code(memory.write(bytes([9]), size - 1), OK, "the last byte")
 
 
-func test_bad_size() -> void:
+func test_create_refuses_bad_size() -> void:
 	for size: int in [0, -1, -4096, -9223372036854775808]:
 		var memory := SharedMemory.new()
 		var name := unique_name()
@@ -47,7 +47,7 @@ func test_bad_size() -> void:
 		assert_false(SharedMemory.exists(name), "nothing is made")
 
 
-func test_unknown_scope() -> void:
+func test_create_refuses_unknown_scope() -> void:
 	for scope: int in [-1, 2, 1 << 32, (1 << 32) + 1]:
 		var memory := SharedMemory.new()
 		var name := unique_name()
@@ -59,7 +59,7 @@ func test_unknown_scope() -> void:
 		assert_false(SharedMemory.exists(name), "nothing is made")
 
 
-func test_already_holding() -> void:
+func test_create_fails_while_object_holds_a_segment() -> void:
 	var memory := created(16)
 	memory.write(pattern(16))
 	var name := memory.get_name()
@@ -79,7 +79,7 @@ func test_already_holding() -> void:
 	assert_eq(memory.read(), pattern(16), "its bytes, again")
 
 
-func test_already_open() -> void:
+func test_create_fails_on_opener() -> void:
 	var owner := created(16)
 	var memory := opened(owner)
 	expect_error("SharedMemory.create(): ")
@@ -87,7 +87,7 @@ func test_already_open() -> void:
 	assert_eq(memory.get_status(), SharedMemory.STATUS_OPEN, "status")
 
 
-func test_name_taken_by_a_living_owner() -> void:
+func test_create_fails_while_owner_lives() -> void:
 	var first := created(16)
 	first.write(pattern(16))
 	var second := SharedMemory.new()
@@ -99,7 +99,7 @@ func test_name_taken_by_a_living_owner() -> void:
 	assert_true(first.is_current(), "the first one is current")
 
 
-func test_name_taken_by_another_program() -> void:
+func test_create_fails_while_other_program_has_the_name() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var name := unique_name()
@@ -112,7 +112,7 @@ func test_name_taken_by_another_program() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_no_room() -> void:
+func test_create_fails_without_room() -> void:
 	var memory := SharedMemory.new()
 	for size: int in [1 << 40, 1 << 50]:
 		var name := unique_name()
@@ -124,7 +124,7 @@ func test_no_room() -> void:
 	assert_code(memory.create(unique_name(), 16), OK, "a smaller one")
 
 
-func test_after_an_error() -> void:
+func test_create_works_after_an_error() -> void:
 	var memory := SharedMemory.new()
 	assert_code(memory.open(unique_name()), ERR_DOES_NOT_EXIST, "open")
 	assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
@@ -133,7 +133,7 @@ func test_after_an_error() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_again_after_close() -> void:
+func test_create_works_after_close() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	for size: int in [16, 32, 8]:

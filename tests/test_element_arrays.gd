@@ -5,7 +5,7 @@ const HEADER := 16
 const COUNT := 8
 
 
-func test_numbers() -> void:
+func test_numbers_are_read_as_written() -> void:
 	var memory := created(HEADER + 4 * 5 + 3)
 	var array := attached(memory, "<i")
 	assert_eq(array.get_element_count(), 5, "as many as fit")
@@ -21,7 +21,7 @@ func test_numbers() -> void:
 	assert_eq(other.to_array(), [7, 7, 7, 7, 7], "filled")
 
 
-func test_every_type() -> void:
+func test_elements_of_every_type_are_read_as_written() -> void:
 	for line: Array in [
 		["<b", -1],
 		["<Q", 1 << 60],
@@ -44,7 +44,7 @@ func test_every_type() -> void:
 		assert_eq(array.to_array().count(line[1]), array.get_element_count(), line[0])
 
 
-func test_bad_elements() -> void:
+func test_bad_elements_are_refused() -> void:
 	var memory := created(HEADER + 8 * 3)
 	var pairs := attached(memory, "<2i")
 	pairs.fill([1, 2])
@@ -65,7 +65,7 @@ func test_bad_elements() -> void:
 	assert_eq(memory.read(), before, "nothing has changed")
 
 
-func test_attach() -> void:
+func test_attach_lays_out_or_checks_the_memory() -> void:
 	var memory := created(64)
 	var array := SharedMemoryArray.new()
 	for format: String in ["", "0i", "y", "<49s", "999999999999s"]:
@@ -85,7 +85,7 @@ func test_attach() -> void:
 	assert_eq(array.to_array(), [], "detached")
 
 
-func test_a_count_that_is_a_lie() -> void:
+func test_false_count_is_refused() -> void:
 	var memory := created(64)
 	var array := attached(memory, "<i")
 	for count: int in [13, 1 << 32, 1 << 62, -1]:
@@ -106,7 +106,7 @@ func test_a_count_that_is_a_lie() -> void:
 	assert_eq(array.get_element(2), null, "not any more")
 
 
-func test_read_only_and_closed() -> void:
+func test_write_fails_for_reader_and_closed_memory() -> void:
 	var memory := created(64)
 	attached(memory, "<i").fill(5)
 	var reader := opened(memory, SharedMemory.ACCESS_READ_ONLY)
@@ -121,7 +121,7 @@ func test_read_only_and_closed() -> void:
 	assert_last_error(array, ERR_UNCONFIGURED)
 
 
-func test_untyped_and_from_threads() -> void:
+func test_untyped_calls_from_threads_work() -> void:
 	var memory := created(HEADER + 8 * 4)
 	var array: Variant = attached(memory, "<q")
 	assert_eq(array.call("set_element", 1, 5), OK, "set")

@@ -22,40 +22,40 @@ func test_table_is_complete() -> void:
 	assert_true(_methods.all.size() > 30, "methods: %d" % _methods.all.size())
 
 
-func test_bad_values_on_a_new_one() -> void:
+func test_bad_values_fail_on_new_object() -> void:
 	_check_bad_values("new")
 
 
-func test_bad_values_on_a_creator() -> void:
+func test_bad_values_fail_on_creator() -> void:
 	_check_bad_values("creator")
 
 
-func test_bad_values_on_an_opener() -> void:
+func test_bad_values_fail_on_opener() -> void:
 	_check_bad_values("opener")
 
 
-func test_bad_values_on_a_reader() -> void:
+func test_bad_values_fail_on_reader() -> void:
 	_check_bad_values("reader")
 
 
-func test_bad_values_on_a_closed_one() -> void:
+func test_bad_values_fail_on_closed_object() -> void:
 	_check_bad_values("closed")
 
 
-func test_bad_values_on_one_that_failed() -> void:
+func test_bad_values_fail_after_an_error() -> void:
 	_check_bad_values("failed")
 
 
 ## The other side of the table: what is not refused works, to the last byte.
-func test_good_values() -> void:
+func test_good_values_work() -> void:
 	for method in _methods.all:
 		for position in method.arguments.size():
 			for value: Variant in method.arguments[position].values():
 				if method.arguments[position].verdict(value) != OK:
 					continue
 				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
-					var state := "new" if method.does == Method.TAKES else "creator"
-					if method.does == Method.SETS_IF_FREE:
+					var state := "new" if method.kind == Method.OPENS else "creator"
+					if method.kind == Method.CONFIGURES_CLOSED:
 						state = "new"
 					var memory := _in_state(state)
 					var arguments := _good(method)
@@ -70,7 +70,7 @@ func test_good_values() -> void:
 
 
 ## With and without those that have a default, in every state.
-func test_good_calls() -> void:
+func test_good_calls_work() -> void:
 	for method in _methods.all:
 		for state: String in STATES:
 			for count in range(method.required, method.arguments.size() + 1):
@@ -78,7 +78,7 @@ func test_good_calls() -> void:
 					_check_good_call(method, state, count, how)
 
 
-func test_wrong_types() -> void:
+func test_wrong_types_are_refused() -> void:
 	for state: String in ["new", "creator"]:
 		var memory := _in_state(state)
 		memory.clear_last_error()
@@ -97,7 +97,7 @@ func test_wrong_types() -> void:
 		assert_last_error(memory, OK)
 
 
-func test_wrong_number_of_arguments() -> void:
+func test_wrong_number_of_arguments_is_refused() -> void:
 	for state: String in ["new", "creator"]:
 		var memory := _in_state(state)
 		memory.clear_last_error()
@@ -115,10 +115,10 @@ func test_wrong_number_of_arguments() -> void:
 
 
 ## As everywhere in Godot, a float is taken for an int; which one, is the engine's to say.
-func test_floats_for_integers() -> void:
+func test_floats_convert_to_integers() -> void:
 	var memory := _in_state("creator")
 	for method in _methods.all:
-		if method.does not in [Method.READS, Method.WRITES]:
+		if method.kind not in [Method.READS, Method.WRITES]:
 			continue
 		for position in method.arguments.size():
 			if method.arguments[position].type != TYPE_INT:
@@ -130,7 +130,7 @@ func test_floats_for_integers() -> void:
 				_check_refused_or_not(memory, method, arguments, code)
 
 
-func test_arrays_for_packed_ones() -> void:
+func test_arrays_convert_to_packed_arrays() -> void:
 	var memory := _in_state("creator")
 	for method in _methods.all:
 		for position in method.arguments.size():
@@ -149,7 +149,7 @@ func test_arrays_for_packed_ones() -> void:
 				_check_refused_or_not(memory, method, arguments, code)
 
 
-func test_properties() -> void:
+func test_properties_refuse_values_of_other_types() -> void:
 	for state: String in STATES:
 		var memory := _in_state(state)
 		for property in ClassDB.class_get_property_list("SharedMemory", true):
@@ -165,7 +165,7 @@ func test_properties() -> void:
 				assert_eq(_seen(memory), before, "%s = %s" % [property.name, value_type])
 
 
-func test_data_that_is_the_object_s_own() -> void:
+func test_data_of_the_same_object_works() -> void:
 	var memory := created(64)
 	memory.write(pattern(64))
 	assert_code(memory.write(memory.read(32), 16), OK, "bytes just read")
@@ -175,7 +175,7 @@ func test_data_that_is_the_object_s_own() -> void:
 	assert_eq(buffer, memory.read(), "the same")
 
 
-func test_methods_of_the_engine_on_it() -> void:
+func test_methods_of_object_work() -> void:
 	var memory := created(64)
 	memory.notification(12345)
 	memory.notify_property_list_changed()
@@ -198,7 +198,7 @@ func _check_bad_values(state: String) -> void:
 				if verdict == null or verdict == OK:
 					continue
 				for how: Callable in [_methods.call_typed, _methods.call_untyped]:
-					if method.does == Method.TAKES and state not in HOLDERS:
+					if method.kind == Method.OPENS and state not in HOLDERS:
 						# The call before may have changed its state.
 						memory = _in_state(state)
 					var arguments := _good(method)
@@ -221,14 +221,14 @@ func _check_refused(
 	elif codes[0] in MISUSE:
 		expect_error("SharedMemory.%s(): " % method.name)
 	var result: Variant = how.call(memory, method, arguments)
-	if method.does == Method.STATIC:
+	if method.kind == Method.STATIC:
 		assert_eq(result, method.failure(codes[0]), why)
 		assert_last_error(memory, OK)
 	else:
 		var code := memory.get_last_error()
 		assert_true(code in codes, "%s: %s" % [why, error_string(code)])
 		assert_eq(result, method.failure(code), why)
-	if method.does == Method.TAKES and not before[1]:
+	if method.kind == Method.OPENS and not before[1]:
 		before[0] = SharedMemory.STATUS_ERROR
 	assert_eq(_seen(memory), before, why + ": what has changed")
 
@@ -260,7 +260,7 @@ func _check_good_call(method: Method, state: String, count: int, how: Callable) 
 	if method.returns_code:
 		assert_code(result, OK, why)
 	assert_last_error(memory, OK)
-	if method.does in [Method.READS, Method.ASKS]:
+	if method.kind in [Method.READS, Method.GETS]:
 		assert_eq(_seen(memory), before, why + ": what has changed")
 
 

@@ -9,14 +9,15 @@ const Methods := preload("res://calls/methods.gd")
 
 const MISUSE := [ERR_INVALID_PARAMETER, ERR_UNCONFIGURED]
 const STATES := ["new", "attached", "reader", "detached", "closed"]
-## What is attached, with what else than the memory, and how much memory that is.
+## Each class: its arguments of attach() after the memory, and the size of the memory.
 const CLASSES := {
 	"SharedMemoryStream": [[SharedMemoryStream.LAYOUT_LSM_V2], Argument.SIZE],
-	"SharedMemoryQueue": [[SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST], Argument.SIZE],
+	"SharedMemoryQueue":
+	[[SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE], Argument.SIZE],
 	"SharedMemoryArray": [["<4B"], Argument.SIZE],
 }
 const WORKS := ["attached", "reader"]
-## What methods may say of memory that was filled by chance.
+## The errors that methods may return for random memory.
 const OF_MEMORY := [
 	OK,
 	ERR_INVALID_DATA,
@@ -39,7 +40,7 @@ func test_table_is_complete() -> void:
 		assert_eq(_all[of_class].problems, [] as Array[String], of_class)
 
 
-func test_bad_values() -> void:
+func test_bad_values_fail() -> void:
 	for of_class: String in CLASSES:
 		for state: String in STATES:
 			for method: Method in _all[of_class].all:
@@ -47,7 +48,7 @@ func test_bad_values() -> void:
 					_check_values(of_class, state, method, position)
 
 
-func test_good_calls() -> void:
+func test_good_calls_work() -> void:
 	for of_class: String in CLASSES:
 		var methods: Methods = _all[of_class]
 		for state: String in STATES:
@@ -57,7 +58,7 @@ func test_good_calls() -> void:
 						_check_good_call(of_class, state, method, count, how)
 
 
-func test_wrong_types_and_numbers() -> void:
+func test_wrong_types_and_numbers_are_refused() -> void:
 	for of_class: String in CLASSES:
 		var methods: Methods = _all[of_class]
 		var object := _in_state(of_class, "attached")
@@ -81,7 +82,7 @@ func test_wrong_types_and_numbers() -> void:
 
 
 ## Whatever is in the memory: a documented error, no crash, no wait without an end.
-func test_memory_filled_by_chance() -> void:
+func test_random_memory_is_refused_or_read() -> void:
 	var chance := RandomNumberGenerator.new()
 	chance.seed = randi()
 	note("seed %d" % chance.seed)
@@ -95,7 +96,7 @@ func test_memory_filled_by_chance() -> void:
 			for _round in 10:
 				_spoil(Argument.memory, chance)
 				for method: Method in _all[of_class].all:
-					if method.does in [Method.READS, Method.WRITES, Method.POLLS]:
+					if method.kind in [Method.READS, Method.WRITES, Method.POLLS]:
 						allow_errors(of_class)
 						_all[of_class].call_untyped(object, method, _good(method))
 						calls += 1
@@ -160,7 +161,7 @@ func _check_call(
 	object.clear_last_error()
 	if codes.size() > 1:
 		allow_errors(of_class)
-	elif codes[0] in MISUSE and method.does != Method.POLLS:
+	elif codes[0] in MISUSE and method.kind != Method.POLLS:
 		expect_error("%s.%s(): " % [of_class, method.name])
 	var result: Variant = how.call(object, method, arguments)
 	var code: Error = object.get_last_error()

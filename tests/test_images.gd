@@ -3,7 +3,7 @@ extends "res://test_case.gd"
 
 
 ## Every format that the running engine has, those that are newer than the addon too.
-func test_every_uncompressed_format() -> void:
+func test_every_uncompressed_format_is_read_as_written() -> void:
 	var tried := 0
 	# Asked of the engine that runs, not of the one that this was compiled for.
 	for format in ClassDB.class_get_integer_constant("Image", "FORMAT_MAX"):
@@ -25,7 +25,7 @@ func test_every_uncompressed_format() -> void:
 	assert_true(tried >= 17, "formats: %d" % tried)
 
 
-func test_mipmaps_are_part_of_it() -> void:
+func test_mipmaps_are_read_and_written() -> void:
 	var image := Image.create_empty(8, 8, true, Image.FORMAT_RGBA8)
 	var size := image.get_data_size()
 	assert_true(size > 8 * 8 * 4, "there are some")
@@ -39,7 +39,7 @@ func test_mipmaps_are_part_of_it() -> void:
 	assert_code(small.read_image(image), ERR_INVALID_PARAMETER, "without the last byte of them")
 
 
-func test_a_copy_is_left_alone() -> void:
+func test_copies_of_the_image_stay() -> void:
 	var image := Image.create_empty(4, 4, false, Image.FORMAT_L8)
 	var copy: Image = image.duplicate()
 	var data := image.get_data()
@@ -51,7 +51,7 @@ func test_a_copy_is_left_alone() -> void:
 	assert_eq(data.count(9), 0, "its data of before")
 
 
-func test_what_does_not_fit() -> void:
+func test_image_that_does_not_fit_is_refused() -> void:
 	var image := Image.create_empty(4, 4, false, Image.FORMAT_RGBA8)
 	image.fill(Color.RED)
 	var before := image.get_data()
@@ -69,7 +69,7 @@ func test_what_does_not_fit() -> void:
 	assert_eq(memory.read().count(0), 64, "and so is the segment")
 
 
-func test_what_is_no_picture() -> void:
+func test_null_empty_and_compressed_images_are_refused() -> void:
 	var memory := created(64)
 	expect_error("SharedMemory.read_image(): image is null")
 	assert_code(memory.read_image(null), ERR_INVALID_PARAMETER, "null")
@@ -84,7 +84,7 @@ func test_what_is_no_picture() -> void:
 	assert_code(memory.write_image(compressed), ERR_INVALID_PARAMETER, "compressed")
 
 
-func test_untyped() -> void:
+func test_untyped_calls_work() -> void:
 	var memory: Variant = created(64)
 	var image: Variant = Image.create_empty(4, 4, false, Image.FORMAT_RGBA8)
 	assert_code(memory.read_image(image), OK, "an image")
@@ -103,7 +103,7 @@ func test_untyped() -> void:
 	assert_code(memory.read_image(resource), OK, "an image all the same")
 
 
-func test_others() -> void:
+func test_write_fails_for_reader_and_closed_object() -> void:
 	var image := Image.create_empty(4, 4, false, Image.FORMAT_RGBA8)
 	var owner := created(64)
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)

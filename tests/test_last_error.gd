@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## get_last_error() and its message: of which call they tell, and for how long.
 
 
-func test_of_a_new_object() -> void:
+func test_new_object_has_no_error() -> void:
 	assert_last_error(SharedMemory.new(), OK)
 
 
@@ -78,7 +78,7 @@ func test_backend_and_lock_timeout_clear_it() -> void:
 	assert_code(stream.get_last_error(), OK, "a right one")
 
 
-func test_is_of_the_last_failure() -> void:
+func test_error_is_of_the_last_failure() -> void:
 	var memory := created(16)
 	expect_error("SharedMemory.write(): ")
 	memory.write(bytes([1]), 16)
@@ -92,7 +92,7 @@ func test_is_of_the_last_failure() -> void:
 	assert_last_error(memory, ERR_UNCONFIGURED)
 
 
-func test_is_of_this_object() -> void:
+func test_error_is_of_its_object() -> void:
 	var memory := SharedMemory.new()
 	var other := SharedMemory.new()
 	memory.open(unique_name())
@@ -100,7 +100,7 @@ func test_is_of_this_object() -> void:
 	assert_last_error(other, OK)
 
 
-func test_from_another_thread() -> void:
+func test_error_is_seen_from_other_threads() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	var thread := Thread.new()
@@ -109,7 +109,7 @@ func test_from_another_thread() -> void:
 	assert_last_error(memory, ERR_DOES_NOT_EXIST, [name])
 
 
-func test_tells_the_system_call_and_its_words() -> void:
+func test_message_names_system_call_and_cause() -> void:
 	var memory := SharedMemory.new()
 	assert_code(memory.create(unique_name(), 1 << 40), ERR_OUT_OF_MEMORY, "create")
 	if is_linux():

@@ -65,7 +65,7 @@ func _init() -> void:
 			_holders[of_class].append(script)
 
 
-func test_a_logger_lets_go() -> void:
+func test_logger_can_drop_the_object() -> void:
 	if not ClassDB.class_exists("Logger"):
 		return skip("this Godot has no Logger")
 	var script := GDScript.new()
@@ -92,7 +92,7 @@ func test_a_logger_lets_go() -> void:
 	assert_true(tried > 150, "bad calls: %d" % tried)
 
 
-func test_memory_that_is_let_go_of_lets_go() -> void:
+func test_memory_can_drop_the_object_that_holds_it() -> void:
 	for of_class: String in Methods.ATTACHED:
 		for method: Method in _methods[of_class].all:
 			for script: GDScript in _holders[of_class]:
@@ -118,7 +118,7 @@ func test_memory_that_is_let_go_of_lets_go() -> void:
 				assert_eq(holder.freed, 1, "%s, and then detach()" % method.name)
 
 
-func test_a_signal_lets_go() -> void:
+func test_signal_can_drop_the_object() -> void:
 	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
 		var method := _method_of(of_class, "poll")
 		for script: GDScript in _holders[of_class]:
@@ -135,7 +135,7 @@ func test_a_signal_lets_go() -> void:
 
 
 ## An object that no call uses is freed at once, and its name is free for the next one.
-func test_another_object_is_freed_at_once() -> void:
+func test_object_without_calls_is_freed_at_once() -> void:
 	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
 		var memory := created(256)
 		var reader: Variant = _attached(of_class, memory)
@@ -154,7 +154,7 @@ func test_another_object_is_freed_at_once() -> void:
 
 
 ## A method that is called again by what runs in it: the object goes with the outermost call.
-func test_calls_in_calls() -> void:
+func test_object_lives_until_outermost_call_ends() -> void:
 	var script: GDScript = _holders.SharedMemoryQueue[0]
 	var poll := _method_of("SharedMemoryQueue", "poll")
 	var holder: Variant = script.new()
@@ -178,7 +178,7 @@ func test_calls_in_calls() -> void:
 
 
 ## The only warning there is, printed once.
-func test_a_logger_lets_go_at_a_warning() -> void:
+func test_logger_can_drop_the_object_at_a_warning() -> void:
 	if not ClassDB.class_exists("Logger") or not is_linux():
 		return skip("this Godot has no Logger, or the system keeps all that is persistent")
 	# Memory without a name needs it.
@@ -202,9 +202,9 @@ func test_a_logger_lets_go_at_a_warning() -> void:
 
 ## Calls that print an error: on an object that holds nothing, or on one that does.
 func _bad_calls(method: Method, is_new: bool) -> Array:
-	if method.does in [Method.ASKS, Method.DOES, Method.STATIC, Method.POLLS]:
+	if method.kind in [Method.GETS, Method.NEVER_FAILS, Method.STATIC, Method.POLLS]:
 		return []
-	var needs_memory := method.does in [Method.READS, Method.WRITES]
+	var needs_memory := method.kind in [Method.READS, Method.WRITES]
 	Argument.memory = created(Argument.SIZE)
 	var good := method.good(unique_name(), Argument.memory.get_name())
 	if is_new and needs_memory:

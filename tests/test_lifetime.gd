@@ -1,8 +1,8 @@
 extends "res://test_case.gd"
-## Who removes a name and when: close, unlink, persistent, freed objects, successors.
+## The calls that remove a name: close, unlink, persistent, freed objects; and successors of a name.
 
 
-func test_close() -> void:
+func test_close_removes_the_name_of_its_creator() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	memory.close()
@@ -21,14 +21,14 @@ func test_close() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_close_of_one_that_never_held_anything() -> void:
+func test_close_of_new_object_does_nothing() -> void:
 	var memory := SharedMemory.new()
 	memory.close()
 	assert_eq(memory.get_status(), SharedMemory.STATUS_UNINITIALIZED, "status")
 	assert_last_error(memory, OK)
 
 
-func test_close_after_an_error() -> void:
+func test_close_clears_the_status_of_an_error() -> void:
 	var memory := SharedMemory.new()
 	memory.open(unique_name())
 	assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
@@ -37,7 +37,7 @@ func test_close_after_an_error() -> void:
 	assert_last_error(memory, ERR_DOES_NOT_EXIST)
 
 
-func test_getters_of_a_closed_global_one() -> void:
+func test_getters_of_closed_global_segment_have_defaults() -> void:
 	var memory := created(16, SharedMemory.GLOBAL_SCOPE)
 	memory.close()
 	assert_eq(memory.get_scope(), SharedMemory.LOCAL_SCOPE, "scope")
@@ -47,14 +47,14 @@ func test_getters_of_a_closed_global_one() -> void:
 	assert_eq(memory.get_access(), SharedMemory.ACCESS_READ_WRITE, "access")
 
 
-func test_freed_object() -> void:
+func test_freed_creator_removes_the_name() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	memory = null
 	assert_false(SharedMemory.exists(name), "the name goes with the object")
 
 
-func test_freed_opener() -> void:
+func test_freed_opener_keeps_the_name() -> void:
 	var owner := created(16)
 	var memory := opened(owner)
 	memory = null
@@ -62,7 +62,7 @@ func test_freed_opener() -> void:
 	assert_true(owner.is_current(), "is_current")
 
 
-func test_opener_keeps_the_memory() -> void:
+func test_opener_keeps_memory_after_close_of_creator() -> void:
 	var owner := created(16)
 	owner.write(pattern(16))
 	var memory := opened(owner)
@@ -75,7 +75,7 @@ func test_opener_keeps_the_memory() -> void:
 	assert_eq(memory.get_status(), SharedMemory.STATUS_OPEN, "status")
 
 
-func test_is_current() -> void:
+func test_is_current_follows_the_name() -> void:
 	var first := created(16)
 	var name := first.get_name()
 	var peer := opened(first)
@@ -93,7 +93,7 @@ func test_is_current() -> void:
 	assert_true(peer.is_current(), "reopened")
 
 
-func test_unlink_by_the_creator() -> void:
+func test_creator_can_unlink() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	var peer := opened(memory)
@@ -111,7 +111,7 @@ func test_unlink_by_the_creator() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_unlink_by_an_opener() -> void:
+func test_opener_can_unlink() -> void:
 	var owner := created(16)
 	var peer := opened(owner)
 	peer.unlink()
@@ -121,14 +121,14 @@ func test_unlink_by_an_opener() -> void:
 	assert_eq(peer.read(1), bytes([5]), "the opener keeps it")
 
 
-func test_unlink_of_one_that_never_held_anything() -> void:
+func test_unlink_of_new_object_does_nothing() -> void:
 	var memory := SharedMemory.new()
 	memory.unlink()
 	assert_last_error(memory, OK)
 	assert_eq(memory.get_status(), SharedMemory.STATUS_UNINITIALIZED, "status")
 
 
-func test_unlink_after_close() -> void:
+func test_unlink_after_close_removes_persistent_name() -> void:
 	var memory := SharedMemory.new()
 	memory.persistent = true
 	var name := unique_name()
@@ -139,7 +139,7 @@ func test_unlink_after_close() -> void:
 	assert_false(SharedMemory.exists(name), "unlinked")
 
 
-func test_unlink_after_close_by_an_opener() -> void:
+func test_opener_can_unlink_after_close() -> void:
 	var owner := created(16)
 	var peer := opened(owner)
 	peer.close()
@@ -148,7 +148,7 @@ func test_unlink_after_close_by_an_opener() -> void:
 	assert_false(SharedMemory.exists(owner.get_name()), "unlinked")
 
 
-func test_unlink_after_close_works_once() -> void:
+func test_unlink_after_close_tries_once() -> void:
 	var name := unique_name()
 	var memory := SharedMemory.new()
 	memory.create(name, 16)
@@ -160,7 +160,7 @@ func test_unlink_after_close_works_once() -> void:
 	assert_true(successor.is_current(), "the second call does nothing")
 
 
-func test_unlink_after_close_spares_a_successor() -> void:
+func test_unlink_after_close_spares_successor() -> void:
 	var name := unique_name()
 	var memory := SharedMemory.new()
 	memory.create(name, 16)
@@ -171,7 +171,7 @@ func test_unlink_after_close_spares_a_successor() -> void:
 	assert_true(successor.is_current(), "not what this object had")
 
 
-func test_unlink_spares_a_successor() -> void:
+func test_unlink_spares_successor() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	var peer := opened(memory)
@@ -186,7 +186,7 @@ func test_unlink_spares_a_successor() -> void:
 	assert_true(SharedMemory.exists(name), "it is there")
 
 
-func test_freed_object_spares_a_successor() -> void:
+func test_freed_object_spares_successor() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	memory.unlink()
@@ -196,7 +196,7 @@ func test_freed_object_spares_a_successor() -> void:
 	assert_true(successor.is_current(), "not what that object had")
 
 
-func test_successor_made_by_another_program() -> void:
+func test_close_and_unlink_spare_other_programs_segment() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var memory := created(16)
@@ -211,7 +211,7 @@ func test_successor_made_by_another_program() -> void:
 	remove_foreign(name)
 
 
-func test_persistent() -> void:
+func test_persistent_segment_stays_after_its_creator() -> void:
 	var memory := SharedMemory.new()
 	memory.persistent = true
 	var name := unique_name()
@@ -234,7 +234,7 @@ func test_persistent() -> void:
 	assert_false(SharedMemory.exists(name), "removed")
 
 
-func test_persistent_set_while_held() -> void:
+func test_persistent_can_change_while_open() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	memory.persistent = true
@@ -249,7 +249,7 @@ func test_persistent_set_while_held() -> void:
 	assert_false(SharedMemory.exists(name), "the name goes")
 
 
-func test_persistent_is_the_creators_choice() -> void:
+func test_persistent_of_opener_has_no_effect() -> void:
 	var owner := created(16)
 	var peer := opened(owner)
 	peer.persistent = true
@@ -268,7 +268,7 @@ func test_persistent_is_the_creators_choice() -> void:
 	owner.unlink()
 
 
-func test_mode() -> void:
+func test_mode_follows_scope_and_persistent() -> void:
 	if not is_linux():
 		return skip("reads a mode in /dev/shm")
 	const STICKY := FileAccess.UNIX_RESTRICTED_DELETE
@@ -304,7 +304,7 @@ func test_properties_outlive_close() -> void:
 	assert_eq(memory.get_backend(), SharedMemory.BACKEND_NATIVE, "set_backend")
 
 
-func test_unknown_backend() -> void:
+func test_set_backend_refuses_unknown_backend() -> void:
 	var memory := SharedMemory.new()
 	memory.backend = SharedMemory.BACKEND_FILE
 	for backend: int in [-1, 4, 1 << 32, (1 << 32) + 1, -9223372036854775808]:
@@ -319,7 +319,7 @@ func test_unknown_backend() -> void:
 	assert_eq(memory.get_status(), SharedMemory.STATUS_UNINITIALIZED, "status")
 
 
-func test_backend_while_held() -> void:
+func test_set_backend_fails_while_open() -> void:
 	var memory := created(16)
 	for backend: SharedMemory.Backend in [SharedMemory.BACKEND_FILE, SharedMemory.BACKEND_NATIVE]:
 		expect_error("SharedMemory.set_backend(): ")

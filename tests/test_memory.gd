@@ -8,7 +8,7 @@ const PACKED := 160
 
 
 ## The engine never takes more than the call has reckoned with.
-func test_what_is_reckoned_is_enough() -> void:
+func test_engine_takes_no_more_than_was_checked() -> void:
 	if OS.get_static_memory_usage() == 0:
 		return skip("this Godot does not count its memory")
 	for case: Array in [
@@ -38,7 +38,7 @@ func test_what_is_reckoned_is_enough() -> void:
 
 ## A segment of which no page is there yet, an eighth of the memory there is: as many values would
 ## take three times what there is.
-func test_values_for_which_there_is_no_memory_are_refused() -> void:
+func test_values_without_memory_are_refused() -> void:
 	if not is_linux():
 		return skip("only Linux hands out more memory than there is")
 	var size := _available() / 8
@@ -63,7 +63,7 @@ func test_values_for_which_there_is_no_memory_are_refused() -> void:
 
 
 ## The copy would find room, and so would the pages; but not both.
-func test_copies_of_what_has_no_pages_yet_are_refused() -> void:
+func test_copies_of_pages_that_are_not_there_are_refused() -> void:
 	if not is_linux():
 		return skip("only Linux hands out more memory than there is")
 	var size := _available() / 100 * 70

@@ -5,7 +5,7 @@ extends "res://test_case.gd"
 var limit := 30 if OS.get_name() == "macOS" else 255
 
 
-func test_leading_slash() -> void:
+func test_leading_slash_is_dropped() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_code(memory.create("/" + name, 16), OK, "create")
@@ -22,7 +22,7 @@ func test_leading_slash() -> void:
 	assert_false(SharedMemory.exists(name), "removed")
 
 
-func test_native_name() -> void:
+func test_native_name_is_the_system_s() -> void:
 	var memory := created(16)
 	if OS.get_name() != "Windows":
 		assert_eq(memory.get_native_name(), "/" + memory.get_name(), "on POSIX")
@@ -36,7 +36,7 @@ func test_native_name_opens() -> void:
 	assert_code(peer.open(memory.get_native_name()), OK, "open")
 
 
-func test_names_that_can_be_made() -> void:
+func test_names_that_create_takes() -> void:
 	for label: String in [
 		" ",
 		"a b",
@@ -69,7 +69,7 @@ func test_names_that_can_be_made() -> void:
 			assert_true(name in SharedMemory.list_names(), "list_names '%s'" % name)
 
 
-func test_names_that_begin_oddly() -> void:
+func test_names_with_odd_beginnings_work() -> void:
 	# Without the prefix of this run: made and gone at once.
 	for name: String in ["-" + unique_name(), ".%s" % unique_name(), " %s" % unique_name()]:
 		var memory := SharedMemory.new()
@@ -78,7 +78,7 @@ func test_names_that_begin_oddly() -> void:
 		assert_false(SharedMemory.exists(name), "gone")
 
 
-func test_names_that_can_not_be_made() -> void:
+func test_names_that_create_refuses() -> void:
 	var long := "x".repeat(limit + 1)
 	for name: String in [
 		"",
@@ -106,7 +106,7 @@ func test_names_that_can_not_be_made() -> void:
 		assert_code(memory.open_or_create(name, 16), ERR_INVALID_PARAMETER, "or open '%s'" % name)
 
 
-func test_messages_tell_what_is_wrong() -> void:
+func test_messages_name_the_problem() -> void:
 	var memory := SharedMemory.new()
 	expect_error("SharedMemory.create(): ")
 	memory.create("one/two", 16)
@@ -144,7 +144,7 @@ func test_length_is_counted_in_bytes() -> void:
 	assert_code(memory.create("é".repeat(128), 16), ERR_INVALID_PARAMETER, "128 letters")
 
 
-func test_names_that_can_not_be_opened() -> void:
+func test_names_that_open_refuses() -> void:
 	for name: String in [
 		"", "/", "//", "a/b", "a/", "../a", "x".repeat(limit + 1), "é".repeat(128)
 	]:
@@ -157,7 +157,7 @@ func test_names_that_can_not_be_opened() -> void:
 	assert_code(memory.open("x".repeat(limit)), ERR_DOES_NOT_EXIST, "long, but allowed")
 
 
-func test_dots_are_no_segments() -> void:
+func test_dots_are_not_segments() -> void:
 	if not is_linux():
 		return skip("they are folders in /dev/shm")
 	for name: String in [".", "..", "/.", "/.."]:

@@ -58,7 +58,7 @@ var _decode := {
 }
 
 
-func test_integers_of_every_width() -> void:
+func test_integers_of_every_width_are_read_as_written() -> void:
 	var memory := created(32)
 	var array := PackedByteArray()
 	array.resize(32)
@@ -73,7 +73,7 @@ func test_integers_of_every_width() -> void:
 				assert_eq(back, _decode[kind].call(array, offset), "back: " + why)
 
 
-func test_fractions_of_every_width() -> void:
+func test_fractions_of_every_width_are_read_as_written() -> void:
 	var memory := created(32)
 	var array := PackedByteArray()
 	array.resize(32)
@@ -111,7 +111,7 @@ func test_every_half_is_read_as_the_engine_does() -> void:
 	assert_eq(different, [], "halfs")
 
 
-func test_a_half_and_a_float_are_rounded_to_the_nearest() -> void:
+func test_halves_and_floats_are_rounded_to_nearest() -> void:
 	var memory := created(4)
 	for values: Array in [[1.0 / 3.0, 0.333251953125], [2049.0, 2048.0], [2051.0, 2052.0]]:
 		memory.encode_half(0, values[0])
@@ -139,7 +139,7 @@ func test_every_width_ends_where_the_segment_ends() -> void:
 	assert_eq(memory.read(), pattern(9), "untouched")
 
 
-func test_typed() -> void:
+func test_typed_calls_work() -> void:
 	var memory := created(8)
 	var code: Error = memory.encode_double(0, 3)
 	var whole: int = memory.decode_s64(0)
@@ -172,7 +172,7 @@ func test_values_are_cut_to_the_width() -> void:
 		assert_eq(memory.read(2, 6), bytes([7, 7]), "behind it")
 
 
-func test_untyped() -> void:
+func test_untyped_calls_work() -> void:
 	var memory: Variant = created(8)
 	assert_code(memory.encode_u32(1, 77), OK, "encode")
 	assert_eq(memory.call("decode_u32", 1), 77, "decode")
@@ -183,7 +183,7 @@ func test_untyped() -> void:
 	assert_eq(memory.callv("decode_u32", []), null, "none")
 
 
-func test_outside() -> void:
+func test_access_outside_is_refused() -> void:
 	var memory := created(8)
 	memory.write(pattern(8))
 	for offset: int in [5, 8, 1 << 32, 9223372036854775807, -1, -9223372036854775808]:
@@ -198,7 +198,7 @@ func test_outside() -> void:
 	assert_eq(memory.read(), pattern(8), "untouched")
 
 
-func test_zero_can_be_told_from_an_error() -> void:
+func test_zero_differs_from_an_error() -> void:
 	var memory := created(8)
 	assert_eq(memory.decode_u32(0), 0, "a zero")
 	assert_eq(memory.get_last_error(), OK, "is none")
@@ -210,7 +210,7 @@ func test_zero_can_be_told_from_an_error() -> void:
 	assert_code(memory.encode_u32(0, 1), ERR_UNCONFIGURED, "not open")
 
 
-func test_a_reader() -> void:
+func test_encode_fails_for_reader() -> void:
 	var owner := created(8)
 	owner.encode_u32(4, 99)
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)

@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## open() and open_or_create(): what they find, and every way in which they fail.
 
 
-func test_all_of_it() -> void:
+func test_open_maps_the_whole_segment() -> void:
 	var owner := created(100)
 	owner.write(pattern(100))
 	var memory := SharedMemory.new()
@@ -20,14 +20,14 @@ func test_all_of_it() -> void:
 	assert_eq(owner.read(1, 99), bytes([77]), "what the owner sees")
 
 
-func test_by_its_size() -> void:
+func test_open_accepts_the_exact_size() -> void:
 	var owner := created(100)
 	var memory := SharedMemory.new()
 	assert_code(memory.open(owner.get_name(), 100), OK, "open")
 	assert_eq(memory.get_size(), 100, "size")
 
 
-func test_a_prefix() -> void:
+func test_open_can_map_a_prefix() -> void:
 	var owner := created(100)
 	owner.write(pattern(100))
 	var memory := SharedMemory.new()
@@ -42,7 +42,7 @@ func test_a_prefix() -> void:
 	assert_eq(owner.read(), pattern(100), "the owner's bytes")
 
 
-func test_more_than_there_is() -> void:
+func test_open_refuses_more_than_the_segment_has() -> void:
 	var owner := created(100)
 	for size: int in [101, 4096, 1 << 40, 9223372036854775807]:
 		var memory := SharedMemory.new()
@@ -52,7 +52,7 @@ func test_more_than_there_is() -> void:
 		assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
 
 
-func test_bad_size() -> void:
+func test_open_refuses_bad_size() -> void:
 	var owner := created(100)
 	for size: int in [-1, -9223372036854775808]:
 		var memory := SharedMemory.new()
@@ -62,7 +62,7 @@ func test_bad_size() -> void:
 		assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
 
 
-func test_unknown_access() -> void:
+func test_open_refuses_unknown_access() -> void:
 	var owner := created(100)
 	for access: int in [-1, 2, 1 << 32, (1 << 32) + 1]:
 		var memory := SharedMemory.new()
@@ -71,7 +71,7 @@ func test_unknown_access() -> void:
 		assert_last_error(memory, ERR_INVALID_PARAMETER, [str(access)])
 
 
-func test_absent() -> void:
+func test_open_fails_until_name_exists() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	# Retried in a loop, it must not flood the console.
@@ -86,7 +86,7 @@ func test_absent() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_not_yet_sized() -> void:
+func test_open_is_busy_until_segment_has_a_size() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var name := unique_name()
@@ -109,7 +109,7 @@ func test_not_yet_sized() -> void:
 	remove_foreign(name)
 
 
-func test_already_holding() -> void:
+func test_open_fails_while_object_holds_a_segment() -> void:
 	var first := created(16)
 	var second := created(32)
 	var memory := opened(first)
@@ -128,7 +128,7 @@ func test_already_holding() -> void:
 	assert_code(code, ERR_ALREADY_IN_USE, "open_or_create on an opener")
 
 
-func test_read_only() -> void:
+func test_read_only_refuses_write() -> void:
 	var owner := created(16)
 	owner.write(pattern(16))
 	var memory := opened(owner, SharedMemory.ACCESS_READ_ONLY)
@@ -149,7 +149,7 @@ func test_read_only() -> void:
 	assert_code(memory.write(bytes([1])), OK, "write")
 
 
-func test_scope_of_an_opened_one() -> void:
+func test_scope_of_opened_segment_is_known() -> void:
 	if not is_linux():
 		return skip("told by the permission bits of POSIX")
 	var local := created(8)
@@ -158,7 +158,7 @@ func test_scope_of_an_opened_one() -> void:
 	assert_eq(opened(global).get_scope(), SharedMemory.GLOBAL_SCOPE, "a global one")
 
 
-func test_many_openers() -> void:
+func test_many_openers_share_the_bytes() -> void:
 	var owner := created(16)
 	var openers: Array[SharedMemory] = []
 	for index in 20:
@@ -171,7 +171,7 @@ func test_many_openers() -> void:
 	assert_true(owner.is_current(), "is_current")
 
 
-func test_open_or_create_makes_it() -> void:
+func test_open_or_create_makes_an_absent_segment() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_code(memory.open_or_create(name, 16), OK, "open_or_create")
@@ -184,7 +184,7 @@ func test_open_or_create_makes_it() -> void:
 	assert_eq(memory.get_scope(), SharedMemory.GLOBAL_SCOPE, "scope")
 
 
-func test_open_or_create_opens_it() -> void:
+func test_open_or_create_opens_a_segment() -> void:
 	var owner := created(16)
 	var memory := SharedMemory.new()
 	assert_code(memory.open_or_create(owner.get_name(), 16), OK, "open_or_create")
@@ -195,7 +195,7 @@ func test_open_or_create_opens_it() -> void:
 	assert_true(owner.is_current(), "an opener's close removes nothing")
 
 
-func test_open_or_create_another_size() -> void:
+func test_open_or_create_refuses_a_larger_size() -> void:
 	var owner := created(16)
 	var memory := SharedMemory.new()
 	assert_code(memory.open_or_create(owner.get_name(), 8), OK, "a prefix")
@@ -208,7 +208,7 @@ func test_open_or_create_another_size() -> void:
 	assert_eq(memory.get_status(), SharedMemory.STATUS_ERROR, "status")
 
 
-func test_open_or_create_bad_arguments() -> void:
+func test_open_or_create_refuses_bad_arguments() -> void:
 	var name := unique_name()
 	for arguments: Array in [["", 8, 0], ["a/b", 8, 0], [name, 0, 0], [name, -1, 0], [name, 8, 2]]:
 		var memory := SharedMemory.new()
@@ -220,7 +220,7 @@ func test_open_or_create_bad_arguments() -> void:
 	assert_false(SharedMemory.exists(name), "nothing is made")
 
 
-func test_open_or_create_not_yet_sized() -> void:
+func test_open_or_create_is_busy_until_segment_has_a_size() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var name := unique_name()
@@ -235,7 +235,7 @@ func test_open_or_create_not_yet_sized() -> void:
 	remove_foreign(name)
 
 
-func test_open_or_create_no_room() -> void:
+func test_open_or_create_fails_without_room() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_code(memory.open_or_create(name, 1 << 40), ERR_OUT_OF_MEMORY, "open_or_create")

@@ -11,7 +11,7 @@ const COUNT := 12
 const CONSUMERS_LOCK := 24
 
 
-func test_in_order() -> void:
+func test_messages_keep_their_order() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(HEADERS[layout] + 3 * 14)
 		var producer := attached(memory, layout, 10)
@@ -34,8 +34,8 @@ func test_in_order() -> void:
 				assert_last_error(consumer, OK)
 
 
-## One of no bytes is a message, too.
-func test_empty_messages() -> void:
+## A message may have no bytes.
+func test_empty_messages_are_messages() -> void:
 	var queue := attached(created(200), V2, 10)
 	assert_code(queue.enqueue(PackedByteArray()), OK, "enqueue")
 	assert_eq(queue.peek(), PackedByteArray(), "peek")
@@ -50,7 +50,7 @@ func test_empty_messages() -> void:
 	assert_last_error(queue, OK)
 
 
-func test_too_long() -> void:
+func test_message_that_is_too_long_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		var queue := attached(memory, layout, 10)
@@ -62,7 +62,7 @@ func test_too_long() -> void:
 		assert_eq(queue.dequeue(), pattern(10), "the longest")
 
 
-func test_poll() -> void:
+func test_poll_emits_each_message() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(500)
 		var producer := attached(memory, layout, 10)
@@ -79,8 +79,8 @@ func test_poll() -> void:
 		assert_eq(got.size(), 3, "got")
 
 
-## What comes meanwhile waits for the next time.
-func test_poll_ends() -> void:
+## Messages that arrive during a poll wait for the next one.
+func test_poll_leaves_messages_that_handlers_add() -> void:
 	var queue := attached(created(500), V2, 10)
 	var got := []
 	var again := func(data: PackedByteArray) -> void:
@@ -94,7 +94,7 @@ func test_poll_ends() -> void:
 	queue.message_received.disconnect(again)
 
 
-func test_a_signal_that_takes_the_rest() -> void:
+func test_handler_can_take_the_rest() -> void:
 	var memory := created(500)
 	var holder := [attached(memory, V2, 10)]
 	var got := []
@@ -112,7 +112,7 @@ func test_a_signal_that_takes_the_rest() -> void:
 	holder.clear()
 
 
-func test_a_signal_that_lets_go() -> void:
+func test_handler_can_drop_the_queue() -> void:
 	var memory := created(500)
 	var holder := [attached(memory, V2, 10)]
 	holder[0].enqueue(bytes([1]))
@@ -128,7 +128,7 @@ func test_a_signal_that_lets_go() -> void:
 	assert_eq(holder, [], "gone")
 
 
-func test_openers_wait_for_the_creator() -> void:
+func test_attach_is_busy_until_creator_lays_out() -> void:
 	var memory := created(200)
 	var early := opened(memory)
 	var queue := SharedMemoryQueue.new()
@@ -138,7 +138,7 @@ func test_openers_wait_for_the_creator() -> void:
 	assert_code(queue.attach(early, V2), OK, "now")
 
 
-func test_attach_with_bad_sizes() -> void:
+func test_attach_refuses_bad_sizes() -> void:
 	var memory := created(100)
 	var queue := SharedMemoryQueue.new()
 	for size: int in [0, -1, 69, 1 << 32, 9223372036854775807, -9223372036854775808]:
@@ -156,7 +156,7 @@ func test_attach_with_bad_sizes() -> void:
 	assert_eq(queue.get_capacity(), 1, "still attached")
 
 
-func test_headers_that_can_t_be() -> void:
+func test_impossible_headers_are_refused() -> void:
 	for layout: int in LAYOUTS:
 		# The fields: where the next is written and read, the capacity, the count, the longest.
 		for field in 5:
@@ -182,7 +182,7 @@ func test_headers_that_can_t_be() -> void:
 				assert_eq(queue.get_message_count(), 1, "as new")
 
 
-func test_a_message_s_size_that_is_a_lie() -> void:
+func test_false_message_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		var queue := attached(memory, layout, 10)
@@ -195,7 +195,7 @@ func test_a_message_s_size_that_is_a_lie() -> void:
 			assert_last_error(queue, ERR_INVALID_DATA, [str(size)])
 
 
-func test_locked_by_the_dead() -> void:
+func test_lock_of_dead_process_times_out() -> void:
 	var memory := created(200)
 	var queue := attached(memory, V2, 10)
 	queue.enqueue(bytes([1]))
@@ -210,7 +210,7 @@ func test_locked_by_the_dead() -> void:
 	assert_true(queue.is_empty(), "empty")
 
 
-func test_read_only() -> void:
+func test_read_only_memory_refuses_changes() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		attached(memory, layout, 10).enqueue(bytes([1]))
@@ -227,7 +227,7 @@ func test_read_only() -> void:
 		assert_eq(memory.read(), before, "unchanged")
 
 
-func test_not_attached() -> void:
+func test_calls_fail_while_not_attached() -> void:
 	var queue := SharedMemoryQueue.new()
 	for method: String in ["dequeue", "peek", "is_empty", "is_full", "get_message_count", "reset"]:
 		expect_error("SharedMemoryQueue.%s(): it is not attached to any memory" % method)
@@ -241,7 +241,7 @@ func test_not_attached() -> void:
 	assert_code(queue.enqueue(bytes([1])), ERR_UNCONFIGURED, "closed")
 
 
-func test_producers_and_consumers_in_threads() -> void:
+func test_producers_and_consumers_in_threads_lose_nothing() -> void:
 	const EACH := 2000
 	var memory := created(4096)
 	var producer := attached(memory, V2, 8)

@@ -5,14 +5,14 @@ extends "res://test_case.gd"
 var member := PackedByteArray()
 
 
-func test_fills_in_place() -> void:
+func test_read_into_fills_in_place() -> void:
 	var memory := _filled(8)
 	var buffer := bytes([9, 9, 9, 9, 9, 9, 9, 9])
 	assert_code(memory.read_into(buffer), OK, "read_into")
 	assert_eq(buffer, pattern(8), "the buffer")
 
 
-func test_size_of_the_buffer_counts() -> void:
+func test_size_of_the_buffer_is_the_count() -> void:
 	var memory := _filled(8)
 	var buffer := bytes([9, 9, 9])
 	assert_code(memory.read_into(buffer), OK, "the first three")
@@ -22,7 +22,7 @@ func test_size_of_the_buffer_counts() -> void:
 	assert_eq(memory.read(), pattern(8), "the segment")
 
 
-func test_outside() -> void:
+func test_access_outside_is_refused() -> void:
 	var memory := _filled(8)
 	var buffer := bytes([1, 2, 3])
 	for offset: int in [6, 8, 9, -1, 1 << 32, 9223372036854775807, -9223372036854775808]:
@@ -38,7 +38,7 @@ func test_outside() -> void:
 	assert_eq(large, pattern(9), "untouched")
 
 
-func test_empty_buffer() -> void:
+func test_empty_buffer_is_refused() -> void:
 	var memory := _filled(8)
 	var buffer := PackedByteArray()
 	expect_error("SharedMemory.read_into(): ")
@@ -46,7 +46,7 @@ func test_empty_buffer() -> void:
 	assert_eq(buffer, PackedByteArray(), "the buffer")
 
 
-func test_array_shared_by_two_variables() -> void:
+func test_both_variables_of_an_array_are_filled() -> void:
 	var memory := _filled(4)
 	var buffer := bytes([9, 9, 9, 9])
 	# GDScript shares packed arrays between variables, as it does arrays.
@@ -57,7 +57,7 @@ func test_array_shared_by_two_variables() -> void:
 	assert_eq(same, buffer, "the other variable sees what the language says it does")
 
 
-func test_copy_is_not_disturbed() -> void:
+func test_copy_of_the_array_stays() -> void:
 	var memory := _filled(4)
 	var buffer := bytes([9, 9, 9, 9])
 	var copy := buffer.duplicate()
@@ -66,7 +66,7 @@ func test_copy_is_not_disturbed() -> void:
 	assert_eq(copy, bytes([9, 9, 9, 9]), "the copy")
 
 
-func test_image_is_not_disturbed() -> void:
+func test_image_of_the_array_stays() -> void:
 	var image := Image.create(2, 2, false, Image.FORMAT_L8)
 	image.fill(Color.WHITE)
 	var memory := _filled(4)
@@ -80,7 +80,7 @@ func test_image_is_not_disturbed() -> void:
 	assert_eq(image.get_data(), bytes([255, 255, 255, 255]), "the image, again")
 
 
-func test_member_of_an_object() -> void:
+func test_member_of_an_object_is_filled() -> void:
 	var memory := _filled(4)
 	member = bytes([9, 9, 9, 9])
 	assert_code(memory.read_into(member), OK, "read_into")
@@ -90,7 +90,7 @@ func test_member_of_an_object() -> void:
 	assert_eq(member, pattern(4), "the member through self")
 
 
-func test_element_of_an_array() -> void:
+func test_element_of_an_array_is_filled() -> void:
 	var memory := _filled(4)
 	var list := [bytes([9, 9, 9, 9])]
 	assert_code(memory.read_into(list[0]), OK, "read_into")
@@ -103,8 +103,8 @@ func test_element_of_an_array() -> void:
 	assert_eq(typed[0], pattern(4), "the element of a typed array")
 
 
-## What an untyped call gives to the class is a copy of the variable: see the class's own help.
-func test_untyped() -> void:
+## In an untyped call the class gets a copy of the variable: see the class's help.
+func test_untyped_calls_work() -> void:
 	var memory: Variant = _filled(4)
 	var buffer: Variant = bytes([9, 9, 9, 9])
 	_check_untyped(memory, memory.read_into(buffer), buffer, "a call on a Variant")
@@ -121,7 +121,7 @@ func test_untyped() -> void:
 	_check_untyped(memory, callable.callv([buffer]), buffer, "Callable.callv()")
 
 
-func test_untyped_with_typed_buffer() -> void:
+func test_untyped_call_fills_typed_buffer() -> void:
 	var memory: Variant = _filled(4)
 	var buffer := bytes([9, 9, 9, 9])
 	_check_untyped(memory, memory.read_into(buffer), buffer, "a call on a Variant")
@@ -129,7 +129,7 @@ func test_untyped_with_typed_buffer() -> void:
 	_check_untyped(memory, memory.call(&"read_into", buffer, 0), buffer, "call()")
 
 
-func test_untyped_outside() -> void:
+func test_untyped_access_outside_is_refused() -> void:
 	var memory: Variant = _filled(4)
 	var buffer: Variant = bytes([9, 9, 9, 9])
 	expect_error("SharedMemory.read_into(): ")
@@ -137,7 +137,7 @@ func test_untyped_outside() -> void:
 	assert_eq(buffer, bytes([9, 9, 9, 9]), "the buffer")
 
 
-func test_what_is_not_bytes() -> void:
+func test_buffers_of_other_types_are_refused() -> void:
 	var memory: Variant = _filled(4)
 	for value: Variant in [null, 5, "text", PackedInt32Array([1]), {}]:
 		var before := var_to_str(value)
@@ -147,7 +147,7 @@ func test_what_is_not_bytes() -> void:
 
 
 ## The engine would make bytes of it, which are not the caller's.
-func test_array_of_numbers() -> void:
+func test_array_of_numbers_is_not_filled() -> void:
 	var memory: Variant = _filled(4)
 	var numbers := [9, 9, 9, 9]
 	expect_error("read_into")

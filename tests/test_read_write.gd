@@ -21,7 +21,7 @@ const OUTSIDE := [
 ]
 
 
-func test_read() -> void:
+func test_read_returns_bytes() -> void:
 	var memory := created(16)
 	var data := pattern(16)
 	memory.write(data)
@@ -43,7 +43,7 @@ func test_read_is_a_copy() -> void:
 	assert_eq(data[0], 9, "the copy")
 
 
-func test_read_outside() -> void:
+func test_read_outside_is_refused() -> void:
 	var memory := created(16)
 	for outside: Array in OUTSIDE + [[16, 0], [17, 0]]:
 		memory.clear_last_error()
@@ -69,7 +69,7 @@ func test_messages_name_value_and_limit() -> void:
 	assert_last_error(memory, ERR_INVALID_PARAMETER, ["-3"])
 
 
-func test_write() -> void:
+func test_write_changes_its_bytes_only() -> void:
 	var memory := created(16)
 	assert_code(memory.write(pattern(16)), OK, "all")
 	assert_eq(memory.read(), pattern(16), "all")
@@ -80,7 +80,7 @@ func test_write() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_write_outside() -> void:
+func test_write_outside_is_refused() -> void:
 	var memory := created(16)
 	memory.write(pattern(16))
 	for outside: Array in [[0, 17], [1, 16], [15, 2], [16, 1], [-1, 1], [-16, 16], [1 << 32, 1]]:
@@ -97,7 +97,7 @@ func test_write_outside() -> void:
 	assert_eq(memory.get_status(), SharedMemory.STATUS_CREATED, "status")
 
 
-func test_write_nothing() -> void:
+func test_write_of_nothing_is_refused() -> void:
 	var memory := created(16)
 	for offset: int in [0, 8, 16]:
 		expect_error("SharedMemory.write(): ")
@@ -105,7 +105,7 @@ func test_write_nothing() -> void:
 		assert_last_error(memory, ERR_INVALID_PARAMETER)
 
 
-func test_fill() -> void:
+func test_fill_changes_its_bytes_only() -> void:
 	var memory := created(8)
 	assert_code(memory.fill(255), OK, "all")
 	assert_eq(memory.read(), bytes([255, 255, 255, 255, 255, 255, 255, 255]), "all")
@@ -119,7 +119,7 @@ func test_fill() -> void:
 	assert_eq(memory.read(), bytes([1, 1, 1, 1, 1, 1, 1, 1]), "all by its size")
 
 
-func test_fill_outside() -> void:
+func test_fill_outside_is_refused() -> void:
 	var memory := created(16)
 	memory.write(pattern(16))
 	for outside: Array in OUTSIDE:
@@ -131,7 +131,7 @@ func test_fill_outside() -> void:
 	assert_eq(memory.read(), pattern(16), "not a byte is written")
 
 
-func test_fill_with_what_is_no_byte() -> void:
+func test_fill_refuses_values_that_are_not_bytes() -> void:
 	var memory := created(16)
 	for value: int in [-1, 256, 1 << 32, -9223372036854775808, 9223372036854775807]:
 		expect_error("SharedMemory.fill(): ")
@@ -140,7 +140,7 @@ func test_fill_with_what_is_no_byte() -> void:
 	assert_eq(memory.read(1), bytes([0]), "not a byte is written")
 
 
-func test_large() -> void:
+func test_large_segments_work() -> void:
 	var memory := created(9_000_001)
 	var data := pattern(1000)
 	var all := PackedByteArray()
@@ -156,7 +156,7 @@ func test_large() -> void:
 	assert_true(buffer == all, "read_into")
 
 
-func test_not_open() -> void:
+func test_calls_fail_while_not_open() -> void:
 	var never := SharedMemory.new()
 	_check_not_open(never, SharedMemory.STATUS_UNINITIALIZED)
 	var closed := created(16)
@@ -167,7 +167,7 @@ func test_not_open() -> void:
 	_check_not_open(failed, SharedMemory.STATUS_ERROR)
 
 
-func test_not_open_comes_before_bad_arguments() -> void:
+func test_not_open_is_checked_before_arguments() -> void:
 	var memory := SharedMemory.new()
 	expect_error("SharedMemory.write(): ")
 	assert_code(memory.write(PackedByteArray(), -1), ERR_UNCONFIGURED, "write")

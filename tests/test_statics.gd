@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## exists(), remove(), list_names() and generate_name(): what needs no object.
 
 
-func test_exists() -> void:
+func test_exists_follows_the_name() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_false(SharedMemory.exists(name), "before")
@@ -15,7 +15,7 @@ func test_exists() -> void:
 	assert_false(SharedMemory.exists(name), "after")
 
 
-func test_exists_bad_arguments() -> void:
+func test_exists_refuses_bad_arguments() -> void:
 	for name: String in ["", "/", "a/b", "x".repeat(300)]:
 		assert_false(SharedMemory.exists(name), "exists '%s'" % name)
 	var memory := created(16)
@@ -27,7 +27,7 @@ func test_exists_bad_arguments() -> void:
 		assert_false(SharedMemory.exists(memory.get_name(), 0, value), "backend %d" % value)
 
 
-func test_exists_of_one_without_a_size() -> void:
+func test_segment_without_a_size_exists() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var name := unique_name()
@@ -37,7 +37,7 @@ func test_exists_of_one_without_a_size() -> void:
 	assert_false(is_in_system(name), "removed")
 
 
-func test_remove() -> void:
+func test_remove_removes_the_name() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	assert_code(SharedMemory.remove(name), OK, "remove")
@@ -51,14 +51,14 @@ func test_remove() -> void:
 	assert_true(next.is_current(), "and another's close does not remove it")
 
 
-func test_remove_global() -> void:
+func test_remove_removes_global_segment() -> void:
 	var memory := created(16, SharedMemory.GLOBAL_SCOPE)
 	var code := SharedMemory.remove(memory.get_name(), SharedMemory.GLOBAL_SCOPE)
 	assert_code(code, OK, "remove")
 	assert_false(SharedMemory.exists(memory.get_name()), "removed")
 
 
-func test_remove_bad_arguments() -> void:
+func test_remove_refuses_bad_arguments() -> void:
 	for name: String in ["", "/", "a/b", "x".repeat(300)]:
 		expect_error("SharedMemory.remove(): ")
 		assert_code(SharedMemory.remove(name), ERR_INVALID_PARAMETER, "remove '%s'" % name)
@@ -74,7 +74,7 @@ func test_remove_bad_arguments() -> void:
 	assert_true(memory.is_current(), "nothing is removed")
 
 
-func test_what_is_no_segment() -> void:
+func test_folder_is_not_a_segment() -> void:
 	if not is_linux():
 		return skip("makes files in /dev/shm")
 	var name := unique_name()
@@ -89,7 +89,7 @@ func test_what_is_no_segment() -> void:
 	DirAccess.remove_absolute(file_of(name))
 
 
-func test_list_names() -> void:
+func test_list_names_has_each_segment() -> void:
 	if not is_linux():
 		return skip("the system can't list them")
 	var memory := created(16)
@@ -110,7 +110,7 @@ func test_list_names() -> void:
 	assert_false(foreign in SharedMemory.list_names(), "gone")
 
 
-func test_generate_name() -> void:
+func test_generate_name_is_new_each_time() -> void:
 	var seen := {}
 	for attempt in 1000:
 		seen[SharedMemory.generate_name()] = true
@@ -131,13 +131,13 @@ func test_generate_name_with_prefix() -> void:
 	assert_code(memory.create(name, 16), OK, "create")
 
 
-func test_generate_name_bad_prefix() -> void:
+func test_generate_name_refuses_bad_prefix() -> void:
 	for bad: String in ["x".repeat(31), "x".repeat(1000), "a/b", "a\\b", "é".repeat(15)]:
 		expect_error("SharedMemory.generate_name(): ")
 		assert_eq(SharedMemory.generate_name(bad), "", "prefix '%s'" % bad)
 
 
-func test_on_an_object() -> void:
+func test_static_methods_work_on_an_object() -> void:
 	var memory: Variant = created(16)
 	assert_true(memory.exists(memory.get_name()), "a static method of an object")
 	assert_true(memory.call("exists", memory.get_name()), "by its name")

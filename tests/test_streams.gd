@@ -10,7 +10,7 @@ const LOCK := 16
 const SIZE := 12
 
 
-func test_every_type_there_and_back() -> void:
+func test_messages_of_every_type_are_read_as_written() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(256)
 		var writer := attached(memory, layout)
@@ -33,7 +33,7 @@ func test_every_type_there_and_back() -> void:
 			assert_last_error(reader, OK)
 
 
-func test_nobody_has_written() -> void:
+func test_read_fails_before_first_write() -> void:
 	for layout: int in LAYOUTS:
 		var stream := attached(created(64), layout)
 		assert_false(stream.has_new_data(), "new")
@@ -45,7 +45,7 @@ func test_nobody_has_written() -> void:
 		assert_code(stream.mark_as_read(), OK, "mark_as_read")
 
 
-func test_the_longest() -> void:
+func test_longest_message_fits() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var stream := attached(memory, layout)
@@ -61,7 +61,7 @@ func test_the_longest() -> void:
 		assert_eq(stream.read(), "x".repeat(capacity), "it is still there")
 
 
-func test_what_is_no_message() -> void:
+func test_values_of_other_types_are_refused() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	stream.write("before")
@@ -72,7 +72,7 @@ func test_what_is_no_message() -> void:
 	assert_eq(memory.read(), before, "nothing was written")
 
 
-func test_marks() -> void:
+func test_mark_as_read_is_seen_by_the_writer() -> void:
 	for layout: int in [V1, V2]:
 		var memory := created(64)
 		var writer := attached(memory, layout)
@@ -93,7 +93,7 @@ func test_marks() -> void:
 	assert_last_error(oldest, ERR_UNAVAILABLE)
 
 
-func test_poll() -> void:
+func test_poll_emits_each_new_message() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var writer := attached(memory, layout)
@@ -111,7 +111,7 @@ func test_poll() -> void:
 
 
 ## In V2, also one from before anybody was attached.
-func test_poll_late() -> void:
+func test_poll_emits_message_from_before_attach() -> void:
 	var memory := created(64)
 	attached(memory).write("early")
 	var reader := attached(opened(memory, SharedMemory.ACCESS_READ_ONLY))
@@ -121,8 +121,8 @@ func test_poll_late() -> void:
 	assert_eq(got, ["early"], "got")
 
 
-## What is connected may do anything with the object that emits.
-func test_a_signal_that_lets_go() -> void:
+## A handler may do anything with the object that emits.
+func test_handler_can_drop_the_stream() -> void:
 	var memory := created(64)
 	var holder := [attached(memory)]
 	var stream: SharedMemoryStream = holder[0]
@@ -141,7 +141,7 @@ func test_a_signal_that_lets_go() -> void:
 	assert_eq(holder, [], "gone")
 
 
-func test_a_signal_that_polls() -> void:
+func test_handler_can_poll() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	var got := []
@@ -157,7 +157,7 @@ func test_a_signal_that_polls() -> void:
 	stream.message_received.disconnect(answer)
 
 
-func test_it_is_the_segment_that_is_attached() -> void:
+func test_stream_stays_with_the_segment_it_was_attached_to() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	assert_eq(stream.get_memory(), memory, "get_memory")
@@ -176,7 +176,7 @@ func test_it_is_the_segment_that_is_attached() -> void:
 
 
 ## The segment stays open as long as a stream needs it.
-func test_the_memory_is_kept() -> void:
+func test_stream_keeps_its_memory() -> void:
 	var memory := created(64)
 	var name := memory.get_name()
 	var stream := attached(memory)
@@ -190,7 +190,7 @@ func test_the_memory_is_kept() -> void:
 	stream.detach()
 
 
-func test_attach_that_fails_keeps_what_was() -> void:
+func test_failed_attach_keeps_the_old_memory() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	stream.write("kept")
@@ -207,7 +207,7 @@ func test_attach_that_fails_keeps_what_was() -> void:
 	assert_eq(stream.read(), "kept", "still attached")
 
 
-func test_read_only() -> void:
+func test_read_only_memory_refuses_write() -> void:
 	var memory := created(64)
 	var writer := attached(memory)
 	writer.write("to all")
@@ -219,7 +219,7 @@ func test_read_only() -> void:
 	assert_eq(writer.read(), "to all", "unchanged")
 
 
-func test_locked_by_the_dead() -> void:
+func test_lock_of_dead_process_times_out() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	stream.write("before")
@@ -238,7 +238,7 @@ func test_locked_by_the_dead() -> void:
 	assert_eq(stream.read(), "after", "read")
 
 
-func test_lock_timeout_limits() -> void:
+func test_lock_timeout_has_limits() -> void:
 	var stream := SharedMemoryStream.new()
 	assert_eq(stream.lock_timeout_msec, 10, "default")
 	for good: int in [0, 2147483647]:
@@ -251,7 +251,7 @@ func test_lock_timeout_limits() -> void:
 		assert_last_error(stream, ERR_INVALID_PARAMETER, [str(bad)])
 
 
-func test_a_size_that_is_a_lie() -> void:
+func test_false_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var stream := attached(memory, layout)
@@ -267,7 +267,7 @@ func test_a_size_that_is_a_lie() -> void:
 		assert_eq(stream.read(), "y", "read")
 
 
-func test_text_that_is_none() -> void:
+func test_invalid_text_is_replaced_or_cut() -> void:
 	var memory := created(64)
 	var stream := attached(memory)
 	stream.write("ab.cd")
@@ -277,7 +277,7 @@ func test_text_that_is_none() -> void:
 	assert_eq(stream.read(), "ab", "a NUL")
 
 
-func test_memory_that_is_taken_away() -> void:
+func test_truncated_memory_fails_calls() -> void:
 	if not is_linux():
 		return skip("segments are no files here")
 	var memory := created(64)
@@ -291,7 +291,7 @@ func test_memory_that_is_taken_away() -> void:
 	assert_code(stream.poll(), ERR_UNCONFIGURED, "poll prints nothing")
 
 
-func test_untyped_and_from_threads() -> void:
+func test_untyped_calls_from_threads_work() -> void:
 	var memory := created(256)
 	var stream: Variant = attached(memory)
 	assert_eq(stream.call("write", "untyped"), OK, "write")

@@ -3,7 +3,7 @@ extends "res://test_case.gd"
 ## is tested in the segment crate; here, what scripts see of it.
 
 
-func test_there_and_back() -> void:
+func test_structs_are_unpacked_as_packed() -> void:
 	var memory := created(64)
 	var values := [1, -2, 300, -40000, 70000, -5, 6, 0.5, 0.25, 1e300, true, bytes([65])]
 	assert_code(memory.pack("<BbHiIqQefd?c", values, 3), OK, "pack")
@@ -25,7 +25,7 @@ func test_there_and_back() -> void:
 	assert_eq(memory.read(44, 3), expected, "the bytes")
 
 
-func test_calcsize() -> void:
+func test_calcsize_returns_the_size_of_a_format() -> void:
 	for format: Array in [["", 0], ["<I", 4], ["@Ifd16s", 32], ["bq", 16], ["<bq", 9], ["b0q", 8]]:
 		assert_eq(SharedMemory.calcsize(format[0]), format[1], format[0])
 	for format: String in ["y", "<P", "3", "99999999999999999999i", "<n", "ä"]:
@@ -33,7 +33,7 @@ func test_calcsize() -> void:
 		assert_eq(SharedMemory.calcsize(format), -1, format)
 
 
-func test_big_endian_and_padding() -> void:
+func test_byte_order_and_padding_follow_the_format() -> void:
 	var memory := created(16)
 	memory.fill(255)
 	assert_code(memory.pack(">Hxi", [258, 3]), OK, "pack")
@@ -43,7 +43,7 @@ func test_big_endian_and_padding() -> void:
 	assert_eq(memory.decode_s32(4), 2, "aligned as in C")
 
 
-func test_texts_and_bytes() -> void:
+func test_texts_and_bytes_fill_their_field() -> void:
 	var memory := created(32)
 	assert_code(memory.pack("4s5p", ["äb", bytes([1, 2])]), OK, "pack")
 	assert_eq(memory.read(9), bytes([0xC3, 0xA4, 98, 0, 2, 1, 2, 0, 0]), "the bytes")
@@ -52,14 +52,14 @@ func test_texts_and_bytes() -> void:
 	assert_eq(memory.unpack("2s"), [bytes([97, 98])], "is cut")
 
 
-func test_unsigned_64_bits() -> void:
+func test_unsigned_64_bits_wrap_to_signed() -> void:
 	var memory := created(8)
 	assert_code(memory.pack("<Q", [-1]), OK, "pack")
 	assert_eq(memory.decode_u64(0), -1, "all bits")
 	assert_eq(memory.unpack("<Q"), [-1], "unpack")
 
 
-func test_what_is_refused() -> void:
+func test_bad_formats_and_values_are_refused() -> void:
 	var memory := created(16)
 	memory.write(pattern(16))
 	var refused := [
@@ -93,14 +93,14 @@ func test_what_is_refused() -> void:
 	assert_eq(memory.read(), pattern(16), "not a byte was written")
 
 
-func test_nothing_is_something() -> void:
+func test_empty_format_works_at_the_end() -> void:
 	var memory := created(8)
 	assert_code(memory.pack("", [], 8), OK, "no bytes at the very end")
 	assert_eq(memory.unpack("", 8), [], "none")
 	assert_last_error(memory, OK)
 
 
-func test_typed_arrays_and_untyped_calls() -> void:
+func test_typed_arrays_and_untyped_calls_work() -> void:
 	var memory := created(16)
 	var values: Array[int] = [7, 8]
 	var code: Error = memory.pack("<2i", values)
@@ -116,7 +116,7 @@ func test_typed_arrays_and_untyped_calls() -> void:
 		assert_eq(untyped.callv("pack", ["<i", value]), null, str(value))
 
 
-func test_others() -> void:
+func test_pack_fails_for_reader_and_closed_object() -> void:
 	var owner := created(8)
 	owner.pack("<q", [5])
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)

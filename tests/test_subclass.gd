@@ -26,7 +26,7 @@ class Mailbox:
 		return get_size()
 
 
-func test_extended() -> void:
+func test_subclass_works() -> void:
 	var box := Mailbox.new(20)
 	var name := unique_name()
 	var heard: Array[String] = []
@@ -45,7 +45,7 @@ func test_extended() -> void:
 	assert_false(SharedMemory.exists(name), "gone with the object")
 
 
-func test_buffer_of_a_subclass() -> void:
+func test_buffer_of_a_subclass_is_filled() -> void:
 	var box := Mailbox.new()
 	box.make(unique_name())
 	box.post("abc")
@@ -54,7 +54,7 @@ func test_buffer_of_a_subclass() -> void:
 	assert_eq(buffer, "abc".to_utf8_buffer(), "the buffer")
 
 
-func test_script_set_later() -> void:
+func test_script_can_be_set_later() -> void:
 	var memory := created(16)
 	memory.set_script(Mailbox)
 	assert_code((memory as Variant).post("late"), OK, "a method of the script")
@@ -64,12 +64,12 @@ func test_script_set_later() -> void:
 	assert_true(memory.is_current(), "is_current")
 
 
-func test_instantiate_by_name() -> void:
+func test_class_db_makes_objects() -> void:
 	var memory: Object = ClassDB.instantiate("SharedMemory")
 	assert_code(memory.call("create", unique_name(), 16), OK, "create")
 
 
-func test_weak_reference() -> void:
+func test_weak_reference_ends_with_the_object() -> void:
 	var memory := created(16)
 	var name := memory.get_name()
 	var weak: WeakRef = weakref(memory)
@@ -79,7 +79,7 @@ func test_weak_reference() -> void:
 	assert_false(SharedMemory.exists(name), "its name")
 
 
-func test_references_are_one_object() -> void:
+func test_references_share_the_object() -> void:
 	var memory := created(16)
 	var same := memory
 	memory = null
@@ -92,7 +92,7 @@ func test_references_are_one_object() -> void:
 	assert_false(SharedMemory.exists(name), "gone with the last")
 
 
-func test_metadata_and_text() -> void:
+func test_metadata_and_text_work() -> void:
 	var memory := created(16)
 	memory.set_meta("note", 5)
 	assert_eq(memory.get_meta("note"), 5, "metadata")
@@ -101,7 +101,7 @@ func test_metadata_and_text() -> void:
 
 
 ## The two scripts of the README of the addon that many know, as a user would type them.
-func test_scripts_of_another_addon() -> void:
+func test_scripts_for_another_addon_work() -> void:
 	var name := unique_name()
 	var writer := SharedMemory.new()
 	var status := writer.create(name, 1024, SharedMemory.LOCAL_SCOPE)

@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## Texts in the memory.
 
 
-func test_there_and_back() -> void:
+func test_texts_are_read_as_written() -> void:
 	var memory := created(64)
 	for text: String in ["a", "Hello!", "äöü€", "😀", "line\nline"]:
 		memory.fill(255)
@@ -13,7 +13,7 @@ func test_there_and_back() -> void:
 		assert_eq(memory.read(2, 3 + raw.size()), bytes([0, 255]), "a NUL behind it")
 
 
-func test_an_empty_text_is_a_nul() -> void:
+func test_empty_text_is_a_nul() -> void:
 	var memory := created(4)
 	memory.write(bytes([1, 2, 3, 4]))
 	assert_code(memory.write_string("", 1), OK, "write")
@@ -23,7 +23,7 @@ func test_an_empty_text_is_a_nul() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_the_nul_only_where_it_fits() -> void:
+func test_nul_is_written_where_it_fits() -> void:
 	var memory := created(5)
 	assert_code(memory.write_string("12345"), OK, "all of it")
 	assert_eq(memory.read_string(), "12345", "no NUL is needed at the end")
@@ -36,7 +36,7 @@ func test_the_nul_only_where_it_fits() -> void:
 	assert_eq(memory.read(), bytes([49, 50, 51, 52, 0]), "nothing was written")
 
 
-func test_at_most_so_many_bytes() -> void:
+func test_max_bytes_limits_the_read() -> void:
 	var memory := created(10)
 	memory.write_string("0123456789")
 	assert_eq(memory.read_string(4), "0123", "4")
@@ -46,7 +46,7 @@ func test_at_most_so_many_bytes() -> void:
 	assert_eq(memory.read_string(4), "01", "the NUL comes first")
 
 
-func test_what_is_no_utf_8() -> void:
+func test_invalid_utf_8_is_replaced() -> void:
 	var memory := created(8)
 	memory.write(bytes([65, 0xFF, 66, 0xC3, 0, 0, 0, 0]))
 	assert_eq(memory.read_string(), "A\ufffdB\ufffd", "is replaced")
@@ -54,7 +54,7 @@ func test_what_is_no_utf_8() -> void:
 	assert_eq(memory.read_string(2), "\ufffd", "cut in the middle of a character")
 
 
-func test_longer_than_one_piece() -> void:
+func test_long_texts_are_read_in_pieces() -> void:
 	var memory := created(20_000)
 	for length: int in [4095, 4096, 4097, 8192, 12_345, 20_000]:
 		# So that a character lies across the pieces.
@@ -67,7 +67,7 @@ func test_longer_than_one_piece() -> void:
 		assert_true(back == text, "%d bytes" % length)
 
 
-func test_outside() -> void:
+func test_access_outside_is_refused() -> void:
 	var memory := created(8)
 	for offset: int in [8, 9, -1, 9223372036854775807, -9223372036854775808]:
 		expect_error("SharedMemory.read_string(): byte_offset must be ")
@@ -79,7 +79,7 @@ func test_outside() -> void:
 	assert_eq(memory.read_string(-1), "", "fewer than none")
 
 
-func test_others() -> void:
+func test_write_fails_for_reader_and_closed_object() -> void:
 	var owner := created(8)
 	owner.write_string("owner")
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)
@@ -94,7 +94,7 @@ func test_others() -> void:
 	assert_eq(untyped.call("read_string", 2), "ow", "untyped")
 
 
-func test_a_byte_order_mark_is_part_of_the_text() -> void:
+func test_byte_order_mark_is_part_of_the_text() -> void:
 	var memory := created(64)
 	# Not as a literal: a script in an exported game would lose it.
 	var mark := char(0xFEFF)
@@ -105,7 +105,7 @@ func test_a_byte_order_mark_is_part_of_the_text() -> void:
 	assert_eq(memory.read_string(), mark + "\ufffdA", "and something that is no UTF-8")
 
 
-func test_more_than_the_engine_can_have() -> void:
+func test_text_without_memory_is_refused() -> void:
 	const TWO_GIBIBYTES := 1 << 31
 	var memory := SharedMemory.new()
 	var error := memory.create(unique_name(), TWO_GIBIBYTES + 5)

@@ -2,14 +2,14 @@ extends "res://test_case.gd"
 ## Any method from any thread, at the same time as any other, of one object or of many; what goes
 ## together. test_anything.gd calls whatever there is.
 ##
-## What threads find out they return, and the test asserts it: assertions are the main thread's.
+## Threads return the problems that they find: only the main thread makes assertions.
 
 # time limit: 120 s
 
 const THREADS := 6
 
 
-func test_objects_of_their_own() -> void:
+func test_threads_with_own_objects_work() -> void:
 	var work := func(number: int) -> Array:
 		var problems := []
 		for round_number in 1000:
@@ -32,7 +32,7 @@ func test_objects_of_their_own() -> void:
 	assert_eq(_all(work), [], "problems")
 
 
-func test_one_segment_from_many_objects() -> void:
+func test_threads_share_a_segment() -> void:
 	var owner := created(THREADS * 1000)
 	var work := func(number: int) -> Array:
 		var problems := []
@@ -48,7 +48,7 @@ func test_one_segment_from_many_objects() -> void:
 	assert_true(owner.is_current(), "is_current")
 
 
-func test_one_object() -> void:
+func test_threads_share_an_object() -> void:
 	var memory := created(THREADS * 1000)
 	var work := func(number: int) -> Array:
 		var problems := []
@@ -66,7 +66,7 @@ func test_one_object() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_worker_thread_pool() -> void:
+func test_worker_thread_pool_works() -> void:
 	var memory := created(1000)
 	var task := func(index: int) -> void: memory.write(bytes([index % 250 + 1]), index)
 	var group := WorkerThreadPool.add_group_task(task, 1000)
@@ -84,8 +84,8 @@ func test_worker_thread_pool() -> void:
 	assert_eq(made.get_name(), name, "seen here")
 
 
-## What is in flight ends on the old mapping; what comes later is told that nothing is open.
-func test_closed_while_in_use() -> void:
+## Calls that have begun end on the old mapping; later ones fail because nothing is open.
+func test_close_during_calls_is_safe() -> void:
 	var memory := SharedMemory.new()
 	var stop := [false]
 	var work := func(number: int) -> Array:
@@ -106,7 +106,7 @@ func test_closed_while_in_use() -> void:
 	assert_code(memory.create(unique_name(), 16), OK, "it still works")
 
 
-func test_closed_in_the_middle_of_a_copy() -> void:
+func test_close_during_a_copy_is_safe() -> void:
 	const LARGE := 64 << 20
 	var memory := SharedMemory.new()
 	var name := unique_name()
@@ -138,7 +138,7 @@ func test_closed_in_the_middle_of_a_copy() -> void:
 		assert_true(buffer[0] == round_number + 1 and last == buffer[0], "what was in flight")
 
 
-func test_race_for_an_object() -> void:
+func test_one_of_racing_creates_gets_the_object() -> void:
 	for round_number in 400:
 		var memory := SharedMemory.new()
 		var work := func(number: int) -> Array:
@@ -151,7 +151,7 @@ func test_race_for_an_object() -> void:
 		assert_true(memory.is_current(), "it holds the winner's")
 
 
-func test_race_for_a_name() -> void:
+func test_one_of_racing_creates_gets_the_name() -> void:
 	for round_number in 400:
 		var name := unique_name()
 		var objects: Array[SharedMemory] = []
@@ -165,7 +165,7 @@ func test_race_for_a_name() -> void:
 		assert_true(objects[codes.find(OK)].is_current(), "the winner has it")
 
 
-func test_race_to_open_or_create() -> void:
+func test_racing_open_or_create_share_a_segment() -> void:
 	for round_number in 400:
 		var name := unique_name()
 		var objects: Array[SharedMemory] = []
@@ -185,7 +185,7 @@ func test_race_to_open_or_create() -> void:
 		assert_eq(objects[0].read(THREADS), bytes(range(1, THREADS + 1)), "all share it")
 
 
-func test_waiting_keeps_nobody_waiting() -> void:
+func test_waiting_call_does_not_block_other_calls() -> void:
 	if not is_linux():
 		return skip("makes a file in /dev/shm")
 	var memory := SharedMemory.new()
@@ -193,7 +193,7 @@ func test_waiting_keeps_nobody_waiting() -> void:
 	var name := unique_name()
 	make_foreign(name, 0)
 	var thread := Thread.new()
-	# It hopes for 50 ms that somebody gives it a size.
+	# It waits up to 50 ms for another process to give it a size.
 	thread.start(func() -> Error: return memory.open_or_create(name, 64))
 	var calls := 0
 	while thread.is_alive():
@@ -205,7 +205,7 @@ func test_waiting_keeps_nobody_waiting() -> void:
 	remove_foreign(name)
 
 
-func test_freed_by_another_thread() -> void:
+func test_other_thread_can_free_the_object() -> void:
 	var names := []
 	for round_number in 50:
 		var memory := created(16)

@@ -4,28 +4,28 @@ extends "res://test_case.gd"
 const SIZE := 16384
 
 
-func test_read() -> void:
+func test_read_of_truncated_segment_fails() -> void:
 	_check(func(memory: SharedMemory) -> int: return _code_of_read(memory))
 
 
-func test_read_into() -> void:
+func test_read_into_of_truncated_segment_fails() -> void:
 	var buffer := pattern(SIZE)
 	_check(func(memory: SharedMemory) -> int: return memory.read_into(buffer))
 
 
-func test_write() -> void:
+func test_write_to_truncated_segment_fails() -> void:
 	_check(func(memory: SharedMemory) -> int: return memory.write(pattern(SIZE)))
 
 
-func test_fill() -> void:
+func test_fill_of_truncated_segment_fails() -> void:
 	_check(func(memory: SharedMemory) -> int: return memory.fill(7))
 
 
-func test_the_last_byte() -> void:
+func test_write_to_lost_last_byte_fails() -> void:
 	_check(func(memory: SharedMemory) -> int: return memory.write(bytes([1]), SIZE - 1))
 
 
-func test_of_an_opener() -> void:
+func test_opener_of_truncated_segment_fails() -> void:
 	if not is_linux():
 		return skip("cuts a file in /dev/shm")
 	var owner := created(SIZE)
@@ -38,7 +38,7 @@ func test_of_an_opener() -> void:
 	assert_code(owner.fill(1), ERR_FILE_CORRUPT, "the owner's fill")
 
 
-func test_what_is_left_can_be_used_or_is_refused() -> void:
+func test_rest_of_truncated_segment_is_read_or_refused() -> void:
 	if not is_linux():
 		return skip("cuts a file in /dev/shm")
 	var memory := created(SIZE)
@@ -53,7 +53,7 @@ func test_what_is_left_can_be_used_or_is_refused() -> void:
 		assert_eq(data, PackedByteArray(), "nothing")
 
 
-func test_cut_and_grown_again() -> void:
+func test_segment_that_was_cut_and_grown_works() -> void:
 	if not is_linux():
 		return skip("cuts a file in /dev/shm")
 	var memory := created(SIZE)
@@ -63,7 +63,7 @@ func test_cut_and_grown_again() -> void:
 	assert_eq(memory.read().size(), SIZE, "all of it")
 
 
-func test_grown() -> void:
+func test_grown_segment_keeps_its_size() -> void:
 	if not is_linux():
 		return skip("grows a file in /dev/shm")
 	var memory := created(SIZE)
@@ -76,7 +76,7 @@ func test_grown() -> void:
 
 
 ## Not between two calls but in the middle of one, where no check before it can see it coming.
-func test_cut_during_a_copy() -> void:
+func test_truncation_during_a_copy_fails_it() -> void:
 	if not is_linux():
 		return skip("cuts a file in /dev/shm")
 	const LARGE := 32 << 20

@@ -14,7 +14,7 @@ const AROUND: Array[String] = ["%s", "%s/../x", "a%s", "a%sb", "<I%szzz"]
 const NOT_UNICODE := "which is not valid Unicode"
 
 
-func test_every_argument_that_is_text() -> void:
+func test_invalid_text_is_refused_in_every_argument() -> void:
 	var tried := 0
 	for of_class: String in Methods.TABLES:
 		var methods := Methods.new(of_class)
@@ -30,7 +30,7 @@ func test_every_argument_that_is_text() -> void:
 	assert_eq(tried, 11, "arguments that are text")
 
 
-func test_every_backend() -> void:
+func test_invalid_names_are_refused_by_every_backend() -> void:
 	for backend in 4:
 		var memory := SharedMemory.new()
 		memory.backend = backend
@@ -46,7 +46,7 @@ func test_every_backend() -> void:
 			assert_false(SharedMemory.exists(text, 0, backend), "no such name")
 
 
-func test_values_that_are_text() -> void:
+func test_invalid_texts_are_refused_as_values() -> void:
 	var memory := created(256)
 	memory.fill(7)
 	var before := memory.read()
@@ -71,7 +71,7 @@ func test_values_that_are_text() -> void:
 	assert_eq(stream.read(), null, "no message")
 
 
-func test_values_in_the_engine_s_form() -> void:
+func test_invalid_texts_are_refused_in_encoded_values() -> void:
 	var memory := created(4096)
 	memory.fill(7)
 	var before := memory.read()
@@ -98,7 +98,7 @@ func test_values_in_the_engine_s_form() -> void:
 
 
 ## The engine drops a byte order mark at the start of what it takes for UTF-8.
-func test_a_byte_order_mark_is_a_part_of_a_name() -> void:
+func test_byte_order_mark_is_part_of_a_name() -> void:
 	var name := "\ufeff" + unique_name()
 	var memory := SharedMemory.new()
 	assert_code(memory.create(name, 64), OK, "create")
@@ -116,7 +116,7 @@ func test_a_byte_order_mark_is_a_part_of_a_name() -> void:
 
 
 ## Units by chance, through every way in.
-func test_any_units() -> void:
+func test_random_units_are_taken_or_refused() -> void:
 	var chance := RandomNumberGenerator.new()
 	chance.seed = randi()
 	note("seed %d" % chance.seed)
@@ -170,7 +170,7 @@ func _check_refused(
 ) -> void:
 	var object: Variant = ClassDB.instantiate(of_class)
 	Argument.memory = created(Argument.SIZE)
-	if of_class == "SharedMemory" and method.does in [Method.READS, Method.WRITES]:
+	if of_class == "SharedMemory" and method.kind in [Method.READS, Method.WRITES]:
 		object = Argument.memory
 	var arguments := method.good(unique_name(), Argument.memory.get_name())
 	arguments[position] = text
@@ -181,7 +181,7 @@ func _check_refused(
 		expect_error(NOT_UNICODE)
 	var result: Variant = how.call(object, method, arguments)
 	assert_eq(result, method.failure(ERR_INVALID_PARAMETER), why)
-	if method.does != Method.STATIC:
+	if method.kind != Method.STATIC:
 		var argument := method.arguments[position].name
 		assert_last_error(object, ERR_INVALID_PARAMETER, [argument, NOT_UNICODE])
 

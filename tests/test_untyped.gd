@@ -1,9 +1,9 @@
 extends "res://test_case.gd"
 ## The whole class through calls of which the compiler knows no types: a way of their own into it.
-## What they refuse is in test_hostile.gd.
+## test_hostile.gd has the arguments that they refuse.
 
 
-func test_a_variant() -> void:
+func test_variant_calls_methods() -> void:
 	var memory: Variant = SharedMemory.new()
 	_check(
 		func(method: String, arguments: Array) -> Variant: return memory.callv(method, arguments)
@@ -23,7 +23,7 @@ func test_a_variant() -> void:
 	assert_eq(memory.get_status(), 0, "status")
 
 
-func test_call() -> void:
+func test_call_works() -> void:
 	var memory := SharedMemory.new()
 	var methods := func(method: String, arguments: Array) -> Variant:
 		match arguments.size():
@@ -37,7 +37,7 @@ func test_call() -> void:
 	_check(methods)
 
 
-func test_callable() -> void:
+func test_callable_works() -> void:
 	var memory := SharedMemory.new()
 	_check(
 		func(method: String, arguments: Array) -> Variant:
@@ -51,7 +51,7 @@ func test_callable() -> void:
 	assert_eq(read.call(3), bytes([1, 2, 3]), "read")
 
 
-func test_call_deferred() -> void:
+func test_call_deferred_works() -> void:
 	var memory := SharedMemory.new()
 	memory.call_deferred("create", unique_name(), 16)
 	memory.call_deferred("write", bytes([7]))
@@ -61,7 +61,7 @@ func test_call_deferred() -> void:
 	assert_eq(memory.read(1), bytes([7]), "afterwards")
 
 
-func test_signal() -> void:
+func test_signal_calls_methods() -> void:
 	var memory := created(16)
 	var sender := Node.new()
 	sender.add_user_signal("sent", [{"name": "data", "type": TYPE_PACKED_BYTE_ARRAY}])
@@ -71,7 +71,7 @@ func test_signal() -> void:
 	sender.free()
 
 
-func test_set_and_get() -> void:
+func test_set_and_get_work() -> void:
 	var memory := SharedMemory.new()
 	memory.set("persistent", true)
 	assert_eq(memory.get("persistent"), true, "persistent")
@@ -80,14 +80,14 @@ func test_set_and_get() -> void:
 	assert_eq(memory.get("no_such_property"), null, "one that is not there")
 
 
-func test_numbers_of_other_types() -> void:
+func test_numbers_of_other_types_convert() -> void:
 	var memory: Variant = created(16)
 	# As everywhere in Godot, a float or bool is taken for an int.
 	assert_code(memory.write(bytes([1]), 2.0), OK, "a float")
 	assert_eq(memory.read(true, 2), bytes([1]), "a bool")
 
 
-func test_text_of_other_types() -> void:
+func test_text_of_other_types_converts() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	assert_code(memory.create(StringName(name), 16), OK, "a StringName")

@@ -12,7 +12,7 @@ const THREADS := 6
 const FLAG := 1 << 16
 
 
-func test_every_type() -> void:
+func test_values_of_every_type_are_decoded_as_encoded() -> void:
 	var random_seed := randi()
 	note("seed %d" % random_seed)
 	var some := SomeValues.new(random_seed)
@@ -37,7 +37,7 @@ func test_every_type() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_values() -> void:
+func test_values_are_decoded_as_encoded() -> void:
 	var memory := created(256)
 	var ints: Array[int] = [1, 2]
 	var values := [
@@ -85,7 +85,7 @@ func test_objects_are_never_decoded() -> void:
 	assert_true(memory.has_encoded_var(properties.size() - 8), "what is behind it")
 
 
-func test_at_the_very_end() -> void:
+func test_values_fit_to_the_last_byte() -> void:
 	var memory := created(64)
 	var before := pattern(64)
 	memory.write(before)
@@ -105,14 +105,14 @@ func test_at_the_very_end() -> void:
 		assert_eq(memory.read(), before, "nothing was written")
 
 
-func test_too_long_by_far() -> void:
+func test_values_that_are_far_too_long_are_refused() -> void:
 	var memory := created(64)
 	memory.write(pattern(64))
 	var large := PackedByteArray()
 	large.resize(1 << 20)
 	var nulls := []
 	nulls.resize(100_000)
-	# So many that nobody could write them all down.
+	# More elements than any memory has bytes.
 	var doubled := [1]
 	for number in 60:
 		doubled = [doubled, doubled]
@@ -126,7 +126,7 @@ func test_too_long_by_far() -> void:
 	assert_eq(memory.read(), pattern(64), "nothing was written")
 
 
-func test_nested_too_deep() -> void:
+func test_values_nested_too_deep_are_refused() -> void:
 	var memory := created(1 << 16)
 	memory.write(pattern(1 << 16))
 	var some := SomeValues.new(0)
@@ -137,14 +137,14 @@ func test_nested_too_deep() -> void:
 	var in_a_value := {1: some.nested(1025)}
 	for value: Variant in [some.nested(1026), itself, in_itself, in_a_value]:
 		expect_error(
-			"SharedMemory.encode_var(): value has containers in containers, more than 1024"
+			"SharedMemory.encode_var(): value has more than 1024 containers inside each other"
 		)
 		assert_eq(memory.encode_var(0, value), -1, "too deep")
 		assert_last_error(memory, ERR_INVALID_PARAMETER)
 	itself.clear()
 	in_itself.clear()
 	assert_eq(memory.read(), pattern(1 << 16), "nothing was written")
-	# What a peer could write.
+	# Bytes that a peer could write.
 	var deep := PackedByteArray()
 	for level in 1025:
 		deep.append_array(bytes([TYPE_ARRAY, 0, 0, 0, 1, 0, 0, 0]))
@@ -157,7 +157,7 @@ func test_nested_too_deep() -> void:
 	assert_eq(memory.decode_var(8).size(), 1, "is decoded")
 
 
-func test_hostile_bytes() -> void:
+func test_hostile_bytes_are_refused() -> void:
 	var memory := created(64)
 	var hostile := {
 		"no type": [39],
@@ -193,8 +193,8 @@ func test_hostile_bytes() -> void:
 		assert_last_error(memory, ERR_INVALID_DATA, ["no value at byte 0: "])
 
 
-## What passes is what the engine reads without a word, and takes as many bytes for it.
-func test_changed_bytes() -> void:
+## The engine reads the bytes that pass without an error, and counts the same number of them.
+func test_changed_bytes_are_decoded_or_refused() -> void:
 	var random_seed := randi()
 	var some := SomeValues.new(random_seed)
 	var rng := some.rng
@@ -242,7 +242,7 @@ func test_changed_bytes() -> void:
 
 
 ## From another thread, all the time.
-func test_bytes_that_change_meanwhile() -> void:
+func test_bytes_that_change_concurrently_are_decoded_or_refused() -> void:
 	var memory := created(4096)
 	var ends := [false]
 	var values := ["x".repeat(1000), range(200), {"a": [1, 2, {3: PackedInt32Array(range(90))}]}]
@@ -272,7 +272,7 @@ func test_bytes_that_change_meanwhile() -> void:
 	assert_true(decoded > 0, "decoded: %d" % decoded)
 
 
-func test_from_threads() -> void:
+func test_threads_can_encode_and_decode() -> void:
 	var owner := created(THREADS * 1024)
 	var random_seed := randi()
 	note("seed %d" % random_seed)
@@ -302,7 +302,7 @@ func test_from_threads() -> void:
 	assert_last_error(owner, OK)
 
 
-func test_untyped() -> void:
+func test_untyped_calls_work() -> void:
 	var memory: Variant = created(64)
 	assert_eq(memory.callv("encode_var", [4, {"a": [1, 2.5]}]), 44, "encode_var")
 	assert_eq(memory.call("decode_var", 4), {"a": [1, 2.5]}, "decode_var")
@@ -313,7 +313,7 @@ func test_untyped() -> void:
 	assert_last_error(memory, OK)
 
 
-func test_outside() -> void:
+func test_access_outside_is_refused() -> void:
 	var memory := created(8)
 	for offset: int in [8, 9, -1, MAX, MIN]:
 		var calls := {
@@ -328,7 +328,7 @@ func test_outside() -> void:
 			assert_last_error(memory, ERR_INVALID_PARAMETER, [str(offset)])
 
 
-func test_others() -> void:
+func test_encode_fails_for_reader_and_closed_object() -> void:
 	var owner := created(64)
 	owner.encode_var(0, [1, "a"])
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)

@@ -26,7 +26,7 @@ func _initialize() -> void:
 func make(path: String, random_seed: int, count: int) -> void:
 	var file := FileAccess.open(path, FileAccess.WRITE)
 	var some := SomeValues.new(random_seed)
-	# Once each, whatever the seed.
+	# Once each, with any seed.
 	for value: Variant in some.one_of_each():
 		put(file, value)
 	for i in count:

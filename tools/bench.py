@@ -1,7 +1,5 @@
-#!/usr/bin/env python3
-"""Measure the addon: what ./build.sh bench does once everything is built."""
+"""Measures the addon, for ./build.sh bench, once everything is built."""
 
-import argparse
 import datetime
 import json
 import os
@@ -15,10 +13,12 @@ import subprocess
 import sys
 import threading
 
+import addon
 import bench_chart
 import bench_report
+from common import MACHINE, ROOT, say
+from godot import version
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "target" / "bench"
 BENCH = ROOT / "bench"
 
@@ -26,20 +26,12 @@ BENCH = ROOT / "bench"
 TIME_LIMIT = 120
 LOADS = 9
 
-EXTENSION = "res://addons/shared_memory/shared_memory.gdextension"
-# What Godot calls them.
-ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
-
 # Everything that is made in /dev/shm has this in front.
 PREFIX = f"bench-{os.getpid()}-"
 
 
-def say(text):
-    print(f"==> {text}", file=sys.stderr, flush=True)
-
-
 def run(command, **options):
-    """Its output. Its progress ("==> ...") is shown, and an error ends everything."""
+    """Returns the output of a program. Its progress ("==> ...") is shown, and an error ends everything."""
     process = subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.DEVNULL,
@@ -86,28 +78,17 @@ def output_of(*command):
 
 def machine(godot):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    changed = output_of(
-        "git",
-        "status",
-        "--porcelain",
-        "--untracked-files=no",
-        "--",
-        "rust",
-        "bench",
-    )
+    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
         "kernel": ".".join(platform.release().split(".")[:2]),
         "date": datetime.date.today().isoformat(),
         "load": round(os.getloadavg()[0], 2),
-        "godot": output_of(
-            sys.executable, str(ROOT / "tools" / "godot_version.py"), str(godot)
-        ),
+        "godot": version(godot),
         "rustc": output_of("rustc", "--version").split()[1],
         "python": platform.python_version(),
-        "commit": output_of("git", "rev-parse", "--short", "HEAD")
-        + (", changed" if changed else ""),
+        "commit": output_of("git", "rev-parse", "--short", "HEAD") + (", changed" if changed else ""),
     }
 
 
@@ -119,7 +100,7 @@ def medians(tree):
 
 
 def measured(command, *parts):
-    """What bench.gd has measured of these parts."""
+    """Returns the results of bench.gd for these parts."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
     run([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
@@ -145,31 +126,23 @@ def in_editor(godot):
 
 
 def in_exported_game(godot, template):
-    """What differs there: the editor's build checks more at each call."""
+    """Measures the parts that differ there: the editor's build checks more at each call."""
     project = project_with_addon("game")
     for file in BENCH.iterdir():
         if file.is_file():
             shutil.copy(file, project)
     presets = ROOT / "tests" / "projects" / "game" / "export_presets.cfg"
     (project / "export_presets.cfg").write_text(
-        presets.read_text().format(
-            template=template, architecture=ARCHITECTURES[platform.machine()]
-        )
+        presets.read_text().format(template=template, architecture=MACHINE)
     )
-    (project / ".godot").mkdir()
-    (project / ".godot" / "extension_list.cfg").write_text(EXTENSION + "\n")
+    addon.list_extension(project)
     game = project / "exported" / "game"
     game.parent.mkdir()
-    home = {
-        f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")
-    }
+    home = {f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")}
     options = ["--headless", "--path", project, "--export-release", "Game", game]
     run([godot, *options], env={**os.environ, **home})
     results = measured([game, "--headless"], "calls", "objects")
-    return {
-        "calls": call_times(results["calls"]),
-        "objects": medians(results["objects"]),
-    }
+    return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
 
 
 def project_with_addon(name):
@@ -201,7 +174,7 @@ def trip_times(samples):
 
 
 def load_times(godot):
-    """Of loading the library, each in a fresh Godot, with a project that doesn't name it yet."""
+    """Returns the median time of loading the library, in a fresh Godot and a project that doesn't name it."""
     project = project_with_addon("load")
     shutil.copy(BENCH / "load.gd", project)
     (project / "project.godot").write_text("config_version=5\n")
@@ -250,44 +223,29 @@ def library(path):
     return {"bytes": path.stat().st_size, "sections": sections}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--godot", type=pathlib.Path, required=True)
-    parser.add_argument("--template", help="the release export template of that Godot")
-    parser.add_argument("--library", type=pathlib.Path, required=True)
-    parser.add_argument("--rust", type=pathlib.Path, required=True)
-    parser.add_argument("--chart", action="store_true", help="update the README's")
-    options = parser.parse_args()
+def measure(godot, template, library_here, rust, chart):
+    """Measures everything, prints a table, and with `chart` updates the README's. `template` may be None."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-
     try:
-        results = {"machine": machine(options.godot)}
+        results = {"machine": machine(godot)}
         say("the segment crate")
-        results["rust_ns"] = in_rust(options.rust)
+        results["rust_ns"] = in_rust(rust)
         say("loading the library")
-        results["load_us"] = load_times(options.godot)
-        results["library"] = library(options.library)
-        say(f"in {options.godot}")
-        results.update(in_editor(options.godot))
-        if options.template:
+        results["load_us"] = load_times(godot)
+        results["library"] = library(library_here)
+        say(f"in {godot}")
+        results.update(in_editor(godot))
+        if template:
             say("in an exported game")
-            results["exported"] = in_exported_game(options.godot, options.template)
+            results["exported"] = in_exported_game(godot, template)
     finally:
-        # What a program that had to be ended has left.
+        # A program that had to be ended leaves its names.
         for left in pathlib.Path("/dev/shm").glob(PREFIX + "*"):
             left.unlink()
 
     (ROOT / "target" / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
-    chart = bench_chart.draw(results)
-    (ROOT / "target" / "bench.svg").write_text(chart)
-    if options.chart:
-        (ROOT / "docs" / "images" / "bench.svg").write_text(chart)
+    drawn = bench_chart.draw(results)
+    (ROOT / "target" / "bench.svg").write_text(drawn)
+    if chart:
+        (ROOT / "docs" / "images" / "bench.svg").write_text(drawn)
     print(bench_report.table(results))
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)

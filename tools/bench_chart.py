@@ -82,17 +82,10 @@ def trips(transports):
     left, right, top, bottom = 138, 400, 148, 500
     sizes = [s for s in next(iter(transports.values())) if int(s) in (64, 1 << 20)]
     shown = [t for t in TRANSPORTS if t in transports]
-    times = [
-        transports[t][s][what] * 1e3
-        for t in shown
-        for s in sizes
-        for what in ("median", "p99")
-    ]
+    times = [transports[t][s][what] * 1e3 for t in shown for s in sizes for what in ("median", "p99")]
     place, ticks = scale(times, left, right)
     yield text(28, 112, "Round trip Godot → Python → Godot", size=15, weight=600)
-    yield text(
-        28, 130, "dot, number: median; tick: 99 of 100 are faster; log scale", MUTED
-    )
+    yield text(28, 130, "dot, number: median; tick: 99 of 100 are faster; log scale", MUTED)
     for tick in ticks:
         yield line(place(tick), top, place(tick), bottom)
         yield text(place(tick), bottom + 18, time(tick), MUTED, 11, "middle")
@@ -113,9 +106,7 @@ def trips(transports):
             )
             yield f'<circle cx="{end:.1f}" cy="{middle:.1f}" r="6" fill="{colour}"/>'
             words = f"{time(found['median'] * 1e3)}"
-            yield text(
-                far + 8, middle + 4, words, weight=600 if colour == OURS else 400
-            )
+            yield text(far + 8, middle + 4, words, weight=600 if colour == OURS else 400)
             y += step
 
 
@@ -123,8 +114,7 @@ def bandwidth(directions):
     left, right, top, bottom = 530, 870, 148, 410
     sizes = list(directions["write"])
     curves = {
-        label: [float(s) / directions[way][s][name] for s in sizes]
-        for way, name, label, _, _ in CURVES
+        label: [float(s) / directions[way][s][name] for s in sizes] for way, name, label, _, _ in CURVES
     }
     first, last = math.log(float(sizes[0])), math.log(float(sizes[-1]))
 

@@ -26,10 +26,7 @@ def heading(machine):
 def rows(title, columns, lines):
     """Numbers to the right of their names."""
     yield ""
-    widths = [
-        max(len(str(line[i])) for line in [columns, *lines])
-        for i in range(1, len(columns))
-    ]
+    widths = [max(len(str(line[i])) for line in [columns, *lines]) for i in range(1, len(columns))]
     first = max(len(line[0]) for line in [[title], *lines])
     for line in [[title, *columns[1:]], *lines]:
         cells = [str(cell).rjust(width) for cell, width in zip(line[1:], widths)]
@@ -40,10 +37,7 @@ def calls(results):
     builds = [b for b in (results, results.get("exported")) if b]
     columns = ["", "ns", "multiple", "exported: ns", "multiple"][: 1 + 2 * len(builds)]
     lines = [
-        [
-            call,
-            *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple")),
-        ]
+        [call, *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple"))]
         for call in results["calls"]
     ]
     yield from rows("A call (64 bytes)", columns, lines)
@@ -54,26 +48,14 @@ def copies(directions):
     for direction, by_size in directions.items():
         names = list(next(iter(by_size.values())))
         lines = [[n, *(time(by_size[size][n]) for size in by_size)] for n in names]
-        yield from rows(
-            f"Copies in Godot: {direction}", ["", *map(size_text, by_size)], lines
-        )
+        yield from rows(f"Copies in Godot: {direction}", ["", *map(size_text, by_size)], lines)
 
 
 def trips(transports):
     sizes = list(next(iter(transports.values())))
-    columns = [
-        "",
-        *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99")),
-    ]
+    columns = ["", *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99"))]
     lines = [
-        [
-            name,
-            *(
-                time(by_size[s][what] * 1e3)
-                for s in sizes
-                for what in ("median", "p99")
-            ),
-        ]
+        [name, *(time(by_size[s][what] * 1e3) for s in sizes for what in ("median", "p99"))]
         for name, by_size in transports.items()
     ]
     return rows("Round trip Godot-Python-Godot", columns, lines)
@@ -86,9 +68,7 @@ def objects(results):
         yield from threads("The same, exported", results["exported"]["objects"])
     lines = [[name, f"{value:.0f} B"] for name, value in measured["bytes_each"].items()]
     yield from rows("Memory of an object", ["", "each"], lines)
-    lines = [
-        [f"create, close: {k}", time(v)] for k, v in measured["create_close_ns"].items()
-    ]
+    lines = [[f"create, close: {k}", time(v)] for k, v in measured["create_close_ns"].items()]
     lines.append(["load the library", time(results["load_us"] * 1e3)])
     yield from rows("In Godot", ["", "time"], lines)
 
@@ -104,13 +84,8 @@ def rust(groups):
     for direction in ("write", "read"):
         group = groups[direction]
         sizes = list(next(iter(group.values())))
-        lines = [
-            [name, *(time(by_size[s]) for s in sizes)]
-            for name, by_size in group.items()
-        ]
-        yield from rows(
-            f"Segment crate: {direction}", ["", *map(size_text, sizes)], lines
-        )
+        lines = [[name, *(time(by_size[s]) for s in sizes)] for name, by_size in group.items()]
+        yield from rows(f"Segment crate: {direction}", ["", *map(size_text, sizes)], lines)
     lines = [[name, time(value)] for name, value in groups["create"].items()]
     yield from rows("Segment crate: create, drop", ["", "1 MiB"], lines)
 

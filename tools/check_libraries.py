@@ -19,10 +19,8 @@ from macholib.MachO import MachO
 
 ENTRY = "godot_shared_memory_init"
 
-# What every such system has. On Windows: what comes with it, and the C runtime that does.
-LINUX_LIBRARIES = re.compile(
-    r"(libc|libm|libdl|libpthread|librt|ld-linux[\w-]*)\.so\.\d+"
-)
+# The libraries that every such system has. On Windows: its own, and the C runtime that comes with it.
+LINUX_LIBRARIES = re.compile(r"(libc|libm|libdl|libpthread|librt|ld-linux[\w-]*)\.so\.\d+")
 MACOS_LIBRARIES = re.compile(r"/usr/lib/lib(System\.B|iconv\.2|charset\.1)\.dylib")
 WINDOWS_LIBRARIES = re.compile(
     r"(kernel32|ntdll|advapi32|msvcrt|bcryptprimitives|bcrypt|userenv|ws2_32|user32|api-ms-win-[\w-]+)\.dll"
@@ -47,10 +45,7 @@ def check_linux(path, architecture, options, problems):
         tags = list(elf.get_section_by_name(".dynamic").iter_tags())
         needed = [tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"]
         for tag in tags:
-            problems.unless(
-                tag.entry.d_tag not in ("DT_RPATH", "DT_RUNPATH"),
-                "has a search path of its own",
-            )
+            problems.unless(tag.entry.d_tag not in ("DT_RPATH", "DT_RUNPATH"), "has a search path of its own")
         symbols = elf.get_section_by_name(".dynsym").iter_symbols()
         exported = {s.name for s in symbols if s["st_shndx"] != "SHN_UNDEF"}
         versions = {
@@ -66,8 +61,7 @@ def check_linux(path, architecture, options, problems):
         problems.unless(LINUX_LIBRARIES.fullmatch(library), f"needs {library}")
     highest = max(versions, key=version)
     problems.unless(
-        version(highest) <= version(options.glibc),
-        f"needs glibc {highest}, newer than {options.glibc}",
+        version(highest) <= version(options.glibc), f"needs glibc {highest}, newer than {options.glibc}"
     )
     return f"{architecture}, needs glibc {highest}"
 
@@ -87,25 +81,16 @@ def check_macos(path, _architecture, options, problems):
         for command, _fields, data in half.commands:
             text = data.rstrip(b"\0").decode() if isinstance(data, bytes) else ""
             if command.cmd == mach_o.LC_LOAD_DYLIB:
-                problems.unless(
-                    MACOS_LIBRARIES.fullmatch(text), f"{name}: needs {text}"
-                )
+                problems.unless(MACOS_LIBRARIES.fullmatch(text), f"{name}: needs {text}")
             if command.cmd == mach_o.LC_ID_DYLIB:
-                problems.unless(
-                    text.startswith("@rpath/"), f"{name}: calls itself {text}"
-                )
+                problems.unless(text.startswith("@rpath/"), f"{name}: calls itself {text}")
         # Apple's own processors run nothing unsigned; signed by nobody in particular is enough.
-        problems.unless(
-            name != "arm64" or mach_o.LC_CODE_SIGNATURE in commands,
-            f"{name}: is not signed",
-        )
+        problems.unless(name != "arm64" or mach_o.LC_CODE_SIGNATURE in commands, f"{name}: is not signed")
     # The symbols of both halves; macholib reads only a file of one.
     entries = path.read_bytes().count(b"\0_" + ENTRY.encode() + b"\0")
     problems.unless(entries >= len(found), f"does not export {ENTRY} in each half")
     problems.unless(set(found) == {"x86_64", "arm64"}, f"is for {', '.join(found)}")
-    return ", ".join(
-        f"{name} for macOS {oldest}" for name, oldest in sorted(found.items())
-    )
+    return ", ".join(f"{name} for macOS {oldest}" for name, oldest in sorted(found.items()))
 
 
 def check_windows(path, architecture, _options, problems):
@@ -113,11 +98,7 @@ def check_windows(path, architecture, _options, problems):
     machine = pefile.MACHINE_TYPE.get(image.FILE_HEADER.Machine)
     expected = {"x86_64": "IMAGE_FILE_MACHINE_AMD64"}[architecture]
     problems.unless(machine == expected, f"is for {machine}")
-    exported = {
-        symbol.name.decode()
-        for symbol in image.DIRECTORY_ENTRY_EXPORT.symbols
-        if symbol.name
-    }
+    exported = {symbol.name.decode() for symbol in image.DIRECTORY_ENTRY_EXPORT.symbols if symbol.name}
     problems.unless(ENTRY in exported, f"does not export {ENTRY}")
     needed = [entry.dll.decode().lower() for entry in image.DIRECTORY_ENTRY_IMPORT]
     for library in needed:
@@ -132,9 +113,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--glibc", required=True, help="the newest that may be needed")
     parser.add_argument("--macos", required=True, help="the newest that may be needed")
-    parser.add_argument(
-        "--foreign", action="append", default=[], help="text that must not be in one"
-    )
+    parser.add_argument("--foreign", action="append", default=[], help="text that must not be in one")
     parser.add_argument("libraries", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
 

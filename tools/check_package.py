@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check that a zip's manifest and its files say the same: check_package.py [--complete] ZIP
+"""Checks that a zip's manifest and its files say the same: check_package.py [--complete] ZIP
 
 Every library has a key in the .gdextension file, and every icon that it names is there. With --complete,
 every library that it names is there, too; without, it may be for a system that this zip wasn't made for, but
@@ -35,9 +35,7 @@ def problems(archive, complete):
     there = {name for name in names if name.startswith(ROOT + "bin/")}
     if not there:
         yield "there is no library"
-    yield from (
-        f"{name} has no key" for name in sorted(there - set(libraries.values()))
-    )
+    yield from (f"{name} has no key" for name in sorted(there - set(libraries.values())))
     for key, name in libraries.items():
         if complete and name not in names:
             yield f"the key {key} names {name}, which is not there"
@@ -46,15 +44,19 @@ def problems(archive, complete):
             yield f"the icon of {key} is {name}, which is not there"
 
 
+def problems_of(path, complete):
+    with zipfile.ZipFile(path) as archive:
+        return [f"{pathlib.Path(path).name}: {problem}" for problem in problems(archive, complete)]
+
+
 def main():
     complete = "--complete" in sys.argv[1:]
     paths = [argument for argument in sys.argv[1:] if argument != "--complete"]
     if len(paths) != 1:
         sys.exit(__doc__)
-    with zipfile.ZipFile(paths[0]) as archive:
-        found = list(problems(archive, complete))
+    found = problems_of(paths[0], complete)
     for problem in found:
-        print(f"{pathlib.Path(paths[0]).name}: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
     sys.exit(bool(found))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a demo: Godot and its partner in Python, their words side by side.
+"""Runs a demo: Godot and its partner in Python, their words side by side.
 
 Without --window both run unattended, twice, so that each side starts first once. Fails if a side fails, does
 not end, or does not tell of the other's message: an exit code alone would not show a script error in Godot.
@@ -7,22 +7,19 @@ not end, or does not tell of the other's message: an exit code alone would not s
 
 import argparse
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 import threading
 import time
 
-PROJECT = pathlib.Path(__file__).resolve().parent.parent / "demo"
+from common import ROOT, Failure, say
+
+PROJECT = ROOT / "demo"
 
 # The partner of each demo, and what each side must have printed by the end.
 DEMOS = {
-    "hello": {
-        "partner": "hello.py",
-        "godot": "Hello from Python!",
-        "python": "Hello from Godot!",
-    },
+    "hello": {"partner": "hello.py", "godot": "Hello from Python!", "python": "Hello from Godot!"},
     "chat": {
         "partner": "chat.py",
         "godot": "Hello world from Python Shared Memory!",
@@ -95,22 +92,13 @@ class Side:
                 continue
 
 
-def say(text):
-    print(f"==> {text}", file=sys.stderr, flush=True)
-
-
 def godot_command(godot, name, *options):
     return [godot, *options, "--path", str(PROJECT), f"res://{name}/{name}.tscn"]
 
 
 def python_command(python, name, *options):
     # Unbuffered: its words are to appear when they are said.
-    return [
-        python,
-        "-u",
-        str(PROJECT / "python" / DEMOS[name]["partner"]),
-        *options,
-    ]
+    return [python, "-u", str(PROJECT / "python" / DEMOS[name]["partner"]), *options]
 
 
 def problems(side, code, expected):
@@ -159,9 +147,7 @@ def run_window(godot, python, name):
     try:
         # Where nobody can type, an open pipe keeps the partner listening.
         stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.PIPE
-        partner = Side(
-            "python", python_command(python, name, "--wait", "86400"), stdin=stdin
-        )
+        partner = Side("python", python_command(python, name, "--wait", "86400"), stdin=stdin)
         code = window.process.wait()
         window.reader.join(5)
     finally:
@@ -173,32 +159,25 @@ def run_window(godot, python, name):
     return code == 0
 
 
+def check_name(name):
+    if name not in DEMOS:
+        names = ", ".join(sorted(DEMOS))
+        raise Failure(f"there is no demo '{name}'; there are: {names}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--godot", help="the Godot program")
-    parser.add_argument(
-        "--python", default=sys.executable, help="the Python for the partner"
-    )
+    parser.add_argument("--python", default=sys.executable, help="the Python for the partner")
     parser.add_argument("--window", action="store_true")
-    parser.add_argument(
-        "--check", action="store_true", help="only: is there such a demo?"
-    )
     parser.add_argument("name")
     options = parser.parse_args()
 
-    if options.name not in DEMOS:
-        sys.exit(
-            f"build.sh: there is no demo '{options.name}'; there are: {', '.join(sorted(DEMOS))}"
-        )
-    if options.check:
-        return 0
+    check_name(options.name)
     if options.window:
         return 0 if run_window(options.godot, options.python, options.name) else 1
     orders = (("godot", "python"), ("python", "godot"))
-    results = [
-        run_unattended(options.godot, options.python, options.name, order)
-        for order in orders
-    ]
+    results = [run_unattended(options.godot, options.python, options.name, order) for order in orders]
     if not all(results):
         return 1
     say(f"{options.name}: each side heard the other, whichever started first")
@@ -216,5 +195,7 @@ if __name__ == "__main__":
             signal.signal(getattr(signal, name), end_with_children)
     try:
         sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"build.sh: {failure}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,19 +1,18 @@
-#!/usr/bin/env python3
-"""Print the notices of what is linked into the library: every crate, its licence, and the licences' texts.
+"""The notices of what is linked into the library: every crate, its licence, and the licences' texts.
 
-    notices.py REPOSITORY [TARGET...]
-
-Taken from what cargo resolves for the targets; for this machine, if none is named. With targets, what zig and
-mingw link in is told of as well. Of a crate that leaves the choice, the MIT licence is taken. Texts come from
-the crates themselves; for one that ships none, from tools/licenses/, by its SPDX name.
+Of a crate that leaves the choice, the MIT licence is taken. Texts come from the crates themselves; for one
+that ships none, from tools/licenses/, by its SPDX name.
 """
 
 import json
-import os
 import pathlib
 import re
-import subprocess
-import sys
+from typing import NamedTuple
+
+import rust
+from common import ROOT, output
+
+LICENSES = ROOT / "tools/licenses"
 
 ADDON = "godot_shared_memory"
 PREFERRED = "MIT"
@@ -21,15 +20,20 @@ PREFERRED = "MIT"
 # Build dependencies are not linked in, but what this one writes is compiled into godot-core.
 GENERATORS = {"godot-codegen"}
 
-# What the linkers of ./build.sh cross put into the libraries: name, licence, home, and a file in
+
+class Notice(NamedTuple):
+    name: str
+    licence: str
+    # MPL-2.0 asks for this: where the source of what is linked in can be had.
+    source: str
+    texts: list
+    note: str = ""
+
+
+# The parts that the linkers of ./build.sh cross add to the libraries: name, licence, home, and a file in
 # tools/licenses/ for those that ask for their text even where only the compiled code is passed on.
 RUNTIMES = [
-    (
-        "compiler-rt of Zig (in the libraries for Linux and macOS)",
-        "MIT",
-        "https://ziglang.org",
-        "zig.txt",
-    ),
+    ("compiler-rt of Zig (in the libraries for Linux and macOS)", "MIT", "https://ziglang.org", "zig"),
     (
         "libunwind of LLVM (in the libraries for Linux)",
         "Apache-2.0 WITH LLVM-exception",
@@ -40,7 +44,7 @@ RUNTIMES = [
         "the runtime of mingw-w64 (in the library for Windows)",
         "ZPL-2.1",
         "https://www.mingw-w64.org",
-        "mingw-w64.txt",
+        "mingw-w64",
     ),
     (
         "libgcc of GCC (in the library for Windows)",
@@ -51,58 +55,19 @@ RUNTIMES = [
 ]
 
 # Files that hold a licence or what a licence asks to be kept.
-LICENSE_FILE = re.compile(
-    r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$"
-)
-
-
-def host():
-    told = subprocess.run(
-        ["rustc", "-vV"], check=True, capture_output=True, text=True
-    ).stdout
-    return re.search(r"^host: (\S+)$", told, re.MULTILINE).group(1)
-
-
-def rust_release():
-    """The version of the standard library; of both, where some targets take Debian's Rust."""
-    compilers = ["rustc"]
-    fetched = os.environ.get("FETCHED_RUSTC")
-    if fetched:
-        compilers.append(fetched)
-    found = [
-        subprocess.run(
-            [compiler, "--version"], check=True, capture_output=True, text=True
-        ).stdout.split()[1]
-        for compiler in compilers
-    ]
-    return " and ".join(sorted(set(found)))
-
-
-def cargo_metadata(repository, targets):
-    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    for target in targets:
-        command += ["--filter-platform", target]
-    return json.loads(
-        subprocess.run(
-            command, cwd=repository, check=True, stdout=subprocess.PIPE
-        ).stdout
-    )
+LICENSE_FILE = re.compile(r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$")
 
 
 def linked(metadata):
-    """The packages whose code is in the library, without those of this repository."""
+    """Returns the packages whose code is in the library, without those of this repository."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    waiting = [
-        identity for identity, package in packages.items() if package["name"] == ADDON
-    ]
+    waiting = [identity for identity, package in packages.items() if package["name"] == ADDON]
     reached = set()
     while waiting:
         identity = waiting.pop()
         # A procedural macro runs in the compiler, and so does all that it needs.
-        kinds = {
-            kind for target in packages[identity]["targets"] for kind in target["kind"]
-        }
+        kinds = {kind for target in packages[identity]["targets"] for kind in target["kind"]}
         if identity in reached or "proc-macro" in kinds:
             continue
         reached.add(identity)
@@ -117,99 +82,77 @@ def linked(metadata):
     )
 
 
+def not_allowed():
+    """Returns the packages whose licence deny.toml does not allow, each with its licence."""
+    text = (ROOT / "deny.toml").read_text(encoding="utf-8")
+    allowed = re.findall('"(.+?)"', re.search(r"^allow = \[.*?\]", text, re.MULTILINE | re.DOTALL)[0])
+    metadata = json.loads(output("cargo", "metadata", "--locked", "--format-version", "1"))
+    found = []
+    for package in metadata["packages"]:
+        # Of an expression that is more than a list of choices, too much is asked, never too little.
+        parts = re.split(r"\bAND\b", package["license"] or "none")
+        if not all(set(alternatives(part)) & set(allowed) for part in parts):
+            found.append(f"{package['name']} {package['version']}: {package['license']}")
+    return found
+
+
 def alternatives(expression):
     return [part.strip(" ()") for part in re.split(r"\bOR\b|/", expression)]
 
 
-def license_texts(package):
-    """The texts that hold for the package: of the licence chosen, if its files can be told apart."""
+def of_crate(package):
+    """Returns a crate's notice, with the texts of the licence chosen, if its files can be told apart."""
+    licence = package["license"] or "see the texts below"
     folder = pathlib.Path(package["manifest_path"]).parent
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.is_file() and LICENSE_FILE.match(file.name)
-    )
+    files = sorted(file for file in folder.iterdir() if file.is_file() and LICENSE_FILE.match(file.name))
     mit = [file for file in files if PREFERRED.lower() in file.name.lower()]
-    if mit and PREFERRED in alternatives(package["license"] or ""):
+    if mit and PREFERRED in alternatives(licence):
         kept = ("notice", "copyright")
         files = mit + [file for file in files if file.name.lower().startswith(kept)]
-    return [
-        file.read_text(encoding="utf-8", errors="replace").strip() for file in files
-    ]
+    note = ""
+    if not files:
+        note = "The crate ships no licence file"
+        files = [file for file in [LICENSES / f"{licence}.txt"] if file.is_file()]
+        note += "; the text below is the licence it names." if files else "."
+    texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in files]
+    version = package["version"]
+    source = f"{package['repository'] or 'the Rust package registry'}, version {version}"
+    return Notice(f"{package['name']} {version}", licence, source, texts, note)
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    repository = pathlib.Path(sys.argv[1])
-    targets = sys.argv[2:]
-    packages = linked(cargo_metadata(repository, targets or [host()]))
-    release = rust_release()
+def collect(targets, compilers):
+    """Returns the notices of the library, or with targets, of theirs, and of what zig and mingw link in."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    for target in targets or [rust.about("host")]:
+        command += ["--filter-platform", target]
+    notices = [of_crate(package) for package in linked(json.loads(output(*command)))]
 
-    texts = {}
+    def kept(name):
+        return (LICENSES / f"{name}.txt").read_text(encoding="utf-8").strip()
+
+    # Different ones, where some targets take Debian's Rust.
+    release = " and ".join(sorted({rust.version(compiler) for compiler in compilers}))
+    note = "Every Rust installation lists the crates it is made of in COPYRIGHT-library.html."
+    source = f"https://github.com/rust-lang/rust, version {release}"
+    # Its licence file is the plain text, as several crates ship it too.
+    standard = f"the Rust standard library {release}", "MIT OR Apache-2.0", source, [kept("MIT")], note
+    notices.append(Notice(*standard))
+    for name, licence, source, file in RUNTIMES if targets else []:
+        note = "" if file else "The exception asks for no notice in what it is linked into."
+        notices.append(Notice(name, licence, source, [kept(file)] if file else [], note))
+
     out = [
         "Godot Shared Memory contains software of others. This file lists it, with the licences it",
         "comes under. Godot Shared Memory itself: see LICENSE.",
         "",
     ]
-    for package in packages:
-        name = f"{package['name']} {package['version']}"
-        expression = package["license"] or "see the texts below"
-        out.append(name)
-        out.append(f"    licence: {expression}")
-        # MPL-2.0 asks for this: where the source of what is linked in can be had.
-        home = package["repository"] or "the Rust package registry"
-        out.append(f"    source: {home}, version {package['version']}, unchanged")
-        found = license_texts(package)
-        if not found:
-            substitute = repository / "tools" / "licenses" / f"{expression}.txt"
-            if substitute.is_file():
-                out.append(
-                    "    The crate ships no licence file; the text below is the licence it names."
-                )
-                found = [substitute.read_text(encoding="utf-8").strip()]
-            else:
-                out.append("    The crate ships no licence file.")
-        for text in found:
-            texts.setdefault(text, []).append(name)
-    name = f"the Rust standard library {release}"
-    out.append(name)
-    out.append("    licence: MIT OR Apache-2.0")
-    out.append(
-        f"    source: https://github.com/rust-lang/rust, version {release}, unchanged"
-    )
-    out.append(
-        "    Every Rust installation lists the crates it is made of in COPYRIGHT-library.html."
-    )
-    # Its licence file is the plain text, as several crates ship it too.
-    text = (
-        (repository / "tools" / "licenses" / "MIT.txt")
-        .read_text(encoding="utf-8")
-        .strip()
-    )
-    texts.setdefault(text, []).append(name)
-    for name, expression, home, file in RUNTIMES if targets else []:
-        out += [name, f"    licence: {expression}", f"    source: {home}, unchanged"]
-        if file:
-            path = repository / "tools" / "licenses" / file
-            text = path.read_text(encoding="utf-8").strip()
-            texts.setdefault(text, []).append(name)
-        else:
-            out.append(
-                "    The exception asks for no notice in what it is linked into."
-            )
-
+    texts = {}
+    for notice in notices:
+        out += [notice.name, f"    licence: {notice.licence}", f"    source: {notice.source}, unchanged"]
+        out += [f"    {notice.note}"] if notice.note else []
+        for text in notice.texts:
+            texts.setdefault(text, []).append(notice.name)
     # Most useful first: the text that holds for the most.
     for text, users in sorted(texts.items(), key=lambda item: (-len(item[1]), item[1])):
-        out += [
-            "",
-            "-" * 80,
-            "The following holds for " + ", ".join(users) + ":",
-            "",
-            text,
-        ]
-    print("\n".join(out))
-
-
-if __name__ == "__main__":
-    main()
+        out += ["", "-" * 80, "The following holds for " + ", ".join(users) + ":", "", text]
+    return "\n".join(out) + "\n"

@@ -19,21 +19,19 @@ import zipfile
 
 SOURCE = "https://github.com/godotengine/godot-builds/releases/download"
 
-# What a release calls the build for a system, and what is in it; {} is the release's name.
+# The archive with the build for a system, and the program in it; {} is the release's name.
 BUILDS = {
     ("Linux", "x86_64"): ("Godot_v{}_linux.x86_64.zip", "Godot_v{}_linux.x86_64"),
     ("Linux", "arm64"): ("Godot_v{}_linux.arm64.zip", "Godot_v{}_linux.arm64"),
-    ("Darwin", "x86_64"): (
-        "Godot_v{}_macos.universal.zip",
-        "Godot.app/Contents/MacOS/Godot",
-    ),
-    ("Darwin", "arm64"): (
-        "Godot_v{}_macos.universal.zip",
-        "Godot.app/Contents/MacOS/Godot",
-    ),
+    ("Darwin", "x86_64"): ("Godot_v{}_macos.universal.zip", "Godot.app/Contents/MacOS/Godot"),
+    ("Darwin", "arm64"): ("Godot_v{}_macos.universal.zip", "Godot.app/Contents/MacOS/Godot"),
     # Of the two programs, the one whose output a console shows. It starts the other.
     ("Windows", "x86_64"): ("Godot_v{}_win64.exe.zip", "Godot_v{}_win64_console.exe"),
 }
+
+
+class NotFetched(Exception):
+    """Tells why there is no such build."""
 
 
 def build_for_this_system(release):
@@ -41,9 +39,7 @@ def build_for_this_system(release):
     machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
     build = BUILDS.get((platform.system(), machine))
     if build is None:
-        sys.exit(
-            f"official_godot.py: no build for {platform.system()} on {machine} is known"
-        )
+        raise NotFetched(f"no build for {platform.system()} on {machine} is known")
     return [name.format(release) for name in build]
 
 
@@ -53,7 +49,7 @@ def download(url, file):
 
 
 def checksum(source, name):
-    """What the release says that the file's SHA-512 is."""
+    """Returns the SHA-512 that the release lists for a file."""
     with tempfile.TemporaryFile() as file:
         download(f"{source}/SHA512-SUMS.txt", file)
         file.seek(0)
@@ -61,7 +57,7 @@ def checksum(source, name):
             digest, _, listed = line.partition(" ")
             if listed.strip().lstrip("*") == name:
                 return digest
-    sys.exit(f"official_godot.py: the release lists no checksum of {name}")
+    raise NotFetched(f"the release lists no checksum of {name}")
 
 
 def unpack(path, folder):
@@ -73,14 +69,11 @@ def unpack(path, folder):
                 os.chmod(there, mode)
 
 
-def main():
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    release = f"{sys.argv[1]}-stable"
-    folder = pathlib.Path(sys.argv[2]).resolve()
-    source = f"{sys.argv[3] if len(sys.argv) == 4 else SOURCE}/{release}"
+def fetch(version, folder, source=SOURCE):
+    """Returns the path of the executable, fetched into the folder if it isn't there."""
+    release = f"{version}-stable"
+    source = f"{source}/{release}"
     name, program = build_for_this_system(release)
-
     if not (folder / program).exists():
         # Beside its place, and moved there when it is complete.
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -91,15 +84,24 @@ def main():
                 download(f"{source}/{name}", file)
             found = hashlib.sha512(archive.read_bytes()).hexdigest()
             if found != checksum(source, name):
-                sys.exit(
-                    f"official_godot.py: {name} is not what its release lists: SHA-512 {found}"
-                )
+                raise NotFetched(f"{name} is not what its release lists: SHA-512 {found}")
             unpack(archive, pathlib.Path(work) / "unpacked")
             shutil.rmtree(folder, ignore_errors=True)
             (pathlib.Path(work) / "unpacked").rename(folder)
+    return folder / program
+
+
+def main():
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    version, folder, *source = sys.argv[1:]
+    try:
+        program = fetch(version, pathlib.Path(folder).resolve(), *source)
+    except NotFetched as error:
+        sys.exit(f"official_godot.py: {error}")
     # On Windows, too, as bash reads paths and lines.
     sys.stdout.reconfigure(newline="\n")
-    print((folder / program).as_posix())
+    print(program.as_posix())
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main():
     mapped_read, mapped_write = os.pipe()
     this = os.getpid()
     if os.fork() == 0:
-        # What goes wrong here is told on stderr; the other side then finds no map.
+        # An error here is told on stderr; the other side then finds no map.
         if os.read(made_read, 1):
             map_users(this)
             os.write(mapped_write, b"x")

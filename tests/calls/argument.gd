@@ -1,54 +1,47 @@
 extends RefCounted
-## An argument of a method: what it takes, what there is to try on it, and what the method says to
-## each of that.
+## An argument of a method: the values it accepts, the values to try, and the method's answer to
+## each.
 
 const MIN := -9223372036854775808
 const MAX := 9223372036854775807
 const TWO_31 := 1 << 31
 const TWO_32 := 1 << 32
-## No system has so much; below it, one may.
-const TOO_MUCH := 1 << 44
+# In bytes.
+const MORE_THAN_ANY_SYSTEM_HAS := 1 << 44
 
-## The bytes of the segment on which all is tried.
+## The bytes of the segment that all calls use.
 const SIZE := 64
-## What a stream takes there (see [constant MESSAGE]), how long a queue's messages may be, and
-## how many elements of [constant GOOD_FORMATS] an array has.
+## In a segment of that size: the bytes of a stream's longest message, the bytes of a queue's
+## longest message, and the number of elements of [constant GOOD_FORMATS] in an array.
 const CAPACITY := 44
-const LONGEST := 5
+const LONGEST_MESSAGE := 5
 const ELEMENTS := 12
 
-# What an argument takes, where it isn't a range [lowest, highest] of its value, or of its number of
+# What an argument accepts. Others accept a range [lowest, highest] of values, or of numbers of
 # elements.
-const ANY := "any value"
-## A number of bytes to make.
-const ROOM := "room"
-## An offset from which on there is place for one of what the method is named for.
-const FITS := "fits"
-## A number of them, none included; or an array of them.
-const SOME := "some"
-## As many bytes of text as there are in the segment.
-const TEXT := "text"
-## Pixels that fit.
-const IMAGE := "an image"
+const ANY_VALUE := "any value"
+const NEW_SIZE := "a size for a new segment"
+## An offset at which an element of the method's type fits: `u32` of `decode_u32`.
+const ELEMENT_OFFSET := "an offset of an element"
+## A number of such elements that fit, 0 included; or an array of 1 or more.
+const ELEMENT_COUNT := "a number of elements"
+const TEXT_THAT_FITS := "a text that fits"
+const IMAGE_THAT_FITS := "an image that fits"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
-## The offset of a value in the engine's form, which is the first and the only one there.
-const ENCODED := "the offset of a value"
-## A value that takes no more bytes than there are.
-const ENCODABLE := "a value that fits"
-## An object that has a segment open.
-const MEMORY := "memory"
-## A value for a stream.
-const MESSAGE := "a message"
+## The offset of a value in the engine's encoding. The segment has one, at its beginning.
+const ENCODED_OFFSET := "the offset of a value"
+const VALUE_THAT_FITS := "a value that fits"
+const OPEN_MEMORY := "an object with an open segment"
+const MESSAGE := "a message of a stream"
 const NEW_NAME := "a name for a new segment"
-const OLD_NAME := "the name of a segment"
-## The same, but a bad one is just the name of none.
-const ASKED_NAME := "the name of a segment, or of none"
+const EXISTING_NAME := "the name of a segment"
+const ANY_NAME := "the name of a segment, or any other"
 const PREFIX := "a prefix for names"
 const BACKEND := "a backend"
 
-## Of what other types the engine's own methods take values, for an argument of this type.
+## The other types whose values the engine converts, for an argument of this type.
 const CONVERTS := {
 	TYPE_BOOL: [TYPE_INT, TYPE_FLOAT],
 	TYPE_INT: [TYPE_BOOL, TYPE_FLOAT],
@@ -81,8 +74,8 @@ const CONVERTS := {
 }
 const GOOD_FORMATS := ["<4B", "2B 2B"]
 const GOOD_VALUES := [1, 2, 3, 255]
-## An argument of this name is filled, so a converted copy would not do.
-const FILLED := "buffer"
+## The method fills an argument of this name, so the engine must not convert a copy.
+const FILLED_IN_PLACE := "buffer"
 
 const INTS: Array[int] = [
 	MIN,
@@ -99,25 +92,25 @@ const INTS: Array[int] = [
 	TWO_32 - 1,
 	TWO_32,
 	TWO_32 + 1,
-	TOO_MUCH,
+	MORE_THAN_ANY_SYSTEM_HAS,
 	1 << 56,
 	MAX - 4096,
 	MAX - 1,
 	MAX,
 ]
 const FLOATS: Array[float] = [NAN, INF, -INF, 1e300, -1e300, 5e-324, -1.5, 64.5]
-## Longer than any system allows, in characters or in bytes.
-const LONG := 256
+## More characters or bytes than a name has on any system.
+const TOO_LONG := 256
 
-## What is good for [constant MEMORY]; set by the test.
+## The object for [constant OPEN_MEMORY]; set by the test.
 static var memory: SharedMemory
 
 var name: String
 var type: int
-## Of an object.
+## The class of an object.
 var class_of_it: StringName
 ## A range, or one of the constants.
-var takes: Variant
+var accepts: Variant
 
 
 ## A value of a type: 0, or one with nothing in it.
@@ -134,28 +127,31 @@ static func empty(of_type: int) -> Variant:
 	return type_convert(null, of_type)
 
 
-## One of so many bytes.
+## An image of this many bytes.
 static func image_of(size: int) -> Image:
 	return Image.create_empty(size, 1, false, Image.FORMAT_L8)
 
 
-## What to try: the edges of what it takes, and hostile values.
+## The values to try: the edges of the range, and hostile values.
 func values() -> Array:
-	if takes is Array:
-		var edges := [takes[0] - 1, takes[0], takes[1], takes[1] + 1]
+	if accepts is Array:
+		var edges := [accepts[0] - 1, accepts[0], accepts[1], accepts[1] + 1]
 		if type == TYPE_INT:
 			return INTS + edges
 		var sizes := (edges + [100_000]).filter(func(size: int) -> bool: return size >= 0)
 		return sizes.map(_array_of)
-	var names := ["", "/", "//", "a/b", "x".repeat(LONG), "é".repeat(LONG / 2), "x".repeat(70_000)]
+	var names := [
+		"", "/", "//", "a/b", "x".repeat(TOO_LONG), "é".repeat(TOO_LONG / 2), "x".repeat(70_000)
+	]
 	var values_of := {
-		ANY: {TYPE_INT: INTS, TYPE_FLOAT: FLOATS}.get(type, [empty(type)]),
-		ROOM: INTS,
-		TEXT: ["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
-		IMAGE: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
+		ANY_VALUE: {TYPE_INT: INTS, TYPE_FLOAT: FLOATS}.get(type, [empty(type)]),
+		NEW_SIZE: INTS,
+		TEXT_THAT_FITS:
+		["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
+		IMAGE_THAT_FITS: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
 		BACKEND: INTS + [3, 4],
-		ENCODED: INTS + [SIZE - 4, SIZE - 1, SIZE],
-		ENCODABLE:
+		ENCODED_OFFSET: INTS + [SIZE - 4, SIZE - 1, SIZE],
+		VALUE_THAT_FITS:
 		[
 			null,
 			MAX,
@@ -167,7 +163,7 @@ func values() -> Array:
 			{"x": [Vector4()]},
 			PackedByteArray(range(70_000)),
 		],
-		MEMORY: [null, SharedMemory.new(), memory],
+		OPEN_MEMORY: [null, SharedMemory.new(), memory],
 		MESSAGE:
 		[
 			"x".repeat(CAPACITY),
@@ -198,29 +194,29 @@ func values() -> Array:
 			[RefCounted.new(), 2, 3, 4],
 		],
 		NEW_NAME: names + ["a\\b", ".", ".."],
-		OLD_NAME: names + ["../x"],
-		ASKED_NAME: names + ["../x"],
+		EXISTING_NAME: names + ["../x"],
+		ANY_NAME: names + ["../x"],
 		PREFIX: names + ["a".repeat(13), "a".repeat(14), ".."],
 	}
-	return values_of[takes]
+	return values_of[accepts]
 
 
-## What the method says to one of [method values], if nothing else is wrong; null if that can't be
-## known, or costs too much to try.
+## The error of the method for one of [method values], if the other arguments are good; null if the
+## error is unknown, or the call costs too much.
 func verdict(value: Variant) -> Variant:
 	var is_allowed := false
 	var refusal := ERR_INVALID_PARAMETER
-	if takes is Array:
+	if accepts is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
-		return _code(amount >= takes[0] and amount <= takes[1])
-	match takes:
-		ANY, ASKED_NAME:
+		return _code(amount >= accepts[0] and amount <= accepts[1])
+	match accepts:
+		ANY_VALUE, ANY_NAME:
 			is_allowed = true
-		ROOM when value >= TOO_MUCH:
+		NEW_SIZE when value >= MORE_THAN_ANY_SYSTEM_HAS:
 			return ERR_OUT_OF_MEMORY
-		ROOM when value > SIZE:
+		NEW_SIZE when value > SIZE:
 			return null
-		ROOM:
+		NEW_SIZE:
 			is_allowed = value > 0
 		BACKEND when value in [1, 2, 3]:
 			# Its names are others.
@@ -233,63 +229,63 @@ func verdict(value: Variant) -> Variant:
 			is_allowed = value in GOOD_FORMATS
 		VALUES:
 			is_allowed = value is Array and value == GOOD_VALUES
-		ENCODED:
+		ENCODED_OFFSET:
 			is_allowed = value == 0
 			if value > 0 and value < SIZE:
 				refusal = ERR_INVALID_DATA
-		ENCODABLE:
+		VALUE_THAT_FITS:
 			is_allowed = var_to_bytes(value).size() <= SIZE
-		MEMORY when value != null and not value.is_open():
+		OPEN_MEMORY when value != null and not value.is_open():
 			return ERR_UNCONFIGURED
-		MEMORY:
+		OPEN_MEMORY:
 			is_allowed = value != null
 		MESSAGE when value is String:
 			is_allowed = value.to_utf8_buffer().size() <= CAPACITY
 		MESSAGE:
 			is_allowed = value is PackedFloat32Array
-		TEXT:
+		TEXT_THAT_FITS:
 			is_allowed = value.to_utf8_buffer().size() <= SIZE
-		IMAGE:
+		IMAGE_THAT_FITS:
 			is_allowed = value != null and value.get_data_size() in range(1, SIZE + 1)
 	return OK if is_allowed else refusal
 
 
-## Whether the engine takes the [method empty] value of this type for one of the argument's.
+## Returns whether the engine converts the [method empty] value of this type to the argument's type.
 func does_convert(from: int) -> bool:
 	# As an argument's, TYPE_NIL stands for any type. An object is of another class than is wanted.
 	if type == TYPE_NIL or type == from and type != TYPE_OBJECT:
 		return true
-	return name != FILLED and from in CONVERTS.get(type, [])
+	return name != FILLED_IN_PLACE and from in CONVERTS.get(type, [])
 
 
-## A value that works with the good ones of the others. [param new_name] and [param old_name] are of
-## a segment that can be made, and of one that is there.
+## A value that works together with good values of the other arguments. [param new_name] is free,
+## [param old_name] is the name of a segment.
 func good(new_name: String, old_name: String) -> Variant:
-	if takes is Array:
-		return takes[0] if type == TYPE_INT else _array_of(maxi(1, takes[0]))
+	if accepts is Array:
+		return accepts[0] if type == TYPE_INT else _array_of(maxi(1, accepts[0]))
 	var good_one := {
-		ROOM: SIZE,
+		NEW_SIZE: SIZE,
 		NEW_NAME: new_name,
-		OLD_NAME: old_name,
-		ASKED_NAME: old_name,
+		EXISTING_NAME: old_name,
+		ANY_NAME: old_name,
 		PREFIX: "a",
-		TEXT: "a",
+		TEXT_THAT_FITS: "a",
 		FORMAT: GOOD_FORMATS[0],
 		VALUES: GOOD_VALUES.duplicate(),
-		IMAGE: image_of(1),
-		MEMORY: memory,
+		IMAGE_THAT_FITS: image_of(1),
+		OPEN_MEMORY: memory,
 		MESSAGE: "a",
 	}
-	return good_one.get(takes, empty(type))
+	return good_one.get(accepts, empty(type))
 
 
-## Some value that works, if the object's state and its segment's size let it.
+## A random value that works, if the object's state and its segment's size allow it.
 func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
-	if takes is Array:
+	if accepts is Array:
 		if type == TYPE_INT:
-			return chance.randi_range(takes[0], mini(takes[1], 2 * SIZE))
-		return _array_of(chance.randi_range(maxi(1, takes[0]), takes[1]))
-	if takes == ROOM:
+			return chance.randi_range(accepts[0], mini(accepts[1], 2 * SIZE))
+		return _array_of(chance.randi_range(maxi(1, accepts[0]), accepts[1]))
+	if accepts == NEW_SIZE:
 		return chance.randi_range(1, 2 * SIZE)
 	return chance.randf() < 0.5 if type == TYPE_BOOL else good(a_name, a_name)
 

@@ -1,23 +1,23 @@
 extends RefCounted
-## A method: its arguments, what it does, and how it fails.
+## A method: its arguments, its kind, and its errors.
 
 enum {
-	## Makes the object hold a segment: ERR_ALREADY_IN_USE if it holds one.
-	TAKES,
+	## Opens or creates a segment: ERR_ALREADY_IN_USE if the object holds one.
+	OPENS,
 	## Needs a segment: ERR_UNCONFIGURED if there is none.
 	READS,
-	## The same, and needs permission: ERR_UNAUTHORIZED if it is open for reading only.
+	## As READS, and needs permission: ERR_UNAUTHORIZED if the segment is open for reading only.
 	WRITES,
-	## The same; and says nothing.
+	## As READS or WRITES, but prints nothing.
 	POLLS,
-	## Changes the object.
-	SETS,
-	## The same, but not while it holds a segment: ERR_ALREADY_IN_USE.
-	SETS_IF_FREE,
-	## Always works, and changes nothing.
-	ASKS,
-	## Always works.
-	DOES,
+	## Changes the object, which may hold a segment or not.
+	CONFIGURES,
+	## Changes the object: ERR_ALREADY_IN_USE while it holds a segment.
+	CONFIGURES_CLOSED,
+	## Never fails, and changes nothing.
+	GETS,
+	## Never fails, and may change the object.
+	NEVER_FAILS,
 	## Needs no object.
 	STATIC,
 }
@@ -25,13 +25,13 @@ enum {
 const Argument := preload("res://calls/argument.gd")
 
 var name: String
-var does: int
+var kind: int
 var arguments: Array[Argument] = []
-## How many of them have no default.
+## The number of arguments without a default.
 var required: int
-## What it returns if it fails, where that isn't an [enum Error] or an empty value.
+## Its result if it fails, where that isn't an [enum Error] or an empty value.
 var fails_with: Variant
-## The type of what it returns; TYPE_NIL is nothing, or [member returns_any].
+## The type of its result; TYPE_NIL stands for none, or [member returns_any].
 var returns: int
 ## It returns values of any type.
 var returns_any: bool
@@ -39,39 +39,39 @@ var returns_any: bool
 var returns_code: bool
 
 
-## What it returns if it fails.
+## Its result if it fails with this code.
 func failure(code: Error) -> Variant:
 	if fails_with != null:
 		return fails_with
 	return code if returns_code else Argument.empty(returns)
 
 
-## Whether a value is of the type that it returns.
+## Returns whether it may return a value of this type.
 func may_return(value: Variant) -> bool:
 	return returns_any or typeof(value) == returns
 
 
-## What it may return, or leave as the last error, on an object that holds a segment or not, and may
-## not write to it: if the arguments alone get this [param verdict].
+## The codes that it may return, or leave as the last error: if the arguments alone get this
+## [param verdict], and the object holds a segment or not, which may be open for reading only.
 func codes(verdict: Error, holds: bool, is_reader: bool) -> Array[Error]:
 	var found: Array[Error] = [verdict]
-	match does:
-		TAKES when holds:
+	match kind:
+		OPENS when holds:
 			found = [ERR_ALREADY_IN_USE]
-		TAKES when verdict == ERR_OUT_OF_MEMORY:
-			# Or no number of bytes that this system can count.
+		OPENS when verdict == ERR_OUT_OF_MEMORY:
+			# Or a number of bytes that this system can't represent.
 			found = [ERR_OUT_OF_MEMORY, ERR_INVALID_PARAMETER]
 		READS, WRITES, POLLS when not holds:
 			found = [ERR_UNCONFIGURED]
 		POLLS when is_reader:
-			# Who takes messages out can't.
+			# A queue, whose messages poll() removes.
 			found = [verdict, ERR_UNAUTHORIZED]
 		WRITES when is_reader:
-			# A bad argument and no permission: whichever it tells of.
+			# It may report a bad argument or the missing permission.
 			found = [ERR_UNAUTHORIZED]
 			if verdict != OK:
 				found.append(verdict)
-		SETS_IF_FREE when holds and verdict == OK:
+		CONFIGURES_CLOSED when holds and verdict == OK:
 			found = [ERR_ALREADY_IN_USE]
 	return found
 
@@ -83,7 +83,7 @@ func good(new_name: String, old_name: String) -> Array:
 	)
 
 
-## A call of it with the first [param count] arguments, as source of a static function.
+## The source of a static function that calls it with the first [param count] arguments.
 func typed_source(of_class: String, count: int) -> String:
 	var body := "return " + _call_source(of_class, count)
 	if returns == TYPE_NIL and not returns_any:
@@ -94,12 +94,13 @@ func typed_source(of_class: String, count: int) -> String:
 	)
 
 
-## The same call again and again, as often as the first argument says. On an object that is declared
-## or not. What takes a segment lets go of it each time.
+## The source of a static function that repeats the call: its first argument is the number of
+## times. The object's type is declared or not. A method that opens a segment is followed by
+## close().
 func loop_source(of_class: String, count: int, is_typed: bool) -> String:
 	var label := "loop_%s_%d_%s" % [name, count, "typed" if is_typed else "untyped"]
 	var lines := ["for _i in times:", "\t" + _call_source(of_class, count)]
-	if does == TAKES:
+	if kind == OPENS:
 		lines.append("\tobject.close()")
 	return (
 		"static func %s(times: int, %s) -> void:\n\t%s\n"
@@ -109,7 +110,7 @@ func loop_source(of_class: String, count: int, is_typed: bool) -> String:
 
 func _call_source(of_class: String, count: int) -> String:
 	var names := range(count).map(func(index: int) -> String: return "a%d" % index)
-	return "%s.%s(%s)" % [of_class if does == STATIC else "object", name, ", ".join(names)]
+	return "%s.%s(%s)" % [of_class if kind == STATIC else "object", name, ", ".join(names)]
 
 
 func _parameters(of_class: String, count: int, is_typed: bool) -> String:

@@ -1,55 +1,65 @@
 extends RefCounted
-## Every method of SharedMemory as ClassDB tells it, and what ClassDB can't tell: which values each
-## argument takes, and how the method fails.
+## Every method of the classes as ClassDB lists it, with what ClassDB doesn't know: the values
+## that each argument accepts, and the errors of the method.
 ##
-## The tests that call everything are driven by this. A new method is a line in [constant TABLES];
-## one that a pattern there covers needs nothing.
+## The tests that call every method use it. A new method is a line in [constant TABLES], unless a
+## pattern there matches its name.
 
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 
-const LAST := Argument.SIZE - 1
+const LAST_BYTE := Argument.SIZE - 1
 
-## What `attach()` takes beside the memory, so that most of the calls work.
+## The arguments of `attach()` after the memory, so that most of the calls work.
 const ATTACHED := {
 	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
-	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST],
+	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE],
 	"SharedMemoryArray": ["<4B"],
 }
 
-## What it does, and what each argument takes: the constants are those of the two classes above.
-## Then what it returns if it fails, where that isn't an [enum Error] or an empty value.
+## The kind of each method, and what each argument accepts: constants of the two classes above. Then
+## its result if it fails, where that isn't an [enum Error] or an empty value.
 const TABLES := {
 	"SharedMemory":
 	{
 		"create":
-		[Method.TAKES, {"name": Argument.NEW_NAME, "size": Argument.ROOM, "scope": [0, 1]}],
+		[Method.OPENS, {"name": Argument.NEW_NAME, "size": Argument.NEW_SIZE, "scope": [0, 1]}],
 		"open":
-		[Method.TAKES, {"name": Argument.OLD_NAME, "size": [0, Argument.SIZE], "access": [0, 1]}],
+		[
+			Method.OPENS,
+			{"name": Argument.EXISTING_NAME, "size": [0, Argument.SIZE], "access": [0, 1]}
+		],
 		"open_or_create":
-		[Method.TAKES, {"name": Argument.NEW_NAME, "size": Argument.ROOM, "scope": [0, 1]}],
-		"read": [Method.READS, {"size": [0, Argument.SIZE], "offset": [0, LAST]}],
-		"read_into": [Method.READS, {"buffer": [1, Argument.SIZE], "offset": [0, LAST]}],
-		"write": [Method.WRITES, {"data": [1, Argument.SIZE], "offset": [0, LAST]}],
+		[Method.OPENS, {"name": Argument.NEW_NAME, "size": Argument.NEW_SIZE, "scope": [0, 1]}],
+		"read": [Method.READS, {"size": [0, Argument.SIZE], "offset": [0, LAST_BYTE]}],
+		"read_into": [Method.READS, {"buffer": [1, Argument.SIZE], "offset": [0, LAST_BYTE]}],
+		"write": [Method.WRITES, {"data": [1, Argument.SIZE], "offset": [0, LAST_BYTE]}],
 		"fill":
-		[Method.WRITES, {"value": [0, 255], "offset": [0, LAST], "size": [0, Argument.SIZE]}],
-		"decode_*": [Method.READS, {"byte_offset": Argument.FITS}],
-		"encode_*": [Method.WRITES, {"byte_offset": Argument.FITS, "value": Argument.ANY}],
-		"decode_var": [Method.READS, {"byte_offset": Argument.ENCODED}],
-		"decode_var_size": [Method.READS, {"byte_offset": Argument.ENCODED}],
-		"has_encoded_var": [Method.READS, {"byte_offset": [0, LAST]}],
+		[Method.WRITES, {"value": [0, 255], "offset": [0, LAST_BYTE], "size": [0, Argument.SIZE]}],
+		"decode_*": [Method.READS, {"byte_offset": Argument.ELEMENT_OFFSET}],
+		"encode_*":
+		[Method.WRITES, {"byte_offset": Argument.ELEMENT_OFFSET, "value": Argument.ANY_VALUE}],
+		"decode_var": [Method.READS, {"byte_offset": Argument.ENCODED_OFFSET}],
+		"decode_var_size": [Method.READS, {"byte_offset": Argument.ENCODED_OFFSET}],
+		"has_encoded_var": [Method.READS, {"byte_offset": [0, LAST_BYTE]}],
 		"encode_var":
 		[
 			Method.WRITES,
-			{"byte_offset": [0, Argument.SIZE - 4], "value": Argument.ENCODABLE},
+			{"byte_offset": [0, Argument.SIZE - 4], "value": Argument.VALUE_THAT_FITS},
 			-1,
 		],
-		"read_*_array": [Method.READS, {"count": Argument.SOME, "byte_offset": Argument.FITS}],
-		"write_*_array": [Method.WRITES, {"data": Argument.SOME, "byte_offset": Argument.FITS}],
-		"read_string": [Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST]}],
-		"write_string": [Method.WRITES, {"text": Argument.TEXT, "byte_offset": [0, LAST]}],
-		"read_image": [Method.READS, {"image": Argument.IMAGE, "byte_offset": [0, LAST]}],
-		"write_image": [Method.WRITES, {"image": Argument.IMAGE, "byte_offset": [0, LAST]}],
+		"read_*_array":
+		[Method.READS, {"count": Argument.ELEMENT_COUNT, "byte_offset": Argument.ELEMENT_OFFSET}],
+		"write_*_array":
+		[Method.WRITES, {"data": Argument.ELEMENT_COUNT, "byte_offset": Argument.ELEMENT_OFFSET}],
+		"read_string":
+		[Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST_BYTE]}],
+		"write_string":
+		[Method.WRITES, {"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		"read_image":
+		[Method.READS, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		"write_image":
+		[Method.WRITES, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
 		"pack":
 		[
 			Method.WRITES,
@@ -62,26 +72,26 @@ const TABLES := {
 		"unpack":
 		[Method.READS, {"format": Argument.FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
 		"calcsize": [Method.STATIC, {"format": Argument.FORMAT}, -1],
-		"set_persistent": [Method.SETS, {"persistent": Argument.ANY}],
-		"set_backend": [Method.SETS_IF_FREE, {"backend": [0, 3]}],
-		"get_*": [Method.ASKS, {}],
-		"is_*": [Method.ASKS, {}],
-		"clear_last_error": [Method.DOES, {}],
-		"unlink": [Method.DOES, {}],
-		"close": [Method.DOES, {}],
+		"set_persistent": [Method.CONFIGURES, {"persistent": Argument.ANY_VALUE}],
+		"set_backend": [Method.CONFIGURES_CLOSED, {"backend": [0, 3]}],
+		"get_*": [Method.GETS, {}],
+		"is_*": [Method.GETS, {}],
+		"clear_last_error": [Method.NEVER_FAILS, {}],
+		"unlink": [Method.NEVER_FAILS, {}],
+		"close": [Method.NEVER_FAILS, {}],
 		"exists":
+		[Method.STATIC, {"name": Argument.ANY_NAME, "scope": [0, 1], "backend": Argument.BACKEND}],
+		"remove":
 		[
 			Method.STATIC,
-			{"name": Argument.ASKED_NAME, "scope": [0, 1], "backend": Argument.BACKEND}
+			{"name": Argument.EXISTING_NAME, "scope": [0, 1], "backend": Argument.BACKEND}
 		],
-		"remove":
-		[Method.STATIC, {"name": Argument.OLD_NAME, "scope": [0, 1], "backend": Argument.BACKEND}],
 		"list_names": [Method.STATIC, {}],
 		"generate_name": [Method.STATIC, {"prefix": Argument.PREFIX}],
 	},
 	"SharedMemoryStream":
 	{
-		"attach": [Method.SETS, {"memory": Argument.MEMORY, "layout": [1, 3]}],
+		"attach": [Method.CONFIGURES, {"memory": Argument.OPEN_MEMORY, "layout": [1, 3]}],
 		"write": [Method.WRITES, {"value": Argument.MESSAGE}],
 		"read": [Method.READS, {}],
 		"has_new_data": [Method.READS, {}],
@@ -89,25 +99,25 @@ const TABLES := {
 		"is_message_read": [Method.READS, {}],
 		"get_capacity": [Method.READS, {}],
 		"poll": [Method.POLLS, {}],
-		"detach": [Method.DOES, {}],
-		"get_memory": [Method.ASKS, {}],
+		"detach": [Method.NEVER_FAILS, {}],
+		"get_memory": [Method.GETS, {}],
 		"reset": [Method.WRITES, {}],
-		"set_lock_timeout_msec": [Method.SETS, {"msec": [0, 0x7fffffff]}],
-		"get_lock_timeout_msec": [Method.ASKS, {}],
-		"*_last_error*": [Method.DOES, {}],
+		"set_lock_timeout_msec": [Method.CONFIGURES, {"msec": [0, 0x7fffffff]}],
+		"get_lock_timeout_msec": [Method.GETS, {}],
+		"*_last_error*": [Method.NEVER_FAILS, {}],
 	},
 	"SharedMemoryQueue":
 	{
 		"attach":
 		[
-			Method.SETS,
+			Method.CONFIGURES,
 			{
-				"memory": Argument.MEMORY,
+				"memory": Argument.OPEN_MEMORY,
 				"layout": [2, 3],
 				"max_message_size": [0, Argument.MAX],
 			}
 		],
-		"enqueue": [Method.WRITES, {"data": [0, Argument.LONGEST]}],
+		"enqueue": [Method.WRITES, {"data": [0, Argument.LONGEST_MESSAGE]}],
 		"dequeue": [Method.WRITES, {}],
 		"peek": [Method.WRITES, {}],
 		"is_*": [Method.READS, {}],
@@ -115,30 +125,31 @@ const TABLES := {
 		"get_capacity": [Method.READS, {}],
 		"get_max_message_size": [Method.READS, {}],
 		"poll": [Method.POLLS, {}],
-		"detach": [Method.DOES, {}],
-		"get_memory": [Method.ASKS, {}],
+		"detach": [Method.NEVER_FAILS, {}],
+		"get_memory": [Method.GETS, {}],
 		"reset": [Method.WRITES, {}],
-		"set_lock_timeout_msec": [Method.SETS, {"msec": [0, 0x7fffffff]}],
-		"get_lock_timeout_msec": [Method.ASKS, {}],
-		"*_last_error*": [Method.DOES, {}],
+		"set_lock_timeout_msec": [Method.CONFIGURES, {"msec": [0, 0x7fffffff]}],
+		"get_lock_timeout_msec": [Method.GETS, {}],
+		"*_last_error*": [Method.NEVER_FAILS, {}],
 	},
 	"SharedMemoryArray":
 	{
-		"attach": [Method.SETS, {"memory": Argument.MEMORY, "element_format": Argument.FORMAT}],
+		"attach":
+		[Method.CONFIGURES, {"memory": Argument.OPEN_MEMORY, "element_format": Argument.FORMAT}],
 		"get_element_count": [Method.READS, {}],
 		"get_element": [Method.READS, {"index": [0, Argument.ELEMENTS - 1]}],
 		"set_element":
 		[Method.WRITES, {"index": [0, Argument.ELEMENTS - 1], "value": Argument.VALUES}],
 		"to_array": [Method.READS, {}],
 		"fill": [Method.WRITES, {"value": Argument.VALUES}],
-		"detach": [Method.DOES, {}],
-		"get_memory": [Method.ASKS, {}],
+		"detach": [Method.NEVER_FAILS, {}],
+		"get_memory": [Method.GETS, {}],
 		"reset": [Method.WRITES, {}],
-		"*_last_error*": [Method.DOES, {}],
+		"*_last_error*": [Method.NEVER_FAILS, {}],
 	},
 }
 
-## How many bytes one has, by what the methods are named for.
+## The bytes of an element, by the type in the names of methods.
 const WIDTHS := {
 	"u8": 1,
 	"s8": 1,
@@ -163,10 +174,10 @@ const WIDTHS := {
 
 var of_class: String
 var all: Array[Method] = []
-## What ClassDB and the table don't agree on.
+## The differences between ClassDB and the table.
 var problems: Array[String] = []
-## A function for every method and every number of arguments that it takes, like
-## `create_2(object, a0, a1)`: calls of which the compiler knows all types, as in a user's script.
+## A function for each method and each number of its arguments, such as `create_2(object, a0,
+## a1)`. The compiler knows all types of these calls, as in a user's script.
 var typed := GDScript.new()
 
 
@@ -212,7 +223,7 @@ func _line_for(name: String) -> String:
 func _add(found: Dictionary, line: Array) -> void:
 	var method := Method.new()
 	method.name = found.name
-	method.does = line[0]
+	method.kind = line[0]
 	method.fails_with = line[2] if line.size() > 2 else null
 	method.required = found.args.size() - found.default_args.size()
 	method.returns = found.return.type
@@ -226,23 +237,26 @@ func _add(found: Dictionary, line: Array) -> void:
 		argument.name = described.name
 		argument.type = described.type
 		argument.class_of_it = described.class_name
-		argument.takes = line[1].get(argument.name, Argument.ANY)
-		if argument.takes is String and argument.takes in [Argument.FITS, Argument.SOME]:
-			argument.takes = _range_of(method, argument)
+		argument.accepts = line[1].get(argument.name, Argument.ANY_VALUE)
+		if (
+			argument.accepts is String
+			and argument.accepts in [Argument.ELEMENT_OFFSET, Argument.ELEMENT_COUNT]
+		):
+			argument.accepts = _range_of(method, argument)
 		method.arguments.append(argument)
 		there.append(argument.name)
 	if line[1].keys() != there:
 		problems.append("%s() has the arguments %s, not %s" % [method.name, there, line[1].keys()])
-	if (method.does == Method.STATIC) != bool(found.flags & METHOD_FLAG_STATIC):
+	if (method.kind == Method.STATIC) != bool(found.flags & METHOD_FLAG_STATIC):
 		problems.append("is %s() static?" % method.name)
 
 
 func _range_of(method: Method, argument: Argument) -> Array:
 	var of := method.name.get_slice("_", 1)
 	if of not in WIDTHS:
-		problems.append("how many bytes has what %s() is named for?" % method.name)
+		problems.append("%s() has no type of WIDTHS in its name" % method.name)
 		return [0, 0]
-	if argument.takes == Argument.FITS:
+	if argument.accepts == Argument.ELEMENT_OFFSET:
 		return [0, Argument.SIZE - WIDTHS[of]]
-	# None is all of them, where it is a number.
+	# As a number, 0 stands for all that fit.
 	return [0 if argument.type == TYPE_INT else 1, Argument.SIZE / WIDTHS[of]]

@@ -1,1 +1,1 @@
-"""What run.py is made of: one module a concern."""
+"""The parts of the tests in Python: one module per concern."""

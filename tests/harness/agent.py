@@ -1,6 +1,5 @@
-"""A Godot process that does what a scenario tells it, call by call."""
+"""A Godot process that obeys a scenario, call by call."""
 
-import collections
 import json
 import queue
 import subprocess
@@ -9,7 +8,12 @@ import threading
 from .judge import Printed, mark_in, plain
 from .session import AGENT, PROJECT, kill
 
+# Scenarios fail where they call the agent, not in here.
+__tracebackhide__ = True
+
 TIME_LIMIT = 30
+# The characters of a line.
+SHOWN = 500
 # As in agent.gd: Godot reads long lines in parts, and doesn't tell where a line ended.
 END_OF_ORDER = "\x1e\n"
 
@@ -19,7 +23,6 @@ class Agent:
 
     def __init__(self, session, command=None, **options):
         self._printed = Printed()
-        self.log = collections.deque(maxlen=200)
         self.is_over = False
         self._lines = queue.Queue()
         command = command or [session.godot, "--headless", "--path", PROJECT]
@@ -45,14 +48,14 @@ class Agent:
 
     @staticmethod
     def run_in_all(agents, source, *arguments):
-        """The same in several processes at once; return what each returns."""
+        """Run it in several processes at once; return what each returns."""
         for agent in agents:
             agent.send("run", source, list(arguments))
         return [agent.receive() for agent in agents]
 
     def send(self, *order):
-        """Give an order without waiting for the answer: see agent.gd for what orders there are."""
-        self.log.append(f"-- {order}")
+        """Give an order without waiting for the answer: agent.gd lists the orders."""
+        tell(f"-- {order}")
         self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
         self.process.stdin.flush()
 
@@ -60,7 +63,7 @@ class Agent:
         """Wait for the answer to the oldest order."""
         value = self._answer("answer")["value"]
         missing = self._printed.settle()
-        assert not missing, f"{missing}\n{self.told()}"
+        assert not missing, missing
         return decoded(value)
 
     def expect_error(self, text):
@@ -68,26 +71,25 @@ class Agent:
         self._printed.expect(text)
 
     def allow_errors(self, text):
-        """Announce that the next call may print errors with this text, however many."""
+        """Announce that the next call may print any number of errors with this text."""
         self._printed.allow(text)
 
     def kill(self):
-        """End it as the editor's Stop button does: it gets no say."""
+        """End it as the editor's Stop button does: without a warning."""
         self.is_over = True
         kill(self.process)
         self.process.stdin.close()
 
-    def end(self):
-        """Let it end, and hold it to ending well."""
+    def end_if_alive(self):
+        """Ask it to quit, unless it was killed; fail unless it exits with 0."""
+        if self.is_over:
+            return
         self.is_over = True
         self.process.stdin.close()
         self._answer("done")
         self._drain()
         code = self.process.wait(TIME_LIMIT)
-        assert code == 0, f"the agent's exit code is {code}:\n{self.told()}"
-
-    def told(self):
-        return "\n".join(self.log)
+        assert code == 0, f"the agent's exit code is {code}"
 
     def _order(self, *order):
         self.send(*order)
@@ -99,13 +101,8 @@ class Agent:
                 line = self._lines.get(timeout=TIME_LIMIT)
             except queue.Empty:
                 kill(self.process)
-                raise AssertionError(
-                    f"no answer within {TIME_LIMIT} s\n{self.told()}"
-                ) from None
-            if line is None:
-                raise AssertionError(
-                    f"the agent ended with {self.process.wait()}\n{self.told()}"
-                )
+                raise AssertionError(f"no answer within {TIME_LIMIT} s") from None
+            assert line is not None, f"the agent ended with {self.process.wait()}"
             mark = self._see(line)
             if mark and mark["event"] == event:
                 return mark
@@ -119,10 +116,10 @@ class Agent:
 
     def _see(self, line):
         line = plain(line)
-        self.log.append(line)
+        tell(line)
         mark = mark_in(line)
         problem = None if mark else self._printed.see(line)
-        assert not problem, f"{problem}\n{self.told()}"
+        assert not problem, problem
         return mark
 
     def _read(self):
@@ -148,8 +145,13 @@ class Memory:
         self._agent._order("free", self._number)
 
 
+def tell(line):
+    """Print a line, which pytest shows if the test fails."""
+    print(line if len(line) <= SHOWN else f"{line[:SHOWN]}… ({len(line)} characters)")
+
+
 def literal(value):
-    """Return the Godot text of a value. JSON alone would turn every number into a float."""
+    """Return the Godot text of a value. JSON alone would make each number a float."""
     if isinstance(value, (bytes, bytearray)):
         return f"PackedByteArray({', '.join(map(str, value))})"
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""How much the randomised tests do: a little in a run of all tests, as much as one likes by hand."""
+"""How much the randomised tests do: little in a run of all tests, more by variables of the environment."""
 
 import os
 
@@ -7,10 +7,10 @@ ROUNDS = "SHM_TEST_ROUNDS"
 
 
 def rounds(usual):
-    """Return how often to do it: what SHM_TEST_ROUNDS says, or else `usual`."""
+    """Return the number of rounds: SHM_TEST_ROUNDS, or else `usual`."""
     return int(os.environ.get(ROUNDS) or usual)
 
 
 def seconds_more():
-    """Return how much longer than usual a test may take that goes on for SHM_TEST_SECONDS."""
+    """Return the seconds that a test with SHM_TEST_SECONDS may take beyond its usual time limit."""
     return int(float(os.environ.get(SECONDS) or 0))

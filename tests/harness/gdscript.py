@@ -2,56 +2,100 @@
 
 import re
 
+import pytest
+
 from .effort import seconds_more
 from .judge import Judge
-from .session import PROJECT, RUNNER
+from .session import PROJECT, RUNNER, SESSION
 
 TIME_LIMIT = 60
+LOG_LINES_SHOWN = 60
 
 _TEST = re.compile(r"^func (test_\w+)\(", re.MULTILINE)
 # A file that needs longer says so in a comment.
 _TIME_LIMIT = re.compile(r"^# time limit: (\d+) s$", re.MULTILINE)
 
 
-def discover(folder, wanted):
-    """Return a group for every file with tests whose name contains `wanted`.
-
-    Godot does not have a say in what tests there are: a file that it can't even load must fail.
-    """
-    files = [TestFile(path, wanted) for path in sorted(folder.glob("test_*.gd"))]
-    return [file for file in files if file.tests]
-
-
 class TestFile:
-    def __init__(self, path, wanted, project=PROJECT):
+    """A test file. Godot does not list the tests, because a file that it can't load must fail."""
+
+    __test__ = False
+
+    def __init__(self, path, project=PROJECT):
         text = path.read_text(encoding="utf-8")
         limit = _TIME_LIMIT.search(text)
         self.label = path.name
-        self.time_limit = int(limit.group(1)) if limit else TIME_LIMIT
-        self.time_limit += seconds_more()
-        self.tests = [t for t in _TEST.findall(text) if wanted in self._full(t)]
+        self.time_limit = (int(limit[1]) if limit else TIME_LIMIT) + seconds_more()
+        # Each test with its line, counted from 0.
+        self.tests = {
+            found[1]: text.count("\n", 0, found.start())
+            for found in _TEST.finditer(text)
+        }
         self._resource = "res://" + path.relative_to(project).as_posix()
 
-    # `test_case.gd` is the base class, and has none.
-    def _full(self, test):
-        return f"{self.label}:{test}"
-
-    def names(self):
-        return [self._full(test) for test in self.tests]
-
-    def run(self, session, project=PROJECT, game=None):
-        """Run them in a project, or in an exported game, whose main scene has to be in_game.tscn."""
+    def run(self, session, tests=None, project=PROJECT, game=None):
+        """Run tests in a project, or in an exported game, whose main scene has to be in_game.tscn."""
+        tests = list(self.tests) if tests is None else tests
         editor = [session.godot, "--headless", "--path", project, "-s", RUNNER]
         command = [
             *([game, "--headless"] if game else editor),
             "--",
             f"--file={self._resource}",
-            f"--tests={','.join(self.tests)}",
+            f"--tests={','.join(tests)}",
             f"--seed={session.seed}",
             f"--prefix={session.name()}_",
         ]
         code, lines = session.run(command, self.time_limit)
-        judge = Judge(self.label, dict(zip(self.tests, self.names())))
+        judge = Judge(self.label, tests)
         for line in lines:
             judge.read(line)
-        return judge.close(code, None if code is not None else self.time_limit)
+        judge.close(code, None if code is not None else self.time_limit)
+        return judge
+
+
+class Collector(pytest.File):
+    """A test file for pytest. Its setup runs the selected tests; each item then reports its result."""
+
+    def collect(self):
+        self.file = TestFile(self.path)
+        for test, line in self.file.tests.items():
+            yield Item.from_parent(self, name=test, line=line)
+
+    def setup(self):
+        selected = [item.name for item in self.session.items if item.parent is self]
+        self.judge = self.file.run(self.config.stash[SESSION], selected)
+
+    def teardown(self):
+        whole = self.judge.whole
+        if whole.problems:
+            told = [whole.name, *whole.problems, "its log:", *shown(whole.log)]
+            pytest.fail("\n".join(told), pytrace=False)
+
+
+class Item(pytest.Item):
+    def __init__(self, *, line, **options):
+        super().__init__(**options)
+        self._line = line
+        # The process of the file has a time limit instead.
+        self.add_marker(pytest.mark.timeout(0))
+
+    def runtest(self):
+        result = self.result()
+        self.user_properties += [("note", note) for note in result.notes]
+        self.add_report_section("call", "log", "\n".join(shown(result.log)))
+        if result.problems:
+            pytest.fail("\n".join(result.problems), pytrace=False)
+        if result.skipped is not None:
+            pytest.skip(result.skipped)
+
+    def result(self):
+        return self.parent.judge.results[self.name]
+
+    def reportinfo(self):
+        return self.path, self._line, f"{self.path.name}:{self.name}"
+
+
+def shown(log):
+    """Return the end of a log."""
+    left_out = len(log) - LOG_LINES_SHOWN
+    return [f"({left_out} lines more)"] * (left_out > 0) + log[-LOG_LINES_SHOWN:]

@@ -1,27 +1,40 @@
-"""The judge of a log: what a test says about itself, and what was printed meanwhile.
+"""The judge of a log: the marks of the tests in it, and the errors that are printed between them.
 
 The Godot side (test_case.gd, runner.gd, agent.gd) writes marks between the lines that Godot and the addon
-print, all on stderr, so that their order is the order in which things happened. A test fails
+print. All are on stderr, which keeps their order. A test fails
 
-- if it says so: a `fail` mark for every assertion that did not hold,
-- if an error or warning was printed that it did not expect at that point, or any panic,
-- if one that it expected was not printed before the next assertion,
-- if it made no assertion, or did not come to its end.
+- if it has a `fail` mark: an assertion did not hold,
+- if an error or warning is printed that the test does not expect at that point, or any panic,
+- if an error that it expects is not printed before the next assertion,
+- if it makes no assertion, or does not reach its end.
 """
 
+import dataclasses
 import json
 import re
-
-from .report import Result
+from typing import Optional
 
 MARK = "##test## "
 
-# What Godot puts before an error depends on its version and on whose error it is. A Rust panic should come as
-# one of these, but is not to be missed if it comes by itself.
+# The words before an error depend on Godot's version and on the error's kind. A Rust panic should come as one
+# of these, but counts without them, too.
 _ERROR_LINE = re.compile(
     r"\s*(USER |SCRIPT |USER SCRIPT |PARSE |SHADER )*(ERROR|WARNING): |.*panicked at "
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclasses.dataclass
+class Result:
+    """The outcome of a test, or of a whole process."""
+
+    name: str
+    problems: list = dataclasses.field(default_factory=list)
+    log: list = dataclasses.field(default_factory=list)
+    # Shown even if it passed: seeds, how much was done.
+    notes: list = dataclasses.field(default_factory=list)
+    skipped: Optional[str] = None
+    seconds: float = 0.0
 
 
 def plain(line):
@@ -33,16 +46,13 @@ def is_error(line):
 
 
 def mark_in(line):
-    """Return the mark that this line is, or None.
-
-    What was printed without a line end stands before the mark.
-    """
+    """Return the mark in this line, or None. Text that was printed without a line end may precede it."""
     found = line.find(MARK)
     return None if found < 0 else json.loads(line[found + len(MARK) :])
 
 
 class Printed:
-    """Holds the errors that were printed against those that were expected, one to one, in order."""
+    """Compares the errors that are printed with the expected ones, one to one, in order."""
 
     def __init__(self):
         self._expected = []
@@ -52,7 +62,7 @@ class Printed:
         self._expected.append(text)
 
     def allow(self, text):
-        """Take any number of errors with this text, where nobody can know how many there will be."""
+        """Accept any number of errors with this text, where their number depends on timing."""
         self._allowed.append(text)
 
     def see(self, line):
@@ -60,7 +70,7 @@ class Printed:
         if not is_error(line):
             return None
         if "panicked" in line:
-            return f"a panic, whatever was expected: {line.strip()}"
+            return f"a panic, which no test may expect: {line.strip()}"
         if self._expected and self._expected[0] in line:
             del self._expected[0]
             return None
@@ -69,7 +79,7 @@ class Printed:
         return f"printed, and not expected here: {line.strip()}"
 
     def settle(self):
-        """Return what should have been printed by now."""
+        """Return the errors that should have been printed before."""
         missing = [f"expected, and not printed: {text}" for text in self._expected]
         self._expected.clear()
         self._allowed.clear()
@@ -77,12 +87,11 @@ class Printed:
 
 
 class Judge:
-    """Reads the log of one test file's process, line by line, into one Result a test."""
+    """Reads the log of a test file's process, line by line, into one Result per test."""
 
-    def __init__(self, label, names):
-        """Take the label of the file, and a function or mapping from a test to its full name."""
-        self.results = {test: Result(name) for test, name in names.items()}
-        # What belongs to no test: before the first, between two, after the last.
+    def __init__(self, label, tests):
+        self.results = {test: Result(f"{label}:{test}") for test in tests}
+        # For lines outside the tests: before the first, between two, after the last.
         self.whole = Result(f"{label} (the process)")
         self.current = None
         self.closed = None
@@ -137,7 +146,7 @@ class Judge:
         self.closed = (tests, assertions)
 
     def close(self, exit_code, hung_after=None):
-        """Return the results, now that the process has ended (or was ended)."""
+        """Judge what is missing, after the process has ended or was killed."""
         for test, result in self.results.items():
             if test in self._ended:
                 continue
@@ -161,5 +170,8 @@ class Judge:
                 f"the closing line counts {self.closed[0]} tests and {self.closed[1]} assertions,"
                 f" not {promised[0]} and {promised[1]}",
             )
-        # A process fails in whole also where its tests told of no trouble.
-        return [*self.results.values(), *([self.whole] if self.whole.problems else [])]
+
+    def failures(self):
+        """Return the problems by name. The process can fail even if each of its tests passes."""
+        results = [*self.results.values(), self.whole]
+        return {result.name: result.problems for result in results if result.problems}

@@ -1,4 +1,4 @@
-"""Projects of their own, for an export, the editor, and an addon fresh from its zip."""
+"""Copies of tests/projects, for an export, the editor, and an addon from its zip."""
 
 import platform
 import shutil
@@ -27,7 +27,7 @@ def list_addon(folder):
 
 
 def architecture():
-    """Return what Godot calls this machine's processor."""
+    """Return Godot's name of this machine's processor."""
     machine = platform.machine().lower()
     return {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
 

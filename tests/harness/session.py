@@ -1,4 +1,4 @@
-"""One run of run.py: its Godot, its folder for temporary files, its prefix for names of segments."""
+"""A run of tests: its Godot, its processes, its temporary folder, its prefix for names of segments."""
 
 import contextlib
 import os
@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
-from .report import Result
+import pytest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 REPOSITORY = PROJECT.parent
 SHARED = pathlib.Path("/dev/shm")
 RUNNER = "res://runner.gd"
 AGENT = "res://agent.gd"
+SESSION = pytest.StashKey()
 
 
 class Session:
@@ -28,14 +30,11 @@ class Session:
         self.prefix = f"t{secrets.token_hex(3)}_"
         self._names = 0
         self._groups = {}
-
-    def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="shared-memory-tests-"))
         # Some processes run as another user.
         self.folder.chmod(0o755)
-        return self
 
-    def __exit__(self, *_exception):
+    def close(self):
         for process in self._groups.values():
             kill(process)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -43,7 +42,7 @@ class Session:
             remove(path)
 
     def problem(self):
-        """Return what keeps the tests from running, or None."""
+        """Return the reason why the tests can't run, or None."""
         library = PROJECT / "addons/shared_memory/shared_memory.gdextension"
         if not library.exists():
             return "tests/addons/ has no addon: run ./build.sh first"
@@ -56,7 +55,7 @@ class Session:
         return f"{self.prefix}p{self._names}{label}"
 
     def environment(self, user=None):
-        """Keep a process away from the files and settings of who runs the tests, and of other processes."""
+        """Return variables that give a process a home of its own, away from the user's files and settings."""
         home = self.folder / self.name("home")
         home.mkdir()
         if user is not None:
@@ -67,7 +66,7 @@ class Session:
         return {**os.environ, **changed}
 
     def start(self, command, **options):
-        """Start a process, in a group of its own, so that what it starts is killed with it."""
+        """Start a process in a group of its own, so that its children are killed with it."""
         if "env" not in options:
             options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -93,28 +92,28 @@ class Session:
             output.seek(0)
             return code, output.read().decode("utf-8", "replace").splitlines()
 
-    def leftovers(self, label):
-        """Return what is still there of what should be gone, after ending it."""
-        result = Result(f"{label} (what it left)")
+    def leftovers(self):
+        """Name the segments and processes that the tests left; end and remove them."""
+        left = []
         for path in self._segments():
-            result.problems.append(f"{path} is left")
+            left.append(f"{path} is left")
             remove(path)
         for pid, process in list(self._groups.items()):
             if not process.is_over and is_group_alive(pid):
-                result.problems.append(f"a process is left of {' '.join(process.args)}")
+                left.append(f"a process is left of {' '.join(process.args)}")
             kill(process)
             del self._groups[pid]
-        return result
+        return left
 
     def _segments(self):
-        # Some tests put something before it.
+        # Some tests put a character before it.
         return sorted(SHARED.glob(f"*{self.prefix}*")) if SHARED.is_dir() else []
 
 
 class Process(subprocess.Popen):
-    """The first process of a group, which has its number.
+    """The first process of a group, whose PID names the group.
 
-    Once nobody is in the group, the system gives the number to others, who must not be killed.
+    Once the group is empty, the system gives the PID to another program, which must not be killed.
     """
 
     is_over = False
@@ -129,7 +128,7 @@ class Process(subprocess.Popen):
         if code is not None and not self.is_over and sys.platform != "win32":
             try:
                 os.killpg(self.pid, 0)
-                # Those who are dead and not waited for by whoever started them are there, too.
+                # The group also has processes that are dead, and that their parents haven't waited for.
                 self.is_over = not is_group_alive(self.pid)
             except ProcessLookupError:
                 self.is_over = True
@@ -137,7 +136,7 @@ class Process(subprocess.Popen):
 
 
 def kill(process):
-    """End a process and what it started."""
+    """End a process and its children."""
     if sys.platform == "win32":
         process.kill()
     elif not process.is_over:
@@ -147,7 +146,7 @@ def kill(process):
 
 
 def is_group_alive(group):
-    """Tell whether any process of the group still runs; one that is dead but not waited for doesn't."""
+    """Return whether any process of the group still runs; a zombie doesn't."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name in brackets may hold anything; state, parent and group follow it.
@@ -159,6 +158,19 @@ def is_group_alive(group):
         if int(of) == group and state not in "ZX":
             return True
     return False
+
+
+def wait_until(condition, seconds=30):
+    """Wait for something that another process does."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"nothing happened within {seconds} s"
+        time.sleep(0.003)
+
+
+def file_of(name):
+    """Return the file that a segment is, on Linux."""
+    return SHARED / name
 
 
 def remove(path):

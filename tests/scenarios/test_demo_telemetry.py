@@ -1,12 +1,14 @@
-"""The demo telemetry: the instruments show what the simulator published, whatever happens to it."""
+"""The demo telemetry: the instruments show what the simulator published, even if it is killed."""
 
 import re
 import signal
 import subprocess
 
+import pytest
 from harness import projects
-from harness.demos import Demo, after
+from harness.demos import after, partner, run_demo, scene
 from harness.judge import plain
+from harness.session import file_of
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 WAITING = "Waiting for the simulator: python3 demo/python/simulator.py"
@@ -14,63 +16,66 @@ HERE = "The simulator is here."
 SILENT = "The simulator is silent: it hangs, or was killed."
 
 
-class Telemetry(Demo):
-    names = ("SharedMemoryTelemetry",)
+@pytest.fixture(autouse=True)
+def no_name_left(cleanup):
+    cleanup.callback(file_of("SharedMemoryTelemetry").unlink, missing_ok=True)
 
-    def test_demo_telemetry(self):
-        said = self.run_demo("telemetry")
-        shown = after(said, "Godot shows ")
-        published = after(said, "Python was read up to ")
-        self.assertEqual(len(shown), 2, "once in each order")
-        self.assertEqual(len(published), 2, "once in each order")
-        for one, other in zip(shown, published):
-            self.assert_same_record(one, other)
 
-    def test_demo_simulator_ends_and_another_comes(self):
-        self.replace_simulator(signal.SIGTERM, WAITING)
+def test_demo_telemetry(session):
+    said = run_demo(session, "telemetry")
+    shown = after(said, "Godot shows ")
+    published = after(said, "Python was read up to ")
+    assert len(shown) == 2, "once in each order"
+    assert len(published) == 2, "once in each order"
+    for one, other in zip(shown, published):
+        assert_same_record(one, other)
 
-    def test_demo_simulator_is_killed_and_another_comes(self):
-        self.replace_simulator(signal.SIGKILL, SILENT)
 
-    def replace_simulator(self, number, told):
-        scene = self.start(self.scene("telemetry"))
-        first = self.start(self.partner("simulator.py"))
-        with scene.stdout as words, first.stdout:
-            lines = []
-            self.read_until(words, lines, HERE)
-            first.send_signal(number)
-            first.wait(20)
-            self.read_until(words, lines, told)
-            second = self.start(self.partner("simulator.py", "--auto"))
-            with second.stdout:
-                lines += [plain(line.rstrip()) for line in words]
-                self.assertEqual(scene.wait(20), 0, lines)
-                published = after(
-                    second.stdout.read().splitlines(), "Python was read up to "
-                )
-                self.assertEqual(second.wait(20), 0)
-        self.assertEqual(after(lines, "Godot says: "), [HERE, told, HERE])
-        self.assertEqual(projects.errors_in(lines), [])
-        self.assertEqual(len(published), 1)
-        self.assert_same_record(after(lines, "Godot shows ")[0], published[0])
-
-    def start(self, command):
-        return self.session.start(command, stdout=subprocess.PIPE, text=True)
-
-    def read_until(self, words, lines, end):
-        for line in words:
-            lines.append(plain(line.rstrip()))
-            if lines[-1] == f"Godot says: {end}":
-                return
-        self.fail(f"Godot did not say {end!r}:\n" + "\n".join(lines))
-
-    def assert_same_record(self, shown, published):
-        """Compare two descriptions: words, number of the record, and the values but for their rounding."""
-        self.assertEqual(NUMBER.sub("#", shown), NUMBER.sub("#", published))
-        pairs = list(zip(NUMBER.findall(shown), NUMBER.findall(published)))
-        self.assertEqual(pairs[0][0], pairs[0][1])
-        for one, other in pairs[1:]:
-            step = 10.0 ** -len(one.partition(".")[2])
-            self.assertAlmostEqual(
-                float(one), float(other), delta=1.01 * step, msg=(shown, published)
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [("SIGTERM", WAITING), ("SIGKILL", SILENT)],
+    ids=["SIGTERM", "SIGKILL"],
+)
+def test_demo_telemetry_finds_next_simulator(session, number, told):
+    godot = start(session, scene(session, "telemetry"))
+    first = start(session, partner("simulator.py"))
+    with godot.stdout as words, first.stdout:
+        lines = []
+        read_until(words, lines, HERE)
+        first.send_signal(getattr(signal, number))
+        first.wait(20)
+        read_until(words, lines, told)
+        second = start(session, partner("simulator.py", "--auto"))
+        with second.stdout:
+            lines += [plain(line.rstrip()) for line in words]
+            assert godot.wait(20) == 0, lines
+            published = after(
+                second.stdout.read().splitlines(), "Python was read up to "
             )
+            assert second.wait(20) == 0
+    assert after(lines, "Godot says: ") == [HERE, told, HERE]
+    assert projects.errors_in(lines) == []
+    assert len(published) == 1
+    assert_same_record(after(lines, "Godot shows ")[0], published[0])
+
+
+def start(session, command):
+    return session.start(command, stdout=subprocess.PIPE, text=True)
+
+
+def read_until(words, lines, end):
+    for line in words:
+        lines.append(plain(line.rstrip()))
+        if lines[-1] == f"Godot says: {end}":
+            return
+    pytest.fail(f"Godot did not say {end!r}:\n" + "\n".join(lines))
+
+
+def assert_same_record(shown, published):
+    """Compare two descriptions: words, number of the record, and the values except for their rounding."""
+    assert NUMBER.sub("#", shown) == NUMBER.sub("#", published)
+    pairs = list(zip(NUMBER.findall(shown), NUMBER.findall(published)))
+    assert pairs[0][0] == pairs[0][1]
+    for one, other in pairs[1:]:
+        step = 10.0 ** -len(one.partition(".")[2])
+        assert float(one) == pytest.approx(float(other), rel=0, abs=1.01 * step)

@@ -4,17 +4,16 @@ import os
 import signal
 import struct
 import subprocess
-import time
-import unittest
 import zlib
 
-from harness.demos import PARTNERS, Demo, after
-from harness.session import SHARED
+import pytest
+from harness.demos import PARTNERS, after, partner, run_demo
+from harness.session import file_of, wait_until
 
 NUMPY = os.environ.get("SHM_TEST_NUMPY")
 WIDTH, HEIGHT = 1280, 720
 
-# Draws one picture anew, as its number is all that it depends on.
+# Draws one picture again, which depends on its number alone.
 DRAW = """
 import sys
 
@@ -22,56 +21,61 @@ sys.path.insert(0, sys.argv[1])
 import numpy
 import video
 
+
 picture = numpy.zeros((video.HEIGHT, video.WIDTH, 4), numpy.uint8)
 video.Waves().draw(picture, int(sys.argv[2]))
 sys.stdout.buffer.write(picture.tobytes())
 """
 
 
-@unittest.skipUnless(NUMPY, "no numpy: ./build.sh test installs it, from PyPI")
-class Video(Demo):
-    names = ("SharedMemoryVideo", "SharedMemoryScreen")
+pytestmark = pytest.mark.skipif(
+    not NUMPY, reason="no numpy: ./build.sh test installs it, from PyPI"
+)
 
-    def test_demo_video(self):
-        said = self.run_demo("video", "--python", NUMPY)
-        handed_out = after(said, "Godot hands out number ")
-        self.assertEqual(len(handed_out), 2, "once in each order")
-        # The second run has replaced the picture of the first.
-        number = handed_out[1].removesuffix(", upside down")
-        drawn = rows(self.draw(number))
-        self.assertGreater(len(set(struct.iter_unpack("4s", drawn[0]))), 20)
-        self.assertNotEqual(drawn[0], drawn[-1], "top and bottom differ")
-        size, saved = png(self.session.folder / "screen.png")
-        self.assertEqual(size, (WIDTH, HEIGHT))
-        # To the last byte: what Python drew went to Godot, and upside down from there to Python.
-        self.assertTrue(saved == drawn[::-1], f"not the picture {number}")
 
-    def draw(self, number):
-        done = subprocess.run(
-            [NUMPY, "-c", DRAW, PARTNERS, number],
-            stdout=subprocess.PIPE,
-            timeout=30,
-            check=True,
+@pytest.fixture(autouse=True)
+def no_name_left(cleanup):
+    for name in ("SharedMemoryVideo", "SharedMemoryScreen"):
+        cleanup.callback(file_of(name).unlink, missing_ok=True)
+
+
+def test_demo_video(session):
+    said = run_demo(session, "video", "--python", NUMPY)
+    handed_out = after(said, "Godot hands out number ")
+    assert len(handed_out) == 2, "once in each order"
+    # The second run has replaced the picture of the first.
+    number = handed_out[1].removesuffix(", upside down")
+    drawn = rows(draw(number))
+    assert len(set(struct.iter_unpack("4s", drawn[0]))) > 20
+    assert drawn[0] != drawn[-1], "top and bottom differ"
+    size, saved = png(session.folder / "screen.png")
+    assert size == (WIDTH, HEIGHT)
+    # To the last byte: what Python drew went to Godot, and upside down from there to Python.
+    assert saved == drawn[::-1], f"not the picture {number}"
+
+
+def draw(number):
+    done = subprocess.run(
+        [NUMPY, "-c", DRAW, PARTNERS, number],
+        stdout=subprocess.PIPE,
+        timeout=30,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_demo_video_ends_on_sigterm(session):
+    memory = file_of("SharedMemoryVideo")
+    for turn in range(5):
+        video = session.start(
+            partner("video.py", python=NUMPY), stdout=subprocess.PIPE, text=True
         )
-        return done.stdout
-
-    def test_demo_video_ends_when_it_is_told_to(self):
-        memory = SHARED / self.names[0]
-        for turn in range(5):
-            video = self.session.start(
-                self.partner("video.py", python=NUMPY),
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            # It draws for a quarter of the time, and has arrays over the memory then.
-            deadline = time.monotonic() + 20
-            while not (memory.exists() and count_in(memory) > 5 + turn):
-                self.assertLess(time.monotonic(), deadline, "there are no pictures")
-                time.sleep(0.003)
-            video.send_signal(signal.SIGTERM)
-            told, _ = video.communicate(timeout=20)
-            self.assertEqual((video.returncode, told), (128 + signal.SIGTERM, ""), told)
-            self.assertFalse(memory.exists())
+        # It draws for a quarter of the time, and has arrays over the memory then.
+        wait_until(lambda turn=turn: memory.exists() and count_in(memory) > 5 + turn)
+        video.send_signal(signal.SIGTERM)
+        told, _ = video.communicate(timeout=20)
+        assert (video.returncode, told) == (128 + signal.SIGTERM, ""), told
+        assert not memory.exists()
 
 
 def count_in(memory):

@@ -3,7 +3,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 
-from harness.scenario import Scenario
+import pytest
 from harness.session import REPOSITORY
 
 HELP = REPOSITORY / "rust/addon/doc_classes"
@@ -57,7 +57,7 @@ func run(name):
 	return [ClassDB.get_parent_class(name), methods, members, constants, signals]
 """
 
-# What the help must say of each method's failures.
+# The errors that the help of each method must name.
 ERRORS = {
     "create": (
         "INVALID_PARAMETER ALREADY_IN_USE ALREADY_EXISTS UNAUTHORIZED OUT_OF_MEMORY"
@@ -135,164 +135,11 @@ def covers(names, method):
     )
 
 
-class Cases:
-    """What holds for the help of each class. Its name, and what must be said of each method's failures:"""
-
-    name = ""
-    errors = {}
-
-    def setUp(self):
-        self.help = ElementTree.parse(HELP / f"{self.name}.xml").getroot()
-        answer = self.agent().run(CLASS_DB, self.name)
-        self.parent, self.methods, self.members, self.constants, self.signals = answer
-
-    def entries(self, path):
-        found = self.help.findall(path)
-        names = [entry.get("name") for entry in found]
-        self.assertEqual(len(names), len(set(names)), "one entry each")
-        return dict(zip(names, found))
-
-    def assert_told(self, entry, text):
-        self.assertGreater(
-            len((text or "").strip()), 10, f"{entry.get('name')} is not described"
-        )
-
-    def test_class(self):
-        self.assertEqual(self.help.get("name"), self.name)
-        self.assertEqual(self.help.get("inherits"), self.parent)
-        self.assert_told(self.help, self.help.findtext("brief_description"))
-        self.assert_told(self.help, self.help.findtext("description"))
-
-    def test_methods(self):
-        entries = self.entries("methods/method")
-        # The help of a property stands for those of its setter and getter, if they have none.
-        accessors = {name for member in self.members.values() for name in member[2:4]}
-        self.assertEqual(set(self.methods) - set(entries) - accessors, set())
-        self.assertEqual(set(entries) - set(self.methods), set(), "not in ClassDB")
-        for name, entry in entries.items():
-            with self.subTest(name):
-                returned, parameters, qualifiers = self.methods[name]
-                told = entry.find("return")
-                self.assertEqual([told.get("type"), told.get("enum", "")], returned)
-                found = sorted(
-                    entry.findall("param"), key=lambda p: int(p.get("index"))
-                )
-                self.assertEqual(
-                    [
-                        [
-                            p.get("name"),
-                            p.get("type"),
-                            p.get("enum", ""),
-                            p.get("default"),
-                        ]
-                        for p in found
-                    ],
-                    parameters,
-                )
-                self.assertEqual(entry.get("qualifiers", ""), qualifiers)
-                text = entry.findtext("description")
-                self.assert_told(entry, text)
-                for parameter in found:
-                    self.assertIn(f"[param {parameter.get('name')}]", text)
-
-    def test_members(self):
-        entries = self.entries("members/member")
-        self.assertEqual(set(entries), set(self.members))
-        for name, entry in entries.items():
-            with self.subTest(name):
-                told = [entry.get("type"), entry.get("enum", "")]
-                told += [entry.get(key) for key in ("setter", "getter", "default")]
-                self.assertEqual(told, self.members[name])
-                self.assert_told(entry, entry.text)
-
-    def test_constants(self):
-        entries = self.entries("constants/constant")
-        self.assertEqual(set(entries), set(self.constants))
-        for name, entry in entries.items():
-            with self.subTest(name):
-                told = [entry.get("value"), entry.get("enum")]
-                self.assertEqual(told, self.constants[name])
-                self.assert_told(entry, entry.text)
-
-    def test_signals(self):
-        entries = self.entries("signals/signal")
-        self.assertEqual(set(entries), set(self.signals))
-        for name, entry in entries.items():
-            with self.subTest(name):
-                found = entry.findall("param")
-                self.assertEqual(
-                    [[p.get("name"), p.get("type"), p.get("enum", "")] for p in found],
-                    self.signals[name],
-                )
-                text = entry.findtext("description")
-                self.assert_told(entry, text)
-                for parameter in found:
-                    self.assertIn(f"[param {parameter.get('name')}]", text)
-
-    def test_errors_are_told(self):
-        entries = self.entries("methods/method")
-        entries.update(
-            {m.get("setter"): m for m in self.help.findall("members/member")}
-        )
-        shared = self.shared_errors()
-        for name, errors in self.errors.items():
-            with self.subTest(name):
-                entry = entries[name]
-                own = set(ERROR.findall(entry.findtext("description") or entry.text))
-                told = own | {e for names, e in shared if covers(names, name)}
-                self.assertEqual(set(errors.split()) - told, set(), "not told")
-                self.assertEqual(own - set(errors.split()), set(), "not one of its own")
-
-    def shared_errors(self):
-        """
-        The errors that the class description lists for several methods: the names that the line
-        before each list has (none of them: every method), and an error.
-        """
-        found = []
-        names = []
-        for line in self.help.findtext("description").splitlines():
-            if not line.strip().startswith("- "):
-                names = METHOD.findall(line)
-            elif error := ERROR.search(line):
-                found.append((names, error[1]))
-        self.assertNotEqual(found, [])
-        return found
-
-    def test_references_lead_somewhere(self):
-        known = {
-            "method": set(self.methods),
-            "member": set(self.members),
-            "constant": set(self.constants),
-            "signal": set(self.signals),
-            "enum": {enum for _value, enum in self.constants.values()},
-        }
-        for entry in self.help.iter():
-            parameters = {p.get("name") for p in entry.findall("param")}
-            for text in [entry.text or "", entry.findtext("description") or ""]:
-                for kind, name in REFERENCE.findall(text):
-                    # Other classes' are the engine's to know; an entry's parameters, its description's.
-                    if "." in name or (kind == "param" and entry.tag == "description"):
-                        continue
-                    if kind in ("constant", "enum") and GLOBAL.fullmatch(name):
-                        continue
-                    names = parameters if kind == "param" else known[kind]
-                    self.assertIn(
-                        name, names, f"[{kind} {name}] in {entry.get('name')}"
-                    )
-
-
-class SharedMemoryHelp(Cases, Scenario):
-    name = "SharedMemory"
-    errors = ERRORS
-
-
 GONE = "UNCONFIGURED FILE_CORRUPT"
 ATTACHES = GONE + " INVALID_PARAMETER INVALID_DATA"
-
-
-class StreamHelp(Cases, Scenario):
-    name = "SharedMemoryStream"
-    errors = {
+ALL_ERRORS = {
+    "SharedMemory": ERRORS,
+    "SharedMemoryStream": {
         "attach": ATTACHES,
         "write": GONE + " INVALID_PARAMETER UNAUTHORIZED TIMEOUT OUT_OF_MEMORY",
         "read": GONE + " DOES_NOT_EXIST INVALID_DATA TIMEOUT OUT_OF_MEMORY",
@@ -303,12 +150,8 @@ class StreamHelp(Cases, Scenario):
         "poll": GONE + " INVALID_DATA TIMEOUT OUT_OF_MEMORY",
         "reset": GONE + " UNAUTHORIZED",
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
-    }
-
-
-class QueueHelp(Cases, Scenario):
-    name = "SharedMemoryQueue"
-    errors = {
+    },
+    "SharedMemoryQueue": {
         "attach": ATTACHES + " BUSY",
         "enqueue": GONE
         + " BUSY INVALID_PARAMETER UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
@@ -324,12 +167,8 @@ class QueueHelp(Cases, Scenario):
         "poll": GONE + " UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
         "reset": GONE + " UNAUTHORIZED",
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
-    }
-
-
-class ArrayHelp(Cases, Scenario):
-    name = "SharedMemoryArray"
-    errors = {
+    },
+    "SharedMemoryArray": {
         "attach": ATTACHES + " BUSY",
         "get_element_count": GONE + " INVALID_DATA",
         "get_element": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY",
@@ -338,4 +177,143 @@ class ArrayHelp(Cases, Scenario):
         "to_array": GONE + " INVALID_DATA OUT_OF_MEMORY",
         "fill": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
         "reset": GONE + " UNAUTHORIZED",
+    },
+}
+
+
+class Help:
+    """The help of a class, and what ClassDB knows of the same class."""
+
+    def __init__(self, name, agent):
+        self.name = name
+        self.root = ElementTree.parse(HELP / f"{name}.xml").getroot()
+        answer = agent.run(CLASS_DB, name)
+        self.parent, self.methods, self.members, self.constants, self.signals = answer
+
+    def entries(self, path):
+        found = self.root.findall(path)
+        names = [entry.get("name") for entry in found]
+        assert len(names) == len(set(names)), "one entry each"
+        return dict(zip(names, found))
+
+
+@pytest.fixture(params=ALL_ERRORS)
+def help(request, agent):
+    return Help(request.param, agent)
+
+
+def assert_described(entry, text):
+    assert len((text or "").strip()) > 10, f"{entry.get('name')} is not described"
+
+
+def assert_parameters(entry, expected):
+    """Compare name, type and enum of each, and its default where one is expected."""
+    found = sorted(entry.findall("param"), key=lambda p: int(p.get("index")))
+    keys = ("name", "type", "enum", "default")[: len(expected[0]) if expected else 0]
+    told = [[p.get(key, "" if key == "enum" else None) for key in keys] for p in found]
+    assert told == expected, entry.get("name")
+    text = entry.findtext("description")
+    assert_described(entry, text)
+    for parameter in found:
+        assert f"[param {parameter.get('name')}]" in text, entry.get("name")
+
+
+def test_class_is_described(help):
+    assert help.root.get("name") == help.name
+    assert help.root.get("inherits") == help.parent
+    assert_described(help.root, help.root.findtext("brief_description"))
+    assert_described(help.root, help.root.findtext("description"))
+
+
+def test_methods_agree_with_class_db(help):
+    entries = help.entries("methods/method")
+    # The help of a property stands for those of its setter and getter, if they have none.
+    accessors = {name for member in help.members.values() for name in member[2:4]}
+    assert set(help.methods) - set(entries) - accessors == set()
+    assert set(entries) - set(help.methods) == set(), "not in ClassDB"
+    for name, entry in entries.items():
+        returned, parameters, qualifiers = help.methods[name]
+        told = entry.find("return")
+        assert [told.get("type"), told.get("enum", "")] == returned, name
+        assert entry.get("qualifiers", "") == qualifiers, name
+        assert_parameters(entry, parameters)
+
+
+def test_members_agree_with_class_db(help):
+    entries = help.entries("members/member")
+    told = {
+        name: [entry.get("type"), entry.get("enum", "")]
+        + [entry.get(key) for key in ("setter", "getter", "default")]
+        for name, entry in entries.items()
     }
+    assert told == help.members
+    for entry in entries.values():
+        assert_described(entry, entry.text)
+
+
+def test_constants_agree_with_class_db(help):
+    entries = help.entries("constants/constant")
+    told = {name: [e.get("value"), e.get("enum")] for name, e in entries.items()}
+    assert told == help.constants
+    for entry in entries.values():
+        assert_described(entry, entry.text)
+
+
+def test_signals_agree_with_class_db(help):
+    entries = help.entries("signals/signal")
+    assert set(entries) == set(help.signals)
+    for name, entry in entries.items():
+        assert_parameters(entry, help.signals[name])
+
+
+def test_errors_of_methods_are_described(help):
+    entries = help.entries("methods/method")
+    entries.update({m.get("setter"): m for m in help.root.findall("members/member")})
+    shared = shared_errors(help)
+    problems = {}
+    for name, errors in ALL_ERRORS[help.name].items():
+        entry = entries[name]
+        own = set(ERROR.findall(entry.findtext("description") or entry.text))
+        told = own | {e for names, e in shared if covers(names, name)}
+        missing, foreign = set(errors.split()) - told, own - set(errors.split())
+        if missing or foreign:
+            problems[name] = {"not described": missing, "not its own": foreign}
+    assert problems == {}
+
+
+def shared_errors(help):
+    """Return the errors that the class description lists for several methods.
+
+    Each is a list of names and an error. The line before a list of errors has the names;
+    a line without names is for all methods.
+    """
+    found = []
+    names = []
+    for line in help.root.findtext("description").splitlines():
+        if not line.strip().startswith("- "):
+            names = METHOD.findall(line)
+        elif error := ERROR.search(line):
+            found.append((names, error[1]))
+    assert found
+    return found
+
+
+def test_references_lead_to_members(help):
+    known = {
+        "method": set(help.methods),
+        "member": set(help.members),
+        "constant": set(help.constants),
+        "signal": set(help.signals),
+        "enum": {enum for _value, enum in help.constants.values()},
+    }
+    for entry in help.root.iter():
+        parameters = {p.get("name") for p in entry.findall("param")}
+        for text in [entry.text or "", entry.findtext("description") or ""]:
+            for kind, name in REFERENCE.findall(text):
+                # References to other classes are the engine's, those to parameters the description's.
+                if "." in name or (kind == "param" and entry.tag == "description"):
+                    continue
+                if kind in ("constant", "enum") and GLOBAL.fullmatch(name):
+                    continue
+                names = parameters if kind == "param" else known[kind]
+                assert name in names, f"[{kind} {name}] in {entry.get('name')}"

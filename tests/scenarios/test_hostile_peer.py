@@ -7,14 +7,16 @@ import mmap
 import os
 import random
 import struct
-import sys
 import time
-import unittest
 
+import pytest
+from harness.constants import OK, STATUS_OPEN
 from harness.effort import rounds
-from harness.scenario import OK, STATUS_OPEN, Scenario
+from harness.marks import linux_only
+from harness.session import file_of
 
 ROUNDS = rounds(300)
+pytestmark = [linux_only, pytest.mark.timeout(120 + ROUNDS // 10)]
 TIME_LIMIT = 10
 PAGE = mmap.PAGESIZE
 SIZE = 64 * PAGE
@@ -124,81 +126,73 @@ func until_done(memory, kind, number):
 """
 
 
-@unittest.skipUnless(sys.platform == "linux", "segments are no files here")
-class HostilePeer(Scenario):
-    time_limit = 120 + ROUNDS // 10
+@pytest.fixture
+def disturb(unique_name, make_foreign, agent, note, session):
+    """Lets the peer act at a random moment of each round, while Godot does `what`; returns the names."""
 
-    def dance(self, what, do):
-        """Do it at a random moment of each round."""
-        chance = random.Random(self.session.seed)
-        names = [self.name() for _round in range(ROUNDS)]
-        control_name = self.name()
-        self.foreign(control_name, bytes(16))
-        agent = self.agent()
+    def run_rounds(what, prepare, act):
+        chance = random.Random(session.seed)
+        names = [unique_name() for _round in range(ROUNDS)]
+        control_name = unique_name()
+        path = make_foreign(control_name, bytes(16))
         agent.allow_errors("SharedMemory.")
         agent.send("run", GODOT, [names, control_name, SIZE, what])
-        with open(self.file(control_name), "r+b") as file:
+        with open(path, "r+b") as file:
             control = mmap.mmap(file.fileno(), 16)
         for number, name in enumerate(names):
-            strict, size = do.prepare(self, number, name, chance)
+            strict, size = prepare(number, name, chance)
             control[8:12] = struct.pack("<I", strict)
             control[4:8] = struct.pack("<I", number + 1)
             until = time.monotonic() + TIME_LIMIT
             while struct.unpack("<I", control[:4])[0] <= number:
                 # Godot gives up after some problems; its answer tells them.
                 if time.monotonic() > until or agent.process.poll() is not None:
-                    self.fail(f"it ends in round {number}: {agent.receive()}")
+                    pytest.fail(f"it ends in round {number}: {agent.receive()}")
             time.sleep(chance.uniform(0, 0.002))
-            do(self.file(name), size)
+            act(file_of(name), size)
             control[12:16] = struct.pack("<I", number + 1)
         problems, copies = agent.receive()
-        self.assertEqual(problems, [], f"seed {self.session.seed}")
-        self.assertGreater(copies, ROUNDS, "each thread was in the middle of it")
-        self.note(
-            f"seed {self.session.seed}: {ROUNDS} rounds, {copies} copies a thread"
-        )
-        return names, agent
+        assert problems == []
+        assert copies > ROUNDS, "each thread was in the middle of it"
+        note(f"{ROUNDS} rounds, {copies} copies a thread")
+        return names
 
-    def test_it_truncates(self):
-        _names, agent = self.dance("until_refused", Truncation())
-        # The same Godot goes on as if nothing had been.
-        memory = agent.memory()
-        self.assertEqual(memory.create(self.name(), SIZE), OK)
-        self.assertEqual(memory.fill(7), OK)
-        memory.free()
-
-    def test_it_replaces_the_name(self):
-        names, agent = self.dance("until_done", Replacement())
-        for name in names:
-            self.assertEqual(
-                self.file(name).read_bytes(), NEW * PAGE, "left as the peer made it"
-            )
-        memory = agent.memory()
-        self.assertEqual(memory.open(names[0]), OK)
-        self.assertEqual(memory.get_status(), STATUS_OPEN)
-        self.assertEqual(memory.read(), NEW * PAGE)
+    return run_rounds
 
 
-class Truncation:
-    def prepare(self, test, _number, name, chance):
-        test.foreign(name, OLD * SIZE)
+def test_truncation_fails_copies_and_spares_process(
+    disturb, make_foreign, memory, unique_name
+):
+    def prepare(_number, name, chance):
+        make_foreign(name, OLD * SIZE)
         if chance.random() < 0.75:
             return WHOLE_PAGES, chance.randrange(SIZE // PAGE) * PAGE
         return ANY_SIZE, chance.randrange(SIZE)
 
-    def __call__(self, path, size):
-        os.truncate(path, size)
+    disturb("until_refused", prepare, os.truncate)
+    assert memory.create(unique_name(), SIZE) == OK
+    assert memory.fill(7) == OK
+    memory.free()
 
 
-class Replacement:
-    def prepare(self, test, number, name, _chance):
+def test_replaced_name_is_noticed_and_left_alone(
+    disturb, make_foreign, memory, cleanup
+):
+    def prepare(number, name, _chance):
         # In every other round Godot makes it, on the object that all threads share.
         if number % 2 == 0:
-            test.foreign(name, OLD * SIZE)
+            make_foreign(name, OLD * SIZE)
         else:
-            test.addCleanup(test.file(name).unlink, missing_ok=True)
+            cleanup.callback(file_of(name).unlink, missing_ok=True)
         return WHOLE_PAGES, 0
 
-    def __call__(self, path, _size):
+    def act(path, _size):
         path.unlink()
         path.write_bytes(NEW * PAGE)
+
+    names = disturb("until_done", prepare, act)
+    for name in names:
+        assert file_of(name).read_bytes() == NEW * PAGE, "left as the peer made it"
+    assert memory.open(names[0]) == OK
+    assert memory.get_status() == STATUS_OPEN
+    assert memory.read() == NEW * PAGE

@@ -1,23 +1,25 @@
-"""Killed at any moment, whatever it was doing: the others go on, the next one starts, nothing is left.
+"""Processes killed at any moment of any operation: the others go on, the next run starts, nothing is left.
 
-A line an operation; each is done in a loop by a Godot that made the segment, and by one that opened it.
+Each operation is done in a loop by a Godot that made the segment, and by one that opened it.
 SHM_TEST_ROUNDS sets how often each of them is killed.
 """
 
 import random
 import stat
 import time
-import unittest
 
+import pytest
+from harness.constants import OK
 from harness.effort import rounds
-from harness.scenario import OK, Scenario
-from harness.session import SHARED
+from harness.marks import segments_are_files
+from harness.session import file_of
 
 ROUNDS = rounds(1)
+pytestmark = [segments_are_files, pytest.mark.timeout(60 + 4 * ROUNDS)]
 # The kill comes within so many seconds; the other side goes on for as long.
 WHILE = 0.03
 
-# What the victim does. `held` has the segment open from the beginning; `memory` has nothing.
+# The operation of the victim. `held` has the segment open from the beginning; `memory` has nothing.
 OPERATIONS = {
     "create": "memory.create(name, SIZE); memory.close()",
     "open": "memory.open(name); memory.close()",
@@ -34,7 +36,7 @@ OPERATIONS = {
     "persistent": "held.persistent = true; held.persistent = false",
     "remove": "memory.open_or_create(name, SIZE); SharedMemory.remove(name); memory.close()",
 }
-# Those that make the name: the victim holds nothing under it if it is the one to make it.
+# These make the name: the victim then holds nothing under it before.
 MAKING = ("create", "open_or_create", "close", "free", "unlink", "remove")
 
 VICTIM = """
@@ -51,7 +53,7 @@ func run(name, how_to_hold):
 		OPERATION
 """
 
-# Comes and goes beside a victim that makes it. Returns the calls that went wrong.
+# Opens and closes the segment beside a victim that makes it. Returns the calls that went wrong.
 BESIDE_A_CREATOR = """
 func run(name, usec):
 	var memory = SharedMemory.new()
@@ -67,7 +69,7 @@ func run(name, usec):
 		memory.close()
 	return problems
 """
-# Has made it, and makes it anew as soon as it is gone.
+# Has made the segment, and makes it again as soon as it is gone.
 BESIDE_AN_OPENER = """
 func run(name, usec):
 	var memory = Engine.get_meta("survivor")
@@ -100,70 +102,51 @@ func run():
 """
 
 
-@unittest.skipUnless(
-    SHARED.is_dir(), "needs segments that stay when their owner is killed"
-)
-class KillMatrix(Scenario):
-    time_limit = 120 + 20 * ROUNDS
-
-    def setUp(self):
-        self.survivor = self.agent()
-        self.chance = random.Random(self.session.seed)
-        self.kills = 0
-        self.left = 0
-
-    def tearDown(self):
-        self.note(
-            f"seed {self.session.seed}: {self.kills} killed, {self.left} left a name"
-        )
-
-    def each_operation(self, beside, prepare=None, finish=None):
-        for operation, source in OPERATIONS.items():
-            for number in range(ROUNDS):
-                with self.subTest(operation, round=number):
-                    name = self.name()
-                    if prepare:
-                        self.assertEqual(prepare(name), OK)
-                        how = "open"
-                    else:
-                        how = "" if operation in MAKING else "create"
-                    self.kill_in_the_middle(name, source, how, beside)
-                    if finish:
-                        finish()
-                    self.check_next_run(name, operation)
-
-    def kill_in_the_middle(self, name, operation, how_to_hold, beside):
-        victim = self.agent()
-        source = VICTIM.replace("OPERATION", operation)
+def kill_each_round(survivor, start_agent, unique_name, chance, operation, beside):
+    """Kill a Godot in the middle of an operation, while another runs `beside`; return how often."""
+    left = 0
+    for _round in range(ROUNDS):
+        name = unique_name()
+        if beside == BESIDE_AN_OPENER:
+            assert survivor.run(OWN, name) == OK
+            how_to_hold = "open"
+        else:
+            how_to_hold = "" if operation in MAKING else "create"
+        victim = start_agent()
+        source = VICTIM.replace("OPERATION", OPERATIONS[operation])
         victim.send("run", source, [name, how_to_hold])
-        self.assertEqual(victim.receive(), "it begins")
-        self.survivor.send("run", beside, [name, round(WHILE * 1e6)])
-        time.sleep(self.chance.uniform(0, WHILE))
-        self.assertIsNone(victim.process.poll(), "it is in the middle of it")
+        assert victim.receive() == "it begins"
+        survivor.send("run", beside, [name, round(WHILE * 1e6)])
+        time.sleep(chance.uniform(0, WHILE))
+        assert victim.process.poll() is None, "it is in the middle of it"
         victim.kill()
-        self.kills += 1
-        self.assertEqual(self.survivor.receive(), [], "what went wrong beside it")
+        assert survivor.receive() == [], "what went wrong beside it"
+        if beside == BESIDE_AN_OPENER:
+            survivor.run(LET_GO)
+        left += file_of(name).exists()
+        check_next_run(survivor, name, operation)
+    return f"{ROUNDS} killed, {left} left a name"
 
-    def check_next_run(self, name, operation):
-        path = self.file(name)
-        memory = self.survivor.memory()
-        if path.exists():
-            self.left += 1
-            if not path.stat().st_mode & stat.S_ISVTX:
-                self.assertEqual(operation, "persistent", "this one stays on purpose")
-                self.assertEqual(memory.remove(name), OK)
-        self.assertEqual(memory.create(name, 64), OK, memory.get_last_error_message())
-        self.assertEqual(memory.read(), bytes(64))
-        memory.close()
-        memory.free()
-        self.assertFalse(path.exists(), "nothing is left")
 
-    def test_a_creator_is_killed(self):
-        self.each_operation(BESIDE_A_CREATOR)
+def check_next_run(survivor, name, operation):
+    path = file_of(name)
+    memory = survivor.memory()
+    if path.exists() and not path.stat().st_mode & stat.S_ISVTX:
+        assert operation == "persistent", "this one stays on purpose"
+        assert memory.remove(name) == OK
+    assert memory.create(name, 64) == OK, memory.get_last_error_message()
+    assert memory.read() == bytes(64)
+    memory.close()
+    memory.free()
+    assert not path.exists(), "nothing is left"
 
-    def test_an_opener_is_killed(self):
-        self.each_operation(
-            BESIDE_AN_OPENER,
-            lambda name: self.survivor.run(OWN, name),
-            lambda: self.survivor.run(LET_GO),
-        )
+
+@pytest.mark.parametrize(
+    "beside", [BESIDE_A_CREATOR, BESIDE_AN_OPENER], ids=["creator", "opener"]
+)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_killed_process_leaves_name_usable(
+    session, agent, start_agent, unique_name, note, operation, beside
+):
+    chance = random.Random(f"{session.seed} {operation}")
+    note(kill_each_round(agent, start_agent, unique_name, chance, operation, beside))

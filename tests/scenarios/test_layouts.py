@@ -2,29 +2,31 @@
 
 import importlib.util
 import mmap
-import pathlib
 import random
 import struct
 import time
-import unittest
 
-from harness.effort import rounds
-from harness.scenario import (
+import pytest
+from harness.constants import (
     ERR_BUSY,
     ERR_DOES_NOT_EXIST,
     ERR_INVALID_DATA,
     ERR_TIMEOUT,
     OK,
-    Scenario,
 )
-from harness.session import REPOSITORY, SHARED
+from harness.effort import rounds
+from harness.marks import segments_are_files
+from harness.session import REPOSITORY, file_of
 
-# Written from what the formats look like in other programs; the tests of the segment crate use it, too.
+pytestmark = segments_are_files
+
+# Written from the formats of other programs. The tests of the segment crate use it, too.
 PARTNER = REPOSITORY / "rust/segment/tests/partner/lsm.py"
 SPECIFICATION = importlib.util.spec_from_file_location("lsm", PARTNER)
 lsm = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(lsm)
 
+ROUNDS = rounds(1)
 STREAMS = {"v0": 1, "v1": 2, "v2": 3}
 QUEUES = {"v1": 2, "v2": 3}
 
@@ -46,7 +48,7 @@ func run(kind, name, size, attach, calls):
     return answers
 """
 
-# Both sides at once, whichever is faster.
+# Both sides run at once, at their own speed.
 PRODUCE = """
 func run(name, count):
     var memory = SharedMemory.new()
@@ -81,165 +83,141 @@ func run(name, count):
             return "%s instead of %d" % [got[number], number]
     return got.size()
 """
-
-
-@unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
-class Layouts(Scenario):
-    def taken(self):
-        """A name whose segment goes with the test, whoever makes it."""
-        name = self.name()
-        self.addCleanup(pathlib.Path(self.file(name)).unlink, missing_ok=True)
-        return name
-
-    def made(self, size):
-        """A segment of zeros, and its bytes: what any program would make."""
-        name = self.taken()
-        with open(self.file(name), "xb") as file:
-            file.truncate(size)
-        return name, self.mapped(name)
-
-    def mapped(self, name):
-        with open(self.file(name), "r+b") as file:
-            view = mmap.mmap(file.fileno(), 0)
-        self.addCleanup(view.close)
-        return view
-
-    def called(self, kind, name, attach, *calls, size=0):
-        return self.agent().run(CALLS, kind, name, size, attach, list(calls))
-
-    def test_python_writes_godot_reads(self):
-        values = [
-            ("string", "Grüße".encode(), "Grüße"),
-            ("bytes", b"\0\xff\1", b"\0\xff\1"),
-        ]
-        for version, layout in STREAMS.items():
-            for kind, data, expected in values:
-                with self.subTest(version=version, kind=kind):
-                    name, view = self.made(64)
-                    lsm.stream_write(view, version, kind, data)
-                    answers = self.called(
-                        "SharedMemoryStream",
-                        name,
-                        [layout],
-                        ["has_new_data"],
-                        ["read"],
-                        ["mark_as_read"],
-                    )
-                    self.assertEqual(answers, [True, expected, OK])
-                    if version != "v0":
-                        self.assertTrue(lsm.stream_is_read(view, version))
-
-    def test_godot_writes_python_reads(self):
-        for version, layout in STREAMS.items():
-            with self.subTest(version=version):
-                name = self.taken()
-                answers = self.called(
-                    "SharedMemoryStream", name, [layout], ["write", "Grüße"], size=64
-                )
-                self.assertEqual(answers, [OK])
-                view = self.mapped(name)
-                self.assertEqual(
-                    lsm.stream_read(view, version), ("string", "Grüße".encode())
-                )
-                if version != "v0":
-                    self.assertFalse(lsm.stream_is_read(view, version))
-                    lsm.stream_mark(view, version)
-                    self.assertEqual(
-                        self.called(
-                            "SharedMemoryStream", name, [layout], ["is_message_read"]
-                        ),
-                        [True],
-                    )
-
-    def test_python_enqueues_godot_dequeues(self):
-        for version, layout in QUEUES.items():
-            with self.subTest(version=version):
-                name, view = self.made(200)
-                lsm.queue_create(view, version, 5, 10)
-                for message in (b"first", b"", b"0123456789"):
-                    lsm.enqueue(view, version, message)
-                answers = self.called(
-                    "SharedMemoryQueue",
-                    name,
-                    [layout],
-                    ["get_capacity"],
-                    ["get_max_message_size"],
-                    ["get_message_count"],
-                    ["dequeue"],
-                    ["dequeue"],
-                    ["peek"],
-                    ["enqueue", b"back"],
-                )
-                self.assertEqual(answers, [5, 10, 3, b"first", b"", b"0123456789", OK])
-                self.assertEqual(lsm.dequeue(view, version), b"0123456789")
-                self.assertEqual(lsm.dequeue(view, version), b"back")
-
-    def test_godot_makes_a_queue_python_uses_it(self):
-        for version, layout in QUEUES.items():
-            with self.subTest(version=version):
-                name = self.taken()
-                answers = self.called(
-                    "SharedMemoryQueue",
-                    name,
-                    [layout, 10],
-                    ["enqueue", b"one"],
-                    ["enqueue", b"two"],
-                    size=lsm.QUEUE_HEADER[version] + 3 * 14,
-                )
-                self.assertEqual(answers, [OK, OK])
-                view = self.mapped(name)
-                self.assertEqual(struct.unpack_from("<5I", view), (2, 0, 3, 2, 10))
-                self.assertEqual(lsm.dequeue(view, version), b"one")
-                lsm.enqueue(view, version, b"three")
-                self.assertEqual(
-                    self.called(
-                        "SharedMemoryQueue", name, [layout], ["dequeue"], ["dequeue"]
-                    ),
-                    [b"two", b"three"],
-                )
-
-    def test_arrays_both_ways(self):
-        name, view = self.made(16 + 3 * 16)
-        lsm.array_create(view, 64, 3)
-        view[lsm.array_element(1, 16)] = struct.pack("<i4xd", 42, 6.5)
-        answers = self.called(
-            "SharedMemoryArray",
-            name,
-            ["@id"],
-            ["get_element_count"],
-            ["get_element", 1],
-            ["set_element", 2, [-1, 0.25]],
-        )
-        self.assertEqual(answers, [3, [42, 6.5], OK])
-        self.assertEqual(
-            struct.unpack("<i4xd", view[lsm.array_element(2, 16)]), (-1, 0.25)
-        )
-        # And one that Godot makes.
-        name = self.taken()
-        self.called("SharedMemoryArray", name, ["<h"], ["fill", -7], size=16 + 10)
-        view = self.mapped(name)
-        self.assertEqual(struct.unpack("<QQ5h", view), (26, 5, -7, -7, -7, -7, -7))
-
-    def test_two_godots_share_a_queue(self):
-        owner = self.agent()
-        name = self.taken()
-        made = """
+MAKE_QUEUE = """
 func run(name):
     var memory = SharedMemory.new()
     memory.create(name, 4096)
     memory.persistent = true
     return SharedMemoryQueue.new().attach(memory, SharedMemoryQueue.LAYOUT_LSM_V2, 20)
 """
-        self.assertEqual(owner.run(made, name), OK)
-        consumer = self.agent()
-        count = 20_000
-        for agent, source in ((owner, PRODUCE), (consumer, CONSUME)):
-            agent.send("run", source, [name, count])
-        self.assertEqual(owner.receive(), count)
-        self.assertEqual(consumer.receive(), count)
 
 
-# What somebody is killed in the middle of, and what he had attached.
+@pytest.fixture
+def taken(name, cleanup):
+    """A name whose segment goes with the test, whichever program makes it."""
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    return name
+
+
+@pytest.fixture
+def mapped(cleanup):
+    """Maps the segment of a name."""
+
+    def map_it(name):
+        with open(file_of(name), "r+b") as file:
+            view = mmap.mmap(file.fileno(), 0)
+        cleanup.callback(view.close)
+        return view
+
+    return map_it
+
+
+@pytest.fixture
+def called(start_agent):
+    """Calls methods in a Godot of its own, and returns their results."""
+
+    def call(kind, name, attach, *calls, size=0):
+        return start_agent().run(CALLS, kind, name, size, attach, list(calls))
+
+    return call
+
+
+@pytest.mark.parametrize("version", STREAMS)
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [("string", "Grüße".encode(), "Grüße"), ("bytes", b"\0\xff\1", b"\0\xff\1")],
+    ids=["string", "bytes"],
+)
+def test_godot_reads_stream_of_python(
+    name, make_foreign, mapped, called, version, kind, data, expected
+):
+    make_foreign(name, bytes(64))
+    view = mapped(name)
+    lsm.stream_write(view, version, kind, data)
+    calls = ["has_new_data"], ["read"], ["mark_as_read"]
+    answers = called("SharedMemoryStream", name, [STREAMS[version]], *calls)
+    assert answers == [True, expected, OK]
+    if version != "v0":
+        assert lsm.stream_is_read(view, version)
+
+
+@pytest.mark.parametrize("version", STREAMS)
+def test_python_reads_stream_of_godot(taken, mapped, called, version):
+    attach = "SharedMemoryStream", taken, [STREAMS[version]]
+    assert called(*attach, ["write", "Grüße"], size=64) == [OK]
+    view = mapped(taken)
+    assert lsm.stream_read(view, version) == ("string", "Grüße".encode())
+    if version != "v0":
+        assert not lsm.stream_is_read(view, version)
+        lsm.stream_mark(view, version)
+        assert called(*attach, ["is_message_read"]) == [True]
+
+
+@pytest.mark.parametrize("version", QUEUES)
+def test_godot_uses_queue_of_python(name, make_foreign, mapped, called, version):
+    make_foreign(name, bytes(200))
+    view = mapped(name)
+    lsm.queue_create(view, version, 5, 10)
+    for message in (b"first", b"", b"0123456789"):
+        lsm.enqueue(view, version, message)
+    answers = called(
+        "SharedMemoryQueue",
+        name,
+        [QUEUES[version]],
+        ["get_capacity"],
+        ["get_max_message_size"],
+        ["get_message_count"],
+        ["dequeue"],
+        ["dequeue"],
+        ["peek"],
+        ["enqueue", b"back"],
+    )
+    assert answers == [5, 10, 3, b"first", b"", b"0123456789", OK]
+    assert lsm.dequeue(view, version) == b"0123456789"
+    assert lsm.dequeue(view, version) == b"back"
+
+
+@pytest.mark.parametrize("version", QUEUES)
+def test_python_uses_queue_of_godot(taken, mapped, called, version):
+    size = lsm.QUEUE_HEADER[version] + 3 * 14
+    attach = "SharedMemoryQueue", taken, [QUEUES[version], 10]
+    calls = ["enqueue", b"one"], ["enqueue", b"two"]
+    assert called(*attach, *calls, size=size) == [OK, OK]
+    view = mapped(taken)
+    assert struct.unpack_from("<5I", view) == (2, 0, 3, 2, 10)
+    assert lsm.dequeue(view, version) == b"one"
+    lsm.enqueue(view, version, b"three")
+    attach = "SharedMemoryQueue", taken, [QUEUES[version]]
+    assert called(*attach, ["dequeue"], ["dequeue"]) == [b"two", b"three"]
+
+
+def test_godot_uses_array_of_python(name, make_foreign, mapped, called):
+    make_foreign(name, bytes(16 + 3 * 16))
+    view = mapped(name)
+    lsm.array_create(view, 64, 3)
+    view[lsm.array_element(1, 16)] = struct.pack("<i4xd", 42, 6.5)
+    calls = ["get_element_count"], ["get_element", 1], ["set_element", 2, [-1, 0.25]]
+    answers = called("SharedMemoryArray", name, ["@id"], *calls)
+    assert answers == [3, [42, 6.5], OK]
+    assert struct.unpack("<i4xd", view[lsm.array_element(2, 16)]) == (-1, 0.25)
+
+
+def test_python_reads_array_of_godot(taken, mapped, called):
+    called("SharedMemoryArray", taken, ["<h"], ["fill", -7], size=16 + 10)
+    assert struct.unpack("<QQ5h", mapped(taken)) == (26, 5, -7, -7, -7, -7, -7)
+
+
+def test_two_godots_share_a_queue(start_agent, taken):
+    owner, consumer = start_agent(), start_agent()
+    assert owner.run(MAKE_QUEUE, taken) == OK
+    count = 20_000
+    for agent, source in ((owner, PRODUCE), (consumer, CONSUME)):
+        agent.send("run", source, [taken, count])
+    assert owner.receive() == count
+    assert consumer.receive() == count
+
+
+# The operation in which a process is killed, and what it had attached.
 OPERATIONS = {
     "write": ("SharedMemoryStream", [3], 'object.write("x".repeat(500))'),
     "read": ("SharedMemoryStream", [3], 'object.write("y"); object.read()'),
@@ -281,7 +259,7 @@ func run(kind, name, attach):
     memory.create(name, 4096)
     return ClassDB.instantiate(kind).callv("attach", [memory] + attach)
 """
-# Goes on where the other was, in at most the time that a lock is waited for; then puts it right.
+# Goes on after the other, and waits for its lock at most as long as a call may. Then resets the layout.
 SURVIVE = """
 func run(kind, name, attach):
     var memory = SharedMemory.new()
@@ -309,51 +287,42 @@ func run(kind, name, attach):
 """
 
 
-@unittest.skipUnless(
-    SHARED.is_dir(), "needs segments that stay when their owner is killed"
-)
-class Killed(Scenario):
+"""SHM_TEST_ROUNDS sets how often each of them is killed."""
+
+
+@pytest.mark.timeout(60 + 4 * ROUNDS)
+@pytest.mark.parametrize("killed", ["owner", "opener"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_killed_process_leaves_layout_usable(
+    session, agent, start_agent, unique_name, cleanup, operation, killed
+):
     """SHM_TEST_ROUNDS sets how often each of them is killed."""
-
-    rounds = rounds(1)
-    time_limit = 60 + 20 * rounds
-
-    def check(self, owner_is_killed):
-        chance = random.Random(self.session.seed)
-        survivor = self.agent()
-        for operation, (kind, attach, source) in OPERATIONS.items():
-            for number in range(self.rounds):
-                with self.subTest(operation, round=number):
-                    name = self.name()
-                    path = pathlib.Path(self.file(name))
-                    self.addCleanup(path.unlink, missing_ok=True)
-                    if not owner_is_killed:
-                        self.assertEqual(survivor.run(OWNER, kind, name, attach), OK)
-                    victim = self.agent()
-                    source_of_victim = VICTIM.replace("OPERATION", source)
-                    size = 4096 if owner_is_killed else 0
-                    victim.send("run", source_of_victim, [kind, name, size, attach])
-                    self.assertEqual(victim.receive(), "it begins")
-                    time.sleep(chance.uniform(0, 0.02))
-                    victim.kill()
-                    start = time.monotonic()
-                    codes, after = survivor.run(SURVIVE, kind, name, attach)
-                    self.assertLess(time.monotonic() - start, 5, "it waits no longer")
-                    self.assertEqual(codes[0], OK)
-                    allowed = [OK, ERR_TIMEOUT, ERR_DOES_NOT_EXIST, ERR_BUSY]
-                    if operation == "attach":
-                        # Half of a header.
-                        allowed.append(ERR_INVALID_DATA)
-                    self.assertEqual([c for c in codes if c not in allowed], [])
-                    self.assertEqual([c for c in after if c != OK], [])
-                    memory = survivor.memory()
-                    if path.exists():
-                        self.assertEqual(memory.create(name, 64), OK, "reclaimed")
-                        memory.close()
-        self.note(f"seed {self.session.seed}")
-
-    def test_the_one_who_made_it(self):
-        self.check(owner_is_killed=True)
-
-    def test_one_who_opened_it(self):
-        self.check(owner_is_killed=False)
+    chance = random.Random(f"{session.seed} {operation}")
+    kind, attach, source = OPERATIONS[operation]
+    for _round in range(ROUNDS):
+        name = unique_name()
+        path = file_of(name)
+        cleanup.callback(path.unlink, missing_ok=True)
+        if killed == "opener":
+            assert agent.run(OWNER, kind, name, attach) == OK
+        victim = start_agent()
+        source_of_victim = VICTIM.replace("OPERATION", source)
+        size = 4096 if killed == "owner" else 0
+        victim.send("run", source_of_victim, [kind, name, size, attach])
+        assert victim.receive() == "it begins"
+        time.sleep(chance.uniform(0, 0.02))
+        victim.kill()
+        start = time.monotonic()
+        codes, after = agent.run(SURVIVE, kind, name, attach)
+        assert time.monotonic() - start < 5, "it waits no longer"
+        assert codes[0] == OK
+        allowed = [OK, ERR_TIMEOUT, ERR_DOES_NOT_EXIST, ERR_BUSY]
+        if operation == "attach":
+            # Half of a header.
+            allowed.append(ERR_INVALID_DATA)
+        assert [code for code in codes if code not in allowed] == []
+        assert [code for code in after if code != OK] == []
+        memory = agent.memory()
+        if path.exists():
+            assert memory.create(name, 64) == OK, "reclaimed"
+            memory.close()

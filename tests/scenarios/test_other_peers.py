@@ -1,18 +1,24 @@
-"""Programs that are already written: numpy, a package for Node.js, and C with a struct of its own."""
+"""Programs of others: numpy, a package for Node.js, and C with a struct of its own."""
 
 import os
 import shutil
 import subprocess
-import unittest
 
-from harness.scenario import OK, Scenario
-from harness.session import SHARED
+import pytest
+from harness.constants import OK
+from harness.marks import segments_are_files
+from harness.session import file_of
+
+pytestmark = segments_are_files
 
 NUMPY = os.environ.get("SHM_TEST_NUMPY")
 NODE_PACKAGE = os.environ.get("SHM_TEST_NODE_PACKAGE")
 BACKEND_SYSV = 2
+needs_node_package = pytest.mark.skipif(
+    not NODE_PACKAGE, reason="no Node package: ./build.sh test builds it"
+)
 
-# An array over the memory itself: what is set in it is there at once.
+# An array over the memory itself.
 WITH_NUMPY = """
 import sys
 from multiprocessing import resource_tracker, shared_memory
@@ -79,100 +85,94 @@ int main(int argc, char **argv) {
 FORMAT = "@?hd4f9sQ0Q"
 
 
-@unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
-class OtherPeers(Scenario):
-    @unittest.skipUnless(NUMPY, "no numpy: ./build.sh test installs it")
-    def test_numpy(self):
-        name = self.name()
-        memory = self.agent().memory()
-        self.assertEqual(memory.create(name, 64 + 4 * 8 * 4), OK)
-        for index in range(12):
-            memory.encode_float(4 * index, index + 0.5)
-        done = subprocess.run(
-            [NUMPY, "-c", WITH_NUMPY, name],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        self.assertEqual((done.stdout, done.stderr), ("72.0\n", ""))
-        self.assertEqual(memory.decode_float(44), 23.0)
-        self.assertEqual(memory.read(4, 64), bytes([10, 20, 30, 255]))
-        self.assertEqual(memory.read(4, 64 + 4 * 10), bytes([255, 0, 0, 255]))
+@pytest.mark.skipif(not NUMPY, reason="no numpy: ./build.sh test installs it")
+def test_numpy_uses_memory_of_godot(name, memory):
+    assert memory.create(name, 64 + 4 * 8 * 4) == OK
+    for index in range(12):
+        memory.encode_float(4 * index, index + 0.5)
+    done = subprocess.run(
+        [NUMPY, "-c", WITH_NUMPY, name],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("72.0\n", "")
+    assert memory.decode_float(44) == 23.0
+    assert memory.read(4, 64) == bytes([10, 20, 30, 255])
+    assert memory.read(4, 64 + 4 * 10) == bytes([255, 0, 0, 255])
 
-    def node(self, name, role):
-        program = self.session.start(
+
+@pytest.fixture
+def start_node(name, session, cleanup):
+    """Starts Node as the host or the client of a name; returns a function that gives it a line."""
+
+    def start(role):
+        program = session.start(
             ["node", "-e", WITH_NODE, NODE_PACKAGE, name, role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.assertEqual(program.stdout.readline(), "ready\n")
+        assert program.stdout.readline() == "ready\n"
 
         def ask(line):
             program.stdin.write(line + "\n")
             program.stdin.flush()
             return "" if line == "end" else program.stdout.readline().rstrip("\n")
 
-        self.addCleanup(program.wait, 30)
-        self.addCleanup(ask, "end")
+        cleanup.callback(program.wait, 30)
+        cleanup.callback(ask, "end")
         return ask
 
-    @unittest.skipUnless(NODE_PACKAGE, "no Node package: ./build.sh test builds it")
-    def test_node_is_the_host(self):
-        name = self.name()
-        node = self.node(name, "host")
-        memory = self.agent().memory()
-        memory.set_backend(BACKEND_SYSV)
-        self.assertEqual(memory.open(name), OK)
-        self.assertEqual(memory.get_size(), 100)
-        # A host that ends removes nothing: the package leaves that to its garbage collector.
-        key = memory.get_native_name()
-        self.addCleanup(subprocess.run, ["ipcrm", "-M", key], check=True, timeout=10)
-        self.assertEqual(memory.read_string(), "from Node")
-        self.assertEqual(memory.write_string("Grüße"), OK)
-        self.assertEqual(node("read"), "Grüße")
-        memory.close()
+    return start
 
-    @unittest.skipUnless(NODE_PACKAGE, "no Node package: ./build.sh test builds it")
-    def test_godot_is_the_host(self):
-        name = self.name()
-        memory = self.agent().memory()
-        memory.set_backend(BACKEND_SYSV)
-        self.assertEqual(memory.create(name, 100), OK)
-        self.assertEqual(memory.write_string("from Godot"), OK)
-        node = self.node(name, "client")
-        self.assertEqual(node("read"), "from Godot")
-        self.assertEqual(node("Grüße zurück"), "written")
-        self.assertEqual(memory.read_string(), "Grüße zurück")
-        memory.close()
 
-    @unittest.skipUnless(shutil.which("cc"), "no C compiler")
-    def test_a_struct_of_c(self):
-        folder = self.session.folder / self.name()
-        folder.mkdir()
-        source, program = folder / "car.c", folder / "car"
-        source.write_text("#define _DEFAULT_SOURCE\n#include <unistd.h>\n" + STRUCTS)
-        subprocess.run(["cc", "-o", program, source, "-lrt"], check=True, timeout=60)
-        memory = self.agent().memory()
+@needs_node_package
+def test_godot_opens_memory_of_node(name, cleanup, start_node, memory):
+    node = start_node("host")
+    memory.set_backend(BACKEND_SYSV)
+    assert memory.open(name) == OK
+    assert memory.get_size() == 100
+    # A host that ends removes nothing: the package leaves that to its garbage collector.
+    key = memory.get_native_name()
+    cleanup.callback(subprocess.run, ["ipcrm", "-M", key], check=True, timeout=10)
+    assert memory.read_string() == "from Node"
+    assert memory.write_string("Grüße") == OK
+    assert node("read") == "Grüße"
+    memory.close()
 
-        name = self.name()
-        self.addCleanup((SHARED / name).unlink, missing_ok=True)
-        subprocess.run([program, "/" + name, "create"], check=True, timeout=10)
-        self.assertEqual(memory.open(name), OK)
-        self.assertEqual(memory.calcsize(FORMAT), memory.get_size())
-        values = memory.unpack(FORMAT)
-        # GDScript has no unsigned integer of 64 bits.
-        driver = b"Sirka".ljust(9, b"\0")
-        self.assertEqual(values, [True, -1, 55.5, 1.0, 2.0, 3.0, 4.0, driver, -1])
 
-        values = [False, 3, 60.25, 5, 6, 7, 8.5, "Ana", 12]
-        self.assertEqual(memory.pack(FORMAT, values), OK)
-        done = subprocess.run(
-            [program, "/" + name],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        self.assertEqual(done.stdout, "0 3 60.25 8.5 Ana 12\n")
+@needs_node_package
+def test_node_opens_memory_of_godot(name, start_node, memory):
+    memory.set_backend(BACKEND_SYSV)
+    assert memory.create(name, 100) == OK
+    assert memory.write_string("from Godot") == OK
+    node = start_node("client")
+    assert node("read") == "from Godot"
+    assert node("Grüße zurück") == "written"
+    assert memory.read_string() == "Grüße zurück"
+    memory.close()
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_struct_of_c_has_the_same_layout(name, cleanup, tmp_path, memory):
+    source, program = tmp_path / "car.c", tmp_path / "car"
+    source.write_text("#define _DEFAULT_SOURCE\n#include <unistd.h>\n" + STRUCTS)
+    subprocess.run(["cc", "-o", program, source, "-lrt"], check=True, timeout=60)
+
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    subprocess.run([program, "/" + name, "create"], check=True, timeout=10)
+    assert memory.open(name) == OK
+    assert memory.calcsize(FORMAT) == memory.get_size()
+    values = memory.unpack(FORMAT)
+    # GDScript has no unsigned integer of 64 bits.
+    driver = b"Sirka".ljust(9, b"\0")
+    assert values == [True, -1, 55.5, 1.0, 2.0, 3.0, 4.0, driver, -1]
+
+    values = [False, 3, 60.25, 5, 6, 7, 8.5, "Ana", 12]
+    assert memory.pack(FORMAT, values) == OK
+    done = subprocess.run(
+        [program, "/" + name], capture_output=True, text=True, timeout=10, check=True
+    )
+    assert done.stdout == "0 3 60.25 8.5 Ana 12\n"

@@ -1,153 +1,204 @@
-"""The runner itself: it must report what goes wrong in a test, and nothing else."""
+"""The tests' own runner reports each failure, and nothing else. tests/fixtures has tests that fail."""
 
-import os
+import contextlib
 import pathlib
 import re
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
-from harness.scenario import Scenario
+import pytest
+from harness.marks import linux_only
 from harness.session import PROJECT, Session, kill
 
-
-class Runner(Scenario):
-    def run_fixtures(self, *arguments):
-        command = [sys.executable, "-u", PROJECT / "run.py"]
-        command += ["--godot", self.session.godot, "--folder", PROJECT / "fixtures"]
-        code, lines = self.session.run([*command, *arguments], 100)
-        self.assertIsNotNone(code, "the runner hangs")
-        return code, lines
-
-    def test_fixtures_that_pass(self):
-        code, lines = self.run_fixtures("--seed", "7", "test_passes.gd")
-        self.assertEqual(code, 0, lines)
-        self.assertEqual(lines[0], "seed 7")
-        self.assertEqual(lines[-1], "3 passed, 0 failed")
-        self.assertIn("skipped test_passes.gd:test_that_skips: not today", lines)
-
-    def test_a_number_that_others_have_by_now(self):
-        """The system gives the number of a process that has ended to another one."""
-        last = pathlib.Path("/proc/sys/kernel/ns_last_pid")
-        if not (last.exists() and os.access(last, os.W_OK)):
-            self.skipTest("numbers can't be chosen: run as root, on Linux")
-        with Session(self.session.godot, None, 0) as session:
-            ended = session.start(["true"])
-            ended.wait()
-            for _attempt in range(100):
-                last.write_text(str(ended.pid - 1))
-                other = subprocess.Popen(["sleep", "30"], start_new_session=True)
-                if other.pid == ended.pid:
-                    break
-                other.kill()
-                other.wait()
-            else:
-                self.skipTest("others took the number each time")
-            try:
-                self.assertEqual(session.leftovers("test").problems, [])
-                kill(ended)
-                time.sleep(0.1)
-                self.assertIsNone(other.poll(), "another program was killed")
-            finally:
-                other.kill()
-                other.wait()
-
-    def test_nothing_to_run_is_a_failure(self):
-        code, lines = self.run_fixtures("no such test")
-        self.assertEqual((code, lines[-1]), (1, "0 passed, 0 failed"))
-
-    def test_failure_names_its_line(self):
-        if not self.agent().run("func run(): return get_stack().size()"):
-            self.skipTest("this Godot keeps no call stack without a debugger")
-        _code, lines = self.run_fixtures("test_failing_assertion")
-        told = told_by_test(lines)
-        for test, line in (("", 5), ("_after_await", 10)):
-            name = inside("test_fails", "test_failing_assertion" + test)
-            self.assertIn(f"(fixtures/test_fails.gd:{line})", told[name])
-
-    def test_seed_repeats_the_order(self):
-        def order():
-            _code, lines = self.run_fixtures("--seed", "3", "test_fails.gd")
-            return re.findall(r"test_fails\.gd:\w+", "\n".join(lines))
-
-        self.assertEqual(order(), order())
-
-    def test_fixtures_that_fail(self):
-        code, lines = self.run_fixtures()
-        self.assertEqual(code, 1)
-        told = told_by_test(lines)
-        for name, problem in FAILURES.items():
-            with self.subTest(name):
-                self.assertIn(name, told, "it is not reported")
-                self.assertRegex(told[name], problem)
-        others = set(told) - set(FAILURES)
-        self.assertEqual(others, set(), "reported without reason")
-        self.assertRegex(lines[-1], rf"^8 passed, {len(FAILURES)} failed$")
-
-
-def told_by_test(lines):
-    """Return what the runner told of each test that failed, its log left out."""
-    told, name = {}, None
-    for line in lines:
-        if line.startswith("FAILED  "):
-            name = line[len("FAILED  ") :]
-            told[name] = ""
-        elif not line.startswith("    "):
-            name = None
-        elif name and not line.startswith("      | "):
-            told[name] += line + "\n"
-    return told
-
-
-def inside(file, test):
-    return f"{file}.gd:{test}"
-
-
-def process(file):
-    return f"{file}.gd (the process)"
-
-
-FAILURES = {
-    inside("test_fails", "test_failing_assertion"): (r"one: 1, should be 2\b"),
-    inside("test_fails", "test_failing_assertion_after_await"): (
-        r'text: "1", should be 1\b'
-    ),
-    inside("test_fails", "test_script_error"): "SCRIPT ERROR: .*no_such_method",
-    inside(
-        "test_fails", "test_script_error_after_await"
-    ): "SCRIPT ERROR: .*no_such_method",
-    inside("test_fails", "test_unexpected_error"): "not expected here: .*surprise",
-    inside("test_fails", "test_unexpected_warning"): "not expected here: .*surprise",
-    inside("test_fails", "test_error_announced_for_another_call"): (
+# Each test that fails, and a pattern that its report must match.
+FAIL = {
+    "test_crashes.gd:test_crash": "the process ended in the middle of it",
+    "test_does_not_load.gd:test_of_a_script_with_a_mistake": "it never ran",
+    "test_fails.gd:test_error_announced_for_another_call": (
         r"expected, and not printed: announced\n.*not expected here: .*announced"
     ),
-    inside("test_fails", "test_error_printed_twice"): "not expected here: .*announced",
-    inside("test_fails", "test_other_error_than_announced"): (
+    "test_fails.gd:test_error_printed_twice": "not expected here: .*announced",
+    "test_fails.gd:test_failing_assertion": r"one: 1, should be 2\b",
+    "test_fails.gd:test_failing_assertion_after_await": r'text: "1", should be 1\b',
+    "test_fails.gd:test_missing_error": "expected, and not printed: announced",
+    "test_fails.gd:test_missing_error_at_the_end": (
+        "expected, and not printed: announced"
+    ),
+    "test_fails.gd:test_other_error_than_announced": (
         r"not expected here: .*surprise\n.*expected, and not printed: announced"
     ),
-    inside("test_fails", "test_panic"): "a panic, whatever was expected",
-    inside("test_fails", "test_missing_error"): "expected, and not printed: announced",
-    inside(
-        "test_fails", "test_missing_error_at_the_end"
-    ): "expected, and not printed: announced",
-    inside("test_fails", "test_without_assertion"): "it asserted nothing",
-    inside("test_hangs", "test_hang"): "it did not end within 4 s: killed",
-    process("test_hangs"): "no end within 4 s: killed",
-    inside("test_loops", "test_loop"): "it did not end within 4 s: killed",
-    process("test_loops"): "no end within 4 s: killed",
-    inside("test_crashes", "test_crash"): "the process ended in the middle of it",
-    process("test_crashes"): r"the exit code was -\d+",
-    inside("test_quits", "test_quit"): "the process ended in the middle of it",
-    process("test_quits"): "the closing line is missing",
-    inside("test_does_not_load", "test_of_a_script_with_a_mistake"): "it never ran",
-    process("test_does_not_load"): "SCRIPT ERROR: Parse Error: .*String",
-    "test_leaves.gd (what it left)": "/dev/shm/.* is left",
-    process("test_exit_code"): r"the exit code was -\d+",
-    "test_scenarios.py:test_scenario_failing": "1 != 2",
-    "test_scenarios.py:test_scenario_unexpected_error": "not expected here: .*surprise",
+    "test_fails.gd:test_panic": "a panic, which no test may expect",
+    "test_fails.gd:test_script_error": "SCRIPT ERROR: .*no_such_method",
+    "test_fails.gd:test_script_error_after_await": "SCRIPT ERROR: .*no_such_method",
+    "test_fails.gd:test_unexpected_error": "not expected here: .*surprise",
+    "test_fails.gd:test_unexpected_warning": "not expected here: .*surprise",
+    "test_fails.gd:test_without_assertion": "it asserted nothing",
+    "test_hangs.gd:test_hang": "it did not end within 4 s: killed",
+    "test_loops.gd:test_loop": "it did not end within 4 s: killed",
+    "test_quits.gd:test_quit": "the process ended in the middle of it",
+    "test_scenarios.py:test_scenario_crash": "not expected here: ERROR: on purpose",
+    "test_scenarios.py:test_scenario_failing": r"assert \[1\] == \[2\]",
+    "test_scenarios.py:test_scenario_hang": "Timeout .>8.0s. from pytest-timeout",
     "test_scenarios.py:test_scenario_missing_error": "announced",
-    "test_scenarios.py:test_scenario_crash": "printed, and not expected here: ERROR: on purpose",
-    "test_scenarios.py:test_scenario_bad_end": "not expected here: .*late",
-    "test_scenarios.py:test_scenario_hang": "no end within 8 s",
-    "test_scenarios.py (what it left)": "a process is left of sleep 1000",
+    "test_scenarios.py:test_scenario_unexpected_error": "not expected here: .*surprise",
 }
+# Patterns of the errors at the end of a file, or of a scenario.
+ERRORS = [
+    r"test_crashes\.gd \(the process\)\nthe exit code was -\d+",
+    r"test_does_not_load\.gd \(the process\)\n.*SCRIPT ERROR: Parse Error: .*String",
+    r"test_exit_code\.gd \(the process\)\nthe exit code was -\d+",
+    r"test_hangs\.gd \(the process\)\nno end within 4 s: killed",
+    r"test_leaves\.gd \(what it left\)\n/dev/shm/.* is left",
+    r"test_loops\.gd \(the process\)\nno end within 4 s: killed",
+    r"test_quits\.gd \(the process\)\nthe closing line is missing",
+    # The agent that has printed something too late, and the one that has crashed.
+    "not expected here: ERROR: late",
+    "the agent ended with -",
+    r"test_scenarios\.py \(what it left\)\na process is left of sleep 1000",
+]
+
+
+@pytest.fixture
+def run_fixtures(session, tmp_path):
+    """Runs tests of tests/fixtures; returns the exit code, the lines, failures and errors."""
+
+    def run(*arguments, test="fixtures"):
+        report = tmp_path / "report.xml"
+        command = [sys.executable, "-u", "-m", "pytest", PROJECT / test]
+        command += ["--godot", session.godot, "--junitxml", report, *arguments]
+        # Another cache than that of the run that this test belongs to.
+        code, lines = session.run([*command, "-o", f"cache_dir={tmp_path}"], 100)
+        print(*(f"| {line}" for line in lines), sep="\n")
+        assert code is not None, "the runner hangs"
+        return code, lines, results_in(report)
+
+    return run
+
+
+def results_in(report):
+    """Return the failures and errors of a JUnit report: lists of (name, text)."""
+    results = {"failure": [], "error": []}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = f"{pathlib.Path(case.get('file')).name}:{case.get('name')}"
+        for outcome, found in results.items():
+            found += [(name, part.text) for part in case.findall(outcome)]
+    return results
+
+
+def order_of(lines):
+    return re.findall(r"^\S+::(\w+) (?:PASSED|FAILED|SKIPPED)", "\n".join(lines), re.M)
+
+
+def test_passing_fixtures_pass(run_fixtures):
+    code, lines, _results = run_fixtures("--seed", "7", "--filter", "test_passes.gd")
+    assert code == 0, lines
+    assert "seed 7 (--seed repeats it)" in lines
+    assert re.search("= 3 passed, 1 skipped, .* deselected in ", lines[-1])
+    assert [
+        line
+        for line in lines
+        if line.endswith("::test_that_skips - Skipped: not today")
+    ]
+
+
+def test_notes_and_times_are_shown(run_fixtures):
+    _code, lines, _results = run_fixtures("-k", "that_passes or scenario_failing")
+    told = "\n".join(lines)
+    assert re.search(r"scenario_that_passes PASSED \(\d\.\d\d s\)\n    a note\n", told)
+    assert re.search(r"gd::test_that_passes PASSED \(\d\.\d\d s\)\n", told)
+    assert re.search(r"test_scenario_failing _(.*\n)+-+ notes -+\nof a failure\n", told)
+
+
+@linux_only
+def test_failing_fixtures_are_reported(run_fixtures):
+    code, lines, results = run_fixtures()
+    assert code == 1
+    assert sorted(name for name, _told in results["failure"]) == sorted(FAIL)
+    for name, told in results["failure"]:
+        assert re.search(FAIL[name], told), f"{name}: {told}"
+    errors = [told for _name, told in results["error"]]
+    for pattern in ERRORS:
+        assert [told for told in errors if re.search(pattern, told)], pattern
+    for told in errors:
+        assert [pattern for pattern in ERRORS if re.search(pattern, told)], told
+    counts = f"{len(FAIL)} failed, 9 passed, 2 skipped, {len(errors)} errors"
+    assert f"= {counts} in " in lines[-1]
+    told = "\n".join(lines)
+    for name in FAIL:
+        assert re.search(rf"^FAILED .*{name.replace(':', '::')}\b", told, re.M), name
+    # The log of a test, of a process, and of an agent.
+    for line in (
+        "-- fail one: 1, should be 2 fixtures/test_fails.gd:5",
+        "          at: GDScript::reload (res://fixtures/test_does_not_load.gd:5)",
+        """-- ('run', "func run():\\n\\tpush_error('surprise')", [])""",
+    ):
+        assert line in lines
+
+
+def test_no_selected_test_is_an_error(run_fixtures):
+    code, lines, _results = run_fixtures("--filter", "no such test")
+    assert (code, "deselected in" in lines[-1]) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("test", "arguments"),
+    [
+        ("fixtures", ["-k", "announces_its"]),
+        ("fixtures", ["--filter", "test_passes.gd:test_that_ann"]),
+        ("fixtures/test_passes.gd::test_that_announces_its_error", []),
+    ],
+    ids=["k", "filter", "node"],
+)
+def test_only_selected_tests_run(run_fixtures, test, arguments):
+    _code, lines, _results = run_fixtures(*arguments, test=test)
+    assert order_of(lines) == ["test_that_announces_its_error"]
+    assert "= 1 passed" in lines[-1]
+
+
+def test_failure_names_its_line(run_fixtures, agent):
+    if not agent.run("func run(): return get_stack().size()"):
+        pytest.skip("this Godot keeps no call stack without a debugger")
+    _code, _lines, results = run_fixtures("-k", "test_failing_assertion")
+    told = dict(results["failure"])
+    for test, line in (("", 5), ("_after_await", 10)):
+        name = f"test_fails.gd:test_failing_assertion{test}"
+        assert f"(fixtures/test_fails.gd:{line})" in told[name]
+
+
+def test_seed_repeats_the_order(run_fixtures):
+    arguments = ["--filter", "test_fails.gd", "--seed"]
+    order = order_of(run_fixtures(*arguments, "3")[1])
+    assert len(order) == 14
+    assert order_of(run_fixtures(*arguments, "3")[1]) == order
+    assert order_of(run_fixtures(*arguments, "4")[1]) != order
+
+
+@linux_only
+def test_recycled_pid_is_not_killed(session):
+    """The system gives the PID of a process that has ended to another one."""
+    last = pathlib.Path("/proc/sys/kernel/ns_last_pid")
+    with contextlib.closing(Session(session.godot, None, 0)) as other_session:
+        ended = other_session.start(["true"])
+        ended.wait()
+        for _attempt in range(100):
+            try:
+                last.write_text(str(ended.pid - 1))
+            except OSError as error:
+                pytest.skip(f"PIDs can't be chosen here (run as root): {error}")
+            other = subprocess.Popen(["sleep", "30"], start_new_session=True)
+            if other.pid == ended.pid:
+                break
+            other.kill()
+            other.wait()
+        else:
+            pytest.skip("other processes took the PID each time")
+        try:
+            assert other_session.leftovers() == []
+            kill(ended)
+            time.sleep(0.1)
+            assert other.poll() is None, "another program was killed"
+        finally:
+            other.kill()
+            other.wait()

@@ -1,13 +1,12 @@
-"""The tools that check and fetch: that they notice what is wrong."""
+"""The tools that check packages and fetch Godot refuse what is wrong."""
 
 import hashlib
 import importlib.util
 import subprocess
 import sys
-import unittest
 import zipfile
 
-from harness.scenario import Scenario
+import pytest
 from harness.session import REPOSITORY
 
 TOOLS = REPOSITORY / "tools"
@@ -30,96 +29,104 @@ def run(tool, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@unittest.skipUnless(TOOLS.is_dir(), "part of the repository only")
-class CheckPackage(Scenario):
-    def check(self, files, *arguments):
-        archive = self.session.folder / self.session.name("package")
+@pytest.fixture
+def check(tmp_path):
+    """Checks a package of these files; returns the exit code and what the tool prints."""
+
+    def run_check(files, *arguments):
+        archive = tmp_path / "package.zip"
         with zipfile.ZipFile(archive, "w") as made:
             for name in files:
                 made.writestr(ROOT + name, MANIFEST)
         done = run("check_package.py", *arguments, archive)
         return done.returncode, done.stderr
 
-    def test_keys_and_files_agree(self):
-        self.assertEqual(self.check(COMPLETE, "--complete"), (0, ""))
-
-    def test_a_key_without_a_library(self):
-        code, told = self.check(COMPLETE - {"bin/two.dylib"}, "--complete")
-        self.assertEqual(code, 1)
-        self.assertIn("the key macos names addons/shared_memory/bin/two.dylib", told)
-        # In a zip that is for some systems only, there may be one; but not only such.
-        self.assertEqual(self.check(COMPLETE - {"bin/two.dylib"})[0], 0)
-        code, told = self.check({"shared_memory.gdextension", "icon.svg"})
-        self.assertEqual(code, 1)
-        self.assertIn("there is no library", told)
-
-    def test_a_library_without_a_key(self):
-        code, told = self.check(COMPLETE | {"bin/three.dll"}, "--complete")
-        self.assertEqual(code, 1)
-        self.assertIn("bin/three.dll has no key", told)
-
-    def test_an_icon_that_is_not_there(self):
-        code, told = self.check(COMPLETE - {"icon.svg"})
-        self.assertEqual(code, 1)
-        self.assertIn("the icon of SharedMemory", told)
-
-    def test_files_elsewhere(self):
-        code, told = self.check(COMPLETE | {"../other/file"})
-        self.assertEqual(code, 1)
-        self.assertIn("is outside", told)
+    return run_check
 
 
-@unittest.skipUnless(TOOLS.is_dir(), "part of the repository only")
-class OfficialGodot(Scenario):
-    """With a release of our own making, as the network's isn't always there."""
+def test_check_package_accepts_complete_package(check):
+    assert check(COMPLETE, "--complete") == (0, "")
+
+
+def test_check_package_accepts_package_for_some_systems(check):
+    assert check(COMPLETE - {"bin/two.dylib"}) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "problem"),
+    [
+        (
+            COMPLETE - {"bin/two.dylib"},
+            ["--complete"],
+            "the key macos names addons/shared_memory/bin/two.dylib",
+        ),
+        ({"shared_memory.gdextension", "icon.svg"}, [], "there is no library"),
+        (COMPLETE | {"bin/three.dll"}, ["--complete"], "bin/three.dll has no key"),
+        (COMPLETE - {"icon.svg"}, [], "the icon of SharedMemory"),
+        (COMPLETE | {"../other/file"}, [], "is outside"),
+    ],
+    ids=["key", "library", "stray", "icon", "outside"],
+)
+def test_check_package_refuses(check, files, arguments, problem):
+    code, told = check(files, *arguments)
+    assert code == 1
+    assert problem in told
+
+
+class Release:
+    """A release of Godot that the test makes, because the network may be absent."""
 
     CONTENT = b"the program"
 
-    def setUp(self):
-        super().setUp()
-        specification = importlib.util.spec_from_file_location(
-            "official_godot", TOOLS / "official_godot.py"
-        )
+    def __init__(self, folder):
+        path = TOOLS / "official_godot.py"
+        specification = importlib.util.spec_from_file_location("official_godot", path)
         tool = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(tool)
-        self.archive, self.program = tool.build_for_this_system("4.9-stable")
-        self.source = self.session.folder / self.session.name("releases")
-        self.folder = self.session.folder / self.session.name("godot")
+        archive, program = tool.build_for_this_system("4.9-stable")
+        self.source, self.folder = folder / "releases", folder / "godot"
+        self.program = self.folder / program
         release = self.source / "4.9-stable"
         release.mkdir(parents=True)
-        with zipfile.ZipFile(release / self.archive, "w") as made:
-            entry = zipfile.ZipInfo(self.program)
+        self.archive, self.sums = release / archive, release / "SHA512-SUMS.txt"
+        with zipfile.ZipFile(self.archive, "w") as made:
+            entry = zipfile.ZipInfo(program)
             entry.external_attr = 0o100755 << 16
             made.writestr(entry, self.CONTENT)
-        digest = hashlib.sha512((release / self.archive).read_bytes()).hexdigest()
-        self.sums = release / "SHA512-SUMS.txt"
-        self.sums.write_text(f"{digest}  {self.archive}\n", encoding="utf-8")
+        digest = hashlib.sha512(self.archive.read_bytes()).hexdigest()
+        self.sums.write_text(f"{digest}  {archive}\n", encoding="utf-8")
 
     def fetch(self):
         return run("official_godot.py", "4.9", self.folder, self.source.as_uri())
 
-    def test_fetched_once(self):
-        program = self.folder / self.program
-        done = self.fetch()
-        self.assertEqual(
-            (done.returncode, done.stdout), (0, f"{program.as_posix()}\n"), done.stderr
-        )
-        self.assertEqual(program.read_bytes(), self.CONTENT)
-        self.assertTrue(program.stat().st_mode & 0o100, "it can be started")
-        (self.source / "4.9-stable" / self.archive).unlink()
-        self.assertEqual(self.fetch().stdout, f"{program.as_posix()}\n")
 
-    def test_something_else_is_refused(self):
-        with open(self.source / "4.9-stable" / self.archive, "ab") as file:
-            file.write(b"!")
-        done = self.fetch()
-        self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertIn("is not what its release lists", done.stderr)
-        self.assertFalse(self.folder.exists())
+@pytest.fixture
+def release(tmp_path):
+    return Release(tmp_path)
 
-    def test_what_no_release_lists_is_refused(self):
-        self.sums.write_text("", encoding="utf-8")
-        done = self.fetch()
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("no checksum", done.stderr)
-        self.assertFalse(self.folder.exists())
+
+def test_official_godot_is_fetched_once(release):
+    done = release.fetch()
+    told = f"{release.program.as_posix()}\n"
+    assert (done.returncode, done.stdout) == (0, told), done.stderr
+    assert release.program.read_bytes() == release.CONTENT
+    assert release.program.stat().st_mode & 0o100, "it can be started"
+    release.archive.unlink()
+    assert release.fetch().stdout == told
+
+
+def test_official_godot_with_wrong_checksum_is_refused(release):
+    with open(release.archive, "ab") as file:
+        file.write(b"!")
+    done = release.fetch()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not what its release lists" in done.stderr
+    assert not release.folder.exists()
+
+
+def test_official_godot_without_checksum_is_refused(release):
+    release.sums.write_text("", encoding="utf-8")
+    done = release.fetch()
+    assert done.returncode == 1
+    assert "no checksum" in done.stderr
+    assert not release.folder.exists()

@@ -1,25 +1,23 @@
 """Values of any type between processes: two Godots, and a partner in Python that makes the bytes itself."""
 
 import mmap
-import pathlib
 import random
 import struct
 import subprocess
 import sys
-import unittest
 
+import pytest
+from harness.constants import ERR_FILE_CORRUPT, ERR_OUT_OF_MEMORY, OK
 from harness.effort import seconds_more
-from harness.scenario import ERR_FILE_CORRUPT, ERR_OUT_OF_MEMORY, OK, Scenario
-from harness.session import SHARED
+from harness.limits import leave_address_space, needs_limits
+from harness.marks import segments_are_files
+from harness.session import file_of, kill
 
-try:
-    import resource
-except ImportError:
-    resource = None
+pytestmark = segments_are_files
 
 SIZE = 1 << 16
 
-# One after the other, as a list of [offset, bytes].
+# Writes values one after another; returns the offset after the last.
 ENCODE = """
 func run(name, seed_of_values):
     var memory = SharedMemory.new()
@@ -78,7 +76,7 @@ func run(name, seconds):
         counts[int(value != null)] += 1
     return counts
 """
-# Whole values, parts of them and nonsense, as fast as it goes.
+# Writes whole values, parts of them and nonsense without a pause.
 HOSTILE = """
 import mmap, random, struct, sys
 rng = random.Random(int(sys.argv[2]))
@@ -106,7 +104,7 @@ def text(value):
     return word(4, len(data)) + data + bytes(-len(data) % 4)
 
 
-# As the engine's manual has it: https://docs.godotengine.org/en/stable/tutorials/io/binary_serialization_api.html
+# From the engine's manual: https://docs.godotengine.org/en/stable/tutorials/io/binary_serialization_api.html
 VALUES = [
     ("null", word(0)),
     ("true", word(1, 1)),
@@ -131,90 +129,81 @@ func run(name, offset):
 """
 
 
-@unittest.skipUnless(SHARED.is_dir(), "segments are no files here")
-class Variants(Scenario):
-    def made(self, size=SIZE):
-        """A segment of zeros, and its bytes: what any program would make."""
-        name = self.name()
-        path = pathlib.Path(self.foreign(name, bytes(size)))
-        with open(path, "r+b") as file:
+@pytest.fixture
+def made(name, cleanup, make_foreign):
+    """Makes a segment of zeros, as any program would; returns its bytes."""
+
+    def make(size=SIZE):
+        with open(make_foreign(name, bytes(size)), "r+b") as file:
             view = mmap.mmap(file.fileno(), 0)
-        self.addCleanup(view.close)
-        return name, view
+        cleanup.callback(view.close)
+        return view
 
-    def test_from_one_godot_to_another(self):
-        seed = random.randrange(1 << 31)
-        self.note(f"seed {seed}")
-        name, _view = self.made()
-        one, other = self.agent(), self.agent()
-        for number in range(20):
-            written = one.run(ENCODE, name, seed + number)
-            self.assertIsInstance(written, int, written)
-            self.assertEqual(other.run(DECODE, name, seed + number), written)
-            one, other = other, one
+    return make
 
-    def test_python_writes_godot_reads_and_writes(self):
-        name, view = self.made()
-        agent = self.agent()
-        for value, data in VALUES:
-            with self.subTest(value):
-                view[8 : 8 + len(data)] = data
-                self.assertEqual(agent.run(COMPARE % value, name, 8), True)
-                self.assertEqual(view[1024 : 1024 + len(data)], data)
 
-    def test_python_writes_all_the_time(self):
-        seed = random.randrange(1 << 31)
-        name, _view = self.made(4096)
-        command = [sys.executable, "-c", HOSTILE, self.file(name), str(seed)]
-        writer = self.session.start(command, stdout=subprocess.PIPE, text=True)
-        try:
-            self.assertEqual(writer.stdout.readline(), "ready\n")
-            seconds = 2 + seconds_more()
-            counts = self.agent().run(READ_ALL_THE_TIME, name, seconds)
-        finally:
-            writer.kill()
-            writer.wait()
-            writer.stdout.close()
-        self.assertIsInstance(counts, list, counts)
-        refused, decoded = map(int, counts)
-        self.note(f"seed {seed}: {decoded} decoded, {refused} refused")
-        self.assertGreater(decoded, 0)
-        self.assertGreater(refused, 0)
+def test_values_of_one_godot_are_read_by_another(note, name, made, start_agent):
+    seed = random.randrange(1 << 31)
+    note(f"seed {seed}")
+    made()
+    one, other = start_agent(), start_agent()
+    for number in range(20):
+        written = one.run(ENCODE, name, seed + number)
+        assert isinstance(written, int), written
+        assert other.run(DECODE, name, seed + number) == written
+        one, other = other, one
 
-    def test_memory_taken_away(self):
-        name, view = self.made(1 << 16)
-        data = text("x" * 50_000)
-        view[: len(data)] = data
-        view.close()
-        memory = self.agent().memory()
-        for method, failed in (
-            ("decode_var", None),
-            ("decode_var_size", 0),
-            ("has_encoded_var", False),
-        ):
-            with self.subTest(method):
-                self.file(name).write_bytes(data.ljust(1 << 16))
-                self.assertEqual(memory.open(name), OK)
-                self.file(name).write_bytes(b"")
-                self.assertEqual(getattr(memory, method)(0), failed)
-                self.assertEqual(memory.get_last_error(), ERR_FILE_CORRUPT)
 
-    @unittest.skipUnless(hasattr(resource, "prlimit"), "needs Linux")
-    def test_no_room_for_the_value(self):
-        """An array of empty arrays is a small matter in the segment, and 30 times as much outside."""
-        name, view = self.made(64 << 20)
-        count = (64 << 20) // 8 - 1
-        view[:] = word(28, count) + word(28, 0) * count
-        agent = self.agent()
-        memory = agent.memory()
-        self.assertEqual(memory.open(name), OK)
-        status = pathlib.Path(f"/proc/{agent.pid}/status").read_text(encoding="utf-8")
-        lines = [line.split() for line in status.splitlines()]
-        used = next(int(line[1]) * 1024 for line in lines if line[0] == "VmSize:")
-        _soft, hard = resource.prlimit(agent.pid, resource.RLIMIT_AS)
-        resource.prlimit(agent.pid, resource.RLIMIT_AS, (used + (512 << 20), hard))
-        self.assertEqual(memory.decode_var_size(0), 64 << 20)
-        self.assertIsNone(memory.decode_var(0))
-        self.assertEqual(memory.get_last_error(), ERR_OUT_OF_MEMORY)
-        view[:8] = word(28, 1)
-        self.assertEqual(memory.decode_var(0), [[]])
+def test_values_of_python_are_read_and_written_alike(name, made, agent):
+    view = made()
+    for value, data in VALUES:
+        view[8 : 8 + len(data)] = data
+        assert agent.run(COMPARE % value, name, 8) is True, value
+        assert view[1024 : 1024 + len(data)] == data, value
+
+
+def test_values_that_change_during_reading_are_refused_or_whole(
+    name, made, note, session, agent
+):
+    seed = random.randrange(1 << 31)
+    made(4096)
+    command = [sys.executable, "-c", HOSTILE, file_of(name), str(seed)]
+    writer = session.start(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout.readline() == "ready\n"
+        counts = agent.run(READ_ALL_THE_TIME, name, 2 + seconds_more())
+    finally:
+        kill(writer)
+        writer.stdout.close()
+    assert isinstance(counts, list), counts
+    refused, decoded = map(int, counts)
+    note(f"seed {seed}: {decoded} decoded, {refused} refused")
+    assert decoded > 0
+    assert refused > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "failed"),
+    [("decode_var", None), ("decode_var_size", 0), ("has_encoded_var", False)],
+)
+def test_truncated_segment_fails_decoding(name, make_foreign, memory, method, failed):
+    path = make_foreign(name, text("x" * 50_000).ljust(1 << 16))
+    assert memory.open(name) == OK
+    path.write_bytes(b"")
+    assert getattr(memory, method)(0) == failed
+    assert memory.get_last_error() == ERR_FILE_CORRUPT
+
+
+@needs_limits
+def test_value_without_room_is_refused(name, made, agent, memory):
+    """An array of empty arrays takes 30 times as much outside the segment."""
+    view = made(64 << 20)
+    count = (64 << 20) // 8 - 1
+    view[:] = word(28, count) + word(28, 0) * count
+    assert memory.open(name) == OK
+    leave_address_space(agent, 512 << 20)
+    assert memory.decode_var_size(0) == 64 << 20
+    assert memory.decode_var(0) is None
+    assert memory.get_last_error() == ERR_OUT_OF_MEMORY
+    view[:8] = word(28, 1)
+    assert memory.decode_var(0) == [[]]

@@ -1,7 +1,6 @@
-//! `SharedMemoryArray`: elements of one type behind a count.
+//! `SharedMemoryArray`: a count, and elements of one type behind it.
 
 use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
-use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::layout::array::Array;
 use shm_segment::layout::{Error, Result as LayoutResult};
@@ -12,9 +11,11 @@ use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, 
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
 use crate::script_values::{
-    Given, is_room_for, no_room, packed_struct, parsed, struct_memory, structs_memory, unpacked_struct, zeros,
+    StructValue, pack_struct, parse_format, require_room, struct_memory, structs_memory, to_usize,
+    unpack_struct, zeros,
 };
 use crate::shared_memory::SharedMemory;
+use crate::shared_memory::args::{signed, unsigned};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -23,7 +24,7 @@ pub(crate) struct SharedMemoryArray {
     attachment: Attachment<Elements>,
 }
 
-/// An array, and what its elements are.
+/// An array, and the format of its elements.
 pub(crate) struct Elements {
     array: Array,
     format: Format,
@@ -71,11 +72,11 @@ impl Attached for SharedMemoryArray {
 impl SharedMemoryArray {
     fn attach(&self, memory: Option<Reference<SharedMemory>>, element_format: EngineText<'_>) -> ErrorCode {
         self.attach_to(memory, |segment| {
-            let format = parsed("element_format", &element_format)?;
+            let format = parse_format("element_format", &element_format)?;
             let stride = format.size() as u64;
             let array = Array::attach(segment, stride).map_err(|error| match error {
                 Error::InvalidElementSize { .. } => {
-                    Failure::argument("element_format", "one of no bytes", "a format of at least one byte")
+                    Failure::argument("the size of element_format", 0, "at least 1 byte")
                 }
                 other => other.into(),
             })?;
@@ -84,20 +85,14 @@ impl SharedMemoryArray {
     }
 
     fn get_element_count(&self) -> i64 {
-        self.with(|elements, segment| {
-            let count = elements.array.count(segment)?;
-            Ok(i64::try_from(count).unwrap_or(i64::MAX))
-        })
-        .unwrap_or_default()
+        self.with(|elements, segment| Ok(signed(elements.array.count(segment)?))).unwrap_or_default()
     }
 
     fn get_element(&self, index: i64) -> Variant {
         self.with(|elements, segment| {
-            let index = index_from(index)?;
+            let index = unsigned("index", index)?;
             let size = elements.format.size();
-            if !is_room_for(size.saturating_add(struct_memory(&elements.format))) {
-                return Err(no_room("the values", size));
-            }
+            require_room("the values", size, struct_memory(&elements.format))?;
             let mut bytes = zeros(size)?;
             elements.array.get(segment, index, &mut bytes)?;
             elements.value_of(&bytes)
@@ -107,7 +102,7 @@ impl SharedMemoryArray {
 
     fn set_element(&self, index: i64, value: &Variant) -> ErrorCode {
         code_of(self.with(|elements, segment| {
-            let index = index_from(index)?;
+            let index = unsigned("index", index)?;
             let bytes = elements.bytes_of(value)?;
             Ok(elements.array.set(segment, index, &bytes)?)
         }))
@@ -116,23 +111,18 @@ impl SharedMemoryArray {
     fn to_array(&self) -> VarArray {
         self.with(|elements, segment| {
             let stride = elements.format.size();
-            let check = |count: u64| {
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                let (size, taken) = (count.saturating_mul(stride), structs_memory(&elements.format, count));
-                if is_room_for(taken.saturating_add(size)) {
-                    Ok(())
-                } else {
-                    Err(no_room("the values", size))
-                }
+            let require_room_for = |count: usize| {
+                let size = count.saturating_mul(stride);
+                require_room("the values", size, structs_memory(&elements.format, count))
             };
-            let count = elements.array.count(segment)?;
-            check(count)?;
+            let count = to_usize(elements.array.count(segment)?);
+            require_room_for(count)?;
             let mut bytes = Vec::new();
             elements.array.read_into(segment, &mut bytes)?;
             // Another program may have changed the count since.
-            let copied = (bytes.len() / stride) as u64;
+            let copied = bytes.len() / stride;
             if copied > count {
-                check(copied)?;
+                require_room_for(copied)?;
             }
             bytes.chunks_exact(stride).map(|element| elements.value_of(element)).collect()
         })
@@ -148,35 +138,24 @@ impl SharedMemoryArray {
 }
 
 impl Elements {
-    /// An element as a script sees it: a value, or an `Array` of as many as its format has.
+    /// Returns an element as scripts see it: a value, or an `Array` if the format has several.
     fn value_of(&self, bytes: &[u8]) -> Result<Variant> {
-        let mut values = unpacked_struct(&self.format, bytes)?;
+        let mut values = unpack_struct(&self.format, bytes)?;
         if self.format.count() == 1 {
             return Ok(values.next().unwrap_or_default());
         }
         Ok(Variant::from(values.collect::<VarArray>()))
     }
 
+    /// Returns the bytes of an element, from a value as [`value_of`](Self::value_of) returns it.
     fn bytes_of(&self, value: &Variant) -> Result<Vec<u8>> {
         if self.format.count() == 1 {
-            return packed_struct(&self.format, &[Given::of(|| "value".to_owned(), value)?]);
+            return pack_struct(&self.format, &[StructValue::of(|| "value".to_owned(), value)?]);
         }
         if value.get_type() != VariantType::ARRAY {
-            let wanted = format!("an Array of {} values", self.format.count());
-            return Err(Failure::argument("value", format!("{:?}", value.get_type()), &wanted));
+            let expected = format!("an Array of {} values", self.format.count());
+            return Err(Failure::argument("value", format!("{:?}", value.get_type()), &expected));
         }
-        let values: Vec<Given> = value
-            .to::<AnyArray>()
-            .iter_shared()
-            .enumerate()
-            .map(|(index, value)| Given::of(|| format!("value {index}"), &value))
-            .collect::<Result<_>>()?;
-        packed_struct(&self.format, &values)
+        pack_struct(&self.format, &StructValue::all(&value.to::<AnyArray>())?)
     }
-}
-
-fn index_from(index: i64) -> Result<u64> {
-    u64::try_from(index).map_err(|_| {
-        Failure::new(Code::ERR_INVALID_PARAMETER, format!("index must be 0 or more, not {index}"))
-    })
 }

@@ -1,8 +1,8 @@
-//! The common part of streams, queues and arrays: each is a layout over a segment that a [`SharedMemory`] holds.
+//! The common part of streams, queues and arrays: each is a layout over the segment of a [`SharedMemory`].
 //!
-//! An object is attached to the segment, not to the `SharedMemory`: after `memory.close()`, and after another
-//! `memory.open()`, every call fails and says so. So a layout that was checked against one segment is never used on
-//! another.
+//! An object is attached to the segment, not to the `SharedMemory`. After `memory.close()`, and after another
+//! `memory.open()`, every call fails and says so. A layout that was checked against one segment is therefore
+//! never used on another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,16 +15,18 @@ use crate::binding::{Definition, ErrorCode, Reference, methods};
 use crate::error::{Failure, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::shared_memory::SharedMemory;
+use crate::shared_memory::args::signed;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What an object of such a class is attached to, if anything, and what went wrong last.
+/// The state of an object of such a class. It is attached if there is a [`Bound`].
 pub(crate) struct Attachment<L: Send + Sync + 'static> {
     bound: AtomicOption<Bound<L>>,
     last_error: LastError,
     lock_timeout_msec: AtomicU64,
 }
 
+/// A layout, and the segment that it was checked against.
 struct Bound<L> {
     memory: Reference<SharedMemory>,
     /// The [`Segment::id`].
@@ -32,16 +34,16 @@ struct Bound<L> {
     layout: L,
 }
 
-const LOCK_TIMEOUT_MSEC: u64 = 10;
-/// In milliseconds: 24 days.
-const LONGEST_LOCK_TIMEOUT: i64 = i32::MAX as i64;
+const DEFAULT_LOCK_TIMEOUT_MSEC: u64 = 10;
+/// 24 days.
+const MAX_LOCK_TIMEOUT_MSEC: i64 = i32::MAX as i64;
 
 impl<L: Send + Sync + 'static> Default for Attachment<L> {
     fn default() -> Self {
         Self {
             bound: AtomicOption::default(),
             last_error: LastError::default(),
-            lock_timeout_msec: AtomicU64::new(LOCK_TIMEOUT_MSEC),
+            lock_timeout_msec: AtomicU64::new(DEFAULT_LOCK_TIMEOUT_MSEC),
         }
     }
 }
@@ -51,12 +53,12 @@ impl<L: Send + Sync + 'static> Attachment<L> {
         &self.last_error
     }
 
-    /// How long to wait for a lock that another program holds.
+    /// Returns how long a call waits for a lock that another program holds.
     pub(crate) fn lock_timeout(&self) -> Duration {
         Duration::from_millis(self.lock_timeout_msec.load(Ordering::Relaxed))
     }
 
-    /// Calls `work` with the layout and the segment, both there until it is done.
+    /// Calls `work` with the layout and the segment. Both stay valid until it returns.
     fn with<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
         self.bound.with(|bound| {
             let bound = bound.ok_or_else(|| {
@@ -76,8 +78,8 @@ pub(crate) trait Attached: Fallible {
     /// Lays the memory out again.
     fn lay_out(layout: &Self::Layout, segment: &Segment) -> layout::Result<()>;
 
-    /// Attaches the object to the segment of `memory`, in which `make` finds the layout, or which it lays out. If that
-    /// fails, the object stays attached to what it was.
+    /// Attaches the object to the segment of `memory`. `make` finds the layout there, or lays the segment
+    /// out. If that fails, the object keeps its previous attachment.
     fn attach_to(
         &self,
         memory: Option<Reference<SharedMemory>>,
@@ -92,12 +94,12 @@ pub(crate) trait Attached: Fallible {
         code_of(self.remember(bound.map(|bound| self.attachment().bound.put(bound))))
     }
 
-    /// Calls `work` with the layout and the segment, and remembers how it went.
+    /// Calls `work` with the layout and the segment, and remembers the result.
     fn with<T>(&self, work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>) -> Result<T, ErrorCode> {
         self.remember(self.attachment().with(work))
     }
 
-    /// Does as [`with`](Self::with), for calls that a script makes each frame: prints nothing.
+    /// Calls `work` as [`with`](Self::with) does, but prints nothing: scripts call `poll` each frame.
     fn with_quietly<T>(
         &self,
         work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
@@ -106,7 +108,7 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn detach(&self) {
-        // The last call that is under way lets go of the memory.
+        // The last call in progress drops the reference to the memory.
         let _ = self.attachment().bound.take(|_| ());
     }
 
@@ -119,8 +121,8 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn set_lock_timeout_msec(&self, msec: i64) {
-        let valid = u64::try_from(msec).ok().filter(|_| msec <= LONGEST_LOCK_TIMEOUT);
-        let limit = || format!("from 0 to {LONGEST_LOCK_TIMEOUT}");
+        let valid = u64::try_from(msec).ok().filter(|_| msec <= MAX_LOCK_TIMEOUT_MSEC);
+        let limit = || format!("from 0 to {MAX_LOCK_TIMEOUT_MSEC}");
         let valid = valid.ok_or_else(|| Failure::argument("lock_timeout_msec", msec, &limit()));
         if let Ok(valid) = self.remember(valid) {
             self.attachment().lock_timeout_msec.store(valid, Ordering::Relaxed);
@@ -128,11 +130,11 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn get_lock_timeout_msec(&self) -> i64 {
-        i64::try_from(self.attachment().lock_timeout_msec.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+        signed(self.attachment().lock_timeout_msec.load(Ordering::Relaxed))
     }
 }
 
-/// Declares the methods that all of them have, `attach` excepted.
+/// Declares the common methods. Each class declares `attach` itself, as the parameters differ.
 pub(crate) fn define<C: Attached>(class: &mut Definition<C>) {
     methods!(class, C {
         fn detach();
@@ -142,7 +144,7 @@ pub(crate) fn define<C: Attached>(class: &mut Definition<C>) {
     last_error::define(class);
 }
 
-/// Declares the property of those whose layout has locks.
+/// Declares the property `lock_timeout_msec`, for the classes whose layouts have locks.
 pub(crate) fn define_lock_timeout<C: Attached>(class: &mut Definition<C>) {
     methods!(class, C {
         fn set_lock_timeout_msec(msec: i64);

@@ -1,11 +1,11 @@
-//! Errors of segments as the engine's `Error`, in one table.
+//! The segment crate's errors as values of the engine's `Error`, in one table.
 
 use godot::global::Error as Code;
 use shm_segment::{Error, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
-/// A call that failed: what it returns, and what there is to say about it.
+/// Why a call failed: the code that it returns, and a message.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
@@ -18,25 +18,30 @@ impl Failure {
         Self { code, message: message.into() }
     }
 
-    /// A wrong argument: names it, its value and the limit.
-    pub(crate) fn argument(name: &str, value: impl std::fmt::Display, limit: &str) -> Self {
-        Self::new(Code::ERR_INVALID_PARAMETER, format!("{name} must be {limit}, not {value}"))
+    /// Returns the failure of a call whose arguments don't fit.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::ERR_INVALID_PARAMETER, message)
     }
 
-    /// Nothing is open, because of what went wrong `before`, if anything did.
-    pub(crate) fn not_open(before: Option<&Self>) -> Self {
-        let message = match before {
+    /// Returns the failure of a call with a wrong argument. The message names it, its value and the limit.
+    pub(crate) fn argument(name: &str, value: impl std::fmt::Display, limit: &str) -> Self {
+        Self::invalid(format!("{name} must be {limit}, not {value}"))
+    }
+
+    /// Returns the failure of a call that needs a segment. `cause` is the failure that left none open.
+    pub(crate) fn not_open(cause: Option<&Self>) -> Self {
+        let message = match cause {
             None => "no segment is open; call create() or open() first".to_owned(),
-            Some(before) => format!("no segment is open, since an earlier call failed: {before}"),
+            Some(cause) => format!("no segment is open, since an earlier call failed: {cause}"),
         };
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
 
-    /// What an object was attached to is no longer there, because of what went wrong `before`, if anything did.
-    pub(crate) fn detached(before: Option<&Self>) -> Self {
-        let message = match before {
+    /// Returns the failure of a call whose segment has been closed. `cause` is the failure that closed it.
+    pub(crate) fn detached(cause: Option<&Self>) -> Self {
+        let message = match cause {
             None => "the memory that it was attached to has been closed; call attach() again".to_owned(),
-            Some(before) => format!("the memory that it was attached to is gone: {before}"),
+            Some(cause) => format!("the memory that it was attached to is gone: {cause}"),
         };
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
@@ -61,7 +66,7 @@ impl Failure {
         Self::new(code, error.to_string())
     }
 
-    /// A message, which a script gave as `argument`, was refused.
+    /// Returns the failure of a call that got a message as `argument`, and names it if its length is wrong.
     pub(crate) fn of_message(argument: &str, error: &layout::Error) -> Self {
         let failure = Self::of_layout(error);
         match error {
@@ -72,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// A failure of a segment; `other` is the code for one that has none of its own.
+    /// Returns the failure for an error of a segment. `other` is the code of errors that the table lacks.
     pub(crate) fn of(error: &Error, other: Code) -> Self {
         let code = match error {
             Error::InvalidName { .. }
@@ -93,10 +98,10 @@ impl Failure {
         Self::new(code, error.to_string())
     }
 
-    /// Is it the script that is wrong, rather than the world? Then the console should say so.
+    /// Returns whether the script itself is wrong, so that the console should say so.
     ///
-    /// What a program expects to happen now and then (absent, taken, busy, not permitted, no room) is for the
-    /// program to handle: a loop that waits for a peer must not flood the console.
+    /// The script has to expect all other failures (absent, taken, busy, not permitted, no room) and handle
+    /// them. They are not printed: a loop that waits for a peer must not flood the console.
     pub(crate) fn is_misuse(&self) -> bool {
         matches!(self.code, Code::ERR_INVALID_PARAMETER | Code::ERR_UNCONFIGURED | Code::ERR_ALREADY_IN_USE)
     }

@@ -9,15 +9,15 @@ use godot::global::{Error as Code, push_error};
 use crate::binding::{Class, Definition, ErrorCode, current_method, methods};
 use crate::error::Failure;
 
-/// How the last call that can fail went.
+/// The failure of the last call that can fail, if it did.
 #[derive(Default)]
 pub(crate) struct LastError {
     failure: Mutex<Option<Failure>>,
-    /// Whether there is a failure: a call that succeeds after another needs no lock.
+    /// Whether there is a failure. After a success, a call that succeeds only reads this, without the lock.
     is_set: AtomicBool,
 }
 
-/// A class whose objects remember how the last call went.
+/// A class whose objects remember the result of the last call.
 pub(crate) trait Fallible: Class {
     fn last_error(&self) -> &LastError;
 
@@ -26,7 +26,7 @@ pub(crate) trait Fallible: Class {
         self.last_error().remember(result.inspect_err(report))
     }
 
-    /// Does as [`remember`](Self::remember), for calls that a script makes each frame: prints nothing.
+    /// Remembers the result of a call that a script makes each frame, and prints nothing.
     fn remember_quietly<T>(&self, result: Result<T, Failure>) -> Result<T, ErrorCode> {
         self.last_error().remember(result)
     }
@@ -44,7 +44,7 @@ pub(crate) trait Fallible: Class {
     }
 }
 
-/// Declares the methods that tell of it.
+/// Declares the methods for scripts.
 pub(crate) fn define<C: Fallible>(class: &mut Definition<C>) {
     methods!(class, C {
         const fn get_last_error() -> ErrorCode;
@@ -88,7 +88,7 @@ impl LastError {
         self.is_set.store(false, Ordering::Relaxed);
     }
 
-    /// A failure is stored whole: a holder of the lock that panicked has left none half done.
+    /// Locks the failure. A panic can't leave it half stored, so a poisoned lock is as good as any.
     fn get(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }

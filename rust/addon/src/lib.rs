@@ -1,4 +1,4 @@
-//! The Godot classes. See `binding` for how they reach the engine, and `doc_classes/` for what users read.
+//! The Godot classes. `binding` connects them to the engine; `doc_classes/` has the help that users read.
 
 mod array;
 mod attachment;
@@ -21,7 +21,7 @@ use stream::SharedMemoryStream;
 
 struct Extension;
 
-/// Shown in the editor when the user presses F1. Checked against the classes by a test.
+/// The pages that the editor shows on F1. A test compares them with the classes.
 const HELP: [&str; 4] = [
     include_str!("../doc_classes/SharedMemory.xml"),
     include_str!("../doc_classes/SharedMemoryArray.xml"),
@@ -55,7 +55,7 @@ unsafe impl ExtensionLibrary for Extension {
             binding::unregister::<SharedMemoryQueue>();
             binding::unregister::<SharedMemoryStream>();
             binding::unregister::<SharedMemory>();
-            // Every object is gone, and this library's code may be next.
+            // No object is left. The engine may unload this library next, with the handler's code.
             shm_segment::uninstall_fault_handler();
         }
     }

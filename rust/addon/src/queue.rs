@@ -1,4 +1,4 @@
-//! `SharedMemoryQueue`: messages in order.
+//! `SharedMemoryQueue`: messages, first in, first out.
 
 use godot::builtin::{PackedByteArray, Variant};
 use godot::global::Error as Code;
@@ -14,6 +14,7 @@ use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::script_values::{packed_from, packed_message};
 use crate::shared_memory::SharedMemory;
+use crate::shared_memory::args::unsigned;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -24,7 +25,7 @@ pub(crate) struct SharedMemoryQueue {
 
 impl ScriptEnum for Version {
     const NAME: &'static str = "SharedMemoryQueue.Layout";
-    // The numbers of `SharedMemoryStream`; the oldest layout has no queues.
+    // The same numbers as in `SharedMemoryStream`. LAYOUT_LSM_V0 has no queues.
     const CONSTANTS: &'static [(&'static str, i64, Self)] =
         &[("LAYOUT_LSM_V1", 2, Self::V1), ("LAYOUT_LSM_V2", 3, Self::V2)];
 }
@@ -88,8 +89,7 @@ impl SharedMemoryQueue {
     ) -> ErrorCode {
         self.attach_to(memory, |segment| {
             let version = constant("layout", &layout)?;
-            let max_message_size = u64::try_from(max_message_size)
-                .map_err(|_| Failure::argument("max_message_size", max_message_size, "0 or more"))?;
+            let max_message_size = unsigned("max_message_size", max_message_size)?;
             Queue::attach(segment, version, max_message_size).map_err(|error| match error {
                 Error::InvalidElementSize { given, limit, .. } => {
                     Failure::argument("max_message_size", given, &format!("from 1 to {limit}"))
@@ -110,7 +110,7 @@ impl SharedMemoryQueue {
         self.with(|queue, segment| self.take(queue, segment)).unwrap_or_default()
     }
 
-    /// The first message, which is gone from the queue once the script's array is there.
+    /// Removes the first message and returns it. If the array can't be made, the message stays in the queue.
     fn take(&self, queue: &Queue, segment: &Segment) -> Result<PackedByteArray> {
         Ok(queue.dequeue_as(segment, self.attachment.lock_timeout(), packed_message)?)
     }
@@ -125,42 +125,42 @@ impl SharedMemoryQueue {
     }
 
     fn is_empty(&self) -> bool {
-        self.asked(Queue::is_empty)
+        self.query(Queue::is_empty)
     }
 
     fn is_full(&self) -> bool {
-        self.asked(Queue::is_full)
+        self.query(Queue::is_full)
     }
 
     fn get_message_count(&self) -> i64 {
-        self.asked(Queue::count).into()
+        self.query(Queue::count).into()
     }
 
     fn get_capacity(&self) -> i64 {
-        self.asked(Queue::capacity).into()
+        self.query(Queue::capacity).into()
     }
 
     fn get_max_message_size(&self) -> i64 {
-        self.asked(Queue::max_message_size).into()
+        self.query(Queue::max_message_size).into()
     }
 
-    fn asked<T: Default>(&self, question: fn(&Queue, &Segment) -> LayoutResult<T>) -> T {
-        self.with(|queue, segment| Ok(question(queue, segment)?)).unwrap_or_default()
+    fn query<T: Default>(&self, getter: fn(&Queue, &Segment) -> LayoutResult<T>) -> T {
+        self.with(|queue, segment| Ok(getter(queue, segment)?)).unwrap_or_default()
     }
 
     fn poll(&self) -> ErrorCode {
-        let _kept = self.this.keep();
-        let there = match self.with_quietly(|queue, segment| Ok(queue.count(segment)?)) {
-            Ok(there) => there,
+        let _reference = self.this.reference();
+        let count = match self.with_quietly(|queue, segment| Ok(queue.count(segment)?)) {
+            Ok(count) => count,
             Err(code) => return code,
         };
-        // No more than were there: a producer may be faster than we are.
-        for _ in 0..there {
+        // Not until the queue is empty: with a fast producer, that would never end.
+        for _ in 0..count {
             let next = self.with_quietly(|queue, segment| self.take(queue, segment));
             match next {
-                // Nothing is held any more: what is connected may do anything.
+                // Outside of the call above: a connected method may do anything, even close the memory.
                 Ok(message) => self.this.emit(MESSAGE_RECEIVED, &[Variant::from(message)]),
-                // Another consumer, or what is connected, has taken it.
+                // Another consumer, or a connected method, has taken the message.
                 Err(ErrorCode(Code::ERR_DOES_NOT_EXIST)) => {
                     self.clear_last_error();
                     break;

@@ -1,6 +1,6 @@
-//! Values of scripts from bytes that are in our own memory, and back.
+//! Conversions between values of scripts and bytes in own memory, and checks that there is room.
 
-use godot::builtin::{PackedByteArray, Variant, VariantType};
+use godot::builtin::{AnyArray, PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::values::structs::{Format, Value};
 use shm_segment::{Segment, has_room_for, layout};
@@ -12,45 +12,47 @@ use crate::unicode::{utf8_in, utf8_of};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// An array with these bytes as its elements.
+/// Returns an array with these bytes as its elements.
 pub(crate) fn packed_from<A: Packed>(bytes: &[u8]) -> Result<A> {
     let mut array = A::default();
     if !bytes.is_empty() {
-        match resized(&mut array, bytes.len() / A::STRIDE, 0) {
-            Some(room) if room.len() == bytes.len() => room.copy_from_slice(bytes),
-            _ => return Err(no_room("an array", bytes.len())),
-        }
+        let elements = resized(&mut array, bytes.len() / A::STRIDE, 0);
+        let elements = elements.ok_or_else(|| no_room("an array", bytes.len()))?;
+        elements.copy_from_slice(&bytes[..elements.len()]);
     }
     Ok(array)
 }
 
-/// A message's bytes as an array of bytes.
+/// Returns a message's bytes as an array, for a layout to call. It only fails for lack of memory.
 pub(crate) fn packed_message<A: Packed>(bytes: &[u8]) -> layout::Result<A> {
-    // Nothing else can be wrong with it.
     packed_from(bytes).map_err(|_| layout::Error::OutOfMemory { size: bytes.len() as u64 })
 }
 
-/// So many bytes of UTF-8 the engine takes: it counts them in an `int`.
-pub(crate) const LONGEST_TEXT: usize = i32::MAX as usize;
+/// The longest text, in bytes of UTF-8: the engine counts them in an `int`.
+pub(crate) const MAX_TEXT_BYTES: usize = i32::MAX as usize;
 
-/// Can the engine have a text of so many bytes of UTF-8?
+/// Returns whether there is room for the engine's string of `length` bytes of UTF-8.
 pub(crate) fn is_room_for_text(length: usize) -> bool {
-    /// The engine's strings take so many for each character,
-    const ENGINE_BYTES: usize = 4;
-    // and the engine takes as many at once as a power of two has.
-    let taken = (length + 1).checked_mul(ENGINE_BYTES).and_then(usize::checked_next_power_of_two);
-    length <= LONGEST_TEXT && taken.is_some_and(is_room_for)
+    // Godot stores UTF-32 with a NUL, and rounds allocations up to a power of two.
+    let allocated = (length + 1).checked_mul(size_of::<char>()).and_then(usize::checked_next_power_of_two);
+    length <= MAX_TEXT_BYTES && allocated.is_some_and(is_room_for)
 }
 
-/// A script's value that is to be packed into a struct, as long as it is needed.
-pub(crate) enum Given {
+/// A script's value for a struct. It owns the text or bytes that a [`Value`] borrows.
+pub(crate) enum StructValue {
     Number(Value<'static>),
     Bytes(PackedByteArray),
     Text(String),
 }
 
-impl Given {
-    /// `name` is what a refusal calls it.
+impl StructValue {
+    /// Converts an `Array` of values. Error messages number them from 0.
+    pub(crate) fn all(values: &AnyArray) -> Result<Vec<Self>> {
+        let of = |(index, value)| Self::of(|| format!("value {index}"), &value);
+        values.iter_shared().enumerate().map(of).collect()
+    }
+
+    /// Converts a value. `name` stands for it in error messages.
     pub(crate) fn of(name: impl FnOnce() -> String, value: &Variant) -> Result<Self> {
         Ok(match value.get_type() {
             VariantType::BOOL => Self::Number(Value::Bool(value.to())),
@@ -59,8 +61,8 @@ impl Given {
             VariantType::PACKED_BYTE_ARRAY => Self::Bytes(value.to()),
             VariantType::STRING => Self::Text(utf8_in(&name(), value)?),
             other => {
-                let wanted = "a number, a bool, a String or a PackedByteArray";
-                return Err(Failure::argument(&name(), format!("{other:?}"), wanted));
+                let expected = "a number, a bool, a String or a PackedByteArray";
+                return Err(Failure::argument(&name(), format!("{other:?}"), expected));
             }
         })
     }
@@ -74,26 +76,25 @@ impl Given {
     }
 }
 
-/// The format that a script gave as `argument`.
-pub(crate) fn parsed(argument: &str, format: &EngineText<'_>) -> Result<Format> {
-    Format::parse(&utf8_of(argument, format)?)
-        .map_err(|e| Failure::new(Code::ERR_INVALID_PARAMETER, format!("{argument}: {e}")))
+/// Parses the format that a script gave as `argument`.
+pub(crate) fn parse_format(argument: &str, format: &EngineText<'_>) -> Result<Format> {
+    Format::parse(&utf8_of(argument, format)?).map_err(|e| Failure::invalid(format!("{argument}: {e}")))
 }
 
-/// The bytes of a struct with these values.
-pub(crate) fn packed_struct(format: &Format, values: &[Given]) -> Result<Vec<u8>> {
-    let values: Vec<Value<'_>> = values.iter().map(Given::as_value).collect();
+/// Returns the bytes of a struct with these values.
+pub(crate) fn pack_struct(format: &Format, values: &[StructValue]) -> Result<Vec<u8>> {
+    let values: Vec<Value<'_>> = values.iter().map(StructValue::as_value).collect();
     let mut bytes = zeros(format.size())?;
-    format.pack(&values, &mut bytes).map_err(|e| refused(&e))?;
+    format.pack(&values, &mut bytes).map_err(|e| Failure::invalid(e.to_string()))?;
     Ok(bytes)
 }
 
-/// The values in the bytes of a struct.
-pub(crate) fn unpacked_struct<'b>(
+/// Returns the values in the bytes of a struct.
+pub(crate) fn unpack_struct<'b>(
     format: &'b Format,
     bytes: &'b [u8],
 ) -> Result<impl Iterator<Item = Variant> + 'b> {
-    Ok(format.unpack(bytes).map_err(|e| refused(&e))?.map(to_script))
+    Ok(format.unpack(bytes).map_err(|e| Failure::invalid(e.to_string()))?.map(to_script))
 }
 
 fn to_script(value: Value<'_>) -> Variant {
@@ -105,23 +106,24 @@ fn to_script(value: Value<'_>) -> Variant {
     }
 }
 
-fn refused(error: &impl std::fmt::Display) -> Failure {
-    Failure::new(Code::ERR_INVALID_PARAMETER, error.to_string())
-}
-
-/// As many as fit into a segment are perhaps more than there is memory for once more.
+/// Returns `size` zeros, if there is room: a second copy of a segment's bytes may not fit in memory.
 pub(crate) fn zeros(size: usize) -> Result<Vec<u8>> {
+    require_room("a copy", size, 0)?;
     let mut bytes = Vec::new();
-    if !is_room_for(size) {
-        return Err(no_room("a copy", size));
-    }
     bytes.try_reserve_exact(size).map_err(|_| no_room("a copy", size))?;
     bytes.resize(size, 0);
     Ok(bytes)
 }
 
-/// Can so many bytes be had? Another program decides how much is asked for. The engine prints an error when it can't
-/// have memory; Linux gives it out, and ends the process once there is none behind it.
+/// Fails if there is no room for `size` bytes of `what` and for `extra` bytes more.
+pub(crate) fn require_room(what: &str, size: usize, extra: usize) -> Result<()> {
+    if is_room_for(size.saturating_add(extra)) { Ok(()) } else { Err(no_room(what, size)) }
+}
+
+/// Returns whether this process can have `length` bytes more.
+///
+/// A peer chooses the sizes, so they are checked first. Godot prints an error when an allocation fails. Linux
+/// allows too large an allocation, and kills the process when it uses the memory.
 pub(crate) fn is_room_for(length: usize) -> bool {
     has_room_for(length as u64) && can_be_reserved(length)
 }
@@ -131,46 +133,47 @@ fn can_be_reserved(length: usize) -> bool {
     length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
-/// Makes an empty array `count` elements long, and returns their bytes: if there is memory for them, and for as many
-/// bytes `besides`.
-pub(crate) fn resized<A: Packed>(array: &mut A, count: usize, besides: usize) -> Option<&mut [u8]> {
+/// Makes an empty array `count` zeroed elements long, and returns their bytes. `None` if there is no room for
+/// them and for `extra` bytes more.
+pub(crate) fn resized<A: Packed>(array: &mut A, count: usize, extra: usize) -> Option<&mut [u8]> {
     let length = count.checked_mul(A::STRIDE)?;
-    // The engine's arrays take as many bytes at once as a power of two has.
+    // Godot rounds an array's allocation up to a power of two.
     let is_room =
-        is_room_for(length.checked_add(besides)?) && can_be_reserved(length.checked_next_power_of_two()?);
+        is_room_for(length.checked_add(extra)?) && can_be_reserved(length.checked_next_power_of_two()?);
     is_room.then(|| packed::resize(array, count)).flatten()
 }
 
-/// How many bytes of memory the engine takes for an `Array` of so many values, at the most and without what they lead
-/// to. An array that grows has room for more: for a power of two of bytes, and for half as many again since Godot 4.6
-/// (`CowData`, core/templates/cowdata.h).
+/// Returns the most bytes of memory that the engine uses for an `Array` of `count` values, without the memory
+/// that the values point to. A growing array allocates up to the next power of two, since Godot 4.6 half as
+/// much again (`CowData`, core/templates/cowdata.h).
 fn array_memory(count: usize) -> usize {
-    /// An `ArrayPrivate` and what goes with two allocations.
+    /// An `ArrayPrivate`, and the overhead of two allocations.
     const ARRAY: usize = 192;
     count.saturating_mul(2 * size_of::<Variant>()).saturating_add(ARRAY)
 }
 
-/// How many bytes of memory the values of a struct lead to: a `PackedByteArray` for each that is bytes.
+/// Returns the most bytes of memory that the values of a struct point to: those of its `PackedByteArray`s.
 fn bytes_memory(format: &Format) -> usize {
-    /// The array, its reference, and what goes with two allocations.
+    /// The array, its reference, and the overhead of two allocations.
     const PACKED: usize = 160;
     let arrays = format.byte_values().saturating_mul(PACKED);
-    // All of them together have no more bytes than the struct, and each takes a power of two.
+    // The arrays together have the struct's bytes at most. Rounding up to a power of two may double them.
     if arrays == 0 { 0 } else { arrays.saturating_add(format.size().saturating_mul(2)) }
 }
 
-/// How many bytes of memory the engine takes for an `Array` of the values of a struct.
+/// Returns the most bytes of memory that the engine uses for an `Array` of a struct's values.
 pub(crate) fn struct_memory(format: &Format) -> usize {
     array_memory(format.count()).saturating_add(bytes_memory(format))
 }
 
-/// How many bytes of memory the engine takes for an `Array` of so many structs: one value each, or an `Array` each.
+/// Returns the most bytes of memory that the engine uses for an `Array` of `count` structs. A struct of one
+/// value is that value, any other an `Array`.
 pub(crate) fn structs_memory(format: &Format, count: usize) -> usize {
     let each = if format.count() == 1 { bytes_memory(format) } else { struct_memory(format) };
     array_memory(count).saturating_add(count.saturating_mul(each))
 }
 
-/// `count` elements of the memory as an array, from `offset` on, where they lie in the segment.
+/// Reads `count` elements from `offset` on as an array. The segment must have them.
 pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) -> Result<A> {
     let mut array = A::default();
     let length = count.saturating_mul(A::STRIDE as u64);
@@ -181,7 +184,12 @@ pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) 
     Ok(array)
 }
 
-/// `what` is to be made of so many bytes.
+/// Converts a number of bytes. One beyond the address space becomes `usize::MAX`: there is never room for it.
+pub(crate) fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Returns the failure for `what` of `size` bytes that doesn't fit in memory.
 pub(crate) fn no_room(what: &str, size: usize) -> Failure {
     Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for {what} of {size} bytes"))
 }

@@ -1,4 +1,4 @@
-//! `SharedMemoryStream`: one message, the latest one.
+//! `SharedMemoryStream`: the latest message, which replaces the one before.
 
 use godot::builtin::{PackedByteArray, PackedFloat32Array, PackedFloat64Array, Variant, VariantType};
 use shm_segment::Segment;
@@ -13,6 +13,7 @@ use crate::error::{Failure, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::script_values::packed_message;
 use crate::shared_memory::SharedMemory;
+use crate::shared_memory::args::signed;
 use crate::unicode::{text_from, utf8_in};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -24,7 +25,7 @@ pub(crate) struct SharedMemoryStream {
 
 impl ScriptEnum for Version {
     const NAME: &'static str = "SharedMemoryStream.Layout";
-    // 0 is for a layout of our own.
+    // 0 is reserved for a layout of this addon's own.
     const CONSTANTS: &'static [(&'static str, i64, Self)] =
         &[("LAYOUT_LSM_V0", 1, Self::V0), ("LAYOUT_LSM_V1", 2, Self::V1), ("LAYOUT_LSM_V2", 3, Self::V2)];
 }
@@ -93,13 +94,13 @@ impl SharedMemoryStream {
         self.with(|stream, segment| self.message(stream, segment)).unwrap_or_default()
     }
 
-    /// The message that is there, as a script's value.
+    /// Returns the current message as a script's value.
     fn message(&self, stream: &Stream, segment: &Segment) -> Result<Variant> {
         Ok(stream.read_as(segment, self.attachment.lock_timeout(), value_of)?)
     }
 
     fn has_new_data(&self) -> bool {
-        self.asked(Stream::has_new_data)
+        self.query(Stream::has_new_data)
     }
 
     fn mark_as_read(&self) -> ErrorCode {
@@ -107,35 +108,32 @@ impl SharedMemoryStream {
     }
 
     fn is_message_read(&self) -> bool {
-        self.asked(Stream::is_message_read)
+        self.query(Stream::is_message_read)
     }
 
-    fn asked(&self, question: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
-        self.with(|stream, segment| Ok(question(stream, segment)?)).unwrap_or_default()
+    fn query(&self, getter: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
+        self.with(|stream, segment| Ok(getter(stream, segment)?)).unwrap_or_default()
     }
 
     fn get_capacity(&self) -> i64 {
-        self.with(|stream, segment| {
-            Ok(i64::try_from(stream.capacity(segment, Kind::Bytes)).unwrap_or(i64::MAX))
-        })
-        .unwrap_or_default()
+        self.with(|stream, segment| Ok(signed(stream.capacity(segment, Kind::Bytes)))).unwrap_or_default()
     }
 
     fn poll(&self) -> ErrorCode {
-        let _kept = self.this.keep();
+        let _reference = self.this.reference();
         let received = self.with_quietly(|stream, segment| {
             if !stream.has_new_data(segment)? {
                 return Ok(None);
             }
             let message = self.message(stream, segment)?;
             match stream.mark_as_read(segment) {
-                // Who may only look can't tell the writer.
+                // A reader without write access can't acknowledge the message.
                 Ok(()) | Err(Error::Segment(shm_segment::Error::ReadOnly { .. })) => Ok(Some(message)),
                 Err(e) => Err(e.into()),
             }
         });
         code_of(received.map(|message| {
-            // Nothing is held any more: what is connected may do anything.
+            // Outside of the call above: a connected method may do anything, even close the memory.
             if let Some(message) = message {
                 self.this.emit(MESSAGE_RECEIVED, &[message]);
             }
@@ -143,7 +141,7 @@ impl SharedMemoryStream {
     }
 }
 
-/// A message as a script's value.
+/// Returns a message as a script's value.
 fn value_of(kind: Kind, bytes: &[u8]) -> LayoutResult<Variant> {
     let size = bytes.len() as u64;
     Ok(match kind {
@@ -154,7 +152,7 @@ fn value_of(kind: Kind, bytes: &[u8]) -> LayoutResult<Variant> {
     })
 }
 
-/// A value that is about to be written.
+/// A script's value as a message of the stream.
 enum Message {
     Text(String),
     Bytes(PackedByteArray),

@@ -1,4 +1,4 @@
-//! Text of the engine as UTF-8, and back: the one place where either is converted.
+//! Conversions between the engine's text and UTF-8. No other module converts either.
 
 use godot::builtin::{GString, Variant};
 use godot::global::Error as Code;
@@ -6,29 +6,29 @@ use shm_segment::{TextError, utf8_from_units, utf8_length};
 
 use crate::binding::EngineText;
 use crate::error::Failure;
-use crate::script_values::{LONGEST_TEXT, is_room_for_text, no_room};
+use crate::script_values::{MAX_TEXT_BYTES, is_room_for_text, no_room};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 const REPLACEMENT: &str = "\u{FFFD}";
 
-/// A text that a script gave as `argument`, in UTF-8. A text that is not valid Unicode is a mistake of the script.
+/// Returns the text of a script's `argument` in UTF-8. Invalid Unicode is a mistake of the script.
 pub(crate) fn utf8_of(argument: &str, text: &EngineText<'_>) -> Result<String> {
-    utf8_from_units(text.units()).map_err(|e| refused(argument, &e))
+    utf8_from_units(text.units()).map_err(|e| text_failure(argument, &e))
 }
 
-/// How many bytes of UTF-8 a text has, which must be valid Unicode.
+/// Returns the length of a text in bytes of UTF-8. The text must be valid Unicode.
 pub(crate) fn utf8_length_of(argument: &str, text: &EngineText<'_>) -> Result<usize> {
-    utf8_length(text.units()).map_err(|e| refused(argument, &e))
+    utf8_length(text.units()).map_err(|e| text_failure(argument, &e))
 }
 
-/// The text in a `Variant`, as [`utf8_of`]; empty for a value without text.
+/// Returns the text in a `Variant` as [`utf8_of`] does, and an empty one for a value without text.
 pub(crate) fn utf8_in(argument: &str, value: &Variant) -> Result<String> {
     EngineText::of(value).map_or(Ok(String::new()), |text| utf8_of(argument, &text))
 }
 
-fn refused(argument: &str, error: &TextError) -> Failure {
+fn text_failure(argument: &str, error: &TextError) -> Failure {
     let code = match error {
         TextError::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
         _ => Code::ERR_INVALID_PARAMETER,
@@ -36,9 +36,9 @@ fn refused(argument: &str, error: &TextError) -> Failure {
     Failure::new(code, format!("{argument}: {error}"))
 }
 
-/// The engine's string of a text, which must hold no NUL.
+/// Returns the engine's string of a text without NULs.
 ///
-/// `String.parse_utf8` drops a byte order mark at the start (core/string/ustring.cpp), so a second one goes before it.
+/// `String.parse_utf8` drops a byte order mark at the start (core/string/ustring.cpp): this adds another.
 pub(crate) fn engine_text(text: &str) -> GString {
     if text.starts_with(BYTE_ORDER_MARK) {
         return GString::from(&format!("{BYTE_ORDER_MARK}{text}"));
@@ -46,12 +46,12 @@ pub(crate) fn engine_text(text: &str) -> GString {
     GString::from(text)
 }
 
-/// The text that these bytes are in UTF-8, up to the first NUL: the engine's strings can't hold one. Bytes that are not
-/// UTF-8 become U+FFFD.
+/// Returns the text of bytes of UTF-8, up to the first NUL: the engine's strings can't hold one. Invalid
+/// bytes become U+FFFD.
 pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let bytes = &bytes[..end];
-    if end > LONGEST_TEXT {
+    if end > MAX_TEXT_BYTES {
         return Err(no_room("a text", end));
     }
     let mut repaired = String::new();

@@ -1,8 +1,8 @@
 //! Values of scripts in the engine's own binary form.
 //!
-//! The engine decodes nothing but bytes that only we have and that were measured: so it prints nothing, and makes
-//! nothing that the bytes don't account for, whatever another program has written. It encodes nothing that was not
-//! looked at either: of a value that contains itself it would print an error.
+//! The engine only decodes measured copies, which other programs can't change. It therefore prints no error,
+//! and allocates no more than the bytes account for, whatever another program has written. A value is
+//! measured before it is encoded, too: the engine would print an error for one that contains itself.
 
 use godot::builtin::{
     AnyArray, AnyDictionary, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
@@ -17,40 +17,37 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
-use crate::script_values::{is_room_for, no_room, resized};
+use crate::script_values::{no_room, require_room, resized, to_usize};
 use crate::unicode::utf8_length_of;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The engine that runs us.
+/// Returns what the running engine can decode.
 fn engine() -> Engine {
     let (major, minor, _) = GdextBuild::godot_runtime_version_triple();
     Engine::version(major.into(), minor.into())
 }
 
-/// Measures what is at `offset`, where `limit` bytes are left.
-pub(crate) fn measured<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) -> Result<Measured> {
+/// Measures the value at `offset`, which has `limit` bytes at most.
+pub(crate) fn measure_value<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) -> Result<Measured> {
     measure(source, offset, limit, engine()).map_err(|error| match error {
         Error::Source(error) => error.into(),
         error => Failure::new(Code::ERR_INVALID_DATA, format!("no value at byte {offset}: {error}")),
     })
 }
 
-/// The value in bytes that were `measured` where others may change them; `copy` copies them from there.
-/// `unsupplied` is what [`Segment::to_supply`](shm_segment::Segment::to_supply) says of as many.
-pub(crate) fn decoded(
+/// Decodes a value that was `measured` in memory that other programs may change. `copy` copies it from there,
+/// and `unsupplied` is the [`Segment::to_supply`](shm_segment::Segment::to_supply) of its size.
+pub(crate) fn decode(
     measured: Measured,
     unsupplied: u64,
     copy: impl FnOnce(&mut [u8]) -> Result<()>,
 ) -> Result<Variant> {
-    let Measured { size, memory } = measured;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let besides = usize::try_from(memory.saturating_add(unsupplied)).unwrap_or(usize::MAX);
+    let (size, extra) = (to_usize(measured.size), to_usize(measured.memory.saturating_add(unsupplied)));
     let mut array = PackedByteArray::new();
-    let bytes = resized(&mut array, size, besides);
-    let bytes = bytes.ok_or_else(|| no_room("a value", size))?;
+    let bytes = resized(&mut array, size, extra).ok_or_else(|| no_room("a value", size))?;
     copy(bytes)?;
-    // Measured anew: only what is true of the copy will be true when the engine looks at it.
+    // Measured again: another program may have changed the value between measuring and copying.
     match measure(&*bytes, 0, size as u64, engine()) {
         Ok(copied) if copied.size == measured.size && copied.memory <= measured.memory => {
             Ok(bytes_to_var(&array))
@@ -59,57 +56,54 @@ pub(crate) fn decoded(
     }
 }
 
-/// The bytes of a value that has this [`least_size`]. What can't be read again is refused.
-pub(crate) fn encoded(value: &Variant, least: u64) -> Result<PackedByteArray> {
-    let least = usize::try_from(least).unwrap_or(usize::MAX);
-    if !is_room_for(least) {
-        return Err(no_room("a value", least));
-    }
+/// Encodes a value that has this [`least_size`]. Refuses one that could not be decoded again.
+pub(crate) fn encode(value: &Variant, least: u64) -> Result<PackedByteArray> {
+    require_room("a value", to_usize(least), 0)?;
     let array = var_to_bytes(value);
     let bytes = packed::bytes(&array);
     match measure(bytes, 0, bytes.len() as u64, engine()) {
         Ok(measured) if measured.size == bytes.len() as u64 => Ok(array),
-        Ok(_) => Err(refused("could not be read again")),
-        Err(error) => Err(refused(&format!("could not be read again: {error}"))),
+        Ok(_) => Err(invalid_value("could not be decoded again")),
+        Err(error) => Err(invalid_value(&format!("could not be decoded again: {error}"))),
     }
 }
 
-/// How many bytes a value takes, at the least; some more than `enough` if it is more than that.
+/// Returns the least number of bytes that a value can have. Stops counting beyond `enough`.
 ///
-/// Refuses what the engine would print an error about: too many containers one in the other, and more bytes than it
-/// can count.
+/// Refuses values for which the engine would print an error: those with containers nested too deeply, and
+/// those with more bytes than it can count.
 pub(crate) fn least_size(value: &Variant, enough: u64) -> Result<u64> {
-    const MOST: u64 = i32::MAX.unsigned_abs() as u64;
+    const MAX: u64 = i32::MAX.unsigned_abs() as u64;
     let mut size = Size::of(value)?;
-    let mut open = Open::of(value, 0);
-    while let Some(container) = open.last_mut() {
+    let mut stack = Container::of(value, 0);
+    while let Some(container) = stack.last_mut() {
         if size.least > enough {
             break;
         }
         let Some(value) = container.next() else {
-            open.pop();
+            stack.pop();
             continue;
         };
         size.add(Size::of(&value)?);
         let depth = container.depth + 1;
         if depth > MAX_DEPTH {
-            return Err(refused(&format!(
-                "has containers in containers, more than {MAX_DEPTH}, or contains itself"
+            return Err(invalid_value(&format!(
+                "has more than {MAX_DEPTH} containers inside each other, or contains itself"
             )));
         }
-        open.extend(Open::of(&value, depth));
+        stack.extend(Container::of(&value, depth));
     }
-    if size.least <= enough && size.most > MOST {
-        return Err(refused(&format!("may take more than the {MOST} bytes that the engine can count")));
+    if size.least <= enough && size.most > MAX {
+        return Err(invalid_value(&format!("may take more than the {MAX} bytes that the engine can count")));
     }
     Ok(size.least)
 }
 
-fn refused(why: &str) -> Failure {
-    Failure::new(Code::ERR_INVALID_PARAMETER, format!("value {why}"))
+fn invalid_value(why: &str) -> Failure {
+    Failure::invalid(format!("value {why}"))
 }
 
-/// The bytes of a value, without those of the values in it.
+/// The bounds of a value's size in bytes, without the values inside it.
 #[derive(Clone, Copy)]
 struct Size {
     least: u64,
@@ -117,11 +111,11 @@ struct Size {
 }
 
 impl Size {
-    /// Refuses text that is not valid Unicode, about which the engine would print an error.
+    /// Returns the bounds for a value. Refuses invalid Unicode, for which the engine would print an error.
     fn of(value: &Variant) -> Result<Self> {
         /// The header.
         const LEAST: u64 = 4;
-        /// A projection in a build with `precision=double`. What has a name and an id has no longer one.
+        /// The longest part of fixed size: that of a `Projection` in a build with `precision=double`.
         const MOST: u64 = 4 + 16 * 8;
         let length = |least: usize, most: usize| Self {
             least: LEAST.saturating_add(least as u64),
@@ -130,7 +124,7 @@ impl Size {
         let bytes = |bytes: usize| length(bytes, bytes);
         Ok(match value.get_type() {
             VariantType::STRING | VariantType::STRING_NAME => bytes(utf8_length_in(value)?),
-            // Each name has a length and padding.
+            // Each name in the path has a length and padding.
             VariantType::NODE_PATH => length(0, utf8_length_in(value)?.saturating_mul(12)),
             VariantType::SIGNAL => {
                 let name = value.try_to::<Signal>().map(|signal| signal.name()).unwrap_or_default();
@@ -150,7 +144,7 @@ impl Size {
                 let texts = array.as_slice().iter().map(EngineText::from);
                 let lengths = texts.map(|text| utf8_length_of("value", &text));
                 let sum = lengths.sum::<Result<usize>>()?;
-                // Each has a length, a NUL and padding.
+                // Each text has a length, a NUL and padding.
                 let each = |bytes: usize| array.len().saturating_mul(bytes).saturating_add(sum);
                 length(each(8), each(12))
             }
@@ -172,17 +166,19 @@ fn packed_size<A: Packed + godot::meta::FromGodot>(value: &Variant) -> usize {
     value.try_to::<A>().map_or(0, |array| packed::bytes(&array).len())
 }
 
-/// A container whose values are being looked at.
-struct Open {
+/// A container whose values are being measured.
+struct Container {
     values: AnyArray,
-    at: usize,
+    index: usize,
+    /// The number of containers around it.
     depth: usize,
 }
 
-impl Open {
-    /// What is in a value that is in `depth` containers. A dictionary's keys are looked at as its values are.
+impl Container {
+    /// Returns the values inside a value that `depth` containers surround. A dictionary counts as two
+    /// containers, of its keys and of its values.
     fn of(value: &Variant, depth: usize) -> Vec<Self> {
-        let of = |values| Self { values, at: 0, depth };
+        let of = |values| Self { values, index: 0, depth };
         match value.get_type() {
             VariantType::ARRAY => value.try_to().map(of).into_iter().collect(),
             VariantType::DICTIONARY => {
@@ -194,7 +190,7 @@ impl Open {
     }
 
     fn next(&mut self) -> Option<Variant> {
-        self.at += 1;
-        self.values.get(self.at - 1)
+        self.index += 1;
+        self.values.get(self.index - 1)
     }
 }

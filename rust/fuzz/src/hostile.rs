@@ -1,7 +1,7 @@
-//! Somebody else was there first: a file of any type, mode, size and owner under the name, with any locks on it.
+//! Another program was first: under the name is a file of any type, mode, size and owner, with any locks.
 //!
-//! What each call must say follows from what is under the name at that moment, which is looked up here without
-//! the crate's help.
+//! The expected result of each call follows from the file that is under the name just before. This file looks
+//! it up without the crate's help.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::os::fd::AsRawFd;
@@ -14,7 +14,7 @@ use shm_segment::{Access, Error, Lifetime, Options, Scope, Segment};
 
 use crate::scratch::{Scratch, in_bounded_time};
 
-/// What is planted, how it is locked, and what is called then.
+/// The planted file, the locks on it, and the calls.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     plant: Plant,
@@ -60,7 +60,7 @@ struct Lock {
 #[derive(Debug, Arbitrary, PartialEq)]
 enum Start {
     Zero,
-    /// So many bytes from just before the byte that shows that the owner lives.
+    /// A few bytes on, from just before the byte of the life lock.
     NearLife(u8),
 }
 
@@ -74,50 +74,47 @@ enum Call {
     CloseAll,
 }
 
-/// As in `owner.rs`; a test there would notice if they changed without this.
+/// The same bytes as in `life_lock.rs`. Tests of the segment crate fail if those change.
 const LIFE: i64 = 1 << 62;
 const REMAINS: i64 = LIFE + 2;
 
-/// A lock that was really taken, from its first byte to its last.
-struct Taken {
+/// A lock on a file, from the first byte of the range to its last.
+struct HeldLock {
     _file: File,
     range: Option<(i64, i64)>,
 }
 
 impl Plan {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
-        let (place, precious) = (Scratch::new("hostile"), Scratch::new("precious"));
+        let (scratch, precious) = (Scratch::new("hostile"), Scratch::new("precious"));
         fs::write(precious.path(), b"precious").unwrap();
-        let planted = self.plant.put(&place, &precious);
-        let locks: Vec<Taken> = self.locks.iter().flatten().filter_map(|lock| lock.take(&place)).collect();
-        let mut held = Vec::new();
+        let planted = self.plant.plant(&scratch, &precious);
+        let locks: Vec<HeldLock> =
+            self.locks.iter().flatten().filter_map(|lock| lock.take(&scratch)).collect();
+        let mut segments = Vec::new();
         for call in self.calls.iter().take(12) {
-            let before = look(&place);
-            assert_eq!(Options::new(&place.name).exists(), before.as_ref().is_some_and(Metadata::is_file));
-            let ours = planted.is_some() && before.as_ref().map(Metadata::ino) == planted;
-            let locks: &[Taken] = if ours { &locks } else { &[] };
-            in_bounded_time(|| call.make(&place, before.as_ref(), locks, &mut held));
+            let before = scratch.metadata();
+            assert_eq!(Options::new(&scratch.name).exists(), before.as_ref().is_some_and(Metadata::is_file));
+            let is_planted = planted.is_some() && before.as_ref().map(Metadata::ino) == planted;
+            let locks: &[HeldLock] = if is_planted { &locks } else { &[] };
+            in_bounded_time(|| call.make(&scratch, before.as_ref(), locks, &mut segments));
         }
-        drop(held);
+        drop(segments);
         assert_eq!(fs::read(precious.path()).unwrap(), b"precious");
     }
 }
 
-fn look(place: &Scratch) -> Option<Metadata> {
-    fs::symlink_metadata(place.path()).ok()
-}
-
 impl Plant {
-    /// Puts it there, and returns its inode number. What only root may do is left out for others.
-    fn put(&self, place: &Scratch, precious: &Scratch) -> Option<u64> {
-        let path = place.path();
+    /// Makes the file, and returns its inode number. Does less if this user may not do all of it.
+    fn plant(&self, scratch: &Scratch, precious: &Scratch) -> Option<u64> {
+        let path = scratch.path();
         match self {
             Self::Nothing => {}
             Self::File { content, size, mode, of_another_user } => {
                 fs::write(&path, content).unwrap();
                 let size = size.of(content.len() as u64).min(i64::MAX as u64);
-                // The largest are beyond what the file system takes.
+                // Fails for a size beyond the file system's limit.
                 let _ = File::options().write(true).open(&path).unwrap().set_len(size);
                 if *of_another_user {
                     let _ = std::os::unix::fs::chown(&path, Some(65534), Some(65534));
@@ -144,13 +141,14 @@ impl Plant {
                 make_node(&path, kind | 0o1600, libc::makedev(1, u32::from(*number)));
             }
         }
-        look(place).map(|found| found.ino())
+        scratch.metadata().map(|found| found.ino())
     }
 }
 
 fn make_node(path: &Path, mode: u32, device: libc::dev_t) {
     let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-    // SAFETY: a string that ends in NUL. Where it is refused, nothing is planted.
+    // Nothing is planted if this user may not make the node.
+    // SAFETY: `path` is a string that ends in NUL.
     unsafe { libc::mknod(path.as_ptr(), mode, device) };
 }
 
@@ -165,39 +163,39 @@ impl Size {
 }
 
 impl Lock {
-    fn take(&self, place: &Scratch) -> Option<Taken> {
-        if !look(place)?.is_file() {
+    fn take(&self, scratch: &Scratch) -> Option<HeldLock> {
+        if !scratch.metadata()?.is_file() {
             return None;
         }
-        let file = File::options().read(true).write(true).open(place.path()).ok()?;
+        let file = File::options().read(true).write(true).open(scratch.path()).ok()?;
         if self.flock {
             if self.exclusive {
                 file.try_lock().ok()?
             } else {
                 file.try_lock_shared().ok()?
             }
-            return Some(Taken { _file: file, range: None });
+            return Some(HeldLock { _file: file, range: None });
         }
         let (start, length) = match self.start {
-            // To the end of all files if the length is 0.
+            // A length of 0 stands for all bytes up to the largest offset.
             Start::Zero => (0, i64::from(self.length)),
-            Start::NearLife(more) => (LIFE - 1 + i64::from(more % 6), i64::from(self.length % 6)),
+            Start::NearLife(offset) => (LIFE - 1 + i64::from(offset % 6), i64::from(self.length % 6)),
         };
         let kind = if self.exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
         let lock = libc::flock64 { l_type: kind as _, l_whence: 0, l_start: start, l_len: length, l_pid: 0 };
-        // SAFETY: an open descriptor, and one `flock64`.
+        // SAFETY: `file` is open, and `lock` is a `flock64` that lives until the call returns.
         let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
         let last = if length == 0 { i64::MAX } else { start + length - 1 };
-        (result == 0).then_some(Taken { _file: file, range: Some((start, last)) })
+        (result == 0).then_some(HeldLock { _file: file, range: Some((start, last)) })
     }
 }
 
-/// May a creator have the name? `None` where two locks say different things of the owner.
-fn is_free(found: Option<&Metadata>, locks: &[Taken], we_own_it: bool) -> Option<bool> {
+/// Returns whether a creator may have the name. `None` if two locks contradict each other about the owner.
+fn is_free(found: Option<&Metadata>, locks: &[HeldLock], is_ours: bool) -> Option<bool> {
     let Some(found) = found else { return Some(true) };
-    // SAFETY: no preconditions.
+    // SAFETY: `geteuid` has no preconditions.
     let user = unsafe { libc::geteuid() };
-    if !found.is_file() || found.mode() & 0o1000 == 0 || found.uid() != user || we_own_it {
+    if !found.is_file() || found.mode() & 0o1000 == 0 || found.uid() != user || is_ours {
         return Some(false);
     }
     let ranges = || locks.iter().filter_map(|lock| lock.range);
@@ -212,9 +210,15 @@ fn is_free(found: Option<&Metadata>, locks: &[Taken], we_own_it: bool) -> Option
 }
 
 impl Call {
-    fn make(&self, place: &Scratch, before: Option<&Metadata>, locks: &[Taken], held: &mut Vec<Segment>) {
-        let name = place.name.as_str();
-        let we_own_it = held.iter().any(|segment| segment.is_created() && segment.name().is_current());
+    fn make(
+        &self,
+        scratch: &Scratch,
+        before: Option<&Metadata>,
+        locks: &[HeldLock],
+        segments: &mut Vec<Segment>,
+    ) {
+        let name = scratch.name.as_str();
+        let is_ours = segments.iter().any(|segment| segment.is_created() && segment.name().is_current());
         match *self {
             Self::List => {
                 let is_listed = shm_segment::list_names().iter().any(|listed| listed == name);
@@ -222,90 +226,91 @@ impl Call {
             }
             Self::Open { ref size, read_only } => {
                 let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
-                let wanted = size.of(0);
-                held.extend(check_opened(Options::new(name).open(wanted, access), wanted, before));
-                is_untouched(place, before);
+                let request = size.of(0);
+                let result = Options::new(name).open(request, access);
+                segments.extend(check_opened(result, request, before));
+                assert_untouched(scratch, before);
             }
             Self::Create { size, global, persistent } => {
-                let (scope, lifetime) = ways(global, persistent);
+                let (scope, lifetime) = options(global, persistent);
                 let result = Options::new(name).scope(scope).lifetime(lifetime).create(size.into());
-                check_created(place, &result, size.into(), before, is_free(before, locks, we_own_it));
-                held.extend(result);
+                check_created(scratch, &result, size.into(), before, is_free(before, locks, is_ours));
+                segments.extend(result);
             }
             Self::OpenOrCreate { size, global, persistent } => {
-                let (scope, lifetime) = ways(global, persistent);
+                let (scope, lifetime) = options(global, persistent);
                 let result = Options::new(name).scope(scope).lifetime(lifetime).open_or_create(size.into());
-                let free = is_free(before, locks, we_own_it);
-                if size == 0 || free == Some(true) || result.as_ref().is_ok_and(Segment::is_created) {
-                    check_created(place, &result, size.into(), before, free);
-                    held.extend(result);
+                let is_free = is_free(before, locks, is_ours);
+                if size == 0 || is_free == Some(true) || result.as_ref().is_ok_and(Segment::is_created) {
+                    check_created(scratch, &result, size.into(), before, is_free);
+                    segments.extend(result);
                 } else {
-                    held.extend(check_opened(result, size.into(), before));
-                    is_untouched(place, before);
+                    segments.extend(check_opened(result, size.into(), before));
+                    assert_untouched(scratch, before);
                 }
             }
             Self::Remove => match (Options::new(name).remove(), before) {
-                (Ok(()), Some(found)) => assert!(found.is_file() && look(place).is_none()),
+                (Ok(()), Some(found)) => assert!(found.is_file() && scratch.metadata().is_none()),
                 (Err(Error::NotASegment { .. }), Some(found)) => {
                     assert!(!found.is_file());
-                    is_untouched(place, before);
+                    assert_untouched(scratch, before);
                 }
                 (Err(Error::DoesNotExist { .. }), None) => {}
                 other => panic!("{other:?}"),
             },
             Self::CloseAll => {
-                held.clear();
-                // Ours may be gone now; anything else is not.
-                if !we_own_it {
-                    is_untouched(place, before);
+                segments.clear();
+                // Only a segment of this process may be gone now.
+                if !is_ours {
+                    assert_untouched(scratch, before);
                 }
             }
         }
     }
 }
 
-fn ways(global: bool, persistent: bool) -> (Scope, Lifetime) {
+fn options(global: bool, persistent: bool) -> (Scope, Lifetime) {
     (
         if global { Scope::Global } else { Scope::Local },
         if persistent { Lifetime::Persistent } else { Lifetime::Owner },
     )
 }
 
-fn is_untouched(place: &Scratch, before: Option<&Metadata>) {
+fn assert_untouched(scratch: &Scratch, before: Option<&Metadata>) {
     let all = |found: &Metadata| (found.dev(), found.ino(), found.mode(), found.uid(), found.size());
-    assert_eq!(look(place).as_ref().map(all), before.map(all));
+    assert_eq!(scratch.metadata().as_ref().map(all), before.map(all));
 }
 
 fn check_created(
-    place: &Scratch,
+    scratch: &Scratch,
     result: &Result<Segment, Error>,
     size: u64,
     before: Option<&Metadata>,
-    free: Option<bool>,
+    is_free: Option<bool>,
 ) {
     match result {
         Ok(segment) => {
-            assert!(segment.is_created() && free != Some(false) && segment.size() == size);
-            let found = look(place).unwrap();
+            assert!(segment.is_created() && is_free != Some(false) && segment.size() == size);
+            let found = scratch.metadata().unwrap();
             assert!(found.is_file() && found.size() == size);
-            assert!(before.is_none_or(|before| before.ino() != found.ino()), "a new file");
+            assert!(before.is_none_or(|before| before.ino() != found.ino()), "it must be a new file");
             let mut all = vec![1; usize::try_from(size).unwrap()];
             segment.read(0, &mut all).unwrap();
             assert!(all.iter().all(|byte| *byte == 0));
             return;
         }
         Err(Error::InvalidSize { .. }) => assert_eq!(size, 0),
-        Err(Error::AlreadyExists { .. }) => assert_ne!(free, Some(true)),
+        Err(Error::AlreadyExists { .. }) => assert_ne!(is_free, Some(true)),
         Err(other) => panic!("{other:?}"),
     }
-    is_untouched(place, before);
+    assert_untouched(scratch, before);
 }
 
-fn check_opened(result: Result<Segment, Error>, wanted: u64, before: Option<&Metadata>) -> Option<Segment> {
+fn check_opened(result: Result<Segment, Error>, request: u64, before: Option<&Metadata>) -> Option<Segment> {
     match (result, before) {
         (Ok(segment), Some(found)) => {
             assert!(found.is_file() && !segment.is_created());
-            let size = if wanted == 0 { found.size() } else { wanted };
+            let size = if request == 0 { found.size() } else { request };
             assert!(segment.size() == size && size <= found.size());
             let mut byte = [0];
             segment.read(size - 1, &mut byte).unwrap();
@@ -316,19 +321,20 @@ fn check_opened(result: Result<Segment, Error>, wanted: u64, before: Option<&Met
         (Err(Error::DoesNotExist { .. }), None) => {}
         (Err(Error::NotSizedYet { .. }), Some(found)) => assert!(found.is_file() && found.size() == 0),
         (Err(Error::TooSmall { actual, requested, .. }), Some(found)) => {
-            assert!(found.is_file() && actual == found.size() && requested == wanted && wanted > actual);
+            assert!(found.is_file() && actual == found.size());
+            assert!(requested == request && requested > actual);
         }
         (Err(Error::NotASegment { .. }), Some(found)) => assert!(!found.is_file()),
-        // The file system allows no devices; or the mode allows nothing to this user.
+        // The file system allows no devices, or the mode denies access to this user.
         (Err(Error::PermissionDenied { .. }), Some(found)) => {
             let kind = found.file_type();
-            // SAFETY: no preconditions.
+            // SAFETY: `geteuid` has no preconditions.
             let is_root = unsafe { libc::geteuid() } == 0;
             assert!(kind.is_char_device() || kind.is_block_device() || !is_root);
         }
-        // Larger than what can be mapped.
+        // The file is larger than the address space.
         (Err(Error::System { call: "mmap", .. }), Some(found)) => assert!(found.size() > 1 << 40),
-        // `AlreadyExists`, where the name was said to be changing hands and could not be opened either.
+        // Not even `AlreadyExists`: a call would return it if it could neither open nor create the segment.
         (result, _) => panic!("{result:?}"),
     }
     None

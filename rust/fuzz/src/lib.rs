@@ -1,7 +1,7 @@
-//! What the fuzz targets do.
+//! The plans of the fuzz targets.
 //!
-//! A target is a file in `src/bin`, and no more than the name of a plan: what libFuzzer makes of its bytes, by
-//! `arbitrary`. A plan's `run` does it, and panics where the crate under test did not do what it says.
+//! A target is a file in `src/bin` that only names its plan. `arbitrary` makes the plan from libFuzzer's
+//! bytes. Its `run` makes the calls, and panics if the crate under test breaks a promise.
 
 mod planted;
 mod scratch;

@@ -1,4 +1,4 @@
-//! Memory that holds anything at all, and a peer who goes on changing it while it is used.
+//! Memory that holds any bytes, and a peer that changes it while it is used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,24 +10,24 @@ use shm_segment::{Access, Options, Segment};
 
 use crate::scratch::{Scratch, in_bounded_time};
 
-/// Nobody waits for a lock: whoever holds it, holds it for ever.
-pub(crate) const ONCE: Duration = Duration::ZERO;
+/// The timeout of all calls. A lock that is taken stays taken forever, so waiting for it is useless.
+pub(crate) const NO_WAIT: Duration = Duration::ZERO;
 
-/// What is in memory at first, who uses it, and what a peer stores there meanwhile, if there is one.
+/// The initial memory, the side that uses it, and the stores of a concurrent peer.
 #[derive(Debug, Arbitrary)]
 pub struct Memory {
     size: u16,
     bytes: Vec<u8>,
     fields: Vec<Store>,
     side: Side,
-    meanwhile: Vec<Store>,
+    concurrent: Vec<Store>,
 }
 
 #[derive(Debug, Arbitrary, PartialEq)]
 enum Side {
     Creator,
     Opener,
-    Looker,
+    ReadOnlyOpener,
 }
 
 /// A number where a field may be.
@@ -41,38 +41,38 @@ pub(crate) struct Store {
 #[derive(Debug, Arbitrary)]
 enum Value {
     Small(u8),
-    /// So many more or less than the size.
+    /// The size plus this number.
     NearSize(i8),
     Near32Bits(i8),
     Any(u64),
 }
 
-/// Memory in use.
+/// A segment with planted bytes, and the peer that planted them.
 pub(crate) struct Planted {
     pub(crate) segment: Segment,
     peer: Segment,
-    meanwhile: Vec<Store>,
-    _place: Scratch,
+    concurrent: Vec<Store>,
+    _scratch: Scratch,
 }
 
 impl Memory {
     pub(crate) fn plant(self) -> Planted {
-        let place = Scratch::new("planted");
+        let scratch = Scratch::new("planted");
         let size = 1 + u64::from(self.size % 512);
-        let created = Options::new(&place.name).create(size).unwrap();
-        let open = |access| Options::new(&place.name).open(0, access).unwrap();
+        let created = Options::new(&scratch.name).create(size).unwrap();
+        let open = |access| Options::new(&scratch.name).open(0, access).unwrap();
         let (segment, peer) = match self.side {
             Side::Creator => (created, open(Access::ReadWrite)),
             Side::Opener => (open(Access::ReadWrite), created),
-            Side::Looker => (open(Access::ReadOnly), created),
+            Side::ReadOnlyOpener => (open(Access::ReadOnly), created),
         };
         let length = self.bytes.len().min(peer.size() as usize);
         peer.write(0, &self.bytes[..length]).unwrap();
         for field in &self.fields {
             field.put(&peer);
         }
-        let meanwhile = self.meanwhile;
-        Planted { segment, peer, meanwhile, _place: place }
+        let concurrent = self.concurrent;
+        Planted { segment, peer, concurrent, _scratch: scratch }
     }
 }
 
@@ -92,57 +92,41 @@ impl Store {
 }
 
 impl Planted {
-    /// Does nobody else change it? What must come of a call is known only then.
+    /// Returns whether no peer changes the memory. Only then, the result of a call is known.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.meanwhile.is_empty()
+        self.concurrent.is_empty()
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
         self.segment.access() == Access::ReadOnly
     }
 
-    /// All of it.
+    /// Returns all bytes of the memory.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.peer.size() as usize];
         self.peer.read(0, &mut bytes).unwrap();
         bytes
     }
 
-    /// As the peer does it.
+    /// Stores a number as the peer.
     pub(crate) fn store(&self, store: &Store) {
         store.put(&self.peer);
     }
 
     /// Makes the calls: once, or many times while the peer stores.
-    pub(crate) fn try_out(&self, mut calls: impl FnMut()) {
-        // A call takes less than a microsecond: too few of them would end before the peer gets to run.
+    pub(crate) fn run_calls(&self, mut calls: impl FnMut()) {
+        // A call takes less than a microsecond. Only many of them take long enough for the peer to run.
         const LAPS: usize = 20;
         if self.is_quiet() {
             return in_bounded_time(calls);
         }
-        let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        thread::scope(|scope| {
-            let peer = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    for store in &self.meanwhile {
-                        store.put(&self.peer);
-                    }
-                    has_begun.store(true, Ordering::Relaxed);
-                }
-            });
-            while !has_begun.load(Ordering::Relaxed) {
-                thread::yield_now();
-            }
-            in_bounded_time(|| (0..LAPS).for_each(|_| calls()));
-            // A panic ends the process, not only this thread.
-            is_over.store(true, Ordering::Relaxed);
-            // To the end of the thread, not only of the closure: what it has not freed yet would be taken for a leak.
-            peer.join().unwrap();
-        });
+        let store_all = || self.concurrent.iter().for_each(|store| self.store(store));
+        run_beside(store_all, || in_bounded_time(|| (0..LAPS).for_each(|_| calls())));
     }
 
-    /// Panics at what no bytes may lead to.
-    pub(crate) fn check(&self, error: &Error) {
+    /// Panics if the result is an error that no bytes may cause.
+    pub(crate) fn check<T>(&self, result: &Result<T, Error>) {
+        let Err(error) = result else { return };
         match error {
             Error::Segment(shm_segment::Error::ReadOnly { .. }) => assert!(self.is_read_only()),
             Error::Segment(_) | Error::OutOfMemory { .. } => panic!("{error:?}"),
@@ -152,7 +136,28 @@ impl Planted {
     }
 }
 
-/// The field at `at`.
+/// Runs `calls` while another thread calls `peer` again and again. It has called it at least once before.
+pub(crate) fn run_beside(peer: impl Fn() + Sync, calls: impl FnOnce()) {
+    let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                peer();
+                has_begun.store(true, Ordering::Relaxed);
+            }
+        });
+        while !has_begun.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        // A panic ends the process, and not only this thread.
+        calls();
+        is_over.store(true, Ordering::Relaxed);
+        // Wait for the end of the thread: LeakSanitizer would report memory that it has not freed yet.
+        thread.join().unwrap();
+    });
+}
+
+/// Returns the 32-bit field at `at`.
 pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
 }

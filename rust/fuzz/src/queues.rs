@@ -1,19 +1,19 @@
-//! Queues over bytes that anybody may have written, and may be writing.
+//! Queues in memory with any bytes, which a peer may be changing.
 //!
-//! What a call may change follows from the bytes, which are taken apart here without the crate's help.
+//! The allowed changes follow from the bytes, which this file parses without the crate's help.
 
 use arbitrary::Arbitrary;
 use shm_segment::layout::Error;
 use shm_segment::layout::queue::{Queue, Version};
 
-use crate::planted::{Memory, ONCE, Planted, Store, word};
+use crate::planted::{Memory, NO_WAIT, Planted, Store, word};
 
-/// What is in memory, what it is taken for, and what is called then.
+/// The memory, the version of the queue in it, and the calls.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     memory: Memory,
     is_v2: bool,
-    longest: u64,
+    max_message_size: u64,
     calls: Vec<Call>,
 }
 
@@ -23,30 +23,31 @@ enum Call {
     Enqueue { length: u16, byte: u8 },
     Dequeue,
     Peek,
-    Look,
+    Query,
     Reset,
     Store(Store),
 }
 
-const WRITE: usize = 0;
-const READ: usize = 4;
+// Offsets of the fields in the header.
+const WRITE_INDEX: usize = 0;
+const READ_INDEX: usize = 4;
 const CAPACITY: usize = 8;
 const COUNT: usize = 12;
-const LONGEST: usize = 16;
+const MAX_MESSAGE_SIZE: usize = 16;
 
 const fn header(version: Version) -> usize {
     if matches!(version, Version::V2) { 28 } else { 20 }
 }
 
 impl Plan {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
         let version = if self.is_v2 { Version::V2 } else { Version::V1 };
         let planted = self.memory.plant();
         let mut queue = None;
-        planted.try_out(|| {
+        planted.run_calls(|| {
             for call in self.calls.iter().take(12) {
-                queue = queue.or_else(|| attach(&planted, version, self.longest));
+                queue = queue.or_else(|| attach(&planted, version, self.max_message_size));
                 let Some(attached) = &queue else { return };
                 if call.make(attached, &planted) {
                     queue = None;
@@ -56,12 +57,10 @@ impl Plan {
     }
 }
 
-fn attach(planted: &Planted, version: Version, longest: u64) -> Option<Queue> {
+fn attach(planted: &Planted, version: Version, max_message_size: u64) -> Option<Queue> {
     let before = planted.bytes();
-    let result = Queue::attach(&planted.segment, version, longest);
-    if let Err(error) = &result {
-        planted.check(error);
-    }
+    let result = Queue::attach(&planted.segment, version, max_message_size);
+    planted.check(&result);
     if planted.is_quiet() && before.len() > header(version) + 4 {
         let after = planted.bytes();
         assert_eq!(result.is_ok(), is_valid(&after, version), "{result:?}");
@@ -71,26 +70,26 @@ fn attach(planted: &Planted, version: Version, longest: u64) -> Option<Queue> {
     result.ok()
 }
 
-/// Do all slots lie in memory, and the fields say nothing else?
+/// Returns whether the header is valid and all slots fit in memory.
 fn is_valid(bytes: &[u8], version: Version) -> bool {
     let field = |at| u128::from(word(bytes, at));
     let capacity = field(CAPACITY);
-    let end = header(version) as u128 + capacity * (4 + field(LONGEST));
+    let end = header(version) as u128 + capacity * (4 + field(MAX_MESSAGE_SIZE));
     capacity > 0
-        && field(LONGEST) > 0
+        && field(MAX_MESSAGE_SIZE) > 0
         && end <= bytes.len() as u128
-        && field(WRITE) < capacity
-        && field(READ) < capacity
+        && field(WRITE_INDEX) < capacity
+        && field(READ_INDEX) < capacity
         && field(COUNT) <= capacity
 }
 
-/// The slot that one of the two indices leads to.
+/// Returns the offset of the slot that one of the two indices refers to.
 fn slot(bytes: &[u8], version: Version, index: usize) -> usize {
-    header(version) + (word(bytes, index) * (4 + word(bytes, LONGEST))) as usize
+    header(version) + (word(bytes, index) * (4 + word(bytes, MAX_MESSAGE_SIZE))) as usize
 }
 
 impl Call {
-    /// Returns whether to attach anew.
+    /// Makes the call, and returns whether to attach again.
     fn make(&self, queue: &Queue, planted: &Planted) -> bool {
         let (segment, before, mut into) = (&planted.segment, planted.bytes(), Vec::new());
         let result = match self {
@@ -99,7 +98,7 @@ impl Call {
                 planted.store(store);
                 return false;
             }
-            Self::Look => {
+            Self::Query => {
                 let results = [
                     queue.count(segment).map(u64::from),
                     queue.capacity(segment).map(u64::from),
@@ -117,26 +116,29 @@ impl Call {
             }
             Self::Enqueue { length, byte } => {
                 let message = vec![*byte; usize::from(length % 600)];
-                let result = queue.enqueue(segment, &message, ONCE);
+                let result = queue.enqueue(segment, &message, NO_WAIT);
                 if planted.is_quiet() && result.is_ok() {
-                    enqueued(queue.version(), &before, &planted.bytes(), &message);
+                    check_enqueued(queue.version(), &before, &planted.bytes(), &message);
                 }
                 result
             }
             Self::Dequeue => {
-                let result = queue.dequeue_into(segment, &mut into, ONCE);
+                let result = queue.dequeue_into(segment, &mut into, NO_WAIT);
                 if planted.is_quiet() && result.is_ok() {
                     let after = planted.bytes();
-                    assert_eq!(word(&after, READ), (word(&before, READ) + 1) % word(&before, CAPACITY));
-                    assert_eq!(into, first(queue.version(), &before));
+                    assert_eq!(
+                        word(&after, READ_INDEX),
+                        (word(&before, READ_INDEX) + 1) % word(&before, CAPACITY)
+                    );
+                    assert_eq!(into, first_message(queue.version(), &before));
                 }
                 result
             }
             Self::Peek => {
-                let result = queue.peek_into(segment, &mut into, ONCE);
+                let result = queue.peek_into(segment, &mut into, NO_WAIT);
                 if planted.is_quiet() && result.is_ok() {
-                    assert_eq!(into, first(queue.version(), &before));
-                    assert_eq!(word(&planted.bytes(), READ), word(&before, READ));
+                    assert_eq!(into, first_message(queue.version(), &before));
+                    assert_eq!(word(&planted.bytes(), READ_INDEX), word(&before, READ_INDEX));
                 }
                 result
             }
@@ -151,35 +153,42 @@ impl Call {
             }
         };
         assert!((into.len() as u64) < segment.size());
+        planted.check(&result);
         if let Err(error) = &result {
-            planted.check(error);
             let may_wait = queue.version() == Version::V2;
             assert!(may_wait || !matches!(error, Error::TimedOut { .. }));
-            assert!(!planted.is_quiet() || failed(queue.version(), &before, &planted.bytes()), "{error}");
+            assert!(
+                !planted.is_quiet() || is_unchanged(queue.version(), &before, &planted.bytes()),
+                "{error}"
+            );
         }
         false
     }
 }
 
-fn enqueued(version: Version, before: &[u8], after: &[u8], message: &[u8]) {
-    let slot = slot(before, version, WRITE);
+/// Checks that `message` was added and nothing else has changed.
+fn check_enqueued(version: Version, before: &[u8], after: &[u8], message: &[u8]) {
+    let slot = slot(before, version, WRITE_INDEX);
     assert_eq!(word(after, slot) as usize, message.len());
     assert_eq!(&after[slot + 4..slot + 4 + message.len()], message);
-    assert_eq!(word(after, WRITE), (word(before, WRITE) + 1) % word(before, CAPACITY));
-    // Nothing else but the header.
+    assert_eq!(word(after, WRITE_INDEX), (word(before, WRITE_INDEX) + 1) % word(before, CAPACITY));
+    // No other slot has changed.
     let end = slot + 4 + message.len();
     assert_eq!(after[header(version)..slot], before[header(version)..slot]);
     assert_eq!(after[end..], before[end..]);
 }
 
-fn first(version: Version, before: &[u8]) -> &[u8] {
-    let slot = slot(before, version, READ);
+/// Returns the bytes of the message that is read next.
+fn first_message(version: Version, before: &[u8]) -> &[u8] {
+    let slot = slot(before, version, READ_INDEX);
     &before[slot + 4..][..word(before, slot) as usize]
 }
 
-/// Has nothing changed, but for a count that V1 has mended?
-fn failed(version: Version, before: &[u8], after: &[u8]) -> bool {
-    let mended = word(after, COUNT).wrapping_sub(word(before, COUNT));
-    let is_mended = version == Version::V1 && [1, u32::MAX].contains(&mended);
-    before[..COUNT] == after[..COUNT] && before[LONGEST..] == after[LONGEST..] && (mended == 0 || is_mended)
+/// Returns whether nothing has changed, except a count that V1 repairs.
+fn is_unchanged(version: Version, before: &[u8], after: &[u8]) -> bool {
+    let repaired = word(after, COUNT).wrapping_sub(word(before, COUNT));
+    let is_repaired = version == Version::V1 && [1, u32::MAX].contains(&repaired);
+    before[..COUNT] == after[..COUNT]
+        && before[MAX_MESSAGE_SIZE..] == after[MAX_MESSAGE_SIZE..]
+        && (repaired == 0 || is_repaired)
 }

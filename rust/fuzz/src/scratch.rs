@@ -1,11 +1,11 @@
-//! Names that only this process uses, with nothing under them before and after.
+//! Names that only this process uses. Nothing is under them before a run and after it.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A name in `/dev/shm`. What is under it goes when this goes, and when the next one of that name is made: a run
-/// that finds something ends without cleaning up.
+/// A name in `/dev/shm`. Whatever is under it is removed when this is dropped, and before: a run that finds
+/// something ends without cleaning up.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(suffix: &str) -> Self {
-        // `build.sh fuzz` says which, to be able to clean up.
+        // `build.sh fuzz` sets the name, so that it can clean up.
         let base =
             std::env::var("SHM_FUZZ_NAME").unwrap_or_else(|_| format!("fuzz-test_{}", std::process::id()));
         let scratch = Self { name: format!("{base}_{suffix}") };
@@ -25,11 +25,16 @@ impl Scratch {
         PathBuf::from("/dev/shm").join(&self.name)
     }
 
-    pub(crate) fn clear(&self) {
+    /// Returns the metadata of whatever is under the name.
+    pub(crate) fn metadata(&self) -> Option<Metadata> {
+        fs::symlink_metadata(self.path()).ok()
+    }
+
+    fn clear(&self) {
         let path = self.path();
-        let Ok(found) = fs::symlink_metadata(&path) else { return };
-        let gone = if found.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        assert!(gone.is_ok(), "{path:?}: {gone:?}");
+        let Some(metadata) = self.metadata() else { return };
+        let removed = if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        assert!(removed.is_ok(), "{path:?}: {removed:?}");
     }
 }
 
@@ -39,7 +44,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs `call`, which must not wait longer than a busy machine makes it.
+/// Runs `call`, and panics if it takes longer than even a busy machine needs.
 pub(crate) fn in_bounded_time<T>(call: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = call();

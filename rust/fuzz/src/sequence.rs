@@ -1,7 +1,7 @@
-//! Any calls in any order, beside a model of what they must do.
+//! Any calls in any order, compared with a model.
 //!
-//! Once a peer has truncated a file, only this is certain: what was out of bounds still is, and nothing but the
-//! documented errors comes.
+//! After a peer has truncated a file, less is certain: an access out of bounds still fails, and all errors
+//! are documented ones.
 
 use std::cell::RefCell;
 use std::fs::{self, File, Permissions};
@@ -19,7 +19,7 @@ pub struct Plan {
     steps: Vec<Step>,
 }
 
-/// `name` and `which` count modulo what there is.
+/// A call. `name` and `which` are indices, modulo the number of names and of open segments.
 #[derive(Debug, Arbitrary)]
 enum Step {
     Create {
@@ -70,7 +70,7 @@ enum Step {
     Remove {
         name: u8,
     },
-    /// By a peer, from here on.
+    /// The peer's steps are this one and the next.
     Truncate {
         name: u8,
         size: u16,
@@ -85,7 +85,7 @@ enum Step {
 #[derive(Debug, Arbitrary)]
 enum Size {
     Small(u16),
-    /// More than any machine has.
+    /// More than any machine's memory.
     Huge(u16),
     Any(u64),
 }
@@ -93,7 +93,7 @@ enum Size {
 #[derive(Debug, Arbitrary)]
 enum Number {
     Small(u16),
-    /// From the end of the segment on.
+    /// The segment's size plus this number.
     NearEnd(i8),
     Any(u64),
 }
@@ -108,7 +108,7 @@ impl Number {
     }
 }
 
-/// What is behind a name, as it should be.
+/// The expected file under a name.
 struct Content {
     bytes: Vec<u8>,
     is_marked: bool,
@@ -117,7 +117,7 @@ struct Content {
 
 type Shared = Rc<RefCell<Content>>;
 
-struct Held {
+struct OpenSegment {
     segment: Segment,
     content: Shared,
     name: usize,
@@ -126,32 +126,32 @@ struct Held {
     name_released: bool,
 }
 
-struct World {
+struct Model {
     scratch: [Scratch; 2],
     names: [Option<Shared>; 2],
-    held: Vec<Held>,
+    segments: Vec<OpenSegment>,
 }
 
 impl Plan {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
-        let mut world = World {
+        let mut model = Model {
             scratch: [Scratch::new("first"), Scratch::new("second")],
             names: [None, None],
-            held: Vec::new(),
+            segments: Vec::new(),
         };
         for step in self.steps.iter().take(40) {
-            in_bounded_time(|| world.step(step));
-            world.check();
+            in_bounded_time(|| model.step(step));
+            model.check();
         }
-        while !world.held.is_empty() {
-            world.close(0);
-            world.check();
+        while !model.segments.is_empty() {
+            model.close(0);
+            model.check();
         }
     }
 }
 
-impl World {
+impl Model {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Create { name, ref size, persistent } => {
@@ -159,76 +159,76 @@ impl World {
                 let size = match *size {
                     Size::Small(size) => size.into(),
                     Size::Huge(more) => (1 << 50) + u64::from(more),
-                    // What a machine may have is left out: it would be made.
+                    // Left out, as a machine may have the memory for it.
                     Size::Any(size) if (1 << 17..1 << 48).contains(&size) => return,
                     Size::Any(size) => size,
                 };
                 let lifetime = lifetime(persistent);
                 let result = Options::new(&self.scratch[name].name).lifetime(lifetime).create(size);
-                self.created(name, size, lifetime, result);
+                self.check_created(name, size, lifetime, result);
             }
             Step::Open { name, size, read_only } => {
                 let name = usize::from(name) % 2;
                 let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
                 let result = Options::new(&self.scratch[name].name).open(size.into(), access);
-                self.opened(name, size.into(), result);
+                self.check_opened(name, size.into(), result);
             }
             Step::OpenOrCreate { name, size, persistent } => {
                 let (name, lifetime) = (usize::from(name) % 2, lifetime(persistent));
                 let size = u64::from(size).max(1);
                 let result = Options::new(&self.scratch[name].name).lifetime(lifetime).open_or_create(size);
                 if self.is_free(name) {
-                    self.created(name, size, lifetime, result);
+                    self.check_created(name, size, lifetime, result);
                 } else {
-                    self.opened(name, size, result);
+                    self.check_opened(name, size, result);
                 }
             }
             Step::Read { which, ref offset, length } => {
-                let Some(held) = self.at(which) else { return };
-                let offset = offset.of(held.size);
+                let Some(open) = self.segment_mut(which) else { return };
+                let offset = offset.of(open.size);
                 let mut into = vec![0xEE; length.into()];
-                let result = held.segment.read(offset, &mut into);
-                if let Some(range) = held.check_access(&result, offset, length.into(), false) {
-                    assert_eq!(into, held.content.borrow().bytes[range]);
+                let result = open.segment.read(offset, &mut into);
+                if let Some(range) = open.check_access(&result, offset, length.into(), false) {
+                    assert_eq!(into, open.content.borrow().bytes[range]);
                 } else if matches!(result, Err(Error::OutOfBounds { .. })) {
                     assert!(into.iter().all(|byte| *byte == 0xEE));
                 }
             }
             Step::Write { which, ref offset, length, byte } => {
-                let Some(held) = self.at(which) else { return };
-                let offset = offset.of(held.size);
+                let Some(open) = self.segment_mut(which) else { return };
+                let offset = offset.of(open.size);
                 let from: Vec<u8> = (0..length).map(|i| byte.wrapping_add(i as u8)).collect();
-                let result = held.segment.write(offset, &from);
-                if let Some(range) = held.check_access(&result, offset, length.into(), true) {
-                    held.content.borrow_mut().bytes[range].copy_from_slice(&from);
+                let result = open.segment.write(offset, &from);
+                if let Some(range) = open.check_access(&result, offset, length.into(), true) {
+                    open.content.borrow_mut().bytes[range].copy_from_slice(&from);
                 }
             }
             Step::Fill { which, ref offset, ref length, byte } => {
-                let Some(held) = self.at(which) else { return };
-                let (offset, length) = (offset.of(held.size), length.of(held.size));
-                let result = held.segment.fill(offset, length, byte);
-                if let Some(range) = held.check_access(&result, offset, length, true) {
-                    held.content.borrow_mut().bytes[range].fill(byte);
+                let Some(open) = self.segment_mut(which) else { return };
+                let (offset, length) = (offset.of(open.size), length.of(open.size));
+                let result = open.segment.fill(offset, length, byte);
+                if let Some(range) = open.check_access(&result, offset, length, true) {
+                    open.content.borrow_mut().bytes[range].fill(byte);
                 }
             }
             Step::SetLifetime { which, persistent } => {
-                let Some(held) = self.at(which) else { return };
-                held.segment.set_lifetime(lifetime(persistent)).unwrap();
-                if held.segment.is_created() {
-                    held.lifetime = lifetime(persistent);
-                    held.content.borrow_mut().is_marked = !persistent;
+                let Some(open) = self.segment_mut(which) else { return };
+                open.segment.set_lifetime(lifetime(persistent)).unwrap();
+                if open.segment.is_created() {
+                    open.lifetime = lifetime(persistent);
+                    open.content.borrow_mut().is_marked = !persistent;
                 }
             }
             Step::Unlink { which } => {
-                let Some(held) = self.at(which) else { return };
-                held.segment.name().unlink().unwrap();
-                let (name, content) = (held.name, Rc::clone(&held.content));
+                let Some(open) = self.segment_mut(which) else { return };
+                open.segment.name().unlink().unwrap();
+                let (name, content) = (open.name, Rc::clone(&open.content));
                 self.forget(name, &content);
             }
             Step::ReleaseName { which } => {
                 let Some(which) = self.index(which) else { return };
-                self.held[which].segment.release_name();
-                self.released(which);
+                self.segments[which].segment.release_name();
+                self.expect_release(which);
             }
             Step::Close { which } => {
                 let Some(which) = self.index(which) else { return };
@@ -268,29 +268,29 @@ impl World {
     }
 
     fn index(&self, which: u8) -> Option<usize> {
-        usize::from(which).checked_rem(self.held.len())
+        usize::from(which).checked_rem(self.segments.len())
     }
 
-    fn at(&mut self, which: u8) -> Option<&mut Held> {
-        self.index(which).map(|which| &mut self.held[which])
+    fn segment_mut(&mut self, which: u8) -> Option<&mut OpenSegment> {
+        self.index(which).map(|which| &mut self.segments[which])
     }
 
-    /// Would a creator get the name?
+    /// Returns whether a creator would get the name.
     fn is_free(&self, name: usize) -> bool {
         self.names[name].as_ref().is_none_or(|content| {
-            let lives = self.held.iter().any(|held| held.segment.is_created() && held.is(content));
-            content.borrow().is_marked && !lives
+            let owner_lives = self.segments.iter().any(|open| open.segment.is_created() && open.is(content));
+            content.borrow().is_marked && !owner_lives
         })
     }
 
-    fn created(&mut self, name: usize, size: u64, lifetime: Lifetime, result: Result<Segment, Error>) {
+    fn check_created(&mut self, name: usize, size: u64, lifetime: Lifetime, result: Result<Segment, Error>) {
         let segment = match result {
             Ok(segment) => segment,
             Err(Error::InvalidSize { .. }) => return assert!(size == 0 || size > i64::MAX as u64),
             Err(Error::AlreadyExists { .. }) => return assert!(!self.is_free(name)),
             Err(Error::OutOfMemory { .. }) => {
                 assert!(self.is_free(name) && size >= 1 << 48);
-                // What a dead owner left is gone all the same.
+                // A dead owner's segment is removed even then.
                 self.names[name] = None;
                 return;
             }
@@ -301,57 +301,66 @@ impl World {
         let is_marked = lifetime == Lifetime::Owner;
         let content = Rc::new(RefCell::new(Content { bytes, is_marked, is_truncated: false }));
         self.names[name] = Some(Rc::clone(&content));
-        self.held.push(Held { segment, content, name, size, lifetime, name_released: false });
+        self.segments.push(OpenSegment { segment, content, name, size, lifetime, name_released: false });
     }
 
-    fn opened(&mut self, name: usize, wanted: u64, result: Result<Segment, Error>) {
-        let there = self.names[name].as_ref().map(|content| content.borrow().bytes.len() as u64);
+    fn check_opened(&mut self, name: usize, requested_size: u64, result: Result<Segment, Error>) {
+        let size_now = self.names[name].as_ref().map(|content| content.borrow().bytes.len() as u64);
         match result {
             Ok(segment) => {
                 let content = Rc::clone(self.names[name].as_ref().unwrap());
                 assert!(!segment.is_created());
-                let size = if wanted == 0 { there.unwrap() } else { wanted };
+                let size = if requested_size == 0 { size_now.unwrap() } else { requested_size };
                 let lifetime = Lifetime::Persistent;
-                self.held.push(Held { segment, content, name, size, lifetime, name_released: false });
+                self.segments.push(OpenSegment {
+                    segment,
+                    content,
+                    name,
+                    size,
+                    lifetime,
+                    name_released: false,
+                });
             }
-            Err(Error::DoesNotExist { .. }) => assert_eq!(there, None),
-            Err(Error::NotSizedYet { .. }) => assert_eq!(there, Some(0)),
+            Err(Error::DoesNotExist { .. }) => assert_eq!(size_now, None),
+            Err(Error::NotSizedYet { .. }) => assert_eq!(size_now, Some(0)),
             Err(Error::TooSmall { actual, requested, .. }) => {
-                assert!(Some(actual) == there && requested == wanted && wanted > actual);
+                assert!(Some(actual) == size_now && requested == requested_size && requested_size > actual);
             }
             Err(other) => panic!("{other:?}"),
         }
     }
 
+    /// Removes the name from the model if it leads to `content`.
     fn forget(&mut self, name: usize, content: &Shared) {
-        if self.names[name].as_ref().is_some_and(|there| Rc::ptr_eq(there, content)) {
+        if self.names[name].as_ref().is_some_and(|current| Rc::ptr_eq(current, content)) {
             self.names[name] = None;
         }
     }
 
-    fn released(&mut self, which: usize) {
-        let held = &mut self.held[which];
-        if held.segment.is_created() && held.lifetime == Lifetime::Owner && !held.name_released {
-            held.name_released = true;
-            let (name, content) = (held.name, Rc::clone(&held.content));
+    /// Updates the model for an owner that releases its name.
+    fn expect_release(&mut self, which: usize) {
+        let open = &mut self.segments[which];
+        if open.segment.is_created() && open.lifetime == Lifetime::Owner && !open.name_released {
+            open.name_released = true;
+            let (name, content) = (open.name, Rc::clone(&open.content));
             self.forget(name, &content);
         }
     }
 
     fn close(&mut self, which: usize) {
-        self.released(which);
-        self.held.swap_remove(which);
+        self.expect_release(which);
+        self.segments.swap_remove(which);
     }
 
     fn check(&self) {
         for (scratch, content) in self.scratch.iter().zip(&self.names) {
             assert_eq!(Options::new(&scratch.name).exists(), content.is_some());
         }
-        for held in &self.held {
-            assert_eq!(held.segment.size(), held.size);
-            let is_current = self.names[held.name].as_ref().is_some_and(|content| held.is(content));
-            assert_eq!(held.segment.name().is_current(), is_current);
-            assert_eq!(held.segment.mapped_size().unwrap(), held.content.borrow().bytes.len() as u64);
+        for open in &self.segments {
+            assert_eq!(open.segment.size(), open.size);
+            let is_current = self.names[open.name].as_ref().is_some_and(|content| open.is(content));
+            assert_eq!(open.segment.name().is_current(), is_current);
+            assert_eq!(open.segment.mapped_size().unwrap(), open.content.borrow().bytes.len() as u64);
         }
     }
 }
@@ -360,12 +369,12 @@ fn lifetime(persistent: bool) -> Lifetime {
     if persistent { Lifetime::Persistent } else { Lifetime::Owner }
 }
 
-impl Held {
+impl OpenSegment {
     fn is(&self, content: &Shared) -> bool {
         Rc::ptr_eq(&self.content, content)
     }
 
-    /// Where in the content the access took place, if it did and the content is known.
+    /// Checks the result of an access. Returns its range if it took place and the content is known.
     fn check_access(
         &self,
         result: &Result<(), Error>,
@@ -379,9 +388,9 @@ impl Held {
         match result {
             Ok(()) => {
                 assert!(fits && (may_write || !writes), "{offset} {length}");
-                // Where there is no page, nothing was copied.
-                let there = (self.content.borrow().bytes.len() as u64).next_multiple_of(4096);
-                assert!(length == 0 || offset + length <= there, "a wrong OK");
+                // Nothing can be copied beyond the last page.
+                let pages_end = (self.content.borrow().bytes.len() as u64).next_multiple_of(4096);
+                assert!(length == 0 || offset + length <= pages_end, "copied beyond the last page");
                 let range = usize::try_from(offset).unwrap()..usize::try_from(offset + length).unwrap();
                 (!is_truncated).then_some(range)
             }

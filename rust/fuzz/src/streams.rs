@@ -1,14 +1,14 @@
-//! Streams over bytes that anybody may have written, and may be writing.
+//! Streams in memory with any bytes, which a peer may be changing.
 //!
-//! What a reader must get follows from the bytes, which are taken apart here without the crate's help.
+//! The expected message follows from the bytes, which this file parses without the crate's help.
 
 use arbitrary::Arbitrary;
 use shm_segment::layout::Error;
 use shm_segment::layout::stream::{Kind, Stream, Version};
 
-use crate::planted::{Memory, ONCE, Planted, Store, word};
+use crate::planted::{Memory, NO_WAIT, Planted, Store, word};
 
-/// What is in memory, what it is taken for, and what is called then.
+/// The memory, the version of the stream in it, and the calls.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     memory: Memory,
@@ -21,13 +21,14 @@ enum Call {
     Attach,
     Read { acknowledge: bool },
     Write { kind: u8, length: u16, byte: u8 },
-    Look,
+    Query,
     Reset,
     Store(Store),
 }
 
+/// The state of a stream, from its bytes or from a read.
 #[derive(Debug, PartialEq)]
-enum Found {
+enum State {
     Message(Kind, Vec<u8>),
     Empty,
     Invalid,
@@ -37,12 +38,12 @@ enum Found {
 const KINDS: [Kind; 4] = [Kind::Bytes, Kind::String, Kind::Floats, Kind::Doubles];
 
 impl Plan {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
         let version = [Version::V0, Version::V1, Version::V2][usize::from(self.version % 3)];
         let planted = self.memory.plant();
         let mut stream = None;
-        planted.try_out(|| {
+        planted.run_calls(|| {
             for call in self.calls.iter().take(12) {
                 if stream.is_none() {
                     stream = attach(&planted, version);
@@ -60,13 +61,11 @@ fn attach(planted: &Planted, version: Version) -> Option<Stream> {
     let before = planted.bytes();
     let result = Stream::attach(&planted.segment, version);
     let header = if version == Version::V2 { 20 } else { 5 };
-    if let Err(error) = &result {
-        planted.check(error);
-    }
+    planted.check(&result);
     if before.len() < header {
         assert!(matches!(result, Err(Error::SegmentTooSmall { .. })), "{result:?}");
     } else if planted.is_quiet() {
-        let is_invalid = find(&before, version) == Found::Invalid;
+        let is_invalid = state_of(&before, version) == State::Invalid;
         assert_eq!(matches!(result, Err(Error::Invalid { .. })), is_invalid, "{result:?}");
         assert_eq!(result.is_ok(), !is_invalid, "{result:?}");
         assert_eq!(planted.bytes(), before);
@@ -74,8 +73,8 @@ fn attach(planted: &Planted, version: Version) -> Option<Stream> {
     result.ok()
 }
 
-/// Where the size of a message is, and where it begins.
-fn place(version: Version, kind: Kind) -> (usize, usize) {
+/// Returns the offsets of a message's size and of its first byte.
+fn message_offsets(version: Version, kind: Kind) -> (usize, usize) {
     match (version, kind) {
         (Version::V0, Kind::Floats) => (4, 20),
         (Version::V0, Kind::Doubles) => (8, 40),
@@ -84,28 +83,28 @@ fn place(version: Version, kind: Kind) -> (usize, usize) {
     }
 }
 
-fn find(bytes: &[u8], version: Version) -> Found {
+fn state_of(bytes: &[u8], version: Version) -> State {
     let flags = bytes[0];
     if version == Version::V2 && word(bytes, 16) != 0 {
-        return Found::Locked;
+        return State::Locked;
     }
     let Some(kind) = [0, 2, 4, 8].iter().position(|bit| flags & !1 == *bit).map(|at| KINDS[at]) else {
-        return Found::Invalid;
+        return State::Invalid;
     };
-    let (size_at, begin) = place(version, kind);
+    let (size_at, begin) = message_offsets(version, kind);
     if begin > bytes.len() {
-        return Found::Invalid;
+        return State::Invalid;
     }
     let size = word(bytes, size_at) as usize;
     if size > bytes.len() - begin || !size.is_multiple_of(kind.element_size() as usize) {
-        return Found::Invalid;
+        return State::Invalid;
     }
     let is_empty = flags == 0 && if version == Version::V2 { word(bytes, 4) == 0 } else { size == 0 };
-    if is_empty { Found::Empty } else { Found::Message(kind, bytes[begin..begin + size].to_vec()) }
+    if is_empty { State::Empty } else { State::Message(kind, bytes[begin..begin + size].to_vec()) }
 }
 
 impl Call {
-    /// Returns whether to attach anew.
+    /// Makes the call, and returns whether to attach again.
     fn make(&self, stream: &Stream, planted: &Planted) -> bool {
         let before = planted.bytes();
         match self {
@@ -117,17 +116,17 @@ impl Call {
                     (0..*length % 600).map(|i| byte.wrapping_add(i.to_le_bytes()[0])).collect();
                 write(stream, planted, &before, kind, &message);
             }
-            Self::Look => {
+            Self::Query => {
                 let new = stream.has_new_data(&planted.segment).unwrap();
                 let marked = stream.is_message_read(&planted.segment);
                 assert_eq!(marked.is_err(), stream.version() == Version::V0);
-                assert!(!planted.is_quiet() || !new || find(&before, stream.version()) != Found::Empty);
+                assert!(!planted.is_quiet() || !new || state_of(&before, stream.version()) != State::Empty);
             }
             Self::Reset => {
                 let result = stream.reset(&planted.segment);
                 assert_eq!(result.is_err(), planted.is_read_only());
                 if planted.is_quiet() && !planted.is_read_only() {
-                    assert_eq!(find(&planted.bytes(), stream.version()), Found::Empty);
+                    assert_eq!(state_of(&planted.bytes(), stream.version()), State::Empty);
                 }
             }
             Self::Store(store) => planted.store(store),
@@ -138,26 +137,24 @@ impl Call {
 
 fn read(stream: &Stream, planted: &Planted, before: &[u8], acknowledge: bool) {
     let (segment, mut into) = (&planted.segment, Vec::new());
-    let result = stream.read_into(segment, &mut into, ONCE);
-    match &result {
-        Ok(kind) => {
-            let length = into.len() as u64;
-            assert!(length <= stream.capacity(segment, *kind) && length.is_multiple_of(kind.element_size()));
-        }
-        Err(error) => planted.check(error),
+    let result = stream.read_into(segment, &mut into, NO_WAIT);
+    planted.check(&result);
+    if let Ok(kind) = &result {
+        let length = into.len() as u64;
+        assert!(length <= stream.capacity(segment, *kind) && length.is_multiple_of(kind.element_size()));
     }
     if !planted.is_quiet() {
         return drop(stream.mark_as_read(segment));
     }
     let is_read = result.is_ok();
-    let found = match result {
-        Ok(kind) => Found::Message(kind, into),
-        Err(Error::Empty) => Found::Empty,
-        Err(Error::Invalid { .. }) => Found::Invalid,
-        Err(Error::TimedOut { .. }) => Found::Locked,
+    let state = match result {
+        Ok(kind) => State::Message(kind, into),
+        Err(Error::Empty) => State::Empty,
+        Err(Error::Invalid { .. }) => State::Invalid,
+        Err(Error::TimedOut { .. }) => State::Locked,
         Err(other) => panic!("{other:?}"),
     };
-    assert_eq!(found, find(before, stream.version()));
+    assert_eq!(state, state_of(before, stream.version()));
     assert_eq!(planted.bytes(), before);
     if is_read && acknowledge && !planted.is_read_only() {
         stream.mark_as_read(segment).unwrap();
@@ -167,10 +164,8 @@ fn read(stream: &Stream, planted: &Planted, before: &[u8], acknowledge: bool) {
 }
 
 fn write(stream: &Stream, planted: &Planted, before: &[u8], kind: Kind, message: &[u8]) {
-    let result = stream.write(&planted.segment, kind, message, ONCE);
-    if let Err(error) = &result {
-        planted.check(error);
-    }
+    let result = stream.write(&planted.segment, kind, message, NO_WAIT);
+    planted.check(&result);
     if !planted.is_quiet() {
         return;
     }
@@ -179,11 +174,11 @@ fn write(stream: &Stream, planted: &Planted, before: &[u8], kind: Kind, message:
         return assert_eq!(after, before, "{result:?}");
     }
     assert!(!planted.is_read_only());
-    // The mark of a message of no bytes may be that of none.
-    let found = find(&after, stream.version());
+    // A message of no bytes may look like no message.
+    let state = state_of(&after, stream.version());
     assert!(
-        found == Found::Message(kind, message.to_vec()) || (found == Found::Empty && message.is_empty()),
-        "{found:?}"
+        state == State::Message(kind, message.to_vec()) || (state == State::Empty && message.is_empty()),
+        "{state:?}"
     );
-    assert_eq!(after[0] & 1, !before[0] & 1, "each message flips it");
+    assert_eq!(after[0] & 1, !before[0] & 1, "each message flips the bit");
 }

@@ -1,7 +1,7 @@
-//! Format strings of Python's module `struct`, whoever wrote them, and bytes taken apart and put together by them.
+//! Any format strings of Python's module `struct`, with bytes to unpack and values to pack.
 //!
-//! That both are as CPython does it, a test of the segment crate shows. Here: nothing panics, an error tells the truth,
-//! and what was put together comes apart as the same values.
+//! A test of the segment crate compares the results with those of CPython. This target checks that nothing
+//! panics, that errors are true, and that packed values are unpacked unchanged.
 
 use arbitrary::Arbitrary;
 use shm_segment::values::structs::{Format, FormatError, PackError, Value};
@@ -11,7 +11,7 @@ use shm_segment::values::structs::{Format, FormatError, PackError, Value};
 pub struct Plan<'a> {
     format: Text<'a>,
     bytes: &'a [u8],
-    values: Vec<Given<'a>>,
+    values: Vec<Input<'a>>,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -21,7 +21,7 @@ enum Text<'a> {
         prefix: u8,
         parts: Vec<(Option<u16>, u8)>,
     },
-    /// One count that may be too large.
+    /// A count that may be too large.
     Large {
         count: u64,
         code: u8,
@@ -29,7 +29,7 @@ enum Text<'a> {
 }
 
 #[derive(Debug, Arbitrary)]
-enum Given<'a> {
+enum Input<'a> {
     Int(i64),
     Bool(bool),
     Float(f64),
@@ -38,8 +38,8 @@ enum Given<'a> {
 
 const PREFIXES: [&str; 6] = ["", "@", "=", "<", ">", "!"];
 const CODES: &[u8] = b"xc?bBhHiIlLqQnNPefdsp ";
-/// More is only read, not used.
-const MOST: usize = 1 << 16;
+/// A larger format is parsed, but not used.
+const MAX: usize = 1 << 16;
 
 impl Text<'_> {
     fn get(&self) -> String {
@@ -60,53 +60,53 @@ impl Text<'_> {
 }
 
 impl Plan<'_> {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
         let text = self.format.get();
         let format = match Format::parse(&text) {
             Ok(format) => format,
-            Err(error) => return explains(&text, &error),
+            Err(error) => return check_error(&text, &error),
         };
         if !text.starts_with(['@', '=', '<', '>', '!']) {
-            assert_eq!(Format::parse(&format!("@{text}")).as_ref(), Ok(&format), "the prefix that is meant");
+            assert_eq!(Format::parse(&format!("@{text}")).as_ref(), Ok(&format), "'@' is the default prefix");
         }
         let mut bytes = self.bytes.to_vec();
         assert_eq!(format.unpack(&bytes).is_ok(), bytes.len() == format.size());
-        let values: Vec<Value<'_>> = self.values.iter().map(Given::get).collect();
-        if format.size() <= MOST && format.count() <= MOST {
+        let values: Vec<Value<'_>> = self.values.iter().map(Input::get).collect();
+        if format.size() <= MAX && format.count() <= MAX {
             bytes.resize(format.size(), 0xA5);
-            there_and_back(&format, &bytes);
-            pack(&format, &values);
+            check_round_trip(&format, &bytes);
+            check_pack(&format, &values);
         } else {
-            assert!(format.pack(&values, &mut bytes).is_err(), "too few");
+            assert!(format.pack(&values, &mut bytes).is_err(), "too few values");
         }
     }
 }
 
-fn there_and_back(format: &Format, bytes: &[u8]) {
+fn check_round_trip(format: &Format, bytes: &[u8]) {
     let values: Vec<Value<'_>> = format.unpack(bytes).unwrap().collect();
     assert_eq!(values.len(), format.count());
-    let mut again = vec![0x5A; bytes.len()];
-    format.pack(&values, &mut again).unwrap();
-    let unpacked = format.unpack(&again).unwrap();
+    let mut repacked = vec![0x5A; bytes.len()];
+    format.pack(&values, &mut repacked).unwrap();
+    let unpacked = format.unpack(&repacked).unwrap();
     assert_eq!(unpacked.len(), values.len());
     for (before, after) in values.iter().zip(unpacked) {
-        let same = match (before, &after) {
+        let is_same = match (before, &after) {
             (Value::Float(before), Value::Float(after)) => {
                 before.to_bits() == after.to_bits() || (before.is_nan() && after.is_nan())
             }
             (before, after) => before == after,
         };
-        assert!(same, "{before:?} came back as {after:?}");
+        assert!(is_same, "{before:?} came back as {after:?}");
     }
 }
 
-fn pack(format: &Format, values: &[Value<'_>]) {
+fn check_pack(format: &Format, values: &[Value<'_>]) {
     let mut out = vec![0; format.size()];
     match format.pack(values, &mut out) {
         Ok(()) => {
             assert_eq!(values.len(), format.count());
-            there_and_back(format, &out);
+            check_round_trip(format, &out);
         }
         Err(PackError::WrongCount { expected, given }) => {
             assert!(expected == format.count() && given == values.len() && given != expected);
@@ -127,7 +127,7 @@ fn pack(format: &Format, values: &[Value<'_>]) {
     }
 }
 
-impl<'a> Given<'a> {
+impl<'a> Input<'a> {
     fn get(&self) -> Value<'a> {
         match *self {
             Self::Int(value) => Value::Int(value),
@@ -138,7 +138,7 @@ impl<'a> Given<'a> {
     }
 }
 
-fn explains(text: &str, error: &FormatError) {
+fn check_error(text: &str, error: &FormatError) {
     let at = |position: usize| text.chars().nth(position);
     match *error {
         FormatError::BadCharacter { character, position } => assert_eq!(at(position), Some(character)),

@@ -1,4 +1,4 @@
-//! A text of any 32-bit units, as Godot's strings may hold, through every way in that text has.
+//! A text of any 32-bit units, as in Godot's strings, for each purpose that a text can have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::scratch::Scratch;
 /// A part of a text.
 #[derive(Debug, Arbitrary)]
 pub enum Part {
-    /// One that means something: to a file system, to a format, or to UTF-8.
+    /// A character with a meaning for file systems, formats or UTF-8.
     Special(u8),
     /// Any character.
     Character(char),
     /// Any unit.
     Unit(u32),
-    /// Half of a pair.
+    /// Half of a surrogate pair.
     Surrogate(u16),
 }
 
@@ -53,16 +53,16 @@ impl Part {
     }
 }
 
-/// Converts the text, and uses what comes of it as each thing that a text can be.
+/// Converts the text. If it is valid, uses it as a format and in a name on each backend.
 pub fn run(parts: &[Part]) {
     let units: Vec<u32> = parts.iter().map(Part::unit).collect();
-    let bad = units.iter().position(|unit| matches!(unit, 0xD800..=0xDFFF | 0x11_0000..));
+    let invalid = units.iter().position(|unit| matches!(unit, 0xD800..=0xDFFF | 0x11_0000..));
     let converted = utf8_from_units(&units);
     assert_eq!(utf8_length(&units), converted.as_ref().map(String::len).map_err(|e| *e));
-    let text = match (converted, bad) {
+    let text = match (converted, invalid) {
         (Ok(text), None) => text,
-        (Err(TextError::NotUnicode { index, unit }), Some(bad)) => {
-            assert_eq!((index, unit), (bad, units[bad]));
+        (Err(TextError::NotUnicode { index, unit }), Some(invalid)) => {
+            assert_eq!((index, unit), (invalid, units[invalid]));
             return;
         }
         other => panic!("{other:?}"),
@@ -72,21 +72,21 @@ pub fn run(parts: &[Part]) {
         assert!(!error.to_string().is_empty());
     }
     for backend in [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd] {
-        name(backend, &text);
+        check_name(backend, &text);
     }
 }
 
-/// Makes a segment of a name that ends in this text.
-fn name(backend: Backend, text: &str) {
+/// Creates a segment whose name ends in this text, and checks the other calls with that name.
+fn check_name(backend: Backend, text: &str) {
     let scratch = Scratch::new("texts");
     let folder = runtime_folder();
     let name = match backend {
         Backend::File => format!("{}/{}{text}", folder.display(), scratch.name),
         _ => format!("{}{text}", scratch.name),
     };
-    let leaves = Path::new(&name).components().any(|part| part.as_os_str() == "..");
-    if backend == Backend::File && leaves {
-        return; // Where it leads is not ours.
+    let has_parent = Path::new(&name).components().any(|part| part.as_os_str() == "..");
+    if backend == Backend::File && has_parent {
+        return; // The path may lead out of the scratch folder.
     }
     match Options::new(&name).backend(backend).create(1) {
         Ok(segment) => {
@@ -102,8 +102,8 @@ fn name(backend: Backend, text: &str) {
                 Options::new(&name).backend(backend).remove().unwrap();
             }
         }
-        Err(Error::InvalidName { name: told, .. }) => assert_eq!(told, name),
-        // A folder that isn't there, or a path that is too long.
+        Err(Error::InvalidName { name: reported, .. }) => assert_eq!(reported, name),
+        // A folder is missing, or the path is too long.
         Err(Error::System { .. } | Error::AlreadyExists { .. }) if backend == Backend::File => {}
         Err(other) => panic!("{backend:?}: {other:?}"),
     }
@@ -112,12 +112,12 @@ fn name(backend: Backend, text: &str) {
     assert!(Options::new(&name).backend(backend).open(0, Access::ReadOnly).is_err());
 }
 
-/// A folder of this process, where files and meta files go.
+/// Returns a folder of this process, for files and for the metadata of segments.
 fn runtime_folder() -> PathBuf {
     static FOLDER: LazyLock<Scratch> = LazyLock::new(|| {
         let folder = Scratch::new("texts-folder");
         fs::create_dir(folder.path()).unwrap();
-        // SAFETY: this process has no other thread yet that reads the environment.
+        // SAFETY: no other thread of this process reads the environment.
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", folder.path()) };
         folder
     });

@@ -1,11 +1,9 @@
-//! Wire formats whose memory a peer takes away, and gives back empty, while they are used.
+//! Wire formats in memory that a peer truncates and restores as zeros while they are used.
 //!
-//! A page may be gone at any access, also at the one that takes a lock or counts. What must come of it is an error that
-//! says so, or what the zeros say that are there afterwards.
+//! A page may be gone at any access, even when a call takes a lock or changes a count. The result must be an
+//! error that says so, or the one that follows from zeros.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use arbitrary::Arbitrary;
 use shm_segment::layout::Error;
@@ -14,10 +12,10 @@ use shm_segment::layout::queue::{self, Queue};
 use shm_segment::layout::stream::{self, Kind, Stream};
 use shm_segment::{Access, Options, Segment};
 
-use crate::planted::ONCE;
+use crate::planted::{NO_WAIT, run_beside};
 use crate::scratch::{Scratch, in_bounded_time};
 
-/// How much memory there is, to which sizes it is cut one after the other, and what is called meanwhile.
+/// The size of the memory, the sizes to which the peer truncates it in turn, and the concurrent calls.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     size: u16,
@@ -32,7 +30,7 @@ enum Call {
     Read { version: Version },
     MarkAsRead { version: Version },
     ResetStream { version: Version },
-    Enqueue { is_v2: bool, longest: u8, length: u8 },
+    Enqueue { is_v2: bool, max_message_size: u8, length: u8 },
     Dequeue { is_v2: bool },
     Peek { is_v2: bool },
     ResetQueue { is_v2: bool },
@@ -49,39 +47,27 @@ enum Version {
 }
 
 impl Plan {
-    /// Does it.
+    /// Runs the plan.
     pub fn run(self) {
-        let place = Scratch::new("truncated");
+        let scratch = Scratch::new("truncated");
         // At most five pages.
         let size = 1 + u64::from(self.size % 20_000);
-        let ours = Options::new(&place.name).create(size).unwrap();
+        let ours = Options::new(&scratch.name).create(size).unwrap();
         let access = if self.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
-        let theirs = Options::new(&place.name).open(0, access).unwrap();
-        let file = File::options().write(true).open(place.path()).unwrap();
-        let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-        thread::scope(|scope| {
-            let peer = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    for cut in self.cuts.iter().take(8) {
-                        file.set_len(u64::from(*cut) % size).unwrap();
-                        file.set_len(size).unwrap();
-                    }
-                    has_begun.store(true, Ordering::Relaxed);
-                }
-            });
-            while !has_begun.load(Ordering::Relaxed) {
-                thread::yield_now();
+        let theirs = Options::new(&scratch.name).open(0, access).unwrap();
+        let file = File::options().write(true).open(scratch.path()).unwrap();
+        let truncate = || {
+            for cut in self.cuts.iter().take(8) {
+                file.set_len(u64::from(*cut) % size).unwrap();
+                file.set_len(size).unwrap();
             }
-            for _ in 0..10 {
-                for call in self.calls.iter().take(12) {
-                    for segment in [&ours, &theirs] {
-                        self.check(in_bounded_time(|| call.make(segment)), segment);
-                    }
+        };
+        run_beside(truncate, || {
+            for call in (0..10).flat_map(|_| self.calls.iter().take(12)) {
+                for segment in [&ours, &theirs] {
+                    self.check(in_bounded_time(|| call.make(segment)), segment);
                 }
             }
-            is_over.store(true, Ordering::Relaxed);
-            // To the end of the thread, not only of the closure: what it has not freed yet would be taken for a leak.
-            peer.join().unwrap();
         });
     }
 
@@ -101,17 +87,19 @@ impl Call {
         let mut into = Vec::new();
         match *self {
             Self::Write { version, length } => {
-                stream(segment, version)?.write(segment, Kind::Bytes, &vec![7; length.into()], ONCE)
+                stream(segment, version)?.write(segment, Kind::Bytes, &vec![7; length.into()], NO_WAIT)
             }
-            Self::Read { version } => stream(segment, version)?.read_into(segment, &mut into, ONCE).map(drop),
+            Self::Read { version } => {
+                stream(segment, version)?.read_into(segment, &mut into, NO_WAIT).map(drop)
+            }
             Self::MarkAsRead { version } => stream(segment, version)?.mark_as_read(segment),
             Self::ResetStream { version } => stream(segment, version)?.reset(segment),
-            Self::Enqueue { is_v2, longest, length } => {
-                let queue = Queue::attach(segment, queue_version(is_v2), longest.into())?;
-                queue.enqueue(segment, &vec![7; length.into()], ONCE)
+            Self::Enqueue { is_v2, max_message_size, length } => {
+                let queue = Queue::attach(segment, queue_version(is_v2), max_message_size.into())?;
+                queue.enqueue(segment, &vec![7; length.into()], NO_WAIT)
             }
-            Self::Dequeue { is_v2 } => queue(segment, is_v2)?.dequeue_into(segment, &mut into, ONCE),
-            Self::Peek { is_v2 } => queue(segment, is_v2)?.peek_into(segment, &mut into, ONCE),
+            Self::Dequeue { is_v2 } => queue(segment, is_v2)?.dequeue_into(segment, &mut into, NO_WAIT),
+            Self::Peek { is_v2 } => queue(segment, is_v2)?.peek_into(segment, &mut into, NO_WAIT),
             Self::ResetQueue { is_v2 } => queue(segment, is_v2)?.reset(segment),
             Self::Set { stride, index } => {
                 let array = Array::attach(segment, stride.into())?;

@@ -1,4 +1,4 @@
-//! What is measured is there, whole, and nothing else; and bytes that change end in bounded time.
+//! A measured value is complete and has no other bytes. Measuring takes bounded time even if bytes change.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use arbitrary::Arbitrary;
 use shm_segment::values::Source;
 use shm_segment::values::variant::{Engine, Error, Measured, measure};
 
-/// Bytes in which a value may stand, and what a peer does meanwhile.
+/// Bytes that may contain a value, and the concurrent changes of a peer.
 #[derive(Debug, Arbitrary)]
 pub struct Plan {
     before: u8,
@@ -17,66 +17,73 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Measures the value at rest, and then while it changes.
+    /// Measures the value, first without changes and then with them.
     pub fn run(&self) {
         let engine = Engine { typed_dictionaries: !self.old_engine };
-        if let Ok(measured) = whole(&self.value, engine) {
-            self.at_rest(measured, engine);
+        if let Ok(measured) = measure_all(&self.value, engine) {
+            self.check_unchanging(measured, engine);
         }
-        self.restless(engine);
+        self.check_changing(engine);
     }
 
-    fn at_rest(&self, measured: Measured, engine: Engine) {
+    fn check_unchanging(&self, measured: Measured, engine: Engine) {
         let size = usize::try_from(measured.size).unwrap();
         assert!(size >= 4 && size <= self.value.len());
         // No value takes more memory than this for each of its bytes, and none takes less than it has bytes.
         assert!(measured.memory >= measured.size && measured.memory <= measured.size * 80);
         let value = &self.value[..size];
-        assert_eq!(whole(value, engine).unwrap(), measured, "what is behind it doesn't matter");
-        assert!(matches!(whole(&value[..size - 1], engine), Err(Error::Truncated { .. })), "one byte less");
+        assert_eq!(measure_all(value, engine).unwrap(), measured, "without the bytes behind it");
+        assert!(
+            matches!(measure_all(&value[..size - 1], engine), Err(Error::Truncated { .. })),
+            "one byte less"
+        );
         let around = [&vec![0xff; self.before.into()], value, &self.after].concat();
         let limit = around.len() as u64 - u64::from(self.before);
-        assert_eq!(measure(&*around, self.before.into(), limit, engine).unwrap(), measured, "elsewhere");
-        // What an older engine can read a newer one can.
+        assert_eq!(
+            measure(&*around, self.before.into(), limit, engine).unwrap(),
+            measured,
+            "at another offset"
+        );
+        // A newer engine can read all values of an older one.
         let newer = Engine { typed_dictionaries: true };
-        assert_eq!(whole(value, newer).unwrap(), measured);
-        // Two of them in an array.
+        assert_eq!(measure_all(value, newer).unwrap(), measured);
+        // An array of the value twice.
         let array = [&28_u32.to_le_bytes(), &2_u32.to_le_bytes(), value, value].concat();
-        match whole(&array, engine) {
+        match measure_all(&array, engine) {
             Ok(array) => assert_eq!(array.size, 8 + 2 * measured.size),
             Err(error) => assert!(matches!(error, Error::TooDeep { .. }), "{error}"),
         }
     }
 
-    fn restless(&self, engine: Engine) {
+    fn check_changing(&self, engine: Engine) {
         let limit = self.value.len() as u64;
-        let source = Restless { plan: self, looks: Cell::new(0), bytes: Cell::new(0) };
+        let source = Changing { plan: self, copies: Cell::new(0), bytes: Cell::new(0) };
         if let Ok(measured) = measure(&source, 0, limit, engine) {
             assert!(measured.size <= limit);
         }
-        // At most a window is fetched for 4 bytes of progress.
+        // At most one window is copied for each 4 bytes of progress.
         assert!(source.bytes.get() <= (limit / 4 + 2) * 256);
     }
 }
 
-fn whole(bytes: &[u8], engine: Engine) -> Result<Measured, Error> {
+fn measure_all(bytes: &[u8], engine: Engine) -> Result<Measured, Error> {
     measure(bytes, 0, bytes.len() as u64, engine)
 }
 
-/// One of the changes is made before each look.
-struct Restless<'p> {
+/// A source that changes: before each copy, one more of the plan's changes is made.
+struct Changing<'p> {
     plan: &'p Plan,
-    looks: Cell<usize>,
+    copies: Cell<usize>,
     bytes: Cell<u64>,
 }
 
-impl Source for Restless<'_> {
+impl Source for Changing<'_> {
     fn copy(&self, offset: u64, into: &mut [u8]) -> shm_segment::Result<()> {
         self.plan.value.as_slice().copy(offset, into)?;
         self.bytes.set(self.bytes.get() + into.len() as u64);
-        let looks = self.looks.replace(self.looks.get() + 1);
-        let made = self.plan.changes.len().min(looks);
-        for (at, value) in &self.plan.changes[..made] {
+        let copies = self.copies.replace(self.copies.get() + 1);
+        let applied = self.plan.changes.len().min(copies);
+        for (at, value) in &self.plan.changes[..applied] {
             let at = u64::from(*at).checked_sub(offset).and_then(|at| usize::try_from(at).ok());
             if let Some(byte) = at.and_then(|at| into.get_mut(at)) {
                 *byte = *value;

@@ -1,5 +1,5 @@
 extends Node
-## Makes the segment that the command line names, and answers whoever writes to it.
+## Makes the segment that the command line names, and answers the program that writes to it.
 
 var _memory := SharedMemory.new()
 var _frames := 0

@@ -1,5 +1,5 @@
 extends "res://test_case.gd"
-## What the demos read while it changes, they read whole or not at all.
+## The demos read data that changes concurrently whole or not at all.
 ##
 ## The writer is a thread that hardly pauses, with memory opened by name as another program's would
 ## be. What is in the memory by the rules always agrees with its number; most of it doesn't.

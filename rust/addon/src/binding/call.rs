@@ -1,4 +1,4 @@
-//! How a call from a script reaches a method.
+//! The way of a call from a script into a method.
 
 use std::any::Any;
 use std::ffi::c_void;
@@ -15,17 +15,17 @@ use super::object::Instance;
 use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
 
-/// What each call of a method gets, as the method's user data.
+/// The user data of a method, which the engine passes to each call.
 pub(super) struct MethodData {
-    /// The class and the method, as scripts call them.
+    /// The names of the class and of the method.
     pub(super) name: (&'static str, &'static str),
     defaults: Vec<DefaultValue>,
 }
 
-/// What kind of method it is.
+/// The kind of a method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// May change the object, or what it is about.
+    /// May change the object or its memory.
     Method,
     /// Changes neither.
     Const,
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Static,
 }
 
-/// A method, ready to be registered.
+/// A method that can be registered.
 pub(super) struct Method {
     parameters: Vec<(&'static str, TypeInfo)>,
     returns: TypeInfo,
@@ -88,7 +88,7 @@ impl Method {
         let mut returns = returns.as_sys();
         let info = sys::GDExtensionClassMethodInfo {
             name: name_ptr(&name),
-            // Leaked, once per method: the engine calls it until the very end.
+            // Leaked, once per method: the engine may use it until it exits.
             method_userdata: Box::into_raw(Box::new(self.data)).cast(),
             call_func: self.varcall,
             ptrcall_func: self.ptrcall,
@@ -103,9 +103,9 @@ impl Method {
             default_argument_count: u32::try_from(defaults.len()).unwrap_or(0),
             default_arguments: first_or_null(&mut defaults),
         };
-        // SAFETY: the class is registered, and all pointers are to values that live until the call returns,
-        // which is as long as the engine uses them. The two functions take and return what `info` declares: both
-        // come from the same `P` and `R`.
+        // SAFETY: the class is registered. The engine uses the pointers only until the call returns, and
+        // their values live as long. The two functions have the types that `info` declares: both come from
+        // the same `P` and `R`.
         unsafe {
             interface_fn!(classdb_register_extension_class_method)(
                 sys::get_library(),
@@ -116,10 +116,12 @@ impl Method {
     }
 }
 
-/// Finds the Rust function behind a method, and its object.
+/// The Rust function behind a method.
 pub(crate) trait Target<P: Parameters, R> {
+    /// Calls the function.
+    ///
     /// # Safety
-    /// `instance` is what the engine passes for an object of the method's class (null for a static method).
+    /// `instance` is the pointer that the engine passes for an object of the class, or null if it is static.
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R;
 }
 
@@ -127,10 +129,11 @@ pub(super) struct OfObject<C, F>(PhantomData<(C, F)>);
 
 impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
     unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine gives it back when the last
-        // reference to the object goes. If that happens on this thread, `calls::during` keeps the instance. Against
-        // another thread, the caller needs a reference of its own, as for every method of the engine; the help says
-        // so. `C` is `Sync`, so any number of threads may be here at once.
+        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the
+        // last reference to the object goes. If that happens on this thread, `calls::free` waits for the end
+        // of this call. Against another thread, the script must hold a reference of its own, as for every
+        // method of the engine. The help says so. `C` is `Sync`, so any number of threads may be here at
+        // once.
         let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
         function::<F>().call(object, arguments)
     }
@@ -144,11 +147,11 @@ impl<P: Parameters, R: Return, F: StaticFunction<P, R>> Target<P, R> for OfClass
     }
 }
 
-/// The value of a function's own type. Such a type (or that of a closure that captures nothing) has one value,
-/// of no bytes; so a call needs no pointer to it, and the compiler can inline it.
+/// Returns the value of a function's own type. The type of a function, or of a closure that captures nothing,
+/// has one value, of no bytes. A call therefore needs no pointer to it, and the compiler can inline it.
 fn function<F>() -> &'static F {
     const { assert!(size_of::<F>() == 0, "a method is a function, or a closure that captures nothing") };
-    // SAFETY: `Definition::method` got an `F`, so there is such a value, and it has no bytes.
+    // SAFETY: such a value exists, as `Definition::method` got an `F`, and it has no bytes.
     unsafe { NonNull::<F>::dangling().as_ref() }
 }
 
@@ -178,8 +181,8 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
 ) {
     // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
     let method = unsafe { &*userdata.cast::<MethodData>() };
-    // SAFETY: the engine passes `count` pointers to live `Variant`s, an object of this class, and an initialised
-    // `Variant` for the result.
+    // SAFETY: the engine passes `count` pointers to live `Variant`s, an object of this class, and an
+    // initialised `Variant` for the result.
     let outcome = unsafe {
         let given = match usize::try_from(count) {
             Ok(count) if count > 0 => std::slice::from_raw_parts(arguments, count),
@@ -188,14 +191,14 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
         called::<T, P, R>(instance, given, method).map(|value| *result.cast::<Variant>() = value)
     };
     let ok = sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
-    // SAFETY: the engine passes a place for the outcome.
+    // SAFETY: the engine passes a pointer to the error that the call fills in.
     unsafe { *error = outcome.err().unwrap_or(ok) };
 }
 
-/// Makes a call with the arguments given, and the last defaults for those that are missing.
+/// Calls a method with the arguments given, and with the last defaults for missing ones.
 ///
 /// # Safety
-/// `given` are live `Variant`s, `instance` is what [`Target::call`] wants.
+/// `given` are live `Variant`s, and `instance` meets the contract of [`Target::call`].
 unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     given: &[sys::GDExtensionConstVariantPtr],
@@ -216,7 +219,7 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     match unsafe { P::hold(given, defaults) } {
         Ok(mut held) => {
             let returned = guard(instance, method, || {
-                // SAFETY: `instance` is right by this function's contract.
+                // SAFETY: `instance` meets the contract of `Target::call` by this function's contract.
                 unsafe { T::call(instance, P::lend(&mut held)) }
             });
             Ok(returned.to_variant())
@@ -228,7 +231,7 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     }
 }
 
-/// Makes a call of a method. If the method panics all the same, it has failed: it doesn't return what means success.
+/// Calls a method. If the method panics, reports the panic and returns the value that stands for a failure.
 fn guard<R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     method: &'static MethodData,
@@ -253,43 +256,45 @@ fn panic_words(cause: &(dyn Any + Send)) -> &str {
 
 /// The types of a method's parameters: a tuple of [`Param`]s.
 pub(crate) trait Parameters: 'static {
-    /// How many there are.
+    /// The number of parameters.
     const COUNT: usize;
-    /// What the method gets.
+    /// The arguments that the method gets.
     type Args<'a>;
-    /// What keeps a varcall's values while the method runs.
+    /// The owner of a varcall's values while the method runs.
     type Held;
 
-    /// Their description, with the names given.
+    /// Returns the descriptions of the parameters, with these names.
     fn infos(names: &[&'static str]) -> Vec<(&'static str, TypeInfo)>;
 
+    /// Returns the arguments of a ptrcall.
+    ///
     /// # Safety
     /// `arguments` points to `COUNT` pointers to values of these types, which live through `'a`.
     unsafe fn from_ptrs<'a>(arguments: *const sys::GDExtensionConstTypePtr) -> Self::Args<'a>;
 
-    /// The values given, and the last of `defaults` for those that are missing; or the index and the type of the
-    /// first that doesn't fit.
+    /// Converts the arguments of a varcall, with the last of `defaults` for missing ones. Fails with the
+    /// index and the expected type of the first argument that doesn't fit.
     ///
     /// # Safety
-    /// `given` are `Variant`s that live as long as what is returned.
+    /// `given` are `Variant`s that live as long as the returned value.
     unsafe fn hold(
         given: &[sys::GDExtensionConstVariantPtr],
         defaults: &[DefaultValue],
     ) -> Result<Self::Held, (i32, sys::GDExtensionVariantType)>;
 
-    /// Lends what was held to the method.
+    /// Lends the held values to the method.
     fn lend(held: &mut Self::Held) -> Self::Args<'_>;
 }
 
 /// A function that is a method of `C`, with parameters `P`.
 pub(crate) trait Function<C, P: Parameters, R>: Copy + 'static {
-    /// Calls it.
+    /// Calls the function.
     fn call<'a>(&self, object: &C, arguments: P::Args<'a>) -> R;
 }
 
 /// A function that is a static method, with parameters `P`.
 pub(crate) trait StaticFunction<P: Parameters, R>: Copy + 'static {
-    /// Calls it.
+    /// Calls the function.
     fn call<'a>(&self, arguments: P::Args<'a>) -> R;
 }
 

@@ -1,9 +1,10 @@
-//! Instances live as long as a call uses them.
+//! The calls in progress on each thread. An instance lives until none of them uses it.
 //!
-//! A method may run a script: what is connected to a signal, a `Logger`, the `NOTIFICATION_PREDELETE` of an object that
-//! the method lets go of. The script may drop the last reference to the object whose method is running, and the engine
-//! then frees the object on the spot. So an instance that the engine gives back during a call of its own, on this
-//! thread, stays until the outermost of these calls returns. Any other instance is dropped at once.
+//! A method may run a script: one that is connected to a signal, a `Logger`, or the `NOTIFICATION_PREDELETE`
+//! of an object that the method releases. The script may drop the last reference to the object whose method
+//! is running, and the engine frees that object at once. Therefore, an instance that is freed during a call
+//! of its own, on the same thread, is kept until the outermost of these calls returns. Any other instance is
+//! dropped at once.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,7 +12,7 @@ use std::ptr;
 
 use super::call::MethodData;
 
-/// A call that is under way, in the stack frame of the call itself.
+/// A call in progress, in the stack frame of the call itself.
 struct Frame {
     /// Null for a static method.
     instance: *const (),
@@ -20,11 +21,11 @@ struct Frame {
     outer: *const Self,
 }
 
-/// A thread's calls that are under way.
+/// The calls in progress on one thread.
 struct Calls {
     innermost: Cell<*const Frame>,
-    /// Whether [`GIVEN_BACK`] has an instance.
-    has_given_back: Cell<bool>,
+    /// Whether [`DEFERRED`] has an instance.
+    has_deferred: Cell<bool>,
 }
 
 thread_local! {
@@ -32,17 +33,18 @@ thread_local! {
     // On Windows, clippy doesn't see that both are const.
     #[cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
     static CALLS: Calls = const {
-        Calls { innermost: Cell::new(ptr::null()), has_given_back: Cell::new(false) }
+        Calls { innermost: Cell::new(ptr::null()), has_deferred: Cell::new(false) }
     };
     #[cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
-    static GIVEN_BACK: RefCell<Vec<GivenBack>> = const { RefCell::new(Vec::new()) };
+    static DEFERRED: RefCell<Vec<Freed>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Calls {
-    /// Returns whether a call that is under way uses this instance.
+    /// Returns whether a call in progress uses this instance.
     fn uses(&self, instance: *const ()) -> bool {
         let mut frame = self.innermost.get();
-        // SAFETY: null, or the frame of a call that is under way: `End` takes it off the list before it goes.
+        // SAFETY: null, or the frame of a call in progress: `End` unlinks a frame before its stack frame
+        // goes.
         while let Some(call) = unsafe { frame.as_ref() } {
             if ptr::addr_eq(call.instance, instance) {
                 return true;
@@ -53,20 +55,22 @@ impl Calls {
     }
 }
 
-/// An instance that the engine has given back. A raw pointer, since a method may still have a reference to it.
-struct GivenBack(*mut dyn Any);
+/// An instance that the engine has freed. A raw pointer, since a method may still have a reference to it.
+struct Freed(*mut dyn Any);
 
-impl GivenBack {
+impl Freed {
+    /// Drops the instance.
+    ///
     /// # Safety
     /// No call uses the instance.
     unsafe fn drop(self) {
-        // SAFETY: `free` got the pointer from `Box::into_raw`, and there is one `GivenBack` of it. Nothing uses it, by
-        // this function's contract.
+        // SAFETY: the pointer came from `Box::into_raw` by the contract of `free`, and this is the only
+        // `Freed` of it. No call uses it by this function's contract.
         drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
-/// Ends the call of a frame, also where the method has panicked.
+/// The end of a frame's call, even if the method panics.
 struct End<'a>(&'a Frame);
 
 impl Drop for End<'_> {
@@ -74,14 +78,14 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         CALLS.with(|calls| {
             calls.innermost.set(self.0.outer);
-            if calls.has_given_back.get() {
-                drop_given_back(calls);
+            if calls.has_deferred.get() {
+                drop_deferred(calls);
             }
         });
     }
 }
 
-/// Makes a call of `method` of `instance`.
+/// Runs `call`, which is a call of `method` of `instance`.
 #[inline]
 pub(super) fn during<R>(instance: *const (), method: &'static MethodData, call: impl FnOnce() -> R) -> R {
     let frame = CALLS.with(|calls| Frame { instance, method, outer: calls.innermost.get() });
@@ -90,43 +94,44 @@ pub(super) fn during<R>(instance: *const (), method: &'static MethodData, call: 
     call()
 }
 
-/// Returns the class and the name of the method that is under way on this thread.
+/// Returns the names of the class and of the innermost method that this thread is running.
 #[cold]
 pub(crate) fn current_method() -> (&'static str, &'static str) {
-    // SAFETY: null, or the frame of a call that is under way, as in `uses`.
+    // SAFETY: null, or the frame of a call in progress, as in `uses`.
     let frame = CALLS.with(|calls| unsafe { calls.innermost.get().as_ref() });
     frame.map_or(("", ""), |frame| frame.method.name)
 }
 
-/// Drops the instances that no call uses any more.
+/// Drops the deferred instances that no call uses any more.
 #[cold]
-fn drop_given_back(calls: &Calls) {
-    let unused = GIVEN_BACK.try_with(|given_back| {
-        let mut given_back = given_back.borrow_mut();
-        let unused: Vec<_> = given_back.extract_if(.., |one| !calls.uses(one.0.cast())).collect();
-        calls.has_given_back.set(!given_back.is_empty());
+fn drop_deferred(calls: &Calls) {
+    let unused = DEFERRED.try_with(|deferred| {
+        let mut deferred = deferred.borrow_mut();
+        let unused: Vec<_> = deferred.extract_if(.., |freed| !calls.uses(freed.0.cast())).collect();
+        calls.has_deferred.set(!deferred.is_empty());
         unused
     });
-    // The list is not borrowed any more: to drop one may run a script, which may call methods and give back more.
-    for instance in unused.unwrap_or_default() {
-        // SAFETY: no call of this thread uses it, as was just found. `free` says why no other thread does.
-        unsafe { instance.drop() };
+    // Outside of the borrow: dropping an instance may run a script, which may call methods and free
+    // instances.
+    for freed in unused.unwrap_or_default() {
+        // SAFETY: `uses` found no call of this thread, and no other thread uses it by the contract of `free`.
+        unsafe { freed.drop() };
     }
 }
 
-/// Drops an instance once no call of this thread uses it any more.
+/// Drops an instance as soon as no call of this thread uses it.
 ///
 /// # Safety
-/// `instance` came from `Box::into_raw`, and nothing uses it but calls that are under way on this thread.
+/// `instance` came from `Box::into_raw` and is freed once. Only calls in progress on this thread use it.
 pub(super) unsafe fn free(instance: *mut dyn Any) {
     CALLS.with(|calls| {
         if calls.uses(instance.cast()) {
-            calls.has_given_back.set(true);
-            // Where the thread is ending, the list is gone: the instance is never dropped, rather than too early.
-            let _ = GIVEN_BACK.try_with(|given_back| given_back.borrow_mut().push(GivenBack(instance)));
+            calls.has_deferred.set(true);
+            // While a thread ends, its list is already gone. The instance then leaks, as it is still in use.
+            let _ = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(Freed(instance)));
         } else {
-            // SAFETY: no call of this thread uses it, and by this function's contract nothing else does.
-            unsafe { GivenBack(instance).drop() };
+            // SAFETY: no call of this thread uses it, and nothing else does by this function's contract.
+            unsafe { Freed(instance).drop() };
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Methods of the engine's own classes. gdext's wrappers of them refuse every thread but the first.
+//! Calls of the engine's own methods. gdext's wrappers of them only work on the main thread.
 
 use std::sync::OnceLock;
 
@@ -7,26 +7,27 @@ use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::types::EngineText;
 
-/// A method, looked up once.
+/// A method of the engine.
 pub(super) struct Method(pub(super) sys::GDExtensionMethodBindPtr);
 
-// SAFETY: the engine never changes or frees what the pointer leads to.
+// SAFETY: the engine never changes or frees a method bind.
 unsafe impl Send for Method {}
 // SAFETY: as above.
 unsafe impl Sync for Method {}
 
 impl Method {
-    /// `hash` stands for the signature; `extension_api.json` has it. `None` on an engine that lacks the method.
+    /// Looks a method up, or returns `None` if the engine lacks it. `hash` is that of its signature in
+    /// `extension_api.json`.
     pub(super) fn find(class: &str, name: &str, hash: i64) -> Option<Self> {
         let (class, name) = (StringName::from(class), StringName::from(name));
-        // SAFETY: two live names.
-        let found =
+        // SAFETY: both names live until the call returns.
+        let bind =
             unsafe { interface_fn!(classdb_get_method_bind)(class.sys().cast(), name.sys().cast(), hash) };
-        (!found.is_null()).then_some(Self(found))
+        (!bind.is_null()).then_some(Self(bind))
     }
 }
 
-/// Does the object in a `Variant` still live? A variable may outlast what it held.
+/// Returns whether the object in a `Variant` still lives. It may have been freed.
 ///
 /// # Safety
 /// `value` points to a live `Variant`.
@@ -34,35 +35,35 @@ pub(super) unsafe fn is_instance_valid(value: sys::GDExtensionConstVariantPtr) -
     static FUNCTION: OnceLock<sys::GDExtensionPtrUtilityFunction> = OnceLock::new();
     let function = FUNCTION.get_or_init(|| {
         let name = StringName::from("is_instance_valid");
-        // SAFETY: a live name.
+        // SAFETY: `name` lives until the call returns.
         unsafe { interface_fn!(variant_get_ptr_utility_function)(name.sys().cast(), 996_128_841) }
     });
     let Some(function) = *function else { return false };
-    let (mut answer, arguments) = (0_u8, [value.cast()]);
-    // SAFETY: it takes a `Variant` (the caller's) and returns a `bool`.
-    unsafe { function((&raw mut answer).cast(), arguments.as_ptr(), 1) };
-    answer != 0
+    let (mut is_valid, arguments) = (0_u8, [value.cast()]);
+    // SAFETY: the function takes a `Variant`, which lives by this function's contract, and returns a `bool`.
+    unsafe { function((&raw mut is_valid).cast(), arguments.as_ptr(), 1) };
+    is_valid != 0
 }
 
-/// The path that the system knows for one that may begin with `res://` or `user://`.
+/// Returns the system's path for one that may begin with `res://` or `user://`.
 pub(crate) fn globalize_path(path: &EngineText<'_>) -> EngineText<'static> {
     static METHOD: OnceLock<Option<Method>> = OnceLock::new();
     let method = METHOD.get_or_init(|| Method::find("ProjectSettings", "globalize_path", 3_135_753_539));
     let class = StringName::from("ProjectSettings");
-    let mut found = GString::new();
+    let mut global = GString::new();
     if let Some(method) = method {
         let arguments = [path.as_gstring().sys()];
-        // SAFETY: the singleton is there as long as the engine runs; the method takes a `String` and returns one, into
-        // one that is initialised.
+        // SAFETY: the singleton lives as long as the engine runs. The method takes a `String` and stores one
+        // in `global`, which is initialised.
         unsafe {
             let settings = interface_fn!(global_get_singleton)(class.sys().cast());
             interface_fn!(object_method_bind_ptrcall)(
                 method.0,
                 settings,
                 arguments.as_ptr(),
-                found.sys_mut().cast(),
+                global.sys_mut().cast(),
             );
         }
     }
-    EngineText::from(found)
+    EngineText::from(global)
 }

@@ -1,14 +1,14 @@
-//! Classes whose instance pointer *is* their state.
+//! Classes whose instance pointer leads straight to their state.
 //!
-//! gdext's own `#[derive(GodotClass)]` puts a cell around each object. With threads enabled, that cell costs a
-//! mutex and two hash maps a call (some 400 ns), and calls from several threads wait for each other. The classes
-//! of this addon need no cell: their methods take `&self`, and their state is made for being used from any thread.
-//! So this module registers classes with the engine itself. The pointer that the engine keeps for an object, and
-//! passes to each method, is a `Box` with the state; a typed call from GDScript goes from the engine straight into the
-//! method.
+//! gdext's own `#[derive(GodotClass)]` puts a cell around each object. With threads enabled, that cell costs
+//! a mutex and two hash maps per call (about 400 ns). Calls from several threads also wait for each other.
+//! The classes of this addon need no cell: their methods take `&self`, and their state can be used from any
+//! thread. Therefore, this module registers classes with the engine itself. The pointer that the engine keeps
+//! for an object, and passes to each method, is a `Box` with the state. A typed call from GDScript goes from
+//! the engine straight into the method.
 //!
-//! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties. [`methods!`]
-//! declares methods as scripts see them; each is an ordinary Rust function of the same name:
+//! A class implements [`Class`]: its name, and a [`Definition`] that lists enums, methods and properties.
+//! [`methods!`] declares methods as scripts see them. Each is an ordinary Rust function of the same name:
 //!
 //! ```ignore
 //! methods!(class, SharedMemory {
@@ -17,10 +17,11 @@
 //! fn open(&self, name: EngineText<'_>, size: i64, access: EnumArg<Access>) -> ErrorCode
 //! ```
 //!
-//! `types/` says which types a parameter or a result may have, and `call.rs` how a call arrives.
+//! `types/` has the types of parameters and results, and `call.rs` the way of a call into a method.
 //!
-//! This folder holds all of the addon's `unsafe` code, apart from the entry point's one word. It alone uses the parts
-//! of gdext that are hidden from its documentation (`godot::sys`), which is why gdext's version is pinned.
+//! All of the addon's `unsafe` code is in this folder, except for the entry point's one word. Only this
+//! folder uses the parts of gdext that its documentation hides (`godot::sys`). They are the reason why
+//! gdext's version is pinned.
 
 mod call;
 mod calls;
@@ -43,21 +44,21 @@ pub(crate) use object::{Reference, This};
 pub(crate) use types::*;
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
 
-/// A class that scripts can use. Its instances are shared by all threads.
+/// A class that scripts can use. All threads share its instances.
 pub(crate) trait Class: Sized + Send + Sync + 'static {
-    /// What scripts call it.
+    /// The name in scripts.
     const NAME: &'static str;
-    /// The engine class it extends.
+    /// The engine's class that this one extends.
     const PARENT: &'static str;
 
-    /// The state of a new object.
+    /// Returns the state of a new object.
     fn new(this: This) -> Self;
 
-    /// Lists what scripts see of it.
+    /// Adds the members that scripts see.
     fn define(definition: &mut Definition<Self>);
 }
 
-/// What scripts see of a class, in the order in which the help lists it.
+/// The members of a class that scripts see, in the order of the help.
 pub(crate) struct Definition<C> {
     enums: Vec<(&'static str, Vec<(&'static str, i64)>)>,
     methods: Vec<call::Method>,
@@ -80,13 +81,13 @@ struct Signal {
 }
 
 impl<C: Class> Definition<C> {
-    /// An enum, and its constants. `E` names itself `Class.Enum`.
+    /// Adds an enum with its constants. The name of `E` is `Class.Enum`.
     pub(crate) fn enumeration<E: ScriptEnum>(&mut self) {
         let name = E::NAME.rsplit('.').next().unwrap_or_default();
         self.enums.push((name, E::CONSTANTS.iter().map(|constant| (constant.0, constant.1)).collect()));
     }
 
-    /// A method, which [`methods!`] declares. `defaults` are the values of the last parameters.
+    /// Adds a method; [`methods!`] calls this. `defaults` are the default values of the last parameters.
     pub(crate) fn method<P: Parameters, R: Return, F: call::Function<C, P, R>>(
         &mut self,
         kind: Kind,
@@ -99,7 +100,7 @@ impl<C: Class> Definition<C> {
         self.methods.push(call::Method::new::<call::OfObject<C, F>, P, R>(kind, name, parameters, defaults));
     }
 
-    /// A method that needs no object, as [`method`](Self::method).
+    /// Adds a method that needs no object, as [`method`](Self::method) does.
     pub(crate) fn static_method<P: Parameters, R: Return, F: call::StaticFunction<P, R>>(
         &mut self,
         name: &'static str,
@@ -111,12 +112,12 @@ impl<C: Class> Definition<C> {
         self.methods.push(call::Method::new::<call::OfClass<F>, P, R>(kind, name, parameters, defaults));
     }
 
-    /// A signal with one argument.
+    /// Adds a signal with one argument.
     pub(crate) fn signal<T: Return>(&mut self, name: &'static str, argument: &'static str) {
         self.signals.push(Signal { name, argument, info: T::INFO });
     }
 
-    /// A property, read and written by two methods listed before it.
+    /// Adds a property. Its setter and its getter are methods that have been added before.
     pub(crate) fn property<T: Return>(
         &mut self,
         name: &'static str,
@@ -127,8 +128,8 @@ impl<C: Class> Definition<C> {
     }
 }
 
-/// Declares methods of a class to its [`Definition`], as in an interface description: parameters with their types and
-/// defaults, and the result. `const fn` changes nothing, `static fn` needs no object.
+/// Adds methods to the [`Definition`] of a class, in the syntax of an interface description: parameters with
+/// their types and defaults, and the result. A `const fn` changes nothing, a `static fn` needs no object.
 macro_rules! methods {
     ($class:ident, $Class:ty {}) => {};
     ($class:ident, $Class:ty { const fn $($rest:tt)* }) => {
@@ -150,7 +151,8 @@ macro_rules! methods {
         methods!($class, $Class { $($rest)* });
     };
     ($class:ident, $Class:ty {
-        static fn $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?; $($rest:tt)*
+        static fn $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?;
+        $($rest:tt)*
     }) => {
         $class.static_method::<($($type,)*), methods!(@result $($result)?), _>(
             stringify!($name),
@@ -165,7 +167,7 @@ macro_rules! methods {
 }
 pub(crate) use methods;
 
-/// Makes `C` known to the engine. To be called once, at the scene level.
+/// Registers `C` with the engine. Must be called once, at the scene level.
 pub(crate) fn register<C: Class>() {
     let mut definition = Definition::<C> {
         enums: Vec::new(),
@@ -202,9 +204,9 @@ pub(crate) fn register<C: Class>() {
         get_rid_func: None,
         class_userdata: ptr::null_mut(),
     };
-    // SAFETY: the engine has initialised this library (this runs at its scene level, on the main thread). All
-    // pointers are to values that live until the call returns, which is as long as the engine uses them; the
-    // functions in `info` are for instances that `create_instance::<C>` made.
+    // SAFETY: the engine has initialised this library, as this runs at its scene level, on the main thread.
+    // The engine uses the pointers only until the call returns, and their values live as long. The functions
+    // in `info` are for instances that `create_instance::<C>` made.
     unsafe {
         interface_fn!(classdb_register_extension_class3)(
             sys::get_library(),
@@ -265,15 +267,15 @@ pub(crate) fn register<C: Class>() {
     }
 }
 
-/// Unregisters `C`. By then, the engine has freed all of its objects (or their Rust part, if the library is
-/// reloaded).
+/// Unregisters `C`. Its objects are already gone, or at least their instances if the library is reloaded.
 pub(crate) fn unregister<C: Class>() {
     let class = StringName::from(C::NAME);
-    // SAFETY: the class was registered with this library; called at the level's end, on the main thread.
+    // SAFETY: this library has registered the class. This runs at the end of the scene level, on the main
+    // thread.
     unsafe { interface_fn!(classdb_unregister_extension_class)(sys::get_library(), name_ptr(&class)) };
 }
 
-/// Gives the editor the help of a class: a file as in the engine's `doc/classes/`.
+/// Loads the help of a class into the editor, from XML as in the engine's `doc/classes/`.
 pub(crate) fn load_help(xml: &str) {
     let length = i64::try_from(xml.len()).unwrap_or(0);
     // SAFETY: `xml` is `length` bytes of UTF-8, which the engine copies.
@@ -282,15 +284,15 @@ pub(crate) fn load_help(xml: &str) {
 
 unsafe extern "C" fn create_instance<C: Class>(_class_userdata: *mut c_void) -> sys::GDExtensionObjectPtr {
     let (class, parent) = (StringName::from(C::NAME), StringName::from(C::PARENT));
-    // SAFETY: the name is that of an engine class; an instance of it is what the engine expects here.
+    // SAFETY: `parent` names a class of the engine, and the engine expects a new instance of it here.
     let object = unsafe { sys::classdb_construct_object(name_ptr(&parent)) };
     let instance = Instance::<C>::create(object);
-    // SAFETY: `object` is new and ours; `free_instance` takes the instance back when the engine destroys it.
+    // SAFETY: `object` is new, and `instance` lives until the engine passes it to `free_instance`.
     unsafe { interface_fn!(object_set_instance)(object, name_ptr(&class), instance.cast()) };
     object
 }
 
-/// After the library was reloaded: an object that is still there gets a new Rust part.
+/// Makes a new instance for an object that outlived the library, after the library was reloaded.
 unsafe extern "C" fn recreate_instance<C: Class>(
     _class_userdata: *mut c_void,
     object: sys::GDExtensionObjectPtr,
@@ -303,18 +305,18 @@ unsafe extern "C" fn free_instance<C: Class>(
     instance: sys::GDExtensionClassInstancePtr,
 ) {
     if !instance.is_null() {
-        // SAFETY: `create_instance` or `recreate_instance` made it, and the engine gives it back once, when no new call
-        // of the object's methods can begin.
+        // SAFETY: `create_instance` or `recreate_instance` made it. The engine frees it once, when no new
+        // call of the object's methods can begin.
         unsafe { Instance::free(instance.cast::<Instance<C>>()) };
     }
 }
 
-/// The engine declares pointers to names mutable, even where it only reads them.
+/// Returns the engine's pointer to a name. The engine declares it mutable, even where it only reads the name.
 fn name_ptr(name: &StringName) -> sys::GDExtensionStringNamePtr {
     name.sys().cast_mut().cast()
 }
 
-/// Owns what the engine's description of a property, a parameter or a return value points to.
+/// The values that the engine's description of a property, a parameter or a return value points to.
 struct PropertyInfo {
     name: StringName,
     class_name: StringName,
@@ -348,7 +350,7 @@ impl PropertyInfo {
     }
 }
 
-/// An array's first element, or null: what the engine expects with a count of 0.
+/// Returns a pointer to the first element of an array. For an empty array it is null, as the engine expects.
 const fn first_or_null<T>(slice: &mut [T]) -> *mut T {
     if slice.is_empty() { ptr::null_mut() } else { slice.as_mut_ptr() }
 }

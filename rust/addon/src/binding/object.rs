@@ -1,4 +1,4 @@
-//! Objects of our own classes: what an object knows of itself, and references from one to another.
+//! Objects of the addon's classes: an object's handle to itself, and references from one object to another.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -14,13 +14,14 @@ use super::engine::Method;
 use super::types::{DefaultValue, Param, Return, TypeInfo};
 use super::{Class, calls};
 
-/// What the engine keeps a pointer to, for each object of a class.
+/// The instance of an object. The engine keeps a pointer to it.
 pub(super) struct Instance<C> {
     this: This,
     pub(super) class: C,
 }
 
-/// Where the instance of an object is: the engine doesn't tell. Only asked where one object is given to another.
+/// The class and the instance of each object, by its address, as the engine has no function for that. Only
+/// read where an object is passed to another one.
 static INSTANCES: Mutex<BTreeMap<usize, (TypeId, usize)>> = Mutex::new(BTreeMap::new());
 
 fn instances() -> MutexGuard<'static, BTreeMap<usize, (TypeId, usize)>> {
@@ -28,7 +29,7 @@ fn instances() -> MutexGuard<'static, BTreeMap<usize, (TypeId, usize)>> {
 }
 
 impl<C: Class> Instance<C> {
-    /// For an object that the engine is making.
+    /// Makes the instance of an object that the engine is creating.
     pub(super) fn create(object: sys::GDExtensionObjectPtr) -> *mut Self {
         let this = This(object);
         let instance = Box::into_raw(Box::new(Self { this, class: C::new(this) }));
@@ -36,41 +37,43 @@ impl<C: Class> Instance<C> {
         instance
     }
 
+    /// Frees the instance as soon as no call on this thread uses it.
+    ///
     /// # Safety
-    /// `instance` came from [`create`](Self::create). Nothing uses it but calls that are under way on this thread.
+    /// `instance` came from [`create`](Self::create) and is freed once. Only calls on this thread may use it.
     pub(super) unsafe fn free(instance: *mut Self) {
-        // SAFETY: the instance is there until the next call. Its address is all that is read.
+        // SAFETY: the instance lives at least until `calls::free`.
         let object = unsafe { (*instance).this.0 };
-        // At once: another object may get the address before this call returns.
+        // First: another object may get the same address before this function returns.
         instances().remove(&object.addr());
-        // SAFETY: `create` made the box, and this function's contract says what uses it.
+        // SAFETY: the pointer came from `Box::into_raw` in `create`; the rest is this function's contract.
         unsafe { calls::free(instance) };
     }
 }
 
-/// An object, as its own instance knows it.
+/// An object's handle to itself, for its own instance.
 #[derive(Clone, Copy)]
 pub(crate) struct This(sys::GDExtensionObjectPtr);
 
-// SAFETY: only `emit` uses it, which the engine allows from any thread.
+// SAFETY: `reference` and `emit` use the pointer, and the engine allows both from any thread.
 unsafe impl Send for This {}
 // SAFETY: as above.
 unsafe impl Sync for This {}
 
 impl This {
-    /// A reference to the object. Whoever runs a script's code in the middle of a method, as [`emit`](Self::emit) does,
-    /// holds one until the method is done: the script may let go of its own.
-    pub(crate) fn keep(self) -> Variant {
+    /// Returns a reference to the object. A method that runs scripts, as [`emit`](Self::emit) does, holds one
+    /// until it returns: a script may drop all other references.
+    pub(crate) fn reference(self) -> Variant {
         // SAFETY: the object lives, as in `emit`.
-        unsafe { referenced(self.0) }.unwrap_or_default()
+        unsafe { new_reference(self.0) }.unwrap_or_default()
     }
 
-    /// Emits a signal: calls, in this thread, what is connected to it.
+    /// Emits a signal: calls the connected methods on this thread.
     pub(crate) fn emit(self, signal: &str, arguments: &[Variant]) {
         static EMIT: OnceLock<Option<Method>> = OnceLock::new();
         let emit = EMIT.get_or_init(|| Method::find("Object", "emit_signal", 4_047_867_050));
         let Some(emit) = emit else {
-            return; // An engine without signals, which is none that we know.
+            return; // No known engine lacks the method.
         };
         let signal = Variant::from(StringName::from(signal));
         let arguments: Vec<sys::GDExtensionConstVariantPtr> =
@@ -78,8 +81,9 @@ impl This {
         let mut result = MaybeUninit::<Variant>::uninit();
         let mut error =
             sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
-        // SAFETY: the object lives, as its instance is the only one to have a `This`, and goes before it. The arguments
-        // live until the call returns, and the engine always initialises the result.
+        // SAFETY: the object lives: only its own instance has a `This` of it, whose methods run while the
+        // object lives. The arguments live until the call returns, and the engine always initialises the
+        // result.
         unsafe {
             interface_fn!(object_method_bind_call)(
                 emit.0,
@@ -94,41 +98,42 @@ impl This {
     }
 }
 
-/// A reference to an object of one of our classes, which keeps it.
+/// A counted reference to an object of one of the addon's classes.
 pub(crate) struct Reference<C> {
-    /// For the engine, this is what counts as the reference.
+    /// The reference that the engine counts.
     object: Variant,
     instance: NonNull<Instance<C>>,
 }
 
-// SAFETY: the classes extend `RefCounted`, whose references are counted atomically; what is referred to is `Sync`.
+// SAFETY: the classes extend `RefCounted`, which counts references atomically. `C` is `Send` and `Sync`.
 unsafe impl<C: Class> Send for Reference<C> {}
 // SAFETY: as above.
 unsafe impl<C: Class> Sync for Reference<C> {}
 
 impl<C: Class> Reference<C> {
-    /// `None` for null, and for an object of another class.
+    /// Returns a reference to an object. `None` for null, and for an object of another class.
     ///
     /// # Safety
-    /// `object` is null, or a live object.
+    /// `object` is null or a live object.
     unsafe fn of(object: sys::GDExtensionObjectPtr) -> Option<Self> {
         let (class, instance) = *instances().get(&object.addr())?;
         if class != TypeId::of::<C>() {
             return None;
         }
         let instance = NonNull::new(std::ptr::with_exposed_provenance_mut(instance))?;
-        // SAFETY: the caller's.
-        Some(Self { object: unsafe { referenced(object) }?, instance })
+        // SAFETY: `object` lives by this function's contract, and isn't null, as it is in the map.
+        Some(Self { object: unsafe { new_reference(object) }?, instance })
     }
 }
 
-/// A `Variant` with the object, which counts as one more reference to it.
+/// Returns a `Variant` with the object, which is one more reference to it.
 ///
 /// # Safety
 /// `object` lives.
-unsafe fn referenced(mut object: sys::GDExtensionObjectPtr) -> Option<Variant> {
+unsafe fn new_reference(mut object: sys::GDExtensionObjectPtr) -> Option<Variant> {
     let kind = sys::GDEXTENSION_VARIANT_TYPE_OBJECT;
-    // SAFETY: a valid type; the constructor initialises a `Variant` from a pointer to the pointer to the object.
+    // SAFETY: `kind` is a valid type. The constructor initialises a `Variant` from a pointer to the pointer
+    // to the object, which lives by this function's contract.
     unsafe {
         let from_object = interface_fn!(get_variant_from_type_constructor)(kind)?;
         Some(Variant::new_with_var_uninit(|place| from_object(place, (&raw mut object).cast())))
@@ -145,26 +150,27 @@ impl<C> Deref for Reference<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        // SAFETY: the instance lives as long as the object, which `self` has a reference to.
+        // SAFETY: the instance lives as long as the object, and `self` has a reference to the object.
         unsafe { &self.instance.as_ref().class }
     }
 }
 
 impl<C: Class> Param for Reference<C> {
     const INFO: TypeInfo = TypeInfo::object(C::NAME);
-    /// `None` for null, and for an object of another class: a script's variable may be declared as a class above it.
+    /// `None` for null, and for an object of another class: a script may declare a variable as a base class.
     type Arg<'a> = Option<Self>;
     type Held = sys::GDExtensionObjectPtr;
 
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a> {
-        // SAFETY: ptrcalls pass a pointer to the pointer to the object, or null.
+        // SAFETY: a ptrcall passes null, or a pointer to the pointer to an object that lives by this
+        // function's contract.
         unsafe { Self::of(value.cast::<sys::GDExtensionObjectPtr>().as_ref().copied()?) }
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
-        // SAFETY: the caller's.
+        // SAFETY: `value` points to a live `Variant` by this function's contract.
         let object = unsafe { super::types::object_of(value) }?;
-        // SAFETY: it came from a live `Variant`.
+        // SAFETY: `object_of` returned it, so it is null or lives.
         (object.is_null() || unsafe { Self::of(object) }.is_some()).then_some(object)
     }
 
@@ -173,28 +179,28 @@ impl<C: Class> Param for Reference<C> {
     }
 
     fn lend(held: &mut sys::GDExtensionObjectPtr) -> Option<Self> {
-        // SAFETY: `hold` got it from a `Variant` that outlives the call.
+        // SAFETY: `hold` got the object from a `Variant` that outlives the call.
         unsafe { Self::of(*held) }
     }
 }
 
-/// An object of one of our classes, or null.
+/// An object of one of the addon's classes, or null.
 impl<C: Class> Return for Option<Reference<C>> {
     const INFO: TypeInfo = TypeInfo::object(C::NAME);
 
     unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        let object = self.as_ref().map_or(std::ptr::null_mut(), |found| {
+        let object = self.as_ref().map_or(std::ptr::null_mut(), |reference| {
             // SAFETY: the instance lives, as in `deref`.
-            unsafe { found.instance.as_ref() }.this.0
+            unsafe { reference.instance.as_ref() }.this.0
         });
-        // The reference goes over to the caller, who will give it up.
+        // The engine takes over the reference.
         std::mem::forget(self);
-        // SAFETY: the caller's; ptrcalls return a pointer to the object.
+        // SAFETY: a ptrcall returns an object as a pointer, to which `to` points by this function's contract.
         unsafe { to.cast::<sys::GDExtensionObjectPtr>().write(object) };
     }
 
     fn to_variant(self) -> Variant {
-        self.map(|found| found.object).unwrap_or_default()
+        self.map(|reference| reference.object).unwrap_or_default()
     }
 
     fn failed() -> Self {

@@ -1,7 +1,7 @@
-//! The elements of packed arrays as bytes, in as few calls into the engine as there can be.
+//! The elements of packed arrays as bytes, with as few calls into the engine as possible.
 //!
-//! gdext's own `as_slice` asks for the size twice and for the address once, each through its general machinery; for
-//! 64 bytes, that costs more than all the rest of a call.
+//! gdext's own `as_slice` asks for the size twice and for the address once, each in a general way. For 64
+//! bytes, that costs more than the rest of a call.
 
 use std::mem::transmute;
 use std::sync::OnceLock;
@@ -13,12 +13,12 @@ use godot::builtin::{
 };
 use godot::sys::{self, GodotFfi, interface_fn};
 
-/// A packed array whose elements are numbers, and nothing but numbers, one after another.
+/// A packed array of elements that consist of numbers, without padding.
 pub(crate) trait Packed: GodotFfi + Default + 'static {
-    /// How many bytes an element has.
+    /// The number of bytes of an element.
     const STRIDE: usize;
 
-    /// `None` on an engine that lacks one of them, which is none that we know.
+    /// Returns the engine's functions, or `None` if it lacks one of them. No known engine does.
     fn functions() -> Option<&'static Functions>;
 }
 
@@ -48,10 +48,10 @@ macro_rules! packed {
             fn functions() -> Option<&'static Functions> {
                 static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
                 FUNCTIONS.get_or_init(|| Some(Functions {
-                    // The hashes stand for the signatures; `extension_api.json` has them, the same since 4.0.
+                    // The hashes are those of `extension_api.json`, the same since 4.0.
                     size: method(sys::$kind, "size", 3_173_160_232)?,
                     resize: method(sys::$kind, "resize", 848_867_239)?,
-                    // SAFETY: they differ in the type that the returned pointer points to, and in nothing else.
+                    // SAFETY: the two types differ only in the type that the returned pointer points to.
                     at: unsafe { transmute::<*const (), At>(interface_fn!($at) as *const ()) },
                     // SAFETY: as above.
                     at_mut: unsafe { transmute::<*const (), AtMut>(interface_fn!($at_mut) as *const ()) },
@@ -84,43 +84,44 @@ packed! {
 
 fn method(kind: sys::GDExtensionVariantType, name: &str, hash: i64) -> Option<Method> {
     let name = StringName::from(name);
-    // SAFETY: a valid type and a live name.
+    // SAFETY: `kind` is a valid type, and `name` lives until the call returns.
     unsafe { interface_fn!(variant_get_ptr_builtin_method)(kind, name.sys().cast(), hash) }
 }
 
-/// How many bytes the elements are.
+/// Returns the number of bytes of all elements.
 fn size<A: Packed>(array: &A, functions: &Functions) -> usize {
     let mut size = 0_i64;
-    // SAFETY: `size` takes no argument, returns an `int`, and changes nothing.
+    // SAFETY: `size` takes no arguments, returns an `int`, and doesn't change the array.
     unsafe { (functions.size)(array.sys().cast_mut(), std::ptr::null(), (&raw mut size).cast(), 0) };
     usize::try_from(size).unwrap_or(0).saturating_mul(A::STRIDE)
 }
 
-/// The array's elements, as bytes.
+/// Returns the array's elements as bytes.
 pub(crate) fn bytes<A: Packed>(array: &A) -> &[u8] {
     let Some(functions) = A::functions() else { return &[] };
     let size = size(array, functions);
     if size == 0 {
         return &[];
     }
-    // SAFETY: an index below the array's size. Its elements follow one another, any of their bytes is a byte, and it is
-    // borrowed as long as they are.
+    // SAFETY: index 0 is below the array's size, its elements are contiguous and have `size` bytes without
+    // padding. The array is borrowed as long as they are.
     unsafe { std::slice::from_raw_parts((functions.at)(array.sys(), 0), size) }
 }
 
-/// The array's elements, as bytes, to be changed. If it shares them with another array, it gets its own first.
+/// Returns the array's elements as bytes that can be changed. If it shares them with another array, the
+/// engine copies them first.
 pub(crate) fn bytes_mut<A: Packed>(array: &mut A) -> &mut [u8] {
     let Some(functions) = A::functions() else { return &mut [] };
     let size = size(array, functions);
     if size == 0 {
         return &mut [];
     }
-    // SAFETY: as in `bytes`; `array` is ours alone, and the engine has made its elements so too. They are numbers, for
-    // which any bytes will do.
+    // SAFETY: as in `bytes`. `array` is borrowed exclusively, and the engine shares its elements with no
+    // other array. They are numbers, for which all bytes are valid.
     unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), size) }
 }
 
-/// Makes an empty array `count` elements long, all zero, and returns their bytes. `None` if there is no room for them.
+/// Makes an empty array `count` zeroed elements long, and returns their bytes. `None` if there is no room.
 pub(crate) fn resize<A: Packed>(array: &mut A, count: usize) -> Option<&mut [u8]> {
     let (functions, wanted) = (A::functions()?, i64::try_from(count).ok()?);
     let mut error = 0_i64;
@@ -130,6 +131,6 @@ pub(crate) fn resize<A: Packed>(array: &mut A, count: usize) -> Option<&mut [u8]
     if error != 0 || count == 0 {
         return None;
     }
-    // SAFETY: an index below the size that the array has now; otherwise as in `bytes_mut`.
+    // SAFETY: index 0 is below the array's new size; otherwise as in `bytes_mut`.
     Some(unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), count * A::STRIDE) })
 }

@@ -1,4 +1,4 @@
-//! Arguments of scripts as the segment crate takes them. A refusal names the argument, its value and the limit.
+//! Checks and conversions of scripts' arguments. A failure names the argument, its value and the limit.
 
 use shm_segment::{Backend, Segment};
 
@@ -7,16 +7,16 @@ use crate::binding::{EngineText, globalize_path};
 use crate::error::Failure;
 use crate::unicode::utf8_of;
 
-/// A name as the backend takes it: a script may give a path as the engine has it.
+/// Returns a name as the backend takes it. A file's name may begin with `user://` or `res://`.
 pub(super) fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
-    let given = utf8_of("name", name)?;
+    let checked = utf8_of("name", name)?;
     match backend {
         Backend::File => utf8_of("name", &globalize_path(name)),
-        _ => Ok(given),
+        _ => Ok(checked),
     }
 }
 
-pub(super) fn unsigned(argument: &str, value: i64) -> Result<u64> {
+pub(crate) fn unsigned(argument: &str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
 }
 
@@ -27,12 +27,12 @@ pub(super) fn positive(argument: &str, value: i64) -> Result<u64> {
     }
 }
 
-/// No mapping is larger than the largest `isize`.
-pub(super) fn signed(size: u64) -> i64 {
+/// Returns a size as scripts see it. No mapping is larger than `isize::MAX`.
+pub(crate) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// Returns an offset that lies in `segment`.
+/// Returns the offset if it lies in `segment`.
 pub(super) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
     let (value, end) = (unsigned(argument, offset)?, segment.size());
     if value < end {
@@ -41,7 +41,7 @@ pub(super) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> R
     Err(Failure::argument(argument, offset, &format!("less than the segment's {end} bytes")))
 }
 
-/// Returns offset and length of a part of `segment`; a size of 0 means all from the offset on.
+/// Returns the offset and the length of a part of `segment`. A size of 0 stands for all the rest.
 pub(super) fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
     let offset = offset_inside(segment, "offset", offset)?;
     let size = match unsigned("size", size)? {

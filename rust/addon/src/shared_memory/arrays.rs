@@ -1,7 +1,7 @@
-//! Whole arrays of numbers, vectors and colours, as they stand in memory: little-endian, one after another, vectors and
-//! colours as 32-bit floats.
+//! Packed arrays of numbers, vectors and colours. In the memory, the elements are little-endian and
+//! contiguous. Vectors and colours are 32-bit floats.
 //!
-//! A new one is a line in `arrays!`.
+//! One line in `arrays!` adds the methods for a type.
 
 use godot::builtin::{
     PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array, PackedInt64Array,
@@ -46,7 +46,7 @@ impl SharedMemory {
     }
 }
 
-/// `read, write: array;`
+/// Defines the methods of each line, `read, write: array;`.
 macro_rules! arrays {
     ($($read:ident, $write:ident: $array:ty;)+) => {
         pub(super) fn define(class: &mut Definition<SharedMemory>) {

@@ -1,4 +1,4 @@
-//! Bytes in and out.
+//! Bytes: copies from the memory and into it.
 
 use godot::builtin::PackedByteArray;
 use godot::global::Error as Code;
@@ -47,7 +47,7 @@ impl SharedMemory {
         self.write_bytes(packed::bytes(data), "offset", offset)
     }
 
-    /// `argument` is what the method calls its offset.
+    /// Writes `bytes`. `argument` is the name of the method's parameter `offset`.
     pub(super) fn write_bytes(&self, bytes: &[u8], argument: &str, offset: i64) -> ErrorCode {
         code_of(self.with(|segment| {
             let offset = unsigned(argument, offset)?;

@@ -1,4 +1,4 @@
-//! The enums of the class, as scripts see them.
+//! The enums that scripts see as constants of the class.
 
 use shm_segment::{Access, Backend, Scope};
 
@@ -8,7 +8,7 @@ pub(super) const LOCAL_SCOPE: i64 = 0;
 pub(super) const ACCESS_READ_WRITE: i64 = 0;
 pub(super) const BACKEND_NATIVE: i64 = 0;
 
-/// What a script sees of an object's state.
+/// The status of an object, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Uninitialized = 0,

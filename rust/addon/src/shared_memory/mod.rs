@@ -1,11 +1,11 @@
 //! `SharedMemory`: one segment of bytes.
 //!
-//! Any method may be called from any thread, concurrently with any other. The [`Segment`] that an object holds is in an
-//! [`AtomicOption`]: a copy that is under way when another thread calls `close()` ends on the old mapping, and no
-//! thread waits. A flag beside it (`occupied`) makes sure that one `create` or `open` at a time is under way; it is not
-//! a lock: a second one is refused.
+//! Any method may be called from any thread, concurrently with any other. The [`Segment`] that an object
+//! holds is in an [`AtomicOption`]. A copy that is in progress when another thread calls `close()` ends on
+//! the old mapping, and no thread waits. A flag, `occupied`, admits one `create` or `open` at a time. It is
+//! not a lock: a second call fails.
 
-mod args;
+pub(crate) mod args;
 mod arrays;
 mod bytes;
 mod enums;
@@ -36,24 +36,24 @@ use state::{State, lock};
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The class's state. See the module's text for how threads share it.
+/// The state of an object. The text of this module says how threads share it.
 #[derive(Default)]
 pub(crate) struct SharedMemory {
     segment: AtomicOption<Segment>,
-    /// The object holds a segment, or is about to.
+    /// Whether the object holds a segment, or is about to.
     occupied: AtomicBool,
-    /// Set by the thread that has set `occupied`, or has taken the segment out. So is `size`: both are asked for most
-    /// often, and without a look at the segment.
+    /// Only the thread that has set `occupied`, or has taken the segment out, changes `state` and `size`.
+    /// They are here because scripts read them most often: no access to the segment is needed.
     state: State,
     size: AtomicI64,
     persistent: AtomicBool,
     backend: Mutex<Backend>,
-    /// The name of the last segment, for an `unlink()` after `close()`.
+    /// The name of the closed segment, for an `unlink()` after `close()`.
     last_name: Mutex<Option<NameHandle>>,
     last_error: LastError,
-    /// Why no segment is open, if a failure is why.
-    reason: Mutex<Option<Failure>>,
-    /// Held while `persistent` is set and applied, so that the two agree.
+    /// The failure that left no segment open, if there was one.
+    cause: Mutex<Option<Failure>>,
+    /// Locked while `persistent` is set and applied to the segment, so that the two agree.
     lifetime_change: Mutex<()>,
 }
 
@@ -121,54 +121,53 @@ impl Fallible for SharedMemory {
     }
 }
 
-// Every call that needs the segment comes through one of these three. The object holds the segment until `work` is done,
-// even if another thread closes it.
+// Access to the segment, which stays valid until `work` returns, even if another thread closes it.
 impl SharedMemory {
-    /// Calls `work` with the segment, and remembers how it went.
+    /// Calls `work` with the segment, and remembers the result.
     fn with<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
         self.remember(self.with_any_segment(work))
     }
 
-    /// Calls `work` with the segment. For objects that are attached to it, which remember their own errors.
+    /// Calls `work` with the segment. Attached objects use it: they remember their own errors.
     pub(crate) fn with_any_segment<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
         self.segment.with(|segment| match segment {
-            Some(segment) => work(segment).inspect_err(|failure| self.let_go_if_lost(segment, failure)),
-            None => Err(Failure::not_open(lock(&self.reason).as_ref())),
+            Some(segment) => work(segment).inspect_err(|failure| self.release_if_lost(segment, failure)),
+            None => Err(Failure::not_open(lock(&self.cause).as_ref())),
         })
     }
 
     /// Calls `work` with the segment if it is still the one that has this [`id`](Segment::id).
     pub(crate) fn with_segment<T>(&self, id: u64, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
         self.segment.with(|segment| match segment.filter(|segment| segment.id() == id) {
-            Some(segment) => work(segment).inspect_err(|failure| self.let_go_if_lost(segment, failure)),
-            None => Err(Failure::detached(lock(&self.reason).as_ref())),
+            Some(segment) => work(segment).inspect_err(|failure| self.release_if_lost(segment, failure)),
+            None => Err(Failure::detached(lock(&self.cause).as_ref())),
         })
     }
 
-    /// If a peer has taken the memory away, lets go of the segment, unless another thread has done so.
+    /// Releases the segment if a peer has truncated its memory and no other thread has released it.
     #[cold]
-    fn let_go_if_lost(&self, segment: &Segment, failure: &Failure) {
+    fn release_if_lost(&self, segment: &Segment, failure: &Failure) {
         if failure.code == Code::ERR_FILE_CORRUPT {
             self.segment.take_if(segment, |segment| {
-                *lock(&self.reason) = Some(failure.clone());
-                self.let_go(segment, Status::Error);
+                *lock(&self.cause) = Some(failure.clone());
+                self.release(segment, Status::Error);
             });
         }
     }
 }
 
-// Getters. They can't fail, and leave the last error alone.
+// Getters. They can't fail, and don't change the last error.
 impl SharedMemory {
-    fn ask<T: Default>(&self, question: impl FnOnce(&Segment) -> T) -> T {
-        self.segment.with(|segment| segment.map(question).unwrap_or_default())
+    fn query<T: Default>(&self, getter: impl FnOnce(&Segment) -> T) -> T {
+        self.segment.with(|segment| segment.map(getter).unwrap_or_default())
     }
 
     fn get_name(&self) -> StringName {
-        self.ask(|segment| StringName::from(&engine_text(segment.name().as_str())))
+        self.query(|segment| StringName::from(&engine_text(segment.name().as_str())))
     }
 
     fn get_native_name(&self) -> GString {
-        self.ask(|segment| engine_text(&segment.name().native_name()))
+        self.query(|segment| engine_text(&segment.name().native_name()))
     }
 
     fn get_size(&self) -> i64 {
@@ -176,7 +175,7 @@ impl SharedMemory {
     }
 
     fn get_mapped_size(&self) -> i64 {
-        self.ask(|segment| segment.mapped_size().map_or(0, signed))
+        self.query(|segment| segment.mapped_size().map_or(0, signed))
     }
 
     fn get_status(&self) -> Enum<Status> {
@@ -196,6 +195,6 @@ impl SharedMemory {
     }
 
     fn is_current(&self) -> bool {
-        self.ask(|segment| segment.name().is_current())
+        self.query(|segment| segment.name().is_current())
     }
 }

@@ -1,7 +1,7 @@
-//! Numbers in the memory, under the names and with the rules of `PackedByteArray`: little-endian, at any offset, values
-//! cut to the width.
+//! Numbers in the memory, with the names and the rules of `PackedByteArray`: little-endian, at any offset.
+//! Values are truncated to the width.
 //!
-//! A new one is a line in `numbers!`, and a [`Number`] where its type has none yet.
+//! One line in `numbers!` adds the methods for a type, which must be a [`Number`].
 
 use shm_segment::values::half;
 
@@ -10,7 +10,7 @@ use super::args::unsigned;
 use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::code_of;
 
-/// A number as it stands in the memory, and what scripts have for it.
+/// A type of number in the memory, and its conversion to and from the type in scripts.
 trait Number<Script, const BYTES: usize> {
     fn decode(bytes: [u8; BYTES]) -> Script;
     fn encode(value: Script) -> [u8; BYTES];
@@ -19,12 +19,12 @@ trait Number<Script, const BYTES: usize> {
 macro_rules! integers {
     ($($number:ty)+) => {$(
         impl Number<i64, { size_of::<$number>() }> for $number {
-            #[allow(clippy::cast_possible_wrap, clippy::cast_lossless, reason = "scripts have no unsigned ones")]
+            #[allow(clippy::cast_possible_wrap, clippy::cast_lossless, reason = "scripts have only i64")]
             fn decode(bytes: [u8; size_of::<Self>()]) -> i64 {
                 Self::from_le_bytes(bytes) as i64
             }
 
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values are cut to the width")]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "truncates")]
             fn encode(value: i64) -> [u8; size_of::<Self>()] {
                 (value as Self).to_le_bytes()
             }
@@ -42,7 +42,7 @@ impl Number<f64, 2> for Half {
         half::to_f64(u16::from_le_bytes(bytes))
     }
 
-    /// Rounded to the nearest, as Python and numpy do; `PackedByteArray` cuts the rest off.
+    /// Rounds to the nearest, as Python and numpy do. `PackedByteArray` truncates.
     fn encode(value: f64) -> [u8; 2] {
         let infinity = half::from_f64(f64::INFINITY.copysign(value)).unwrap_or_default();
         half::from_f64(value).unwrap_or(infinity).to_le_bytes()
@@ -94,7 +94,7 @@ impl SharedMemory {
     }
 }
 
-/// `decode, encode: type in the memory, type in scripts;`
+/// Defines the methods of each line, `decode, encode: type in the memory, type in scripts;`.
 macro_rules! numbers {
     ($($decode:ident, $encode:ident: $number:ty, $script:ty;)+) => {
         pub(super) fn define(class: &mut Definition<SharedMemory>) {

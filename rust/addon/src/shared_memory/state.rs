@@ -1,4 +1,4 @@
-//! How an object comes to hold a segment, and lets go of it.
+//! How an object gets a segment, and releases it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ use crate::last_error::Fallible;
 
 /// The status that scripts see, and a count of `create` and `open` calls, in one word.
 ///
-/// The count tells a call whether another thread has closed the object since: it doesn't take a later call's `OPENING`
-/// for its own.
+/// Another thread may close the object while a call opens a segment, and a later call may open another one.
+/// The count tells the later call's `OPENING` from the first one's.
 #[derive(Default)]
 pub(super) struct State(AtomicU64);
 
-/// The status while `create` or `open` is under way; scripts see [`Status::Uninitialized`].
+/// The status while `create` or `open` is in progress. Scripts see [`Status::Uninitialized`].
 const OPENING: u64 = 4;
 const STATUS_BITS: u32 = 8;
 const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
@@ -35,13 +35,13 @@ impl State {
         }
     }
 
-    /// For the thread that has set `occupied`, or has taken the segment out.
+    /// Sets the status. Only the thread that has set `occupied`, or has taken the segment out, may do so.
     fn set(&self, status: Status) {
         let count = self.0.load(Ordering::Acquire) & !STATUS_MASK;
         self.0.store(count | status as u64, Ordering::Release);
     }
 
-    /// Begins a call, and returns the word that stands for it.
+    /// Begins a call, and returns its word.
     fn begin(&self) -> u64 {
         let count = (self.0.load(Ordering::Acquire) >> STATUS_BITS).wrapping_add(1);
         let opening = count << STATUS_BITS | OPENING;
@@ -49,21 +49,16 @@ impl State {
         opening
     }
 
-    /// Sets the status, unless the word has changed.
-    fn set_if(&self, found: u64, status: Status) {
-        let word = (found & !STATUS_MASK) | status as u64;
-        let _ = self.0.compare_exchange(found, word, Ordering::AcqRel, Ordering::Relaxed);
+    /// Sets the status if the word is still `expected`.
+    fn set_if(&self, expected: u64, status: Status) {
+        let word = (expected & !STATUS_MASK) | status as u64;
+        let _ = self.0.compare_exchange(expected, word, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
 impl SharedMemory {
     pub(super) fn create(&self, name: EngineText<'_>, size: i64, scope: EnumArg<Scope>) -> ErrorCode {
-        self.occupy(|backend, lifetime| {
-            let scope = constant("scope", &scope)?;
-            let (name, size) = (name_in(backend, &name)?, positive("size", size)?);
-            let options = Options::new(&name).backend(backend).scope(scope).lifetime(lifetime);
-            options.create(size).map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
-        })
+        self.create_with(&name, size, &scope, |options, size| options.create(size))
     }
 
     pub(super) fn open(&self, name: EngineText<'_>, size: i64, access: EnumArg<Access>) -> ErrorCode {
@@ -76,58 +71,69 @@ impl SharedMemory {
     }
 
     pub(super) fn open_or_create(&self, name: EngineText<'_>, size: i64, scope: EnumArg<Scope>) -> ErrorCode {
+        self.create_with(&name, size, &scope, |options, size| options.open_or_create(size))
+    }
+
+    fn create_with(
+        &self,
+        name: &EngineText<'_>,
+        size: i64,
+        scope: &EnumArg<Scope>,
+        create: fn(&Options, u64) -> shm_segment::Result<Segment>,
+    ) -> ErrorCode {
         self.occupy(|backend, lifetime| {
-            let scope = constant("scope", &scope)?;
-            let (name, size) = (name_in(backend, &name)?, positive("size", size)?);
+            let scope = constant("scope", scope)?;
+            let (name, size) = (name_in(backend, name)?, positive("size", size)?);
             let options = Options::new(&name).backend(backend).scope(scope).lifetime(lifetime);
-            options.open_or_create(size).map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
+            create(&options, size).map_err(|e| Failure::of(&e, Code::ERR_CANT_CREATE))
         })
     }
 
-    /// Makes the object hold what `make` returns, unless it holds a segment already.
+    /// Puts the segment that `make` returns into the object. Fails if the object holds one already.
     fn occupy(&self, make: impl FnOnce(Backend, Lifetime) -> Result<Segment>) -> ErrorCode {
         if self.occupied.swap(true, Ordering::AcqRel) {
-            let held = "this object holds a segment already; close() it first, or use another object";
-            return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, held))));
+            let message = "this object holds a segment already; close() it first, or use another object";
+            return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
         }
-        let place = Place(self);
+        let reservation = Reservation(self);
         let opening = self.state.begin();
         let backend = self.get_backend().0;
         let lifetime = self.lifetime(backend);
         let segment = match make(backend, lifetime) {
             Ok(segment) => segment,
             Err(failure) => {
-                *lock(&self.reason) = Some(failure.clone());
-                drop(place);
+                *lock(&self.cause) = Some(failure.clone());
+                drop(reservation);
                 return code_of(self.remember(Err(failure)));
             }
         };
-        std::mem::forget(place);
+        std::mem::forget(reservation);
         *lock(&self.last_name) = None;
-        *lock(&self.reason) = None;
+        *lock(&self.cause) = None;
         let status = if segment.is_created() { Status::Created } else { Status::Open };
         self.size.store(signed(segment.size()), Ordering::Relaxed);
         self.segment.put(segment);
-        // Unless another thread has closed it by now.
+        // Another thread may have closed the segment already.
         self.state.set_if(opening, status);
         self.apply_changed_lifetime(backend, lifetime);
         code_of(self.remember(Ok(())))
     }
 
     pub(super) fn close(&self) {
-        let closed = self.segment.take(|segment| self.let_go(segment, Status::Uninitialized));
+        let closed = self.segment.take(|segment| self.release(segment, Status::Uninitialized));
         if closed.is_none() {
-            // Only an error is left to be forgotten; another thread may be opening concurrently.
-            let found = self.state.0.load(Ordering::Acquire);
-            if found & STATUS_MASK == Status::Error as u64 {
-                self.state.set_if(found, Status::Uninitialized);
-                *lock(&self.reason) = None;
+            // Only an error may be left. Another thread may be opening a segment concurrently.
+            let word = self.state.0.load(Ordering::Acquire);
+            if word & STATUS_MASK == Status::Error as u64 {
+                self.state.set_if(word, Status::Uninitialized);
+                *lock(&self.cause) = None;
             }
         }
     }
 
-    /// After `segment` was taken out: its name goes now, its memory when the last call that uses it is done.
-    pub(super) fn let_go(&self, segment: &Segment, status: Status) {
+    /// Releases a `segment` that was taken out. Its name goes now, its memory after the last call that uses
+    /// it.
+    pub(super) fn release(&self, segment: &Segment, status: Status) {
         segment.release_name();
         *lock(&self.last_name) = Some(segment.name().clone());
         self.size.store(0, Ordering::Relaxed);
@@ -145,17 +151,17 @@ impl SharedMemory {
     }
 }
 
-/// The right to put a segment into an object. Dropped when nothing came of it, whatever the reason.
-struct Place<'a>(&'a SharedMemory);
+/// The right to put a segment into an object. It is dropped, even by a panic, if there is no segment to put.
+struct Reservation<'a>(&'a SharedMemory);
 
-impl Drop for Place<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.0.state.set(Status::Error);
         self.0.occupied.store(false, Ordering::Release);
     }
 }
 
-/// A lock whose holder panicked guards nothing half done: its values are stored whole.
+/// Locks a mutex. A panic can't leave its value half stored, so a poisoned one is as good as any.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

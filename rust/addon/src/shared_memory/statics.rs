@@ -1,4 +1,4 @@
-//! Methods that need no object. They print a failure that is the script's fault, and remember nothing.
+//! Static methods. They print a failure that is the script's fault, and have no last error.
 
 use godot::builtin::{GString, PackedStringArray};
 use shm_segment::{Backend, Options, Scope};
@@ -12,8 +12,8 @@ use crate::unicode::{engine_text, utf8_of};
 
 impl SharedMemory {
     pub(super) fn exists(name: EngineText<'_>, scope: EnumArg<Scope>, backend: EnumArg<Backend>) -> bool {
-        reported(place_from(&scope, &backend)).is_ok_and(|(scope, backend)| {
-            // A name that is not valid has no segment.
+        reported(scope_and_backend(&scope, &backend)).is_ok_and(|(scope, backend)| {
+            // An invalid name has no segment.
             name_in(backend, &name)
                 .is_ok_and(|name| Options::new(&name).backend(backend).scope(scope).exists())
         })
@@ -24,7 +24,7 @@ impl SharedMemory {
         scope: EnumArg<Scope>,
         backend: EnumArg<Backend>,
     ) -> ErrorCode {
-        let removed = place_from(&scope, &backend).and_then(|(scope, backend)| {
+        let removed = scope_and_backend(&scope, &backend).and_then(|(scope, backend)| {
             Ok(Options::new(&name_in(backend, &name)?).backend(backend).scope(scope).remove()?)
         });
         code_of(reported(removed))
@@ -46,6 +46,6 @@ pub(super) fn reported<T>(result: Result<T>) -> Result<T, ErrorCode> {
     result.inspect_err(report).map_err(|failure| failure.code())
 }
 
-fn place_from(scope: &EnumArg<Scope>, backend: &EnumArg<Backend>) -> Result<(Scope, Backend)> {
+fn scope_and_backend(scope: &EnumArg<Scope>, backend: &EnumArg<Backend>) -> Result<(Scope, Backend)> {
     Ok((constant("scope", scope)?, constant("backend", backend)?))
 }

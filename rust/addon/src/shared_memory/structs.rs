@@ -1,13 +1,15 @@
-//! Structs in the memory, described as Python's module `struct` describes them.
+//! Structs in the memory, in the formats of Python's module `struct`.
 
 use godot::builtin::{AnyArray, GString, VarArray};
 
+use super::SharedMemory;
 use super::args::{signed, unsigned};
 use super::statics::reported;
-use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::code_of;
-use crate::script_values::{self as values, Given, is_room_for, no_room, parsed};
+use crate::script_values::{
+    StructValue, pack_struct, parse_format, require_room, struct_memory, to_usize, unpack_struct, zeros,
+};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
@@ -20,36 +22,29 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 impl SharedMemory {
     fn pack(&self, format: EngineText<'_>, values: AnyArray, byte_offset: i64) -> ErrorCode {
         code_of(self.with(|segment| {
-            let format = parsed("format", &format)?;
+            let format = parse_format("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             segment.check_bounds(offset, format.size() as u64)?;
-            let values: Vec<Given> = values
-                .iter_shared()
-                .enumerate()
-                .map(|(index, value)| Given::of(|| format!("value {index}"), &value))
-                .collect::<Result<_>>()?;
-            Ok(segment.write(offset, &values::packed_struct(&format, &values)?)?)
+            Ok(segment.write(offset, &pack_struct(&format, &StructValue::all(&values)?)?)?)
         }))
     }
 
     fn unpack(&self, format: EngineText<'_>, byte_offset: i64) -> VarArray {
         self.with(|segment| {
-            let format = parsed("format", &format)?;
+            let format = parse_format("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
-            segment.check_bounds(offset, format.size() as u64)?;
-            let copied_bytes = (format.size() as u64).saturating_add(segment.to_supply(format.size() as u64));
-            let taken = usize::try_from(copied_bytes).unwrap_or(usize::MAX);
-            if !is_room_for(values::struct_memory(&format).saturating_add(taken)) {
-                return Err(no_room("the values", format.size()));
-            }
-            let mut bytes = values::zeros(format.size())?;
+            let size = format.size();
+            segment.check_bounds(offset, size as u64)?;
+            let unsupplied = to_usize(segment.to_supply(size as u64));
+            require_room("the values", size, struct_memory(&format).saturating_add(unsupplied))?;
+            let mut bytes = zeros(size)?;
             segment.read(offset, &mut bytes)?;
-            Ok(values::unpacked_struct(&format, &bytes)?.collect())
+            Ok(unpack_struct(&format, &bytes)?.collect())
         })
         .unwrap_or_default()
     }
 
     fn calcsize(format: EngineText<'_>) -> i64 {
-        reported(parsed("format", &format)).map_or(-1, |format| signed(format.size() as u64))
+        reported(parse_format("format", &format)).map_or(-1, |format| signed(format.size() as u64))
     }
 }

@@ -1,14 +1,13 @@
-//! Texts: UTF-8, up to the first NUL.
+//! Texts in the memory: UTF-8, up to the first NUL.
 
 use godot::builtin::GString;
-use godot::global::Error as Code;
 use shm_segment::Segment;
 
 use super::args::{offset_inside, unsigned};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
-use crate::script_values::{LONGEST_TEXT, is_room_for};
+use crate::script_values::{MAX_TEXT_BYTES, is_room_for, no_room};
 use crate::unicode::{text_from, utf8_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
@@ -37,13 +36,13 @@ impl SharedMemory {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let mut bytes = utf8_of("text", &text)?.into_bytes();
-            if bytes.len() as u64 > room {
-                let message =
-                    format!("the text has {} bytes; from byte {offset} on there are {room}", bytes.len());
-                return Err(Failure::new(Code::ERR_INVALID_PARAMETER, message));
+            let length = bytes.len();
+            if length as u64 > room {
+                let message = format!("the text has {length} bytes; from byte {offset} on there are {room}");
+                return Err(Failure::invalid(message));
             }
-            if (bytes.len() as u64) < room {
-                bytes.try_reserve_exact(1).map_err(|_| no_room(bytes.len()))?;
+            if (length as u64) < room {
+                bytes.try_reserve_exact(1).map_err(|_| no_room("a text", length))?;
                 bytes.push(0);
             }
             Ok(segment.write(offset, &bytes)?)
@@ -51,9 +50,9 @@ impl SharedMemory {
     }
 }
 
-/// The bytes from `offset` on, at most `length`, that come before the first NUL.
+/// Returns the bytes from `offset` on, at most `length`, up to the first NUL.
 ///
-/// In pieces: a text of some bytes may stand at the start of a gigabyte.
+/// Reads in pieces: a short text may stand at the start of a gigabyte.
 fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>> {
     const PIECE: usize = 4096;
     let end = offset + length;
@@ -64,15 +63,15 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         segment.read(offset, piece)?;
         let nul = piece.iter().position(|byte| *byte == 0);
         let part = &piece[..nul.unwrap_or(piece.len())];
-        // Not all of it first: it may be much more than the engine can have.
+        // Each piece is checked before the next one is read: the whole may be more than the engine can hold.
         let length = text.len() + part.len();
         if length > text.capacity() {
             let doubled = (2 * text.capacity()).max(PIECE);
-            if length > LONGEST_TEXT
+            if length > MAX_TEXT_BYTES
                 || !is_room_for(doubled)
                 || text.try_reserve_exact(doubled - text.len()).is_err()
             {
-                return Err(no_room(text.len()));
+                return Err(no_room("a text", length));
             }
         }
         text.extend_from_slice(part);
@@ -82,8 +81,4 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         offset += PIECE as u64;
     }
     Ok(text)
-}
-
-fn no_room(bytes: usize) -> Failure {
-    Failure::new(Code::ERR_OUT_OF_MEMORY, format!("no room for a text of {bytes} bytes or more"))
 }

@@ -1,4 +1,5 @@
-//! Values of any type in the memory, in the engine's own form, under the names that `PackedByteArray` has for them.
+//! Values of any type in the memory, in the engine's own form. The methods are named as those of
+//! `PackedByteArray`.
 
 use godot::builtin::Variant;
 use godot::global::Error as Code;
@@ -24,9 +25,9 @@ impl SharedMemory {
     fn decode_var(&self, byte_offset: i64) -> Variant {
         self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
-            let found = measured(segment, offset)?;
-            let unsupplied = segment.to_supply(found.size);
-            variant_codec::decoded(found, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
+            let measured = measure(segment, offset)?;
+            let unsupplied = segment.to_supply(measured.size);
+            variant_codec::decode(measured, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
         })
         .unwrap_or_default()
     }
@@ -34,9 +35,9 @@ impl SharedMemory {
     fn has_encoded_var(&self, byte_offset: i64) -> bool {
         self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
-            match measured(segment, offset) {
+            match measure(segment, offset) {
                 Ok(_) => Ok(true),
-                // An answer, not a failure.
+                // For this method, invalid bytes are an answer, and not a failure.
                 Err(failure) if failure.code == Code::ERR_INVALID_DATA => Ok(false),
                 Err(failure) => Err(failure),
             }
@@ -47,7 +48,7 @@ impl SharedMemory {
     fn decode_var_size(&self, byte_offset: i64) -> i64 {
         self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
-            Ok(signed(measured(segment, offset)?.size))
+            Ok(signed(measure(segment, offset)?.size))
         })
         .unwrap_or_default()
     }
@@ -57,14 +58,13 @@ impl SharedMemory {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let too_long = |size| {
-                let message = format!("the value has {size}; from byte {offset} on there are {room}");
-                Failure::new(Code::ERR_INVALID_PARAMETER, message)
+                Failure::invalid(format!("the value has {size}; from byte {offset} on there are {room}"))
             };
             let least = variant_codec::least_size(value, room)?;
             if least > room {
                 return Err(too_long(format!("{least} bytes or more")));
             }
-            let array = variant_codec::encoded(value, least)?;
+            let array = variant_codec::encode(value, least)?;
             let bytes = packed::bytes(&array);
             if bytes.len() as u64 > room {
                 return Err(too_long(format!("{} bytes", bytes.len())));
@@ -76,6 +76,6 @@ impl SharedMemory {
     }
 }
 
-fn measured(segment: &Segment, offset: u64) -> Result<Measured> {
-    variant_codec::measured(segment, offset, segment.size() - offset)
+fn measure(segment: &Segment, offset: u64) -> Result<Measured> {
+    variant_codec::measure_value(segment, offset, segment.size() - offset)
 }

@@ -1,4 +1,4 @@
-//! Anything at all where a dead owner's lock file would be, on systems that need such files.
+//! Anything in the place of a dead owner's lock file, on systems that need such files.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|plan: shm_fuzz::lock_file::Plan| plan.run());

@@ -71,8 +71,9 @@ pub(super) fn creation_failure(
         | ErrorKind::QuotaExceeded
         | ErrorKind::FileTooLarge
         | ErrorKind::OutOfMemory => Error::OutOfMemory { name: name.to_owned(), size, call, source },
-        // The place for the segment is missing, not the segment, which does not exist yet.
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+        // The place for the segment is missing, not the segment, which does not exist yet. (`IsADirectory`: the
+        // path ends in a slash.)
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::System { name: name.to_owned(), call, source }
         }
         _ => failure(name, call, source),

@@ -12,7 +12,7 @@ use shm_segment::{Access, Backend, Error, Options};
 
 /// A file with a lease, which keeps others from opening it.
 struct Leased {
-    _file: File,
+    file: File,
 }
 
 impl Leased {
@@ -31,7 +31,15 @@ impl Leased {
         if set != 0 {
             eprintln!("skipped: no lease: {}", std::io::Error::last_os_error());
         }
-        (set == 0).then_some(Self { _file: file })
+        (set == 0).then_some(Self { file })
+    }
+}
+
+/// Gives the lease up: a process that another test is starting may still have the descriptor.
+impl Drop for Leased {
+    fn drop(&mut self) {
+        // SAFETY: an open descriptor, and numbers.
+        unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
     }
 }
 

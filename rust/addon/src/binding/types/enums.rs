@@ -1,4 +1,4 @@
-//! Enums of this addon's classes.
+//! The enums of the addon's classes.
 
 use std::marker::PhantomData;
 
@@ -9,11 +9,11 @@ use super::{DefaultValue, Param, Return, TypeInfo};
 
 /// An enum that scripts see as constants of a class.
 pub(crate) trait ScriptEnum: Copy + PartialEq + 'static {
-    /// `Class.Enum`
+    /// The name, as `Class.Enum`.
     const NAME: &'static str;
-    /// Its values in words, for the inspector; empty for an enum that no property has.
+    /// The values in the inspector. Empty for an enum that is the type of no property.
     const HINT: &'static str = "";
-    /// The constants: what scripts call them, their numbers, and what they mean. The first one stands for no answer.
+    /// The constants: name and number in scripts, and value. A method that panics returns the first one.
     const CONSTANTS: &'static [(&'static str, i64, Self)];
 
     /// Returns the constant with this number.
@@ -27,14 +27,14 @@ pub(crate) trait ScriptEnum: Copy + PartialEq + 'static {
     }
 }
 
-/// A value of a [`ScriptEnum`], as a parameter's type and as a result.
+/// A [`ScriptEnum`] as the type of a parameter or a result.
 pub(crate) struct Enum<E>(pub(crate) E);
 
 impl<E: ScriptEnum> Return for Enum<E> {
     const INFO: TypeInfo = TypeInfo::enumeration(E::NAME, E::HINT);
 
     unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: ptrcalls return an enum as an integer, to which `to` points by this function's contract.
+        // SAFETY: a ptrcall returns an enum as an integer, to which `to` points by this function's contract.
         unsafe { self.0.number().store(to) };
     }
 
@@ -47,13 +47,14 @@ impl<E: ScriptEnum> Return for Enum<E> {
     }
 }
 
-/// The number that a script gave for a [`ScriptEnum`]: any integer, in spite of the parameter's type.
+/// The number that a script gave for a [`ScriptEnum`]. The engine doesn't check it: it may be any integer.
 pub(crate) struct EnumArg<E> {
     pub(crate) number: i64,
     kind: PhantomData<E>,
 }
 
 impl<E: ScriptEnum> EnumArg<E> {
+    /// Returns the constant with this number, if there is one.
     pub(crate) fn get(&self) -> Option<E> {
         E::from_number(self.number)
     }
@@ -65,7 +66,7 @@ impl<E: ScriptEnum> Param for Enum<E> {
     type Held = i64;
 
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a> {
-        // SAFETY: ptrcalls pass an enum as an integer; the rest is this function's contract.
+        // SAFETY: a ptrcall passes an enum as an integer; the rest is this function's contract.
         EnumArg { number: unsafe { <i64 as Param>::from_ptr(value) }, kind: PhantomData }
     }
 

@@ -1,7 +1,7 @@
-//! An `Image` whose pixels a method reads or sets, where they are.
+//! An `Image` whose pixels a method reads or sets in place.
 //!
-//! Without gdext's `Gd<Image>`, which converts the format into an enum of the formats that it knows: a newer engine has
-//! more.
+//! This is not gdext's `Gd<Image>`, which converts the format into an enum of the formats that it knows. A
+//! newer engine may have more.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -13,30 +13,32 @@ use godot::sys::{self, GodotFfi, interface_fn};
 use super::{DefaultValue, Param, TypeInfo};
 use crate::binding::engine::Method;
 
-/// An `Image`, or null.
+/// The type of a parameter: an `Image` or null.
 pub(crate) struct Image;
 
-/// What an [`Image`] parameter holds while the method runs.
-pub(crate) struct Picture<'a> {
+/// The argument for an [`Image`] parameter.
+pub(crate) struct ImageArg<'a> {
     object: sys::GDExtensionObjectPtr,
-    life: PhantomData<&'a ()>,
+    lifetime: PhantomData<&'a ()>,
 }
 
 impl Param for Image {
     const INFO: TypeInfo = TypeInfo::object("Image");
-    type Arg<'a> = Option<Picture<'a>>;
+    type Arg<'a> = Option<ImageArg<'a>>;
     type Held = sys::GDExtensionObjectPtr;
 
-    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Option<Picture<'a>> {
-        // SAFETY: the caller's; ptrcalls pass a pointer to the pointer to the object, or null.
-        unsafe { Picture::of(value.cast::<sys::GDExtensionObjectPtr>().as_ref().copied()?) }
+    unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Option<ImageArg<'a>> {
+        // SAFETY: a ptrcall passes null, or a pointer to the pointer to an object that lives by this
+        // function's contract.
+        unsafe { ImageArg::of(value.cast::<sys::GDExtensionObjectPtr>().as_ref().copied()?) }
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
-        // SAFETY: the caller's; the object came from a live `Variant`.
+        // SAFETY: `value` points to a live `Variant` by this function's contract. `object_of` returns null or
+        // an object that lives.
         unsafe {
             let object = super::object_of(value)?;
-            (object.is_null() || Picture::of(object).is_some()).then_some(object)
+            (object.is_null() || ImageArg::of(object).is_some()).then_some(object)
         }
     }
 
@@ -44,16 +46,17 @@ impl Param for Image {
         None
     }
 
-    fn lend(held: &mut sys::GDExtensionObjectPtr) -> Option<Picture<'_>> {
-        (!held.is_null()).then_some(Picture { object: *held, life: PhantomData })
+    fn lend(held: &mut sys::GDExtensionObjectPtr) -> Option<ImageArg<'_>> {
+        (!held.is_null()).then_some(ImageArg { object: *held, lifetime: PhantomData })
     }
 }
 
-impl Picture<'_> {
-    /// `None` for null, and for an object that is no `Image`: a script's variable may be declared as a class above it.
+impl ImageArg<'_> {
+    /// Returns the image. `None` for null, and for an object of another class: in a script, the variable's
+    /// type may be a base class.
     ///
     /// # Safety
-    /// `object` is null, or an object that lives as long as what is returned.
+    /// `object` is null, or lives as long as the returned value.
     unsafe fn of(object: sys::GDExtensionObjectPtr) -> Option<Self> {
         if object.is_null() {
             return None;
@@ -61,68 +64,80 @@ impl Picture<'_> {
         static CLASS: OnceLock<ClassTag> = OnceLock::new();
         let class = CLASS.get_or_init(|| {
             let name = StringName::from("Image");
-            // SAFETY: a live name.
+            // SAFETY: `name` lives until the call returns.
             ClassTag(unsafe { interface_fn!(classdb_get_class_tag)(name.sys().cast()) })
         });
-        // SAFETY: a live object, and what stands for a class.
+        // SAFETY: `object` lives by this function's contract, and the tag is that of a class.
         let object = unsafe { interface_fn!(object_cast_to)(object, class.0) };
-        (!object.is_null()).then_some(Self { object, life: PhantomData })
+        (!object.is_null()).then_some(Self { object, lifetime: PhantomData })
     }
 
-    /// Is it of a format whose pixels can't be set one by one?
+    /// Returns whether the format is a compressed one, without separate pixels.
     pub(crate) fn is_compressed(&self) -> bool {
         static METHOD: OnceLock<Option<Method>> = OnceLock::new();
-        self.ask::<u8>(&METHOD, "is_compressed", 36_873_697) != Some(0)
+        // SAFETY: `is_compressed` returns a `bool`.
+        unsafe { self.call_getter::<u8>(&METHOD, "is_compressed", 36_873_697) != Some(0) }
     }
 
-    /// How many bytes its pixels are, mipmaps included.
+    /// Returns the number of bytes of the pixels, including mipmaps.
     fn size(&self) -> usize {
         static METHOD: OnceLock<Option<Method>> = OnceLock::new();
-        let size = self.ask::<i64>(&METHOD, "get_data_size", 3_905_245_786).unwrap_or(0);
-        usize::try_from(size).unwrap_or(0)
+        // SAFETY: `get_data_size` returns an `int`.
+        let size = unsafe { self.call_getter::<i64>(&METHOD, "get_data_size", 3_905_245_786) };
+        usize::try_from(size.unwrap_or(0)).unwrap_or(0)
     }
 
-    /// Its pixels.
+    /// Returns the pixels.
     pub(crate) fn bytes(&self) -> &[u8] {
         let size = self.size();
         if size == 0 {
             return &[];
         }
-        // SAFETY: the image lives as long as `self`, and has as many bytes as it says. Whoever uses it in another thread
-        // at the same time does what the engine does not allow.
+        // SAFETY: the image lives as long as `self`, and its pixels have `size` bytes. The engine doesn't
+        // allow another thread to use the image at the same time.
         unsafe { std::slice::from_raw_parts(interface_fn!(image_ptr)(self.object), size) }
     }
 
-    /// Its pixels, to be set. If it shares them with a copy, it gets its own first.
+    /// Returns the pixels to be set. If another image shares them, the engine copies them first.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         let size = self.size();
         if size == 0 {
             return &mut [];
         }
-        // SAFETY: as in `bytes`; the engine has made them this image's own.
+        // SAFETY: as in `bytes`, and the engine shares the pixels with no other image.
         unsafe { std::slice::from_raw_parts_mut(interface_fn!(image_ptrw)(self.object), size) }
     }
 
-    /// Calls a method without parameters. `None` on an engine that lacks it, which is none that we know.
-    fn ask<T: Default>(&self, method: &OnceLock<Option<Method>>, name: &str, hash: i64) -> Option<T> {
+    /// Calls a method without parameters. `None` if the engine lacks it; no known engine does.
+    ///
+    /// # Safety
+    /// The method returns a `T`.
+    unsafe fn call_getter<T: Default>(
+        &self,
+        method: &OnceLock<Option<Method>>,
+        name: &str,
+        hash: i64,
+    ) -> Option<T> {
         let method = method.get_or_init(|| Method::find("Image", name, hash));
-        let mut answer = T::default();
-        // SAFETY: the method takes nothing and returns a `T`, as those who call this know.
+        let mut result = T::default();
+        // SAFETY: the image lives as long as `self`. The method takes no arguments, and returns a `T` by this
+        // function's contract.
         unsafe {
             interface_fn!(object_method_bind_ptrcall)(
                 method.as_ref()?.0,
                 self.object,
                 std::ptr::null(),
-                (&raw mut answer).cast(),
+                (&raw mut result).cast(),
             );
         }
-        Some(answer)
+        Some(result)
     }
 }
 
+/// The engine's tag of a class.
 struct ClassTag(*mut c_void);
 
-// SAFETY: it is only compared.
+// SAFETY: the engine only compares the pointer.
 unsafe impl Send for ClassTag {}
 // SAFETY: as above.
 unsafe impl Sync for ClassTag {}

@@ -1,8 +1,9 @@
-//! What a method may take and return, and how each looks to the engine.
+//! The types of parameters and results, and their descriptions for the engine.
 //!
-//! A value arrives in one of two ways. In a *ptrcall* (typed GDScript, C#) it is a pointer to the value itself, of
-//! exactly the declared type. In a *varcall* (untyped GDScript, `call()`) it is a pointer to a `Variant`, which
-//! may hold something else; it is converted where the engine's own methods would, and refused otherwise.
+//! A value arrives in one of two ways. In a *ptrcall* (typed GDScript, C#), it is a pointer to the value
+//! itself, of exactly the declared type. In a *varcall* (untyped GDScript, `call()`), it is a pointer to a
+//! `Variant`, which may hold a value of another type. That value is converted if the engine's own methods
+//! would convert it, and refused otherwise.
 
 mod buffer;
 mod enums;
@@ -20,7 +21,7 @@ use godot::sys::{self, interface_fn};
 use super::engine;
 pub(crate) use buffer::{Buffer, BytesOut};
 pub(crate) use enums::{Enum, EnumArg, ScriptEnum};
-pub(crate) use image::{Image, Picture};
+pub(crate) use image::{Image, ImageArg};
 pub(crate) use returns::ErrorCode;
 pub(crate) use text::EngineText;
 
@@ -33,7 +34,7 @@ const PROPERTY_USAGE_NIL_IS_VARIANT: u32 = 1 << 17;
 /// `PROPERTY_HINT_ENUM`
 const PROPERTY_HINT_ENUM: u32 = 2;
 
-/// How the engine describes a type.
+/// The engine's description of a type.
 pub(crate) struct TypeInfo {
     pub(super) kind: sys::GDExtensionVariantType,
     pub(super) class_name: &'static str,
@@ -47,7 +48,7 @@ impl TypeInfo {
         Self { kind, class_name: "", hint: 0, hint_string: "", usage: 0 }
     }
 
-    /// Any type.
+    /// Describes a value of any type.
     pub(crate) const fn variant() -> Self {
         Self { usage: PROPERTY_USAGE_NIL_IS_VARIANT, ..Self::plain(sys::GDEXTENSION_VARIANT_TYPE_NIL) }
     }
@@ -56,7 +57,7 @@ impl TypeInfo {
         Self { class_name, ..Self::plain(sys::GDEXTENSION_VARIANT_TYPE_OBJECT) }
     }
 
-    /// Is it the type of what returns nothing?
+    /// Returns whether it is the type of a method without a result.
     pub(super) const fn is_void(&self) -> bool {
         self.kind == sys::GDEXTENSION_VARIANT_TYPE_NIL && self.usage & PROPERTY_USAGE_NIL_IS_VARIANT == 0
     }
@@ -74,33 +75,33 @@ impl TypeInfo {
 
 /// The type of a parameter.
 pub(crate) trait Param: 'static {
-    /// How the engine describes it.
+    /// The description for the engine.
     const INFO: TypeInfo;
-    /// What the method gets.
+    /// The argument that the method gets.
     type Arg<'a>;
-    /// What keeps a varcall's value while the method runs.
+    /// The owner of a varcall's value while the method runs.
     type Held;
 
-    /// The argument of a ptrcall.
+    /// Returns the argument of a ptrcall.
     ///
     /// # Safety
     /// `value` points to a value of this type, as ptrcalls pass it, that lives through `'a`.
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a>;
 
-    /// The argument of a varcall, or `None` if it isn't of this type and can't become one.
+    /// Converts the argument of a varcall, or returns `None` if it has another type and can't be converted.
     ///
     /// # Safety
-    /// `value` points to a `Variant` that lives as long as what is returned.
+    /// `value` points to a `Variant` that lives as long as the returned value.
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<Self::Held>;
 
-    /// What is held for an argument that the caller has left out.
+    /// Converts the default value, for an argument that the script has left out.
     fn hold_default(value: DefaultValue) -> Option<Self::Held>;
 
-    /// Lends what was held to the method.
+    /// Lends the held value to the method.
     fn lend(held: &mut Self::Held) -> Self::Arg<'_>;
 }
 
-/// The value of a parameter that the caller may leave out.
+/// The default value of a parameter that a script may leave out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DefaultValue {
     /// An integer.
@@ -140,36 +141,36 @@ impl DefaultValue {
 
 /// The type of a return value.
 pub(crate) trait Return: Sized + 'static {
-    /// How the engine describes it. `NIL` is no value.
+    /// The description for the engine. `NIL` stands for no value.
     const INFO: TypeInfo;
 
-    /// Stores the value where a ptrcall wants it.
+    /// Stores the value as the result of a ptrcall.
     ///
     /// # Safety
     /// `to` points to an initialised value of this type, as ptrcalls return it.
     unsafe fn store(self, to: sys::GDExtensionTypePtr);
 
-    /// The value for a varcall.
+    /// Returns the value as the result of a varcall.
     fn to_variant(self) -> Variant;
 
-    /// What to return where the method could not run to its end.
+    /// Returns the result of a method that has panicked.
     fn failed() -> Self;
 }
 
-/// The object in a `Variant`, or null; `None` if it holds something else, or an object that was freed.
+/// Returns the object in a `Variant`, or null. `None` if it holds a value of another type, or a freed object.
 ///
 /// # Safety
 /// `value` points to a live `Variant`.
 pub(super) unsafe fn object_of(value: sys::GDExtensionConstVariantPtr) -> Option<sys::GDExtensionObjectPtr> {
     static CONSTRUCTOR: Constructor = Constructor::of(&TypeInfo::object(""));
-    // SAFETY: the caller's; the engine stores an object as a pointer to it.
+    // SAFETY: `value` is live by this function's contract. The engine stores an object as a pointer to it.
     let object: sys::GDExtensionObjectPtr = unsafe { CONSTRUCTOR.convert(value) }?;
-    // The pointer says nothing of it. (In a ptrcall it is declared as a class whose objects are counted, and so it lives.)
-    // SAFETY: the caller's.
+    // The pointer may be dangling: a `Variant` of an object that isn't counted doesn't keep it alive.
+    // SAFETY: `value` points to a live `Variant` by this function's contract.
     (object.is_null() || unsafe { engine::is_instance_valid(value) }).then_some(object)
 }
 
-/// The engine's constructors of a type's values from a `Variant`, looked up once a type.
+/// The engine's function that makes a value of one type from a `Variant`.
 struct Constructor {
     kind: sys::GDExtensionVariantType,
     function: OnceLock<sys::GDExtensionTypeFromVariantConstructorFunc>,
@@ -180,7 +181,7 @@ impl Constructor {
         Self { kind: info.kind, function: OnceLock::new() }
     }
 
-    /// What makes a value of this type from the `Variant`, if it is one or the engine's own methods would take it for one.
+    /// Returns the function if the engine's own methods would accept the `Variant` for this type.
     ///
     /// # Safety
     /// `value` points to a live `Variant`.
@@ -188,25 +189,27 @@ impl Constructor {
         &self,
         value: sys::GDExtensionConstVariantPtr,
     ) -> sys::GDExtensionTypeFromVariantConstructorFunc {
-        // SAFETY: the caller's.
-        let found = unsafe { interface_fn!(variant_get_type)(value) };
-        // SAFETY: two valid types.
-        if found != self.kind && unsafe { interface_fn!(variant_can_convert_strict)(found, self.kind) } == 0 {
+        // SAFETY: `value` points to a live `Variant` by this function's contract.
+        let actual = unsafe { interface_fn!(variant_get_type)(value) };
+        // SAFETY: both are valid types.
+        if actual != self.kind && unsafe { interface_fn!(variant_can_convert_strict)(actual, self.kind) } == 0
+        {
             return None;
         }
-        // SAFETY: a valid type.
+        // SAFETY: `kind` is a valid type.
         *self.function.get_or_init(|| unsafe { interface_fn!(get_variant_to_type_constructor)(self.kind) })
     }
 
-    /// The value of a `Variant` as `T`, if it can be had.
+    /// Converts the value of a `Variant`, if [`for_value`](Self::for_value) has a function for it.
     ///
     /// # Safety
-    /// `value` points to a live `Variant`. `T` is what the engine stores for a value of this type.
+    /// `value` points to a live `Variant`. `T` has the layout of the engine's values of this type.
     unsafe fn convert<T>(&self, value: sys::GDExtensionConstVariantPtr) -> Option<T> {
-        // SAFETY: the caller's.
+        // SAFETY: `value` points to a live `Variant` by this function's contract.
         let function = unsafe { self.for_value(value) }?;
         let mut converted = MaybeUninit::<T>::uninit();
-        // SAFETY: the constructor initialises a value of this type from the variant, which it only reads.
+        // SAFETY: the function only reads the `Variant`. It initialises a value of this type, and `T` has its
+        // layout by this function's contract.
         unsafe {
             function(converted.as_mut_ptr().cast(), value.cast_mut());
             Some(converted.assume_init())

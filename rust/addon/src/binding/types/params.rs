@@ -1,4 +1,4 @@
-//! What methods take.
+//! The types of parameters.
 
 use godot::builtin::{
     AnyArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array,
@@ -8,7 +8,7 @@ use godot::sys::{self, GodotFfi};
 
 use super::{Constructor, DefaultValue, Param, TypeInfo};
 
-/// A parameter whose value the engine stores as `$stored`, and that the method gets as `$arg`.
+/// Implements [`Param`] for a type whose values the engine stores as `$stored`. The method gets an `$arg`.
 macro_rules! param {
     ($param:ty: $kind:ident, $stored:ty => $arg:ty, |$value:ident| $lend:expr, |$default:ident| $or:expr) => {
         impl Param for $param {
@@ -17,14 +17,15 @@ macro_rules! param {
             type Held = $stored;
 
             unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a> {
-                // SAFETY: a ptrcall passes a pointer to a `$stored`, which lives through `'a` by this function's contract.
+                // SAFETY: a ptrcall passes a pointer to a `$stored`, which lives through `'a`.
                 let $value = unsafe { &*value.cast::<$stored>() };
                 $lend
             }
 
             unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<Self::Held> {
                 static CONSTRUCTOR: Constructor = Constructor::of(&<$param as Param>::INFO);
-                // SAFETY: `value` points to a live `Variant` by this function's contract; the engine stores a `$stored`.
+                // SAFETY: `value` is a live `Variant` by this function's contract. The engine stores a
+                // `$stored`.
                 unsafe { CONSTRUCTOR.convert::<$stored>(value) }
             }
 
@@ -41,13 +42,13 @@ macro_rules! param {
 }
 pub(super) use param;
 
-// Whether a number makes sense is the method's to check.
+// The method itself checks the range of a number.
 param!(i64: GDEXTENSION_VARIANT_TYPE_INT, i64 => i64, |value| *value, |default| default.as_int());
 param!(f64: GDEXTENSION_VARIANT_TYPE_FLOAT, f64 => f64, |value| *value, |_default| None);
-// As `uint8_t`, of which any but 0 is true.
+// The engine passes a `uint8_t`, and any value except 0 is true.
 param!(bool: GDEXTENSION_VARIANT_TYPE_BOOL, u8 => bool, |value| *value != 0, |_default| None);
 
-/// Arrays that are borrowed from the caller: types of gdext that hold the engine's value and nothing else.
+/// Implements [`Param`] for arrays that the method borrows. gdext's types have the layout of the engine's.
 macro_rules! borrowed {
     ($($type:ident, $opaque:ident, $kind:ident;)+) => {$(
         const _: () = assert_same_layout::<$type, sys::types::$opaque>();
@@ -74,15 +75,15 @@ impl Param for AnyArray {
     type Held = Self;
 
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> Self::Arg<'a> {
-        // SAFETY: a ptrcall passes a pointer to a live `Array`. gdext's type keeps more than the engine's, so it can't be
-        // borrowed; this shares it.
+        // SAFETY: a ptrcall passes a pointer to a live `Array`. This makes one more reference to it: gdext's
+        // type has another layout than the engine's, so it can't be borrowed.
         unsafe { Self::new_from_sys(value) }
     }
 
     unsafe fn hold(value: sys::GDExtensionConstVariantPtr) -> Option<Self> {
         static CONSTRUCTOR: Constructor = Constructor::of(&<AnyArray as Param>::INFO);
-        // SAFETY: `value` points to a live `Variant` per this function's contract, which the constructor only reads. It
-        // makes an array in a place where there is none yet.
+        // SAFETY: `value` points to a live `Variant` by this function's contract. The constructor only reads
+        // it, and initialises the array at `place`.
         unsafe {
             let function = CONSTRUCTOR.for_value(value)?;
             Some(Self::new_with_uninit(|place| function(place.cast(), value.cast_mut())))
@@ -105,7 +106,8 @@ impl Param for Variant {
     type Held = sys::GDExtensionConstVariantPtr;
 
     unsafe fn from_ptr<'a>(value: sys::GDExtensionConstTypePtr) -> &'a Self {
-        // SAFETY: a ptrcall passes a pointer to a live `Variant`, and gdext's type is a wrapper around it.
+        // SAFETY: a ptrcall passes a pointer to a `Variant`, which lives through `'a` by this function's
+        // contract. gdext's type has the same layout.
         unsafe { &*value.cast::<Self>() }
     }
 
@@ -119,7 +121,7 @@ impl Param for Variant {
 
     fn lend(held: &mut sys::GDExtensionConstVariantPtr) -> &Self {
         const { assert_same_layout::<Variant, sys::types::OpaqueVariant>() };
-        // SAFETY: `hold` got a pointer to a `Variant` that outlives the call.
+        // SAFETY: `hold` got a pointer to a `Variant` that outlives `held`. gdext's type has the same layout.
         unsafe { &*held.cast::<Self>() }
     }
 }

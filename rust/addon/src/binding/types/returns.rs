@@ -1,4 +1,4 @@
-//! What methods return.
+//! The types of results.
 
 use godot::builtin::{
     GString, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array,
@@ -10,7 +10,7 @@ use godot::sys::{self, GodotFfi, PtrcallType};
 
 use super::{Return, TypeInfo};
 
-/// Nothing.
+/// No result.
 impl Return for () {
     const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_NIL);
 
@@ -23,7 +23,7 @@ impl Return for () {
     fn failed() -> Self {}
 }
 
-/// Numbers and truth values, which ptrcalls return as `$stored`.
+/// Implements [`Return`] for numbers and booleans, which a ptrcall returns as `$stored`.
 macro_rules! plain_return {
     ($($type:ty as $stored:ty: $kind:ident, $failed:expr;)+) => {$(
         impl Return for $type {
@@ -97,7 +97,7 @@ impl ErrorCode {
     }
 }
 
-/// Types of gdext that are what the engine returns.
+/// Implements [`Return`] for types of gdext.
 macro_rules! engine_return {
     ($($type:ty => $kind:ident),+ $(,)?) => {$(
         impl Return for $type {

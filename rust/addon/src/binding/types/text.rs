@@ -1,7 +1,7 @@
-//! Text that a script gives.
+//! Text from scripts.
 //!
-//! The engine's strings hold any 32-bit numbers, while gdext hands them out as `char`s, which must be Unicode. So a
-//! method gets an [`EngineText`], whose only content is the bare numbers.
+//! The engine's strings may hold any 32-bit numbers. gdext returns them as `char`s, which must be valid
+//! Unicode. Therefore, a method gets an [`EngineText`], which only gives access to the numbers.
 
 use std::borrow::Cow;
 use std::ptr;
@@ -16,10 +16,10 @@ use super::{Constructor, DefaultValue, Param, TypeInfo};
 pub(crate) struct EngineText<'a>(Cow<'a, GString>);
 
 impl EngineText<'_> {
-    /// The text in a `String`, a `StringName` or a `NodePath`; `None` for a value of another type.
+    /// Returns the text of a `String`, a `StringName` or a `NodePath`. `None` for another type of value.
     pub(crate) fn of(value: &Variant) -> Option<EngineText<'static>> {
         match value.get_type() {
-            // Of these types, no script runs to make the text.
+            // For these types, `stringify` runs no script.
             VariantType::STRING | VariantType::STRING_NAME | VariantType::NODE_PATH => {
                 Some(EngineText::from(value.stringify()))
             }
@@ -27,15 +27,15 @@ impl EngineText<'_> {
         }
     }
 
-    /// Its 32-bit units, as they are.
+    /// Returns the 32-bit units.
     pub(crate) fn units(&self) -> &[u32] {
         let text = self.0.sys().cast();
-        // SAFETY: a live string; with room for no unit, the call only returns the length.
+        // SAFETY: the string lives as long as `self`. With no buffer, the call only returns the length.
         let length = unsafe { interface_fn!(string_to_utf32_chars)(text, ptr::null_mut(), 0) };
         match usize::try_from(length) {
             Ok(length) if length > 0 => {
-                // SAFETY: index 0 lies in a string that is not empty, whose `length` units follow one another. They
-                // are not changed while the string is borrowed. Any bits are a `u32`.
+                // SAFETY: the string isn't empty, and its `length` units are contiguous. They don't change
+                // while the string is borrowed. All bits are valid in a `u32`.
                 unsafe {
                     let first = interface_fn!(string_operator_index_const)(text, 0);
                     std::slice::from_raw_parts(first.cast::<u32>(), length)
@@ -45,7 +45,7 @@ impl EngineText<'_> {
         }
     }
 
-    /// The string itself, to be given to the engine.
+    /// Returns the string itself, to pass it to the engine.
     pub(crate) fn as_gstring(&self) -> &GString {
         &self.0
     }
@@ -69,10 +69,10 @@ impl<'a> From<&'a GString> for EngineText<'a> {
     }
 }
 
-// A `String` becomes a `StringName`. gdext's types are wrappers of the engine's, of the same layout.
+// In a varcall, a `String` becomes a `StringName`. gdext's types have the layout of the engine's.
 const _: () = assert_same_layout::<StringName, sys::types::OpaqueStringName>();
 const _: () = assert_same_layout::<GString, sys::types::OpaqueString>();
-param!(StringName: GDEXTENSION_VARIANT_TYPE_STRING_NAME, StringName => EngineText<'a>, |value| EngineText::from(value),
-    |_default| None);
-param!(GString: GDEXTENSION_VARIANT_TYPE_STRING, GString => EngineText<'a>, |value| EngineText::from(value),
-    |default| default.as_text());
+param!(StringName: GDEXTENSION_VARIANT_TYPE_STRING_NAME, StringName => EngineText<'a>,
+    |value| EngineText::from(value), |_default| None);
+param!(GString: GDEXTENSION_VARIANT_TYPE_STRING, GString => EngineText<'a>,
+    |value| EngineText::from(value), |default| default.as_text());

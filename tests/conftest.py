@@ -1,0 +1,183 @@
+"""Runs the tests in a real Godot: GDScript files (test_*.gd) and scenarios (scenarios/test_*.py).
+
+Scenarios need several processes, kills, the editor or an export. The judge (harness/judge.py) reads the
+output of each test: an error that is printed must be announced. Segments and processes that a file leaves
+fail its last test.
+"""
+
+import contextlib
+import functools
+import os
+import random
+import shutil
+
+import pytest
+from harness import gdscript
+from harness.agent import Agent
+from harness.session import SESSION, Session, file_of
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("godot", "the addon's tests")
+    group.addoption(
+        "--godot",
+        default=os.environ.get("GODOT", "godot"),
+        help="the Godot to run them in (default: $GODOT, or godot)",
+    )
+    group.addoption("--template", help="its release export template")
+    group.addoption("--seed", type=int, help="repeats an earlier run's order and seed")
+    group.addoption(
+        "--filter",
+        default="",
+        help="runs only tests with this in FILE:TEST, as in test_open.gd:test_absent",
+    )
+
+
+def pytest_configure(config):
+    if config.option.seed is None:
+        config.option.seed = random.randrange(1_000_000)
+
+
+def pytest_report_header(config):
+    return f"seed {config.option.seed} (--seed repeats it)"
+
+
+def pytest_sessionstart(session):
+    config = session.config
+    if config.option.collectonly:
+        return
+    godot = shutil.which(config.option.godot)
+    if godot is None:
+        raise pytest.UsageError("no Godot: --godot names it (./build.sh godot has one)")
+    godot = os.path.abspath(godot)
+    config.stash[SESSION] = Session(godot, config.option.template, config.option.seed)
+    config.add_cleanup(config.stash[SESSION].close)
+    problem = config.stash[SESSION].problem()
+    if problem:
+        raise pytest.UsageError(problem)
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.match("test_*.gd"):
+        return gdscript.Collector.from_parent(parent, path=file_path)
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Select by --filter, and shuffle: files, and tests within their file."""
+    files = {}
+    unwanted = []
+    for item in items:
+        is_wanted = config.option.filter in f"{item.path.name}:{item.name}"
+        (files.setdefault(item.path, []) if is_wanted else unwanted).append(item)
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+    chance = random.Random(config.option.seed)
+    groups = list(files.values())
+    chance.shuffle(groups)
+    for group in groups:
+        chance.shuffle(group)
+    items[:] = [item for group in groups for item in group]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Fail the last test of a file if the file left something, before the next file is blamed."""
+    try:
+        return (yield)
+    finally:
+        is_last = nextitem is None or nextitem.path != item.path
+        left = item.config.stash[SESSION].leftovers() if is_last else []
+        if left:
+            told = [f"{item.path.name} (what it left)", *left]
+            pytest.fail("\n".join(told), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if isinstance(item, gdscript.Item) and call.when == "call":
+        # Its call only looks up the result: the tests ran when the first was set up.
+        report.duration = item.result().seconds
+    if report.failed and report.user_properties:
+        report.sections.append(("notes", "\n".join(notes_of(report))))
+    return report
+
+
+def pytest_report_teststatus(report):
+    """Show the time and the notes of a test that passes."""
+    if report.when != "call" or not report.passed:
+        return None
+    told = "\n    ".join([f"PASSED ({report.duration:.2f} s)", *notes_of(report)])
+    return "passed", ".", told
+
+
+def notes_of(report):
+    return [str(value) for key, value in report.user_properties if key == "note"]
+
+
+@pytest.fixture(scope="session")
+def session(pytestconfig):
+    """The run: its Godot, its processes, its temporary folder, its names."""
+    return pytestconfig.stash[SESSION]
+
+
+@pytest.fixture
+def unique_name(session):
+    """Makes a name that no other test uses."""
+    return session.name
+
+
+@pytest.fixture
+def name(session):
+    return session.name()
+
+
+@pytest.fixture
+def note(record_property):
+    """Shows a text beside the test's result, such as a seed."""
+    return functools.partial(record_property, "note")
+
+
+@pytest.fixture
+def cleanup():
+    """A stack of calls for the end of the test, last in, first out."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_foreign(cleanup):
+    """Makes a segment as any other program would, for the length of the test."""
+
+    def make(name, content=b""):
+        path = file_of(name)
+        cleanup.callback(path.unlink, missing_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def start_agent(session, cleanup):
+    """Starts a Godot that obeys the test. At the end of the test it must end well, unless it was killed."""
+
+    def start(**options):
+        agent = Agent(session, **options)
+        cleanup.callback(agent.end_if_alive)
+        return agent
+
+    return start
+
+
+@pytest.fixture
+def agent(start_agent):
+    return start_agent()
+
+
+@pytest.fixture
+def memory(agent):
+    """A SharedMemory in a Godot of its own."""
+    return agent.memory()

@@ -1,0 +1,36 @@
+"""build.sh bench: the times of the addon, beside those of other ways."""
+
+import json
+
+import addon
+import bench
+import godot
+import needs
+from common import output, parse, require_linux, say
+
+HELP = """\
+Usage: ./build.sh bench [--chart]
+
+Builds the addon and measures it, in a minute or so: calls, copies, objects and threads in a real Godot, and
+in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
+beside memcpy, the bare system calls and the crate shared_memory; the library's size. Prints a table, and
+writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its other
+work. Linux only.
+
+  --chart   also update docs/images/bench.svg, the chart of the README
+"""
+
+
+def main(arguments):
+    _, options = parse("bench", arguments, options=("--chart",))
+    require_linux("bench", "this measures on Linux only")
+    needs.check()
+    program = godot.find()
+    template = godot.template_or_none(program, "nothing is measured in an exported game")
+    addon.build()
+    library, _ = addon.library_here()
+    say("building the segment crate's benchmark")
+    cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--bench", "copy", "--no-run"]
+    told = map(json.loads, output(*cargo, "--message-format", "json").splitlines())
+    (built,) = [message["executable"] for message in told if message.get("executable")]
+    bench.measure(program, template, library, built, "--chart" in options)

@@ -1,0 +1,42 @@
+"""build.sh demo: Godot and its Python partner, side by side."""
+
+import sys
+
+import addon
+import demo
+import godot
+import needs
+import pypi
+from common import ROOT, TARGET, must, parse, say
+
+HELP = """\
+Usage: ./build.sh demo [NAME] [--window]
+
+Builds the addon, starts the demo NAME in Godot and its partner in Python, and shows the output of both. Runs
+twice, with either side starting first, ends by itself, and fails if either side fails.
+
+  hello      (if no NAME is given) Godot writes a text, Python answers; Linux only
+  chat       texts in both directions, and the bytes in memory
+  telemetry  instruments that show what a simulator publishes 120 times a second
+  video      pictures of 1280 x 720 that numpy draws, and one that Godot hands out; puts numpy into target/
+
+  --window   show the demo in a window instead, until it is closed; lines typed here go to the Python side
+"""
+
+
+def main(arguments):
+    words, options = parse("demo", arguments, options=("--window",), most=1)
+    name = words[0] if words else "hello"
+    # Before minutes of building: an unknown name, and no Godot.
+    demo.check_name(name)
+    video = name == "video"
+    needs.check(*[needs.VENV] * video)
+    program = godot.find()
+    python = pypi.programs("peers") / "python" if video else sys.executable
+    addon.build()
+    say(f"demo {name}")
+    # The folder for the files that the demo saves.
+    folder = TARGET / "demo"
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, ROOT / "tools/demo.py", "--godot", program, "--python", python]
+    must([*command, *options, name], f"the demo {name} failed", cwd=folder)

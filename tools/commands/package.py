@@ -1,0 +1,101 @@
+"""build.sh package: the zip that users install."""
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import zipfile
+
+import addon
+import check_package
+import debian
+import needs
+import notices
+from common import ROOT, TARGET, Failure, parse, say
+
+from . import cross
+
+# Their dependencies are those of the libraries of all systems.
+TARGETS = (
+    *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+    *("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"),
+)
+# The first that a zip can name.
+DATE = (1980, 1, 1, 0, 0, 0)
+
+HELP = """\
+Usage: ./build.sh package [--all [--tag TAG]]
+
+Builds the addon and makes target/package/godot-shared-memory-<version>.zip, with addons/ at its root:
+unpacked into a Godot project, it works there. Holds the libraries that are in addons/shared_memory/bin/, and
+the notices of everything linked into them. The same files give the same zip.
+
+  --all   make target/package/all/godot-shared-memory-<version>.zip instead, with the libraries of all systems
+          (see ./build.sh cross --help), and its SHA-256 beside it: the files of a release
+  --tag   make it only if TAG is v<version>
+"""
+
+
+def main(arguments):
+    _, options = parse("package", arguments, options=("--all", "--tag="))
+    complete, tag = "--all" in options, options.get("--tag")
+    if tag and not complete:
+        raise Failure("package: --tag goes with --all (see ./build.sh package --help)")
+    needs.check(*[needs.VENV] * complete)
+    text = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version *= *"(.*)"', text, re.MULTILINE).group(1)
+    if tag and tag != f"v{version}":
+        raise Failure(f"package: the tag is '{tag}', but Cargo.toml has version {version}")
+    folder = TARGET / "package"
+    libraries = addon.FOLDER / "bin"
+    if complete:
+        folder, libraries = folder / "all", cross.FOLDER
+        shutil.rmtree(libraries, ignore_errors=True)
+        cross.build_all(list(addon.libraries()))
+    else:
+        addon.build()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    say("collecting the notices of what is linked in")
+    # Some of the libraries may contain the standard library of another Rust.
+    fetched = complete and debian.fetched("toolchain")
+    compilers = ["rustc", *([fetched / "root/usr/bin/rustc"] if fetched else [])]
+    texts = folder / "THIRD_PARTY_NOTICES.txt"
+    texts.write_text(notices.collect(TARGETS if complete else (), compilers), encoding="utf-8")
+    say("zipping")
+    archive = folder / f"godot-shared-memory-{version}.zip"
+    make_zip(archive, contents(libraries, texts))
+    if complete:
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        # As `sha256sum --check` reads it.
+        (folder / f"{archive.name}.sha256").write_bytes(f"{digest}  {archive.name}\n".encode())
+    problems = check_package.problems_of(archive, complete)
+    if problems:
+        raise Failure("\nbuild.sh: ".join(problems))
+    print(archive.as_posix())
+
+
+def contents(libraries, texts):
+    """Returns the files of the zip by their names in the addon's folder."""
+    files = {texts.name: texts}
+    for file in addon.FOLDER.rglob("*"):
+        parts = file.relative_to(addon.FOLDER).parts
+        if file.is_file() and parts[0] != "bin" and not any(part.startswith(".") for part in parts):
+            files["/".join(parts)] = file
+    return {**files, **{f"bin/{file.name}": file for file in libraries.iterdir()}}
+
+
+def make_zip(archive, files):
+    """Order, dates and permissions are fixed, so that the same files give the same zip on every machine."""
+    unfinished = archive.with_suffix(".new")
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as output:
+        for name, file in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"addons/{addon.FOLDER.name}/{name}", DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            # As on a Unix system, where the file is a plain one that everybody may read.
+            entry.create_system = 3
+            entry.external_attr = 0o100644 << 16
+            output.writestr(entry, file.read_bytes())
+            print(f"    {entry.filename}", file=sys.stderr)
+    os.replace(unfinished, archive)

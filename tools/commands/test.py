@@ -1,0 +1,125 @@
+"""build.sh test: the tests of the Rust crates, then those that run in a real Godot."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import addon
+import godot
+import needs
+import peers
+import pypi
+import rust
+from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
+
+HELP = """\
+Usage: ./build.sh test [FILTER] [--godot]
+
+Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loom.rs with loom, which
+tries every order of the threads' steps; builds the addon, then runs tests/ in a real Godot (see ./build.sh
+godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
+PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests,
+of any kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has their pytest, for
+runs by hand: target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
+
+  --godot   only the tests in Godot
+"""
+
+# The exit code with which pytest tells it.
+NOTHING_SELECTED = 5
+RUST_LOG, LOOM_LOG, GODOT_LOG = ALL_LOGS = [LOGS / f"{kind}.log" for kind in ("rust", "loom", "godot")]
+
+
+def main(arguments):
+    words, options = parse("test", arguments, options=("--godot",), most=1)
+    name_filter = words[0] if words else ""
+    needs.check(needs.VENV)
+    # Before minutes of building.
+    partner = build_partner()
+    program = godot.find()
+    template = godot.template_or_none(program, "no test of an exported game")
+    for log in ALL_LOGS:
+        log.unlink(missing_ok=True)
+
+    passed = {}
+    if "--godot" not in options:
+        say("tests of the Rust crates")
+        passed["Rust crates"] = rust_tests(name_filter, partner)
+        say("the order of threads, tried by loom")
+        passed["with loom"] = loom_tests(name_filter)
+    if not name_filter or has_godot_tests(program, name_filter):
+        addon.build()
+        say(f"tests in {program}")
+        passed["in Godot"] = godot_tests(program, template, name_filter)
+    ran = sum(map(rust.passed_in, ALL_LOGS))
+    if all(passed.values()) and ran == 0:
+        raise Failure(f"test: no test has '{name_filter}' in its name")
+    told = "; ".join(f"{kind}: {'passed' if well else 'FAILED'}" for kind, well in passed.items())
+    say(f"{told}; {ran} tests passed")
+    sys.exit(not all(passed.values()))
+
+
+def build_partner():
+    """Returns the variables by which the tests of the segment crate find their partner in C, on Windows.
+
+    Any compiler will do, also one that rustc does not link with.
+    """
+    if SYSTEM != "Windows" or "SHM_SEGMENT_PARTNER" in os.environ:
+        return {}
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise Failure(
+            "gcc or clang is needed on Windows, for a program that the tests exchange memory with: "
+            "put one of them on the PATH."
+        )
+    program = TARGET / "partner.exe"
+    TARGET.mkdir(exist_ok=True)
+    source = ROOT / "rust/segment/tests/partner/partner.c"
+    must([compiler, "-std=c11", "-O2", "-o", program, source], f"{compiler} could not build {source}")
+    return {"SHM_SEGMENT_PARTNER": program}
+
+
+def rust_tests(name_filter, partner):
+    command = ["cargo", "test", "--locked", "--workspace"]
+    return limited_tests(command, name_filter, RUST_LOG, 600, partner) and rust.nothing_left()
+
+
+def loom_tests(name_filter):
+    # A build of its own: with loom in the place of the standard library's atomics. Optimised, as it tries
+    # every order.
+    env = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": rust.target_folder() / "loom"}
+    command = ["cargo", "test", "--locked", "--release", "-p", "hazard", "--test", "loom"]
+    return limited_tests(command, name_filter, LOOM_LOG, 300, env)
+
+
+def limited_tests(command, name_filter, log, limit, env):
+    """Builds tests without a limit and runs them with one: cargo has none for a test that hangs."""
+    arguments = ["--", name_filter] if name_filter else []
+    return (
+        run([*command, "--no-run"], env=env, log=log) == 0
+        and run([*command, *arguments], env=env, log=log, limit=limit) == 0
+    )
+
+
+def has_godot_tests(program, name_filter):
+    """Returns whether the filter is for a test in Godot. It may be for one in Rust."""
+    command = [*pytest_command(program, name_filter), "--collect-only", "--quiet"]
+    return run(command, stdout=subprocess.DEVNULL) != NOTHING_SELECTED
+
+
+def pytest_command(program, name_filter):
+    # The folder comes first: pytest learns of these options from it.
+    python = pypi.programs("tests") / "python"
+    return [python, "-m", "pytest", ROOT / "tests", "--godot", program, "--filter", name_filter]
+
+
+def godot_tests(program, template, name_filter):
+    """Runs tests/ in Godot, and returns whether they passed."""
+    # The tests' user:// folders, and the settings that an export writes, are not the user's own.
+    kinds = ("DATA", "CONFIG", "CACHE")
+    folders = {f"XDG_{kind}_HOME": TARGET / "test-home" / kind.lower() for kind in kinds}
+    command = pytest_command(program, name_filter)
+    command += ["--template", template] if template else []
+    env = {**folders, **peers.prepare(), "PYTHONUNBUFFERED": "1"}
+    return run(command, env=env, log=GODOT_LOG) == 0
