@@ -165,7 +165,7 @@ impl<'a> Options<'a> {
 
     fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
         let opened = self.provider()?.open(self, scope, size, access).map_err(|error| match error {
-            // An opener needs no new memory: it lacks addresses.
+            // An opener needs no new memory: addresses are missing.
             Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
             other => other,
         })?;

@@ -163,7 +163,7 @@ impl Segment {
         if length < SMALL { 0 } else { self.unsupplied(length) }
     }
 
-    /// Returns whether this value created the segment, or else opened it.
+    /// Returns whether this value created the segment. Otherwise, it opened an existing one.
     #[must_use]
     pub const fn is_created(&self) -> bool {
         self.created

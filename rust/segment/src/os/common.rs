@@ -71,8 +71,8 @@ pub(super) fn creation_failure(
         | ErrorKind::QuotaExceeded
         | ErrorKind::FileTooLarge
         | ErrorKind::OutOfMemory => Error::OutOfMemory { name: name.to_owned(), size, call, source },
-        // The place for the segment is missing, not the segment, which does not exist yet. (`IsADirectory`: the
-        // path ends in a slash.)
+        // The place for the segment is missing, not the segment, which does not exist yet. (`IsADirectory`:
+        // the path ends in a slash.)
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::System { name: name.to_owned(), call, source }
         }

@@ -35,10 +35,10 @@ impl Leased {
     }
 }
 
-/// Gives the lease up: a process that another test is starting may still have the descriptor.
+/// Ends the lease explicitly: a process that another test is starting may still have the descriptor.
 impl Drop for Leased {
     fn drop(&mut self) {
-        // SAFETY: an open descriptor, and numbers.
+        // SAFETY: the descriptor is open, and the call takes numbers.
         unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
     }
 }

@@ -49,8 +49,8 @@ use crate::layout::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// The oldest (0.0.9). No lock: a message that is read while a peer writes may be half old, half new. One
-    /// bit announces a new message, and each message flips it. If two messages come between two looks, a
-    /// reader notices none.
+    /// bit announces a new message, and each message flips it. If two messages come between two checks,
+    /// a reader notices none.
     V0,
     /// 1.x. Like V0, but all types have the same offsets, and a reader can acknowledge the message.
     V1,

@@ -13,8 +13,8 @@
 //! - cut padding;
 //! - a NUL in the middle of a string.
 //!
-//! Of objects, only ids pass, of which the engine makes an `EncodedObjectAsID`. An object with its properties is
-//! refused.
+//! Of objects, only ids pass, of which the engine makes an `EncodedObjectAsID`. An object with its properties
+//! is refused.
 //!
 //! The bytes may change during a call. Each is read once, and the worst outcome is a wrong size within the
 //! limit. So measure a value in shared memory, copy that number of bytes, and measure the copy. Only the
