@@ -157,8 +157,8 @@ fn another_file_under_the_sinks_descriptor_is_left_alone() {
         // SAFETY: both descriptors are open, and the second one is replaced.
         assert!(unsafe { libc::dup2(file.as_raw_fd(), sink) } >= 0);
         no_private_memory();
-        // The last resort, private pages, is refused as well, so the process ends as it would have without
-        // us. SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
+        // Private pages, the last resort, are refused as well. So the process ends as without this crate.
+        // SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
         let child = unsafe { libc::fork() };
         if child == 0 {
             victims.are_truncated();
