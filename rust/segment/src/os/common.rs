@@ -7,6 +7,9 @@ use memmap2::{MmapAsRawDesc, MmapOptions, MmapRaw};
 use crate::error::{Error, Result};
 use crate::options::Access;
 
+/// The reason why a name is neither free nor taken for good.
+pub(super) const CHANGING: &str = "other processes are creating or removing it right now";
+
 /// Returns how many bytes to map of a segment that has `actual`: `requested`, or all of them for 0.
 pub(super) fn checked_size(name: &str, actual: u64, requested: u64) -> Result<u64> {
     match requested {
@@ -45,9 +48,7 @@ pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Erro
     }
     match source.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Error::DoesNotExist { name, call, source },
-        ErrorKind::AlreadyExists => {
-            Error::AlreadyExists { name, why: "other processes are creating or removing it right now" }
-        }
+        ErrorKind::AlreadyExists => Error::AlreadyExists { name, why: CHANGING },
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Error::PermissionDenied { name, call, source }
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::common::{checked_size, creation_failure, failure, map};
+use super::common::{CHANGING, checked_size, creation_failure, failure, map};
 use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unsupplied};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
@@ -264,10 +264,7 @@ fn link_when_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<
             // Another process is replacing it.
             Ok(false) if Instant::now() < end => std::thread::sleep(Duration::from_millis(1)),
             Ok(false) => {
-                return Err(Error::AlreadyExists {
-                    name: plain.to_owned(),
-                    why: "other processes are creating or removing it right now",
-                });
+                return Err(Error::AlreadyExists { name: plain.to_owned(), why: CHANGING });
             }
             Err(e) => return Err(e),
         }

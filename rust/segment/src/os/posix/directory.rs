@@ -19,6 +19,7 @@ use super::owner::{self, OwnerLock};
 use super::{Created, Namespace, Request, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
+use crate::os::common::CHANGING;
 
 /// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
 const SEMAPHORE_PREFIX: &str = "sem.";
@@ -239,7 +240,7 @@ fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn O
 
 fn pause(request: &Request<'_>) -> Result<()> {
     if Instant::now() >= request.end {
-        return Err(request.taken(owner::CHANGING));
+        return Err(request.taken(CHANGING));
     }
     sleep(Duration::from_micros(200));
     Ok(())

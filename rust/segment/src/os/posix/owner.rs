@@ -19,7 +19,6 @@ use crate::options::Lifetime;
 pub(super) const ALIVE: &str = "the process that made it is running";
 pub(super) const NOT_OURS: &str =
     "another program made it, or it was made to be persistent; remove() removes it";
-pub(super) const CHANGING: &str = "other processes are creating or removing it right now";
 
 /// Decides whether the creator removes the name at its end.
 #[derive(Debug)]
