@@ -1,8 +1,8 @@
 //! 16-bit floats (IEEE 754 binary16): the `e` of Python's `struct`, and `encode_half`.
 //!
 //! The crate `half` rounds twice on its way from 64 bits: through 32 bits, or by dropping the lower 32 bits
-//! of the mantissa first. So 1 + 2⁻¹¹ + 2⁻⁴⁰ becomes 1, not the next half above. CPython rounds once, and
-//! so does this module.
+//! of the mantissa first. So 1 + 2⁻¹¹ + 2⁻⁴⁰ becomes 1, not the next half above.
+//! CPython rounds once, and so does this module.
 
 const EXPONENT: u16 = 0x7c00;
 
