@@ -63,7 +63,7 @@ func test_bad_formats_and_values_are_refused() -> void:
 	var memory := created(16)
 	memory.write(pattern(16))
 	var refused := [
-		["y", [1], "no format character"],
+		["y", [1], "not a format character"],
 		["<I", [], "takes 1 values, not 0"],
 		["<I", [1, 2], "takes 1 values, not 2"],
 		["<B", [256], "value 0 must be from 0 to 255"],

@@ -15,8 +15,8 @@ dead owner's name (1,000). Ends at the first failure. Linux only.
 
 # Rounds, and filter.
 TESTS = (
-    (1000, "killed::whoever_is_killed"),
-    (10000, "truncation::truncated_at_any_moment"),
+    (1000, "killed::a_kill_at_any_moment"),
+    (10000, "truncation::truncation_at_any_moment"),
     (1000, "lifetime::of_ten_racing"),
 )
 CARGO = ["cargo", "test", "--quiet", "--locked", "-p", "shm-segment"]

@@ -1,6 +1,7 @@
-//! What one use of a shared value costs, beside other crates for the same purpose.
+//! The cost of one use of a shared value, compared with other crates for the same purpose.
 //!
-//! `cargo bench -p hazard`. Each benchmark reads a number behind a shared pointer that another thread could replace.
+//! Run it with `cargo bench -p hazard`. Each benchmark reads a number behind a shared pointer that another
+//! thread could replace.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may")]
 
 use std::sync::LazyLock;
@@ -45,7 +46,7 @@ fn haphazard() -> u64 {
     *black_box(VALUE.safe_load(&mut pointer).unwrap())
 }
 
-/// A lock and a counter: what the standard library offers.
+/// The standard library's way: a lock and a reference count.
 #[divan::bench(threads = THREADS, sample_size = 10_000)]
 fn mutex_of_arc() -> u64 {
     static VALUE: LazyLock<std::sync::Mutex<std::sync::Arc<u64>>> = LazyLock::new(std::sync::Mutex::default);

@@ -1,19 +1,20 @@
 //! A pair of memory fences of which one side pays for both.
 //!
-//! Two threads that each store one value and then load the other's both need a full fence between store and load;
-//! otherwise both may miss the other's store. Here one side does so all the time (the *light* fence) and the other
-//! rarely (the *heavy* fence). The heavy fence makes every processor that runs a thread of this process execute a full
-//! fence, so the light one only has to restrain the compiler.
+//! Two threads each store one value, then load the other's. Both need a full fence between store and load;
+//! otherwise both may miss the other's store. Here one side does this all the time (the *light* fence), and
+//! the other rarely (the *heavy* fence). The heavy fence makes every processor that runs a thread of this
+//! process execute a full fence. So the light fence only has to restrain the compiler.
 //!
-//! Linux: `membarrier(2)`, since 4.14. Elsewhere, and where the system refuses that call, both sides execute a full
-//! fence. The crate `membarrier` offers the same, but it aborts the process if the system call fails.
+//! Linux: `membarrier(2)`, since 4.14. Elsewhere, and where the system refuses that call, both sides execute
+//! a full fence. The crate `membarrier` offers the same, but it aborts the process if the system call fails.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 use super::atomic::fence;
 
-/// Both sides execute a full fence. Set before a value that needs fences is shared, and never changed.
+/// True if both sides execute a full fence. Set before a value that needs fences is shared, and never
+/// changed.
 static IS_SYMMETRIC: AtomicBool = AtomicBool::new(true);
 
 /// Chooses the kind of fence, before the first value is published (with `Release`).
@@ -22,7 +23,8 @@ pub(super) fn prepare() {
     PREPARED.get_or_init(|| IS_SYMMETRIC.store(!system::register(), Ordering::Relaxed));
 }
 
-/// The cheap half of the pair: a compiler fence where `membarrier` is available, else a full fence.
+/// Executes the cheap half of the pair: a compiler fence where `membarrier` is available, otherwise a full
+/// fence.
 #[inline]
 pub(super) fn light() {
     if IS_SYMMETRIC.load(Ordering::Relaxed) {
@@ -32,7 +34,7 @@ pub(super) fn light() {
     }
 }
 
-/// The expensive half of the pair. Returns false if the system has refused it.
+/// Executes the expensive half of the pair. Returns whether the system allowed it.
 #[must_use]
 pub(super) fn heavy() -> bool {
     fence(Ordering::SeqCst);

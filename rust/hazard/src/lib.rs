@@ -1,26 +1,28 @@
 //! An optional value that any thread may use while another thread takes it away.
 //!
-//! A reader never blocks and never writes to a cache line that other threads write to. [`AtomicOption::take`] unlinks
-//! the value; the last reader drops it.
+//! A reader never blocks and never writes to a cache line that other threads write to. [`AtomicOption::take`]
+//! unlinks the value; the last reader drops it.
 //!
 //! # Algorithm
-//! Hazard pointers (Maged M. Michael, "Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects", 2004). Each
-//! thread publishes the address of the value that it uses in a hazard slot (`slot.rs`), which every thread can read.
+//! Hazard pointers (Maged M. Michael, "Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects",
+//! 2004). Each thread publishes the address of the value that it uses in a hazard slot (`slot.rs`), which
+//! every thread can read.
 //!
-//! - A reader publishes the address, then checks that the value is still linked. If so, a later `take` finds the slot.
-//! - `take` unlinks the value, then scans the slots. It drops a value that no slot protects; another one it puts on the
-//!   list of retired values (`retired.rs`).
-//! - A leaving reader clears its slot, then checks that the value is still linked. If not, it scans the list and drops
-//!   the values that no slot protects any more.
+//! - A reader publishes the address, then checks that the value is still linked. If so, a later `take` finds
+//!   the slot.
+//! - `take` unlinks the value, then scans the slots. It drops a value that no slot protects. Any other value
+//!   goes on the list of retired values (`retired.rs`).
+//! - A leaving reader clears its slot, then checks that the value is still linked. If not, it scans the list
+//!   and drops the values that no slot protects any more.
 //!
-//! In each pair, both sides store first and load second, with a full fence between, so at least one of them sees the
-//! other. Reading happens with every call, taking only when something is closed. So an asymmetric fence makes the
+//! In each pair, both sides store first and load second, with a full fence between, so at least one of them
+//! sees the other. Every call reads, but only closing something takes. So an asymmetric fence makes the
 //! taking side pay for both (`asymmetric_fence.rs`).
 //!
 //! # Alternatives
-//! `benches/use.rs` measures this crate beside `arc-swap`, `seize` and `haphazard`; docs/PERFORMANCE.md has figures.
-//! `seize` drops values in batches of one per thread, which may be never; here a value may be a gigabyte. `haphazard`
-//! executes a full fence at each use, and collects at intervals.
+//! `benches/use.rs` measures this crate and `arc-swap`, `seize` and `haphazard`; docs/PERFORMANCE.md has
+//! figures. `seize` drops values in batches of one per thread, which may be never; here a value may be a
+//! gigabyte. `haphazard` executes a full fence at each use, and collects at intervals.
 
 mod asymmetric_fence;
 mod retired;
@@ -49,15 +51,17 @@ impl<T: Send + Sync + 'static> Default for AtomicOption<T> {
 }
 
 // Invariants of the `unsafe` code below:
-// - The pointer is null or comes from `Box::into_raw`. The thread that unlinks a value (`swap`, `compare_exchange`) is
-//   the only one to do so, and retires it once.
-// - A retired value is dropped once, when no slot protects it: no reader can protect it later, as it is unlinked.
+// - The pointer is null or comes from `Box::into_raw`. The thread that unlinks a value (`swap`,
+//   `compare_exchange`) is the only one to do so, and retires it once.
+// - A retired value is dropped once, when no slot protects it: no reader can protect it later, as it is
+//   unlinked.
 impl<T: Send + Sync + 'static> AtomicOption<T> {
     /// Calls `work` with the value, which lives until `work` returns even if another thread takes it.
     #[inline]
     pub fn with<R>(&self, work: impl FnOnce(Option<&T>) -> R) -> R {
         let reader = self.protect();
-        // SAFETY: the value was linked after the slot protected it, and the guard protects it until it is dropped.
+        // SAFETY: the value was linked after the slot protected it, and the guard protects it until it is
+        // dropped.
         work(reader.as_ref().map(|reader| unsafe { reader.value.as_ref() }))
     }
 
@@ -84,22 +88,25 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         asymmetric_fence::prepare();
         let previous = self.0.swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
         if let Some(previous) = NonNull::new(previous) {
-            // SAFETY: it came from `Box::into_raw` and is unlinked; the swap gave it to this thread alone.
+            // SAFETY: `previous` came from `Box::into_raw` and is unlinked; the swap gave it to this thread
+            // alone.
             unsafe { retired::retire(previous) };
         }
     }
 
-    /// Takes the value out and calls `work` with it before it is dropped. Of several threads, one gets it.
+    /// Takes the value out and calls `work` with it before it is dropped. Of several threads that call this,
+    /// one gets it.
     pub fn take<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {
         let value = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel))?;
         // SAFETY: no thread drops the value before this one retires it.
         let result = work(unsafe { value.as_ref() });
-        // SAFETY: as in `put`.
+        // SAFETY: as in `put`, for `value`.
         unsafe { retired::retire(value) };
         Some(result)
     }
 
-    /// Does as [`take`](Self::take), but only if the value is `expected`, which came from [`with`](Self::with).
+    /// Takes the value out as [`take`](Self::take) does, but only if it is `expected`, which came from
+    /// [`with`](Self::with).
     pub fn take_if<R>(&self, expected: &T, work: impl FnOnce(&T) -> R) -> Option<R> {
         let expected_ptr = ptr::from_ref(expected).cast_mut();
         let order = (Ordering::AcqRel, Ordering::Relaxed);

@@ -28,11 +28,11 @@ pub(super) unsafe fn retire<T: Send + Sync + 'static>(value: NonNull<T>) {
     /// # Safety
     /// `value` came from `Box::<T>::into_raw`, and no thread uses it.
     unsafe fn drop_box<T>(value: NonNull<()>) {
-        // SAFETY: this function's contract.
+        // SAFETY: by this function's contract, `value` came from `Box::<T>::into_raw` and is unused.
         drop(unsafe { Box::from_raw(value.cast::<T>().as_ptr()) });
     }
-    // Without the fence, no scan of the slots proves that the value is unused: a leak is better than a use after free.
-    // (The system has granted the call before, and would have to revoke it.)
+    // Without the fence, no scan of the slots proves that the value is unused: a leak is better than a use
+    // after free. The system allowed the call before, so it fails only if a sandbox has revoked it since.
     if asymmetric_fence::heavy() {
         retired().push(Retired { value: value.cast(), drop: drop_box::<T> });
         reclaim();
@@ -44,10 +44,10 @@ pub(super) unsafe fn retire<T: Send + Sync + 'static>(value: NonNull<T>) {
 pub(super) fn reclaim() {
     // The lock keeps two leaving readers from leaving the value to each other.
     let unused: Vec<Retired> = retired().extract_if(.., |one| !slot::is_protected(one.value)).collect();
-    // Without the lock: dropping a value may take long.
+    // The lock is free again: dropping a value may take long.
     for Retired { value, drop } in unused {
-        // SAFETY: the value is off the list, so no other thread drops it. No slot protects it, and as it is unlinked,
-        // none will.
+        // SAFETY: the value is off the list, so no other thread drops it. No slot protects it, and as it is
+        // unlinked, none will.
         unsafe { drop(value) };
     }
 }

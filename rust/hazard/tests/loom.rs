@@ -1,5 +1,5 @@
-//! Every order in which threads can interleave, up to a number of preemptions. Needs `RUSTFLAGS="--cfg loom"`; see
-//! `./build.sh test --help`.
+//! Tests in every order in which threads can interleave, up to a number of preemptions. They need
+//! `RUSTFLAGS="--cfg loom"`; see `./build.sh test --help`.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,7 +22,7 @@ unsafe impl Sync for Tracked {}
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.cell.with_mut(|value| {
-            // SAFETY: the test asserts that no other thread uses it.
+            // SAFETY: loom reports a concurrent use instead of letting it happen.
             unsafe { *value = 0 };
         });
         self.drops.fetch_add(1, Ordering::SeqCst);
@@ -31,7 +31,7 @@ impl Drop for Tracked {
 
 impl Tracked {
     fn check(&self) {
-        // SAFETY: the test asserts that no thread drops it concurrently.
+        // SAFETY: loom reports a concurrent drop instead of letting it happen.
         self.cell.with(|value| assert_eq!(unsafe { *value }, 7));
     }
 }
@@ -66,11 +66,11 @@ fn try_all(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     builder.check(model);
 }
 
-fn used(option: &AtomicOption<Tracked>) {
+fn read_value(option: &AtomicOption<Tracked>) {
     option.with(|value| value.map(Tracked::check));
 }
 
-fn taken(option: &AtomicOption<Tracked>) {
+fn take_value(option: &AtomicOption<Tracked>) {
     option.take(Tracked::check);
 }
 
@@ -79,8 +79,8 @@ fn the_last_reader_drops_the_value() {
     try_all(4, || {
         let stage = Stage::new();
         stage.option.put(stage.value());
-        let user = stage.start(used);
-        taken(&stage.option);
+        let user = stage.start(read_value);
+        take_value(&stage.option);
         user.join().unwrap();
         assert_eq!(stage.drops(), 1);
     });
@@ -91,8 +91,8 @@ fn one_of_two_leaving_readers_drops_the_value() {
     try_all(3, || {
         let stage = Stage::new();
         stage.option.put(stage.value());
-        let users = [stage.start(used), stage.start(used)];
-        taken(&stage.option);
+        let users = [stage.start(read_value), stage.start(read_value)];
+        take_value(&stage.option);
         users.into_iter().for_each(|user| user.join().unwrap());
         assert_eq!(stage.drops(), 1);
     });
@@ -103,8 +103,8 @@ fn one_of_two_takers_gets_the_value() {
     try_all(3, || {
         let stage = Stage::new();
         stage.option.put(stage.value());
-        let others = [stage.start(taken), stage.start(used)];
-        taken(&stage.option);
+        let others = [stage.start(take_value), stage.start(read_value)];
+        take_value(&stage.option);
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(stage.drops(), 1);
     });
@@ -116,14 +116,14 @@ fn a_reader_may_meet_two_values() {
         let stage = Stage::new();
         stage.option.put(stage.value());
         let user = stage.start(|option| {
-            used(option);
-            used(option);
+            read_value(option);
+            read_value(option);
         });
-        taken(&stage.option);
+        take_value(&stage.option);
         stage.option.put(stage.value());
         user.join().unwrap();
         assert_eq!(stage.drops(), 1);
-        taken(&stage.option);
+        take_value(&stage.option);
         assert_eq!(stage.drops(), 2);
     });
 }
@@ -136,7 +136,7 @@ fn a_reader_may_take_the_value_that_it_uses() {
         let closer = stage.start(|option| {
             option.with(|value| value.map(|value| option.take_if(value, Tracked::check)));
         });
-        let user = stage.start(used);
+        let user = stage.start(read_value);
         closer.join().unwrap();
         user.join().unwrap();
         assert_eq!(stage.drops(), 1);

@@ -7,18 +7,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hazard::AtomicOption;
 
-/// Counts its drops, and marks itself as dropped.
-struct Dropped(Arc<AtomicUsize>, AtomicBool);
+/// A value that counts drops, and remembers its own.
+struct Tracked {
+    drops: Arc<AtomicUsize>,
+    is_dropped: AtomicBool,
+}
 
-impl Drop for Dropped {
+impl Drop for Tracked {
     fn drop(&mut self) {
-        self.1.store(true, Ordering::SeqCst);
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.is_dropped.store(true, Ordering::SeqCst);
+        self.drops.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-fn value(count: &Arc<AtomicUsize>) -> Dropped {
-    Dropped(Arc::clone(count), AtomicBool::new(false))
+fn value(drops: &Arc<AtomicUsize>) -> Tracked {
+    Tracked { drops: Arc::clone(drops), is_dropped: AtomicBool::new(false) }
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn a_reader_keeps_the_value() {
     option.put(value(&drops));
     option.with(|value| {
         option.take(|_| ());
-        assert!(!value.unwrap().1.load(Ordering::SeqCst));
+        assert!(!value.unwrap().is_dropped.load(Ordering::SeqCst));
         assert_eq!(drops.load(Ordering::SeqCst), 0);
         option.with(|now| assert!(now.is_none()));
     });
@@ -74,9 +77,9 @@ fn readers_never_meet_a_dropped_value() {
                 scope.spawn(|| {
                     let mut seen = 0;
                     while drops.load(Ordering::SeqCst) < puts {
-                        option.with(|value: Option<&Dropped>| {
+                        option.with(|value: Option<&Tracked>| {
                             if let Some(value) = value {
-                                assert!(!value.1.load(Ordering::SeqCst), "used after its drop");
+                                assert!(!value.is_dropped.load(Ordering::SeqCst), "used after its drop");
                                 seen += 1;
                             }
                         });

@@ -1,5 +1,5 @@
-//! Copies and life cycles of segments, beside a plain `memcpy` into the same kind of memory, the bare system calls, and
-//! the crate `shared_memory`. `./build.sh bench` runs it and reads its output.
+//! Copies and life cycles of segments, compared with a plain `memcpy` into the same kind of memory, with bare
+//! system calls, and with the crate `shared_memory`. `./build.sh bench` runs it and reads its output.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may")]
 
 #[cfg(target_os = "linux")]
@@ -17,7 +17,7 @@ mod linux {
     const SIZES: [usize; 5] = [64, 4096, 65_536, 1_048_576, 8_294_400];
     const MEBIBYTE: usize = 1_048_576;
 
-    /// So that whoever runs this can look for what a killed run left.
+    /// The prefix lets a caller find what a killed run has left.
     fn name() -> String {
         let prefix = std::env::var("BENCH_PREFIX").unwrap_or_else(|_| "bench-".into());
         shm_segment::generate_name(&prefix).unwrap()
@@ -36,14 +36,14 @@ mod linux {
         MmapOptions::new().len(size).map_raw(file).unwrap()
     }
 
-    /// As a segment is, but without a name.
+    /// Maps memory like a segment's, but without a name.
     fn raw(size: usize) -> MmapRaw {
         let flags = OFlags::TMPFILE | OFlags::RDWR;
         mapped(&rustix::fs::open("/dev/shm", flags, Mode::RUSR | Mode::WUSR).unwrap(), size)
     }
 
-    /// Once without measuring: divan takes the first call's time, page faults and all, for what a call costs, and would
-    /// then read the clock around each one.
+    /// Copies once without measuring, then measures. divan estimates the time of a call from the first one.
+    /// Page faults would make that long, and divan would read the clock around each call.
     fn measure(bencher: Bencher<'_, '_>, mut copy: impl FnMut()) {
         copy();
         bencher.bench_local(copy);
@@ -105,7 +105,7 @@ mod linux {
         }
     }
 
-    /// 1 MiB, made and let go of at once.
+    /// Creates 1 MiB, and drops it at once.
     mod create {
         use super::*;
 

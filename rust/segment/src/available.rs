@@ -1,12 +1,13 @@
-//! How much memory there is, for a caller that would rather be refused than killed.
+//! Available memory, for a caller that would rather be refused than killed.
 //!
-//! Linux hands out addresses without memory behind them, and ends a process when there is none left to put there. So
-//! whether an allocation succeeds says little about a large one (`proc(5)`, `/proc/sys/vm/overcommit_memory`).
+//! Linux hands out addresses without memory behind them, and kills a process when none is left. So a large
+//! allocation that succeeds proves little (`proc(5)`, `/proc/sys/vm/overcommit_memory`).
 
-/// How many bytes this process could use beside those that it has, as far as the system tells.
+/// Returns how many more bytes this process could use, as far as the system tells.
 ///
-/// On Linux, that is what the whole system has available (`proc_meminfo(5)`), or what is left of a limit on this
-/// process's control group (`cgroups(7)`). `None` on other systems, and where nothing is known.
+/// On Linux, that is what the whole system has available (`proc_meminfo(5)`), or the rest of a limit on this
+/// process's control group (`cgroups(7)`), if that is less. Returns `None` on other systems, and where
+/// nothing is known.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     #[cfg(target_os = "linux")]
@@ -19,10 +20,11 @@ pub fn available_memory() -> Option<u64> {
     }
 }
 
-/// Less than this is not asked for: to ask the system takes longer than to copy a few bytes.
+/// Below this size, nothing is asked: asking the system takes longer than copying a few bytes.
 pub(crate) const SMALL: u64 = 1 << 24;
 
-/// Could this process use so many bytes more, as far as [`available_memory`] tells? A few megabytes always.
+/// Returns whether this process could use `bytes` more bytes, as far as [`available_memory`] tells. A few
+/// megabytes always count as available.
 #[must_use]
 pub fn has_room_for(bytes: u64) -> bool {
     bytes < SMALL || available_memory().is_none_or(|available| bytes <= available)
@@ -33,7 +35,8 @@ mod linux {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// `root` has `proc` and `sys`.
+    /// Returns the least of what the system and its control groups allow. `root` is where `proc` and `sys`
+    /// are.
     pub(super) fn available(root: &Path) -> Option<u64> {
         [system(root), group_v2(root), group_v1(root)].into_iter().flatten().min()
     }
@@ -51,13 +54,14 @@ mod linux {
         Some(field(&text, name)?.saturating_mul(1024))
     }
 
-    /// The number after `name` in a file that has one in each line.
+    /// Returns the number after `name` in a file with one name and number per line.
     fn field(text: &str, name: &str) -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// A line is `0::/path`. A group may use no more than any of those that it is in.
+    /// Returns the least that is left in this process's group and its ancestors. The line of a group is
+    /// `0::/path`.
     fn group_v2(root: &Path) -> Option<u64> {
         let path = group(root, |hierarchy, _| hierarchy == "0")?;
         let top = root.join("sys/fs/cgroup");
@@ -65,42 +69,45 @@ mod linux {
         here.ancestors()
             .take_while(|group| group.starts_with(&top))
             .filter_map(|group| {
-                let swap = left(group, "memory.swap.max", "memory.swap.current", &[]).unwrap_or(u64::MAX);
+                let swap = rest(group, "memory.swap.max", "memory.swap.current", &[]).unwrap_or(u64::MAX);
                 let caches = ["inactive_file ", "active_file ", "slab_reclaimable "];
-                let left = left(group, "memory.max", "memory.current", &caches)?;
-                Some(left.saturating_add(swap.min(free_swap(root))))
+                let memory = rest(group, "memory.max", "memory.current", &caches)?;
+                Some(memory.saturating_add(swap.min(free_swap(root))))
             })
             .min()
     }
 
-    /// A line is `4:memory:/path`. In a container, the path may be one that only its host has.
+    /// Returns what is left in this process's group. Its line is `4:memory:/path`. In a container, the path
+    /// may exist on the host only.
     fn group_v1(root: &Path) -> Option<u64> {
         let path = group(root, |_, names| names.split(',').any(|name| name == "memory"))?;
         let top = root.join("sys/fs/cgroup/memory");
-        let left = |group: PathBuf| {
+        let rest_of = |group: PathBuf| {
             let caches = ["total_inactive_file ", "total_active_file "];
-            left(&group, "memory.limit_in_bytes", "memory.usage_in_bytes", &caches)
+            rest(&group, "memory.limit_in_bytes", "memory.usage_in_bytes", &caches)
         };
-        left(top.join(path.trim_start_matches('/'))).or_else(|| left(top))
+        rest_of(top.join(path.trim_start_matches('/'))).or_else(|| rest_of(top))
     }
 
-    fn group(root: &Path, is_it: impl Fn(&str, &str) -> bool) -> Option<String> {
+    /// Returns the path of this process's group, of which `is_wanted` accepts the hierarchy and the
+    /// controllers.
+    fn group(root: &Path, is_wanted: impl Fn(&str, &str) -> bool) -> Option<String> {
         let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
         text.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':');
-            let (hierarchy, names, path) = (parts.next()?, parts.next()?, parts.next()?);
-            is_it(hierarchy, names).then(|| path.to_owned())
+            let (hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
+            is_wanted(hierarchy, controllers).then(|| path.to_owned())
         })
     }
 
-    /// The rest of a group's limit. It includes the pages of files that the system can do without.
-    fn left(group: &Path, limit: &str, used: &str, caches: &[&str]) -> Option<u64> {
+    /// Returns the rest of a group's limit. It includes cached pages of files, which the system can drop.
+    fn rest(group: &Path, limit: &str, used: &str, caches: &[&str]) -> Option<u64> {
         let number = |name| -> Option<u64> { fs::read_to_string(group.join(name)).ok()?.trim().parse().ok() };
-        // Without a limit it says `max`.
-        let left = number(limit)?.saturating_sub(number(used)?);
+        // Without a limit, the file holds `max`, which is not a number.
+        let free = number(limit)?.saturating_sub(number(used)?);
         let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
         let caches = caches.iter().filter_map(|name| field(&statistics, name));
-        Some(caches.fold(left, u64::saturating_add))
+        Some(caches.fold(free, u64::saturating_add))
     }
 
     #[cfg(test)]
@@ -108,10 +115,10 @@ mod linux {
     mod tests {
         use super::*;
 
-        /// A system with these files, and what it has available.
+        /// Returns what a system with these files has available.
         fn available_with(files: &[(&str, &str)]) -> Option<u64> {
             let root = std::env::temp_dir().join(crate::generate_name("available").unwrap());
-            // New, as all of it is removed at the end.
+            // Fails if the folder exists: it is removed with its contents at the end.
             fs::create_dir(&root).unwrap();
             for (path, text) in files {
                 let path = root.join(path);
@@ -135,7 +142,7 @@ mod linux {
         }
 
         #[test]
-        fn the_narrowest_group_limits() {
+        fn the_narrowest_control_group_limits() {
             let files = [
                 MEMINFO,
                 ("proc/self/cgroup", "0::/games/one\n"),
@@ -149,11 +156,11 @@ mod linux {
             ];
             assert_eq!(available_with(&files), Some(1620));
             assert_eq!(available_with(&files[..7]), Some(1520 + 50 * 1024), "all of the swap");
-            assert_eq!(available_with(&files[..4]), Some(150 * 1024), "no group has a limit");
+            assert_eq!(available_with(&files[..4]), Some(150 * 1024), "without a limit");
         }
 
         #[test]
-        fn a_group_of_the_first_version_limits() {
+        fn a_control_group_of_version_1_limits() {
             let files = [
                 MEMINFO,
                 ("proc/self/cgroup", "5:cpu:/\n4:memory:/docker/abc\n0::/\n"),
@@ -164,7 +171,7 @@ mod linux {
                 ("sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes", "1000\n"),
             ];
             assert_eq!(available_with(&files), Some(7000));
-            assert_eq!(available_with(&files[..5]), Some(20), "of a path that only the host has");
+            assert_eq!(available_with(&files[..5]), Some(20), "the path exists on the host only");
         }
     }
 }

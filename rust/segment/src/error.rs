@@ -1,11 +1,11 @@
-//! What went wrong, with which name, in which system call.
+//! Errors of segments: what failed, with which name, in which system call.
 
 use std::io;
 
-/// Every way in which an operation on a segment fails.
+/// A failed operation on a segment.
 ///
-/// The text of each says which value was refused and what the limit is, or which system call failed and what
-/// the system said; it fits after "`create`: " as it is.
+/// Each text names the refused value and the limit, or the failed system call and the system's own words. It
+/// fits after "`create`: " unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,7 +14,7 @@ pub enum Error {
     InvalidName {
         /// The name as it was given.
         name: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         problem: crate::NameProblem,
     },
     /// The prefix leaves no room for the random part of a generated name.
@@ -22,7 +22,7 @@ pub enum Error {
     InvalidPrefix {
         /// The prefix as it was given.
         prefix: String,
-        /// How many bytes it may have.
+        /// The longest prefix, in bytes.
         limit: usize,
     },
     /// A segment of this size can't exist.
@@ -30,11 +30,11 @@ pub enum Error {
     InvalidSize {
         /// The size that was asked for, in bytes.
         size: u64,
-        /// The largest size there can be, in bytes.
+        /// The largest size, in bytes.
         limit: u64,
     },
-    /// The segment is there, but smaller than what was asked for.
-    #[error("{name:?} holds {actual} bytes, fewer than the {requested} asked for")]
+    /// The segment is smaller than the size asked for.
+    #[error("{name:?} has {actual} bytes, fewer than the {requested} asked for")]
     TooSmall {
         /// The segment's name.
         name: String,
@@ -44,31 +44,31 @@ pub enum Error {
         requested: u64,
     },
     /// The bytes asked for don't all lie in the segment.
-    #[error("offset {offset} and length {length} reach past the end of the {size} bytes there are")]
+    #[error("offset {offset} and length {length} reach past the end of the {size} bytes")]
     OutOfBounds {
-        /// Where the access would have begun.
+        /// The offset of the first byte asked for.
         offset: u64,
-        /// How many bytes it would have touched.
+        /// The number of bytes asked for.
         length: u64,
         /// The size of the segment in bytes.
         size: u64,
     },
-    /// A word of 32 bits that is read or written in one step must lie where 4 divides the offset.
-    #[error("offset {offset} is no multiple of 4, as that of a word must be")]
+    /// The offset of a 32-bit word is not a multiple of 4.
+    #[error("the offset of a 32-bit word must be a multiple of 4, not {offset}")]
     Misaligned {
         /// The offset as it was given.
         offset: u64,
     },
-    /// The name is taken by something that may not be reclaimed.
+    /// The name is taken, and may not be reclaimed.
     #[error("{name:?} exists already: {why}")]
     AlreadyExists {
         /// The name that is taken.
         name: String,
-        /// Why it was not taken over.
+        /// The reason why it was not reclaimed.
         why: &'static str,
     },
     /// Nothing has this name.
-    #[error("{name:?} does not exist, says {call}: {source}")]
+    #[error("{name:?} does not exist ({call}: {source})")]
     DoesNotExist {
         /// The name that leads nowhere.
         name: String,
@@ -77,26 +77,26 @@ pub enum Error {
         /// The system's own words.
         source: io::Error,
     },
-    /// The segment has no size yet: its creator is between its two system calls (or died there).
-    #[error("{name:?} has been made, but its creator has not given it a size yet")]
+    /// The segment has no size yet: its creator is between two system calls, or died there.
+    #[error("{name:?} exists, but its creator has not given it a size yet")]
     NotSizedYet {
         /// The segment's name.
         name: String,
     },
-    /// Another process holds a lease on the file (`F_SETLEASE`, `fcntl(2)`), and to open it would block.
+    /// Another process holds a lease on the file (`F_SETLEASE`, `fcntl(2)`), so opening it would block.
     ///
-    /// The system asks the holder to give it up. So a later call may succeed.
+    /// The system asks the holder to give the lease up. So a later call may succeed.
     #[error("{name:?} can't be opened now: another process holds a lease on it")]
     Leased {
         /// The segment's name.
         name: String,
     },
     /// Something has this name, but it isn't shared memory.
-    #[error("{name:?} is no shared memory but {found}")]
+    #[error("{name:?} is not shared memory, but {found}")]
     NotASegment {
         /// The name.
         name: String,
-        /// What it leads to.
+        /// The thing that it leads to.
         found: &'static str,
     },
     /// The system refused this user.
@@ -109,8 +109,8 @@ pub enum Error {
         /// The system's own words.
         source: io::Error,
     },
-    /// There is no room for it: memory, or a limit on it.
-    #[error("{name:?}: no room for {size} bytes, says {call}: {source}")]
+    /// There is not enough memory, or a limit on it is reached.
+    #[error("{name:?}: no room for {size} bytes ({call}: {source})")]
     OutOfMemory {
         /// The segment's name.
         name: String,
@@ -127,27 +127,27 @@ pub enum Error {
         /// The segment's name.
         name: String,
     },
-    /// Another process has cut the memory short since it was mapped.
+    /// Another process has truncated the memory since it was mapped.
     #[error("{name:?} was truncated by another process: {actual} of {expected} bytes are left")]
     Truncated {
         /// The segment's name.
         name: String,
-        /// How many bytes the segment has now.
+        /// The current size of the segment, in bytes.
         actual: u64,
-        /// How many were mapped.
+        /// The number of mapped bytes.
         expected: u64,
     },
-    /// The segment has its size, but the system could not supply a page of it: there was no memory left for one
-    /// that its creator had not reserved, or the storage behind it failed.
+    /// The segment has its size, but the system could not supply a page of it. No memory was left for a page
+    /// that the creator had not reserved, or the storage behind it failed.
     #[error("{name:?}: the system could not supply a page of it (no memory left, or a memory error)")]
     PageLost {
         /// The segment's name.
         name: String,
     },
-    /// This system (or this build) can't do that.
+    /// This system, or this build, can't do that.
     #[error("{what} is not available on this system")]
     Unsupported {
-        /// What isn't there.
+        /// The missing feature.
         what: &'static str,
     },
     /// Any other failure of a system call.
@@ -162,10 +162,10 @@ pub enum Error {
     },
 }
 
-/// What every fallible function of this crate returns.
+/// The result of a fallible function on segments.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A text that may be of any length, as much of it as a message can do with.
+/// Quotes a text, and shortens it if it is long: a name may be of any length.
 fn short(text: &str) -> String {
     const CHARACTERS: usize = 300;
     match text.char_indices().nth(CHARACTERS) {
@@ -178,7 +178,7 @@ fn short(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     #[test]
-    fn a_message_does_not_repeat_a_name_of_any_length() {
+    fn a_message_shortens_a_long_name() {
         let message = |name: &str| crate::generate_name(name).unwrap_err().to_string();
         assert!(message("a/b").contains("\"a/b\""));
         assert!(message(&"ä".repeat(70_000)).len() < 1000);

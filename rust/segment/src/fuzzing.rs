@@ -1,4 +1,4 @@
-//! What is private, for the fuzz targets in `rust/fuzz`. In no other build.
+//! Private functions, for the fuzz targets in `rust/fuzz`. No other build contains this module.
 #![allow(missing_docs, clippy::must_use_candidate, clippy::missing_errors_doc, reason = "for our own use")]
 
 use crate::error::Result;

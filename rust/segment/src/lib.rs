@@ -1,9 +1,9 @@
-//! Named shared memory, shared with programs that can't be trusted to behave.
+//! Named shared memory between programs that don't trust each other.
 //!
-//! Another process that has a segment open may change any byte at any time, cut the memory short, remove the
-//! name, take the name first, or die at any instruction. This crate is written for that: it never makes a
-//! reference to the bytes, believes no length that it finds, and removes a name only while the name still leads
-//! to the segment that it made.
+//! Another process that has a segment open may change any byte at any time. It may truncate the memory,
+//! remove the name, take the name first, or die at any instruction. So this crate never makes a reference to
+//! the bytes, and believes no length that it finds. It removes a name only while the name still leads to the
+//! segment that it made.
 //!
 //! ```
 //! use shm_segment::{Access, Options};
@@ -13,7 +13,7 @@
 //! let ours = Options::new(&name).create(1024)?;
 //! ours.write(0, b"hello")?;
 //!
-//! // Any other process, or this one: all of it, whatever its size.
+// In this process or any other. The size 0 stands for the whole segment.
 //! let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
 //! let mut text = [0; 5];
 //! theirs.read(0, &mut text)?;
@@ -43,7 +43,7 @@ pub use error::{Error, Result};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
 pub use os::NameHandle;
-/// Gives the handling of faults back, for a library that is about to be unloaded: no [`Segment`] may be left.
+/// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
 pub use segment::Segment;
 pub use text::{TextError, utf8_from_units, utf8_length};

@@ -1,20 +1,21 @@
 //! The mapped bytes, and the only code that touches them.
 //!
 //! # Why there is no `&[u8]`
-//! Another process may store into these bytes while we look at them. A Rust reference promises that nobody
-//! does, so none is ever made: bytes go in and out through raw pointers, in three of the functions below, into or
-//! from memory that only we have. What was read twice may differ; whoever needs a value checked must check the
-//! copy. A copy that races with a writer may be torn (part old, part new): that is the peers' business, as it is
+//! Another process may store into these bytes while this one reads them. A Rust reference promises that this
+//! can't happen, so none is ever made. Bytes are copied through raw pointers, in three of the functions
+//! below, to or from memory that only this process has. Two reads of the same byte may differ, so a caller
+//! checks its copy, never the original. A copy that races with a writer may be torn (part old, part new), as
 //! in C.
 //!
 //! # Words
-//! Counters and locks that peers change at the same time are 32-bit words, stored in little-endian order at an
-//! address that 4 divides. They are reached as [`AtomicU32`], which promises nothing about who else stores. A
-//! store releases and a load acquires: who sees the stored value sees what was written before it.
+//! Counters and locks that several processes change are 32-bit words, stored in little-endian order at a
+//! multiple of 4. They are accessed as [`AtomicU32`], whose operations allow for any concurrent store. A
+//! store releases and a load acquires: a reader that sees the stored value also sees what was written before
+//! it.
 //!
 //! # When the memory goes away
-//! Another process may also truncate the segment, so that there are no bytes any more. [`Watch`] keeps that from
-//! ending this process; each function asks it afterwards whether what it did was done to the peer's memory.
+//! Another process may truncate the segment, so that mapped pages vanish. [`Watch`] keeps that from ending
+//! this process. Each function asks it, after an access, whether pages were missing.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -30,26 +31,27 @@ pub(crate) struct Memory {
     _map: Box<dyn Mapping>,
 }
 
-// SAFETY: the mapping may be used and dropped in any thread, and `start` is nothing but its address.
+// SAFETY: the mapping may be used and dropped in any thread, and `start` is only its address.
 unsafe impl Send for Memory {}
-// SAFETY: as above; what threads do with the bytes at once is as in the module's text.
+// SAFETY: as above. Why concurrent accesses to the bytes are sound is in the module's text.
 unsafe impl Sync for Memory {}
 
-/// Why nothing can be said to have been copied.
+/// The reason why an access failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The bytes asked for don't all lie in the mapping; none was touched.
+    /// The bytes asked for don't all lie in the mapping. None was touched.
     OutOfBounds,
-    /// A word was asked for at an offset that 4 doesn't divide; none was touched.
+    /// The offset of a word is not a multiple of 4. No byte was touched.
     Misaligned,
-    /// There is no memory behind (a part of) the mapping any more.
+    /// Pages of the mapping were missing.
     Gone,
 }
 
 // Invariants that the `unsafe` below rests on:
-// - There are `len` mapped bytes from `start` on, for as long as `self` lives: the mapping's promise.
-// - `range` is the only source of an address, and gives none outside of it.
-// - Who calls anything but `read` and `load` has a mapping that was made writable (`Segment` checks its access).
+// - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
+// - `range` is the only source of an address, and returns none outside the mapping.
+// - All functions except `read` and `load` need a writable mapping: `Segment` checks its access before it
+//   calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());
@@ -60,20 +62,20 @@ impl Memory {
         self.len
     }
 
-    /// Copies `into.len()` bytes out, from `offset` on.
+    /// Copies `into.len()` bytes out of the mapping, from `offset` on.
     pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Fault> {
         let from = self.range(offset, into.len())?;
-        // SAFETY: `range` says that `into.len()` bytes from `from` lie in the mapping. `into` is exclusively
-        // ours, so the two can't overlap. Other processes may store into `from` meanwhile; see the module's
-        // text for why that is the best there is.
+        // SAFETY: `range` returned the start of `into.len()` bytes in the mapping. `into` is borrowed
+        // exclusively, so the two can't overlap. The module's text says why concurrent stores of other
+        // processes are accepted.
         unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
         self.check()
     }
 
-    /// Copies `from` in, at `offset`. The mapping must be writable.
+    /// Copies `from` into the mapping, at `offset`. The mapping must be writable.
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
-        // SAFETY: as in `read`, with the directions swapped; the caller has checked that it may write.
+        // SAFETY: as in `read`, with the directions swapped. The mapping is writable: see the invariants.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
         self.check()
     }
@@ -87,7 +89,7 @@ impl Memory {
         self.check()
     }
 
-    /// The word at `offset`.
+    /// Returns the word at `offset`.
     pub(crate) fn load(&self, offset: u64) -> Result<u32, Fault> {
         // The mapping may be read-only, where Rust allows relaxed loads of a word and no other atomic access.
         let word = self.word(offset)?.load(Ordering::Relaxed);
@@ -101,7 +103,8 @@ impl Memory {
         self.check()
     }
 
-    /// Stores `new` at `offset` if `current` is there, and says whether it did. The mapping must be writable.
+    /// Stores `new` at `offset` if `current` is there, and returns whether it did. The mapping must be
+    /// writable.
     pub(crate) fn compare_exchange(&self, offset: u64, current: u32, new: u32) -> Result<bool, Fault> {
         let word = self.word(offset)?;
         let outcome =
@@ -109,14 +112,15 @@ impl Memory {
         self.check().map(|()| outcome.is_ok())
     }
 
-    /// Adds `value` to the word at `offset`, wrapping around, and returns what was there. The mapping must be writable.
+    /// Adds `value` to the word at `offset`, wrapping around, and returns the previous word. The mapping must
+    /// be writable.
     pub(crate) fn fetch_add(&self, offset: u64, value: u32) -> Result<u32, Fault> {
         let word = self.word(offset)?;
         let found = if cfg!(target_endian = "little") {
             word.fetch_add(value, Ordering::AcqRel)
         } else {
             let add = |word: u32| Some(u32::from_le(word).wrapping_add(value).to_le());
-            // Both are the word that was found: `add` always has an answer.
+            // Both variants hold the previous word: `add` never refuses.
             let (Ok(word) | Err(word)) = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
             u32::from_le(word)
         };
@@ -128,10 +132,10 @@ impl Memory {
         if !at.is_aligned() {
             return Err(Fault::Misaligned);
         }
-        // SAFETY: `range` says that the four bytes lie in the mapping, which lives as long as `self` and so as long
-        // as this reference; they are aligned. The type allows for others that store meanwhile; that other processes,
-        // and `write` in other threads, may do so without atomic instructions is as in `read`. The callers above
-        // store only where they may write.
+        // SAFETY: `range` returned the start of four bytes in the mapping, which lives as long as `self`, and
+        // so as long as this reference. They are aligned. An atomic allows for concurrent stores. Stores
+        // of other processes, and of `write` in other threads, may be non-atomic: accepted as in `read`. The
+        // functions above store only into a writable mapping.
         Ok(unsafe { AtomicU32::from_ptr(at) })
     }
 
@@ -152,7 +156,7 @@ impl Memory {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    //! Run under Miri too: an anonymous mapping stands in for shared memory, which Miri doesn't have.
+    //! Also run under Miri, where an anonymous mapping stands in for shared memory.
     use super::*;
 
     fn memory(len: usize) -> Memory {
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_where_they_were_put() {
+    fn written_bytes_are_read_back() {
         let memory = memory(64);
         memory.write(61, &[1, 2, 3]).unwrap();
         memory.fill(0, 2, 9).unwrap();
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_lies_inside_and_where_4_divides() {
+    fn a_word_outside_or_misaligned_is_refused() {
         let memory = memory(64);
         let refused = [
             (61, Fault::OutOfBounds),
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_may_count_at_once() {
+    fn threads_count_concurrently() {
         let memory = memory(64);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_may_copy_at_once() {
+    fn threads_copy_concurrently() {
         let memory = memory(64);
         std::thread::scope(|scope| {
             for thread in 0..4u8 {

@@ -1,9 +1,8 @@
-//! Which names are allowed, and what the system calls them.
+//! Names: which are allowed, and their form in the system's calls.
 //!
-//! A name has two forms. The *plain* one, `frames`, is what this crate's users write; Python's
-//! `multiprocessing.shared_memory` calls segments the same. The *native* one is what the system's calls take: `/frames`
-//! for POSIX `shm_open(3)`, `Local\frames` or `Global\frames` for Windows. A leading `/` is therefore allowed, and
-//! dropped.
+//! A name has two forms. The *plain* one, `frames`, is what users of this crate write, and those of Python's
+//! `multiprocessing.shared_memory`. The *native* one is what the system's calls take: `/frames` for POSIX
+//! `shm_open(3)`, `Local\frames` or `Global\frames` for Windows. So a leading `/` is allowed, and dropped.
 
 use std::fmt;
 
@@ -14,22 +13,22 @@ use crate::error::{Error, Result};
 /// Linux, FreeBSD: `NAME_MAX`, 255. macOS: `PSHMNAMLEN` (`bsd/sys/posix_shm.h`) allows 31 with the slash.
 pub const MAX_NAME_BYTES: usize = if cfg!(target_vendor = "apple") { 30 } else { 255 };
 
-/// Why a name was refused.
+/// The reason why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameProblem {
-    /// There is nothing in it, or nothing after the leading `/`.
+    /// The name is empty, or only a leading `/`.
     Empty,
-    /// It has more than [`MAX_NAME_BYTES`].
+    /// The name has more than [`MAX_NAME_BYTES`] bytes.
     TooLong {
-        /// How many bytes it has.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// It contains a character that some system can't have in a name.
+    /// The name contains a character that a name can't have.
     Forbidden(char),
-    /// It is `.` or `..`.
+    /// The name is `.` or `..`.
     Dots,
-    /// The key that is made of it is that of segments without a key.
+    /// The System V key of the name is 0, which stands for segments without a key.
     NoKey,
 }
 
@@ -41,7 +40,7 @@ impl fmt::Display for NameProblem {
                 write!(f, "is {bytes} bytes long; this system allows {MAX_NAME_BYTES}")
             }
             Self::Forbidden(c) => write!(f, "contains {c:?}, which is not allowed in a name"),
-            Self::Dots => f.write_str("is a directory's name"),
+            Self::Dots => f.write_str("must not be \".\" or \"..\""),
             Self::NoKey => f.write_str("has the key 0, which no segment can have"),
         }
     }
@@ -49,8 +48,9 @@ impl fmt::Display for NameProblem {
 
 /// Checks a name for a new segment and drops one leading `/`.
 ///
-/// Stricter than any one system, so that a name that works here works on the others (but for macOS's
-/// length): 1 to [`MAX_NAME_BYTES`] bytes, no NUL, no `/`, no `\`, not `.` or `..`.
+/// The check is stricter than any one system's, so that a name that works here works on the others. Only the
+/// length may not, on macOS. A name has 1 to [`MAX_NAME_BYTES`] bytes, without NUL, `/` and `\`. It is not
+/// `.` or `..`.
 ///
 /// # Errors
 /// [`Error::InvalidName`].
@@ -64,9 +64,9 @@ pub(crate) fn portable(name: &str) -> Result<&str> {
     Ok(plain)
 }
 
-/// Checks a name of somebody else's segment and drops all leading `/`, as glibc's `shm_open` does.
+/// Checks the name of another program's segment and drops all leading `/`, as glibc's `shm_open` does.
 ///
-/// Only what no call of this system can take is refused, so that every foreign segment can be reached.
+/// Refuses only what no call of this system takes, so that every foreign segment can be reached.
 ///
 /// # Errors
 /// [`Error::InvalidName`].
@@ -81,7 +81,8 @@ pub(crate) fn foreign(name: &str) -> Result<&str> {
     Ok(plain)
 }
 
-/// Looks at bytes, as the system does: a `/` is a separator wherever it stands.
+/// Refuses empty names and forbidden bytes. The system looks at bytes, too: a `/` separates wherever it
+/// stands.
 fn check(name: &str, plain: &str, forbidden: &[u8]) -> Result<()> {
     if plain.is_empty() {
         return Err(invalid(name, NameProblem::Empty));
@@ -103,22 +104,23 @@ pub(crate) fn invalid(name: &str, problem: NameProblem) -> Error {
     Error::InvalidName { name: name.to_owned(), problem }
 }
 
-/// The longest name that [`generate`] makes, in bytes: what fits on every system.
+/// The longest name that [`generate`] makes, in bytes. It fits on every system.
 pub const MAX_GENERATED_BYTES: usize = 30;
-/// 16 characters of 5 random bits each.
+/// The number of random characters, of 5 random bits each.
 const RANDOM_CHARS: usize = 16;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Makes a name that nobody can guess: the prefix, `_`, and 80 random bits in base 32.
+/// Returns a name that can't be guessed: the prefix, `_`, and 80 random bits in base 32.
 ///
 /// # Errors
-/// [`Error::InvalidName`] where `prefix` is no portable name or has more than 13 bytes, so that the whole
-/// would not fit [`MAX_GENERATED_BYTES`]. [`Error::System`] where the system gives no random numbers.
+/// [`Error::InvalidName`] if `prefix` is not a portable name. [`Error::InvalidPrefix`] if it has more than 13
+/// bytes, so that the whole would not fit into [`MAX_GENERATED_BYTES`]. [`Error::System`] if the system gives
+/// no random numbers.
 pub fn generate(prefix: &str) -> Result<String> {
     const MAX_PREFIX: usize = MAX_GENERATED_BYTES - 1 - RANDOM_CHARS;
     let prefix = portable(prefix)?;
     if prefix.len() > MAX_PREFIX {
-        // Not `TooLong`, which names the limit of whole names.
+        // Not `TooLong`, whose text names the limit of whole names.
         return Err(Error::InvalidPrefix { prefix: prefix.to_owned(), limit: MAX_PREFIX });
     }
     let mut random = [0u8; RANDOM_CHARS];
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_names_may_be_what_the_system_takes() {
+    fn foreign_names_follow_the_system() {
         assert_eq!(foreign("///Local\\IRSDKMemMapFileName").unwrap(), "Local\\IRSDKMemMapFileName");
         assert_eq!(problem(foreign("///")), Some(NameProblem::Empty));
         assert_eq!(problem(foreign("a\0b")), Some(NameProblem::Forbidden('\0')));

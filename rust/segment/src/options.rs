@@ -6,19 +6,20 @@ use crate::error::{Error, Result};
 use crate::os::{self, Provider};
 use crate::segment::Segment;
 
-/// Which users may open a segment.
+/// The users that may open a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scope {
-    /// This user only. POSIX: mode 0600, whatever the umask. Windows: a name of this session, and an access list with
-    /// this user and the system.
+    /// This user only. POSIX: mode 0600, whatever the umask. Windows: a name of this session, and an access
+    /// list with this user and the system.
     #[default]
     Local,
-    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for which the
-    /// privilege to create global objects is needed, and an access list that lets everybody read and write.
+    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for
+    /// which the privilege to create global objects is needed, and an access list that lets everybody read
+    /// and write.
     Global,
 }
 
-/// Which accesses an opener needs.
+/// The accesses that an opener needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Read and write.
@@ -27,17 +28,19 @@ pub enum Access {
     ReadOnly,
 }
 
-/// When a segment's name goes. On Windows always with the last handle to the segment.
+/// The time when a segment's name goes. On Windows, that is always when the last handle is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lifetime {
-    /// With its creator. If the creator is killed, the next one to create the name reclaims it.
+    /// When its creator closes the segment. If the creator is killed, the next creator of that name reclaims
+    /// it.
     #[default]
     Owner,
-    /// When it is removed, or the system restarts. Not every backend has it: see [`Backend::can_persist`].
+    /// When it is removed, or the system restarts. Not every backend supports this: see
+    /// [`Backend::can_persist`].
     Persistent,
 }
 
-/// Where the memory of a segment comes from. Each has names of its own.
+/// The source of a segment's memory. Each backend has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
     /// The system's own named shared memory: `shm_open(3)`, or a section that the page file backs.
@@ -45,26 +48,29 @@ pub enum Backend {
     Native,
     /// A file: its path is the name, its content the memory. For programs that can only map files.
     ///
-    /// It stays until it is removed, whatever the [`Lifetime`]. A symbolic link is never followed to it.
+    /// The file stays until it is removed, whatever the [`Lifetime`]. A symbolic link in its place is never
+    /// followed.
     File,
     /// System V (`shmget(2)`), on Linux: the key is the hash of the name that the Node package
     /// `@markusjx/shared_memory` computes.
     ///
-    /// The name goes with its creator, or stays if the creator is killed: it is never reclaimed.
+    /// The name goes with its creator. If the creator is killed, the name stays, and is never reclaimed.
     SystemV,
-    /// Memory without a name (`memfd_create(2)`), on Linux: a file in `$XDG_RUNTIME_DIR` names the process that has it,
-    /// as in shared-memory-zig. It is for this user alone, and goes with its creator.
+    /// Memory without a name (`memfd_create(2)`), on Linux, as in shared-memory-zig: a meta file in
+    /// `$XDG_RUNTIME_DIR` tells which process has it. Only this user can open it, and it goes with its
+    /// creator.
     Memfd,
 }
 
 impl Backend {
-    /// Returns whether this system has it.
+    /// Returns whether this system has the backend.
     #[must_use]
     pub fn is_available(self) -> bool {
         os::provider(self).is_some()
     }
 
-    /// Returns whether a name can outlive its creator. If not, [`Lifetime::Persistent`] is [`Error::Unsupported`].
+    /// Returns whether a name can outlive its creator. If not, [`Lifetime::Persistent`] is
+    /// [`Error::Unsupported`].
     #[must_use]
     pub fn can_persist(self) -> bool {
         os::provider(self).is_some_and(Provider::can_persist)
@@ -93,43 +99,43 @@ pub struct Options<'a> {
     pub(crate) lifetime: Lifetime,
 }
 
-/// How long a call retries while the name is changing hands.
+/// The time for which a call retries while the name is changing hands.
 const RACE: Duration = Duration::from_millis(if cfg!(fuzzing) { 2 } else { 50 });
 
 impl<'a> Options<'a> {
-    /// Of a native segment for this user, whose name goes with its creator.
+    /// Returns the default options: a native segment for this user, whose name goes with its creator.
     pub const fn new(name: &'a str) -> Self {
         Self { name, backend: Backend::Native, scope: Scope::Local, lifetime: Lifetime::Owner }
     }
 
-    /// Sets where the memory comes from.
+    /// Sets the source of the memory.
     pub const fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self
     }
 
-    /// Sets which users may open it. For [`exists`](Self::exists) and [`remove`](Self::remove), the scope tells where to
-    /// look on Windows; POSIX has one namespace for all scopes.
+    /// Sets which users may open the segment. For [`exists`](Self::exists) and [`remove`](Self::remove), the
+    /// scope tells where to look on Windows; POSIX has one namespace for all scopes.
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Sets when the name goes. For a creator.
+    /// Sets when the name goes. Only creators use it.
     pub const fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Makes a new segment of `size` zero bytes under a free name, and owns it.
+    /// Creates a segment of `size` zero bytes under a free name, and owns it.
     ///
-    /// A name counts as free if its creator was a [`Lifetime::Owner`] of this user and is dead. A process that has the
-    /// old memory open keeps it, but the name leads to the new one.
+    /// A name also counts as free if its creator was a [`Lifetime::Owner`] of this user and is dead. A
+    /// process that has the old memory open keeps it, but the name leads to the new segment.
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
-    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before the name
-    /// appears); [`Error::Unsupported`]; [`Error::System`].
+    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before
+    /// the name appears); [`Error::Unsupported`]; [`Error::System`].
     pub fn create(&self, size: u64) -> Result<Segment> {
         self.create_until(Instant::now() + RACE, size)
     }
@@ -145,8 +151,9 @@ impl<'a> Options<'a> {
 
     /// Opens the first `size` bytes of an existing segment, or all of it for 0.
     ///
-    /// Any name that the system itself takes is allowed. On Windows the name is looked up as given, then without a leading
-    /// `/`, in the session and then in the machine. The call never blocks, and never follows a symbolic link.
+    /// Any name that the system itself takes is allowed. On Windows the name is looked up as given, then
+    /// without a leading `/`, in the session and then in the machine. The call never blocks, and never
+    /// follows a symbolic link.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
@@ -158,21 +165,21 @@ impl<'a> Options<'a> {
 
     fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
         let opened = self.provider()?.open(self, scope, size, access).map_err(|error| match error {
-            // An opener asks for no memory: it is addresses that are missing.
+            // An opener needs no new memory: addresses are missing.
             Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
             other => other,
         })?;
         Ok(Segment::new(opened, access, false))
     }
 
-    /// Opens the segment, or makes it if there is none: whichever side starts first.
+    /// Opens the segment, or creates it if there is none: for two sides that may start in any order.
     ///
-    /// Retries for at most 50 ms while the name appears and vanishes or has no size yet, so that there is no moment at
-    /// which both sides of a race lose.
+    /// Retries for at most 50 ms while the name appears and vanishes, or the segment has no size yet. So two
+    /// sides that race never both fail.
     ///
     /// # Errors
-    /// Those of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`] (unless the race
-    /// outlasts the 50 ms).
+    /// The errors of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`]
+    /// (unless the race outlasts the 50 ms).
     pub fn open_or_create(&self, size: u64) -> Result<Segment> {
         let end = Instant::now() + RACE;
         loop {
@@ -180,7 +187,7 @@ impl<'a> Options<'a> {
                 Err(taken @ Error::AlreadyExists { .. }) => taken,
                 other => return other,
             };
-            // The segment that has the wanted name, and not one of another scope.
+            // The wanted scope only: a segment of another scope has another name.
             let lost = match self.open_in(Some(self.scope), size, Access::ReadWrite) {
                 Err(Error::DoesNotExist { .. }) => lost,
                 Err(unsized_yet @ Error::NotSizedYet { .. }) => unsized_yet,
@@ -199,12 +206,12 @@ impl<'a> Options<'a> {
         os::provider(self.backend).is_some_and(|provider| provider.exists(self))
     }
 
-    /// Removes the name, whoever made it. A process that has the segment open keeps it.
+    /// Removes the name, regardless of its creator. A process that has the segment open keeps it.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
-    /// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only the processes that have a segment open can
-    /// end it; [`Error::System`].
+    /// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only the processes that have a
+    /// segment open can end it; [`Error::System`].
     pub fn remove(&self) -> Result<()> {
         self.provider()?.remove(self)
     }
@@ -221,7 +228,8 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Returns the names of all native segments that this user can see, sorted; none where the system can't list them.
+/// Returns the names of all native segments that this user can see, sorted; none where the system can't list
+/// them.
 #[must_use]
 pub fn list_names() -> Vec<String> {
     os::provider(Backend::Native).map(Provider::list_names).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! An open segment: copies in and out, and its end.
+//! An open segment.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use crate::os::{self, NameHandle, OpenSegment, Opened};
 
 /// An open segment of shared memory.
 ///
-/// Every method takes `&self` and may be called from any thread at once. Dropping it lets go of the memory;
-/// if this is the creator and the lifetime is [`Lifetime::Owner`], the name is removed as well (on Windows: if nobody
-/// else has the segment open).
+/// Every method takes `&self`, and any number of threads may call them at once. Dropping the segment unmaps
+/// the memory. If this value created the segment with [`Lifetime::Owner`], dropping it also removes the name.
+/// On Windows, the name goes with the last handle of any process.
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
@@ -21,10 +21,10 @@ pub struct Segment {
     name: NameHandle,
     access: Access,
     created: bool,
-    /// No other has it.
+    /// Unique in this process.
     id: u64,
-    /// When the size was last asked for, by [`os::coarse_clock`].
-    looked_at: AtomicU64,
+    /// The time of the last check of the size, by [`os::coarse_clock`].
+    size_checked_at: AtomicU64,
 }
 
 impl Segment {
@@ -32,32 +32,33 @@ impl Segment {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let Opened { object, name, map } = opened;
-        Self { memory: Memory::new(map), object, name, access, created, id, looked_at: AtomicU64::new(0) }
+        let size_checked_at = AtomicU64::new(0);
+        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at }
     }
 
-    /// Tells it from all others that this process has or had open, those of the same name included.
+    /// Returns a number that no other segment of this process has or had.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
     }
 
-    /// Copies `into.len()` bytes out, from `offset` (in bytes) on.
+    /// Copies `into.len()` bytes out of the segment, from `offset` (in bytes) on.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`], [`Error::OutOfMemory`] (there is no memory for the pages that would be touched for the first
-    /// time), and `into` is unchanged. [`Error::Truncated`]: another process has taken the memory
-    /// away, perhaps in the middle of this copy, and `into` holds nothing that means anything.
+    /// [`Error::OutOfBounds`], and [`Error::OutOfMemory`] if there is no memory for pages that the copy would
+    /// be the first to touch: `into` is unchanged. [`Error::Truncated`] if another process has taken the
+    /// memory away, perhaps during the copy: the bytes in `into` mean nothing.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
         self.check_supply(into.len() as u64)?;
         self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
-    /// Copies `from` in, at `offset` (in bytes).
+    /// Copies `from` into the segment, at `offset` (in bytes).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::OutOfBounds`], [`Error::OutOfMemory`] (as [`read`](Self::read)), and not a byte is
-    /// written; [`Error::Truncated`].
+    /// [`Error::ReadOnly`], [`Error::OutOfBounds`], and [`Error::OutOfMemory`] as in [`read`](Self::read):
+    /// not a byte is written. [`Error::Truncated`].
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
@@ -76,8 +77,11 @@ impl Segment {
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
-    /// The 32-bit word at `offset` (in bytes; 4 must divide it), which is there in little-endian order. Acquires: what
-    /// its writer wrote before it [stored](Self::store_u32) the word, [`read`](Self::read) sees.
+    /// Returns the 32-bit word at `offset` (in bytes, a multiple of 4), which is stored in little-endian
+    /// order.
+    ///
+    /// The load acquires: after it, [`read`](Self::read) sees what the writer wrote before it
+    /// [stored](Self::store_u32) the word.
     ///
     /// # Errors
     /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`].
@@ -86,18 +90,18 @@ impl Segment {
         self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
     }
 
-    /// Stores a word, for others to [load](Self::load_u32). Releases: see there.
+    /// Stores the 32-bit word at `offset`. The store releases: see [`load_u32`](Self::load_u32).
     ///
     /// # Errors
-    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    /// The errors of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
     pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
         self.memory.store(offset, value).map_err(|fault| self.fault(fault, offset, 4))
     }
 
-    /// Stores `new` if the word at `offset` is `current`, in one step that nobody else can come between; says whether
-    /// it did. Acquires, and releases.
+    /// Stores `new` if the word at `offset` is `current`, in one atomic step, and returns whether it did.
+    /// Acquires and releases.
     ///
     /// # Errors
     /// As [`store_u32`](Self::store_u32).
@@ -107,8 +111,8 @@ impl Segment {
         self.memory.compare_exchange(offset, current, new).map_err(|fault| self.fault(fault, offset, 4))
     }
 
-    /// Adds to a word, wrapping around, in one step that nobody else can come between; returns what was there before.
-    /// Acquires, and releases.
+    /// Adds `value` to the word at `offset`, wrapping around, in one atomic step, and returns the previous
+    /// word. Acquires and releases.
     ///
     /// # Errors
     /// As [`store_u32`](Self::store_u32).
@@ -129,13 +133,13 @@ impl Segment {
         }
     }
 
-    /// How many bytes can be read: what was asked for, or all there were when it was opened.
+    /// Returns how many bytes can be read: the size asked for, or the whole size at the time of opening.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.memory.len() as u64
     }
 
-    /// What the system says the whole segment has now, in bytes; on Windows, in whole pages.
+    /// Returns the size that the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
     /// [`Error::System`].
@@ -143,45 +147,48 @@ impl Segment {
         self.object.size()
     }
 
-    /// How many bytes of memory a copy of `length` bytes may take besides the copy's own: the system supplies a page of
-    /// the segment when it is first touched, and a peer may have made a large one without touching any.
+    /// Returns how many bytes of memory a copy of `length` bytes may take in addition to the copy itself.
+    ///
+    /// The system supplies a page of the segment when it is first touched. A peer may have made a large
+    /// segment without touching any page.
     #[must_use]
     pub fn unsupplied(&self, length: u64) -> u64 {
         self.object.unsupplied().min(length)
     }
 
-    /// As [`unsupplied`](Self::unsupplied), for a check before a copy: 0 for a few megabytes, without asking the system.
+    /// Returns the same as [`unsupplied`](Self::unsupplied), but 0 for a few megabytes, without asking the
+    /// system: for a check before a copy.
     #[must_use]
     pub fn to_supply(&self, length: u64) -> u64 {
         if length < SMALL { 0 } else { self.unsupplied(length) }
     }
 
-    /// True if this made the segment, false if it opened it.
+    /// Returns whether this value created the segment. Otherwise, it opened an existing one.
     #[must_use]
     pub const fn is_created(&self) -> bool {
         self.created
     }
 
-    /// What this may do with the bytes.
+    /// Returns which accesses this value allows.
     #[must_use]
     pub const fn access(&self) -> Access {
         self.access
     }
 
-    /// Who may open the segment. For an opener on POSIX: global if its mode lets others write; on Windows: where its
-    /// name was found.
+    /// Returns which users may open the segment. For an opener on POSIX, that is global if the mode lets
+    /// others write. On Windows, it is where the name was found.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.object.scope()
     }
 
-    /// The name, and which segment it led to.
+    /// Returns the name, with the segment that it led to.
     #[must_use]
     pub const fn name(&self) -> &NameHandle {
         &self.name
     }
 
-    /// Changes when the name goes. Nothing to do for an opener.
+    /// Sets when the name goes. Does nothing for an opener.
     ///
     /// # Errors
     /// [`Error::System`] where the system refuses; [`Error::Unsupported`].
@@ -189,9 +196,10 @@ impl Segment {
         if self.created { self.object.set_lifetime(lifetime) } else { Ok(()) }
     }
 
-    /// Does now what dropping this would do to the name; for who can't know when the last user lets go.
+    /// Does to the name what dropping this value would do, for a caller that can't know when the last
+    /// reference is dropped.
     ///
-    /// May be called more than once: only the first call does something.
+    /// Only the first call does something.
     pub fn release_name(&self) {
         if self.created {
             self.object.release_name();
@@ -205,23 +213,24 @@ impl Segment {
         }
     }
 
-    /// A truncation that leaves the page itself in place, within its last bytes, raises no fault. Asking for the
-    /// size costs more than copying a few bytes, so it is asked at most once per tick of the system's coarse clock.
+    /// Checks whether a peer has truncated the segment: a truncation within the last page raises no fault.
+    /// Asking for the size costs more than copying a few bytes, so it happens at most once per tick of the
+    /// coarse clock.
     fn check_truncation(&self) -> Result<()> {
         let now = os::coarse_clock();
-        if self.looked_at.load(Ordering::Relaxed) == now {
+        if self.size_checked_at.load(Ordering::Relaxed) == now {
             return Ok(());
         }
         let actual = self.object.size()?;
         if actual < self.size() {
             return Err(self.truncated(actual));
         }
-        self.looked_at.store(now, Ordering::Relaxed);
+        self.size_checked_at.store(now, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Each page that is touched for the first time takes one of the machine's, and a peer may have made far more of them
-    /// than there are. That is asked for large accesses only.
+    /// Checks that there is memory for the pages that an access of `length` bytes may be the first to touch.
+    /// A peer may have made far more pages than the machine has. Small accesses are not checked.
     pub(crate) fn check_supply(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
         if has_room_for(self.to_supply(size)) {

@@ -1,15 +1,16 @@
-//! Text from programs that do not promise Unicode.
+//! Text that may not be valid Unicode.
 //!
-//! Godot's strings are arrays of 32-bit units. A script can put any number into one: half of a surrogate pair, or a
-//! number beyond U+10FFFF. Neither is a Rust [`char`], so such a text never becomes a [`str`]: it is refused here.
+//! Godot's strings are arrays of 32-bit units. A script can put any number into one: half of a surrogate
+//! pair, or a number beyond U+10FFFF. Neither is a Rust [`char`], so such a text is refused before it becomes
+//! a [`str`].
 
 use crate::available::has_room_for;
 
-/// Why a text was not converted.
+/// The reason why a text was not converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// A unit is no Unicode scalar value (Unicode 16, definition D76).
+    /// A unit is not a Unicode scalar value (Unicode 16, definition D76).
     #[error("the character at index {index} is U+{unit:04X}, which is not valid Unicode")]
     NotUnicode {
         /// The unit's position in the text.
@@ -20,7 +21,7 @@ pub enum TextError {
     /// The UTF-8 does not fit into memory.
     #[error("no room for the {size} bytes of the text")]
     OutOfMemory {
-        /// How many bytes of UTF-8 the text has.
+        /// The size of the text in UTF-8, in bytes.
         size: usize,
     },
 }
@@ -28,7 +29,7 @@ pub enum TextError {
 /// Checks that each unit is a Unicode scalar value, and returns how many bytes they are in UTF-8.
 ///
 /// # Errors
-/// [`TextError::NotUnicode`], with the first unit that is none.
+/// [`TextError::NotUnicode`], with the first such unit.
 pub fn utf8_length(units: &[u32]) -> Result<usize, TextError> {
     let mut size = 0_usize;
     for (index, &unit) in units.iter().enumerate() {
@@ -41,7 +42,7 @@ pub fn utf8_length(units: &[u32]) -> Result<usize, TextError> {
 /// Converts UTF-32 in this machine's byte order to UTF-8.
 ///
 /// # Errors
-/// Those of [`utf8_length`], and [`TextError::OutOfMemory`].
+/// The errors of [`utf8_length`], and [`TextError::OutOfMemory`].
 pub fn utf8_from_units(units: &[u32]) -> Result<String, TextError> {
     let size = utf8_length(units)?;
     let mut text = String::new();
@@ -49,7 +50,7 @@ pub fn utf8_from_units(units: &[u32]) -> Result<String, TextError> {
         return Err(TextError::OutOfMemory { size });
     }
     text.try_reserve_exact(size).map_err(|_| TextError::OutOfMemory { size })?;
-    // `utf8_length` has looked at each unit: all of them are characters.
+    // `utf8_length` has checked each unit: all of them are characters.
     text.extend(units.iter().filter_map(|unit| char::from_u32(*unit)));
     Ok(text)
 }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_no_character_is_refused_wherever_it_stands() {
+    fn a_unit_that_is_not_a_character_is_refused() {
         for unit in [0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0x11_0000, 0x7FFF_FFFF, u32::MAX] {
             for index in 0..3 {
                 let mut text = units("ab");

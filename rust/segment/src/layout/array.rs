@@ -1,10 +1,10 @@
-//! The array of shared-memory-zig: elements of one type behind a count.
+//! The arrays of shared-memory-zig: elements of one type behind a count.
 //!
-//! Total bytes (u64) @0, count (u64) @8, elements from @16 on. The total includes the header and isn't believed: for a
-//! slice, Zig's side counts 16 bytes an element, whatever its type. What counts is the count times the size of an
-//! element, which both sides must know.
+//! Total bytes (u64) @0, count (u64) @8, elements from @16 on. The total includes the header. It isn't
+//! believed: for a slice, Zig's side counts 16 bytes per element, whatever its type. The real size is the
+//! count times the size of an element, which both sides must know.
 //!
-//! There is no lock. An element that is read while somebody writes it may be half of each.
+//! There is no lock. An element that is read while a peer writes it may be half old, half new.
 //!
 //! ```
 //! use shm_segment::layout::array::Array;
@@ -36,22 +36,22 @@ const TOTAL: u64 = 0;
 const COUNT: u64 = 8;
 const ELEMENTS: u64 = 16;
 
-/// An array that was attached to.
+/// An attached array.
 #[derive(Debug, Clone, Copy)]
 pub struct Array {
-    /// Bytes from one element to the next. Never 0.
+    /// The bytes from one element to the next. Never 0.
     stride: u64,
-    /// How many elements the header said there were at that time; for nothing but laying it out anew.
+    /// The number of elements when it was attached. Only `reset` uses it.
     attached: u64,
 }
 
 impl Array {
-    /// Makes the segment an array of elements of `stride` bytes, or finds that it is one. A new one gets as many elements
-    /// as fit.
+    /// Makes the segment an array of elements of `stride` bytes, or checks that it is one. A new array gets
+    /// as many elements as fit.
     ///
     /// # Errors
-    /// [`Error::InvalidElementSize`]; [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`]; [`Error::Invalid`];
-    /// [`Error::Segment`].
+    /// [`Error::InvalidElementSize`]; [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`];
+    /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn attach(segment: &Segment, stride: u64) -> Result<Self> {
         check_room(segment, LAYOUT, ELEMENTS)?;
         let mut array = Self { stride, attached: 0 };
@@ -69,26 +69,26 @@ impl Array {
         Ok(array)
     }
 
-    /// How many bytes an element has.
+    /// Returns the size of an element in bytes.
     #[must_use]
     pub const fn stride(&self) -> u64 {
         self.stride
     }
 
-    /// Makes the header what it was when this was attached. The elements stay as they are.
+    /// Makes the header what it was when the array was attached. The elements stay unchanged.
     ///
     /// # Errors
     /// [`Error::Segment`].
     pub fn reset(&self, segment: &Segment) -> Result<()> {
         segment.write(COUNT, &self.attached.to_le_bytes())?;
-        // The total last: until it is there, the header isn't laid out.
+        // The total last: as long as it is 0, the header isn't laid out.
         fence(Ordering::Release);
         let total = ELEMENTS + self.attached * self.stride;
         segment.write(TOTAL, &total.to_le_bytes())?;
         Ok(())
     }
 
-    /// Checks the whole header, and returns the count.
+    /// Checks the whole header and returns the count.
     fn check(&self, segment: &Segment) -> Result<u64> {
         let total = read_u64(segment, TOTAL)?;
         fence(Ordering::Acquire);
@@ -97,12 +97,12 @@ impl Array {
         }
         if total < ELEMENTS {
             let limit = format!("the header alone takes {ELEMENTS}");
-            return Err(Error::Invalid { layout: LAYOUT, what: "the total of bytes", found: total, limit });
+            return Err(Error::Invalid { layout: LAYOUT, what: "the total size", found: total, limit });
         }
         self.count(segment)
     }
 
-    /// How many elements there are.
+    /// Returns the number of elements.
     ///
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Segment`].
@@ -121,7 +121,7 @@ impl Array {
         Ok(count)
     }
 
-    /// Copies an element out. `into` must have its size.
+    /// Copies an element out. `into` must have the size of an element.
     ///
     /// # Errors
     /// [`Error::NoSuchElement`]; [`Error::WrongLength`]; [`Error::Invalid`]; [`Error::Segment`].
@@ -131,7 +131,7 @@ impl Array {
         Ok(())
     }
 
-    /// Copies an element in. `element` must have its size.
+    /// Copies an element in. `element` must have the size of an element.
     ///
     /// # Errors
     /// As [`get`](Self::get), and nothing has changed.
@@ -141,7 +141,7 @@ impl Array {
         Ok(())
     }
 
-    /// Makes `into` the bytes of all elements.
+    /// Fills `into` with the bytes of all elements.
     ///
     /// # Errors
     /// [`Error::Invalid`]; [`Error::OutOfMemory`]; [`Error::Segment`].
@@ -149,16 +149,16 @@ impl Array {
         copy(segment, ELEMENTS, self.count(segment)? * self.stride, into)
     }
 
-    /// Makes all elements this one.
+    /// Sets all elements to this one.
     ///
     /// # Errors
     /// [`Error::WrongLength`], [`Error::Invalid`]: nothing has changed. [`Error::Segment`].
     pub fn fill(&self, segment: &Segment, element: &[u8]) -> Result<()> {
-        // Many at once: a call for each would cost more than the copy.
+        // Many elements per copy: a call for each would cost more than the copy.
         const AT_ONCE: usize = 64 << 10;
         self.check_length(element)?;
         let (mut left, mut offset) = (self.count(segment)? * self.stride, ELEMENTS);
-        // For all of it: each of the pieces below is too small to be asked for.
+        // Checked for the whole range: each piece below is too small to be checked.
         segment.check_supply(left)?;
         let repeated;
         let many = if element.len() < AT_ONCE {
@@ -177,7 +177,7 @@ impl Array {
         Ok(())
     }
 
-    /// Where an element is. It lies in the mapping.
+    /// Returns the offset of an element, which lies in the mapping.
     fn offset(&self, segment: &Segment, index: u64) -> Result<u64> {
         let count = self.count(segment)?;
         if index >= count {
@@ -191,6 +191,6 @@ impl Array {
         if length == self.stride {
             return Ok(());
         }
-        Err(Error::WrongLength { length, expected: format!("an element, which has {}", self.stride) })
+        Err(Error::WrongLength { length, expected: format!("{}, the size of an element", self.stride) })
     }
 }

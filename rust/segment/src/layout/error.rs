@@ -1,108 +1,108 @@
-//! What went wrong with a wire format, and what was found.
+//! Errors of wire formats: what failed, and what was found.
 
 use std::time::Duration;
 
-/// Every way in which an operation on a wire format fails.
+/// A failed operation on a wire format.
 ///
-/// As in [`crate::Error`], the text of each fits after "`write`: " as it is.
+/// As in [`crate::Error`], each text fits after "`write`: " unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The segment itself: read-only, truncated.
+    /// An error of the segment itself, such as read-only or truncated memory.
     #[error(transparent)]
     Segment(#[from] crate::Error),
-    /// What is in memory can't be.
-    #[error("the memory holds no valid {layout}: {what} is {found}, where {limit}")]
+    /// The bytes in memory are not valid in this format.
+    #[error("the memory does not hold a valid {layout}: {what} is {found}, but {limit}")]
     Invalid {
-        /// What the memory should hold.
+        /// The format that the memory should hold.
         layout: &'static str,
-        /// Which part of it is wrong.
+        /// The field that is wrong.
         what: &'static str,
-        /// What was found there.
+        /// The value that was found there.
         found: u64,
-        /// What may be there.
+        /// The values that are allowed, in words.
         limit: String,
     },
     /// The creator of the segment has not laid the header out yet.
-    #[error("the memory holds no {layout} yet: its creator has not laid it out")]
+    #[error("the memory does not hold a {layout} yet: its creator has not laid it out")]
     NotLaidOutYet {
-        /// What the memory should hold.
+        /// The format that the memory should hold.
         layout: &'static str,
     },
     /// The segment has no room for the header and one element.
-    #[error("{size} bytes of memory are too few: the {layout} takes at least {needed}")]
+    #[error("{size} bytes of memory are too few: the {layout} needs at least {needed}")]
     SegmentTooSmall {
-        /// What the memory should hold.
+        /// The format that the memory should hold.
         layout: &'static str,
-        /// How many bytes the segment has.
+        /// The size of the segment in bytes.
         size: u64,
-        /// The fewest it must have.
+        /// The smallest size that is enough.
         needed: u64,
     },
-    /// The value does not fit; nothing was written.
+    /// The value does not fit. Nothing was written.
     #[error("{size} bytes are too many: at most {limit} fit")]
     TooLarge {
-        /// How many bytes were to be written.
+        /// The number of bytes to be written.
         size: u64,
-        /// How many may be.
+        /// The number of bytes that fit.
         limit: u64,
     },
-    /// The length is no whole number of elements, or not that of one.
-    #[error("{length} bytes are not {expected}")]
+    /// The length is not a whole number of elements, or not that of one element.
+    #[error("the length must be {expected}, not {length} bytes")]
     WrongLength {
-        /// How many bytes there were.
+        /// The number of bytes given.
         length: u64,
-        /// How many there should be, in words.
+        /// The expected length, in words.
         expected: String,
     },
-    /// An element must have a size, and a queue's longest message.
+    /// The size of an element or of the longest message is 0, or more than fits.
     #[error("{what} must be from 1 to {limit} bytes, not {given}")]
     InvalidElementSize {
-        /// What has this size.
+        /// The part that has this size.
         what: &'static str,
         /// The size that was given.
         given: u64,
-        /// The largest that fits.
+        /// The largest size that fits.
         limit: u64,
     },
     /// The array has no such element.
     #[error("there is no element {index}: the array has {count}")]
     NoSuchElement {
-        /// Which was asked for.
+        /// The index that was asked for.
         index: u64,
-        /// How many there are.
+        /// The number of elements.
         count: u64,
     },
-    /// Another process holds the lock (or died with it, or writes without a pause); nothing was written.
-    #[error("another process kept the {lock} locked for {waited:?}; if it is dead, reset() is the way out")]
+    /// Another process holds the lock, died with it, or writes without a pause. Nothing was written.
+    #[error("another process kept the {lock} locked for {waited:?}; if it is dead, call reset()")]
     TimedOut {
-        /// Whose lock.
+        /// The part that the lock belongs to.
         lock: &'static str,
-        /// How long it was waited for.
+        /// The time waited for it.
         waited: Duration,
     },
     /// There is no message.
     #[error("there is no message")]
     Empty,
-    /// There is no room for another message before one is taken out.
-    #[error("the queue is full: it holds all the {capacity} messages that it can")]
+    /// There is no room for another message until one is taken out.
+    #[error("the queue is full: it holds {capacity} messages")]
     Full {
-        /// How many it can hold.
+        /// The number of messages that it can hold.
         capacity: u64,
     },
-    /// In this format, readers can't say that they have read a message.
-    #[error("a reader of a {layout} leaves no sign that it has read a message")]
+    /// In this format, readers can't acknowledge a message.
+    #[error("a {layout} has no read acknowledgement")]
     NoAcknowledgement {
         /// The format.
         layout: &'static str,
     },
-    /// There is no memory for a copy of what was found.
+    /// There is no memory for a copy of the bytes.
     #[error("there is no memory for a copy of {size} bytes")]
     OutOfMemory {
-        /// How many bytes were to be copied.
+        /// The number of bytes to be copied.
         size: u64,
     },
 }
 
-/// What every fallible function of the wire formats returns.
+/// The result of a fallible function on wire formats.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,7 +1,7 @@
-//! A lock in shared memory: a word that is 0 while nobody holds it and 1 while somebody does.
+//! A lock in shared memory: a word that is 1 while a process holds it, and 0 otherwise.
 //!
-//! Whoever dies with it leaves it at 1 for ever, and a peer may store anything there. So nobody waits longer than he
-//! said, and who gave up has changed nothing.
+//! A process that dies with the lock leaves it at 1 forever, and a peer may store anything there. So each
+//! wait has a limit, and a process that gives up has changed nothing.
 
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::Segment;
 use crate::layout::{Error, Result};
 
-/// Held as long as this lives.
+/// A lock that is held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock<'a> {
     segment: &'a Segment,
@@ -17,18 +17,18 @@ pub(super) struct Lock<'a> {
 }
 
 impl<'a> Lock<'a> {
-    /// Takes the lock at `offset`, which is that of `what`. A `timeout` of zero tries once.
+    /// Takes the lock at `offset`, which belongs to `what`. A `timeout` of zero tries once.
     pub(super) fn take(
         segment: &'a Segment,
         offset: u64,
         what: &'static str,
         timeout: Duration,
     ) -> Result<Self> {
-        let mut patience = Patience::new(what, timeout);
+        let mut backoff = Backoff::new(what, timeout);
         while !segment.compare_exchange_u32(offset, 0, 1)? {
-            patience.wait()?;
+            backoff.wait()?;
         }
-        // Who reads without the lock must not see what is written under it before seeing that it is held.
+        // A reader without the lock must see that the lock is held before it sees what is written under it.
         fence(Ordering::Release);
         Ok(Self { segment, offset })
     }
@@ -36,30 +36,30 @@ impl<'a> Lock<'a> {
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        // Fails only where there is no memory any more, and so no lock.
+        // Fails only where the memory is gone, and the lock with it.
         let _ = self.segment.store_u32(self.offset, 0);
     }
 }
 
-/// Waits again and again, but not longer than `timeout` in all.
+/// A series of waits that takes at most `timeout` in all.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Backoff {
     what: &'static str,
     timeout: Duration,
-    /// Not asked for before it is needed: most locks are free.
+    /// The time of the first wait. Set late: most locks are free, and asking for the time costs.
     start: Option<Instant>,
     waits: u32,
 }
 
-impl Patience {
+impl Backoff {
     pub(super) const fn new(what: &'static str, timeout: Duration) -> Self {
         Self { what, timeout, start: None, waits: 0 }
     }
 
-    /// Gives others a little time. An error if there is none left.
+    /// Gives other threads a little time, or returns an error if the time is over.
     pub(super) fn wait(&mut self) -> Result<()> {
-        // A lock is held for as long as a copy takes: some spinning, then other threads, and if its holder doesn't
-        // get to run for a millisecond, a pause that costs no processor.
+        // A lock is held for the time of a copy. First some spinning, then turns for other threads. If the
+        // holder doesn't get to run for a millisecond, a pause that costs no processor time.
         const SPINS: u32 = 100;
         const YIELDING: Duration = Duration::from_millis(1);
         const PAUSE: Duration = Duration::from_micros(100);

@@ -7,7 +7,10 @@ use memmap2::{MmapAsRawDesc, MmapOptions, MmapRaw};
 use crate::error::{Error, Result};
 use crate::options::Access;
 
-/// Returns how many bytes to map of a segment that has `actual`, where `requested` are asked for, or all of them for 0.
+/// The reason why a name is neither free nor taken for good.
+pub(super) const CHANGING: &str = "other processes are creating or removing it right now";
+
+/// Returns how many bytes to map of a segment that has `actual`: `requested`, or all of them for 0.
 pub(super) fn checked_size(name: &str, actual: u64, requested: u64) -> Result<u64> {
     match requested {
         _ if actual == 0 => Err(Error::NotSizedYet { name: name.to_owned() }),
@@ -28,13 +31,13 @@ pub(super) fn map(file: impl MmapAsRawDesc, name: &str, size: u64, access: Acces
         Access::ReadOnly => options.map_raw_read_only(file),
     };
     mapped.map_err(|source| match source.kind() {
-        // The second: more locked memory than the process may have (`mlockall(2)`).
+        // `WouldBlock`: the process may not lock that much memory (`mlockall(2)`).
         ErrorKind::OutOfMemory | ErrorKind::WouldBlock => no_room(source),
         _ => failure(name, "mmap", source),
     })
 }
 
-/// The error for a failed system call on a name that exists, or that is to exist.
+/// Returns the error for a failed system call on a name that exists or is to exist.
 pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Error>) -> Error {
     let (name, source) = (name.to_owned(), source.into());
     #[cfg(unix)]
@@ -45,20 +48,18 @@ pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Erro
     }
     match source.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Error::DoesNotExist { name, call, source },
-        ErrorKind::AlreadyExists => {
-            Error::AlreadyExists { name, why: "other processes are making or removing it just now" }
-        }
+        ErrorKind::AlreadyExists => Error::AlreadyExists { name, why: CHANGING },
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Error::PermissionDenied { name, call, source }
         }
         ErrorKind::IsADirectory => Error::NotASegment { name, found: "a directory" },
-        // A call that must not block would have to wait for the holder of the lease.
+        // The call was told not to block, and would have to wait for the holder of the lease.
         ErrorKind::WouldBlock if call.ends_with("open") => Error::Leased { name },
         _ => Error::System { name, call, source },
     }
 }
 
-/// The error for a failed system call of a creator.
+/// Returns the error for a failed system call of a creator.
 pub(super) fn creation_failure(
     name: &str,
     size: u64,
@@ -71,7 +72,8 @@ pub(super) fn creation_failure(
         | ErrorKind::QuotaExceeded
         | ErrorKind::FileTooLarge
         | ErrorKind::OutOfMemory => Error::OutOfMemory { name: name.to_owned(), size, call, source },
-        // Not the segment, which does not exist yet, but the place for it. (Of a path that ends in a slash.)
+        // The place for the segment is missing, not the segment, which does not exist yet. (`IsADirectory`:
+        // the path ends in a slash.)
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
             Error::System { name: name.to_owned(), call, source }
         }

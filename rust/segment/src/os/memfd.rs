@@ -1,12 +1,12 @@
-//! Memory without a name, `memfd_create(2)`, found through a file: as shared-memory-zig has it on Linux.
+//! Memory without a name, `memfd_create(2)`, on Linux: found through a meta file, as in shared-memory-zig.
 //!
-//! The creator keeps the memory open, and writes where it is into a meta file, `$XDG_RUNTIME_DIR/.memfd_NAME.meta`:
-//! size (u64), time (i64, Unix seconds), process (i32), file descriptor (i32), 24 bytes in all. Others open
-//! `/proc/PROCESS/fd/DESCRIPTOR`, which the system allows to the same user.
+//! The creator keeps the memory open. It writes where the memory is into the meta file,
+//! `$XDG_RUNTIME_DIR/.memfd_NAME.meta`: size (u64), time (i64, Unix seconds), PID (i32), file descriptor
+//! (i32), 24 bytes in all. Others open `/proc/PID/fd/DESCRIPTOR`, which the system allows to the same user.
 //!
-//! Nothing in a meta file is believed. What it leads to may be any file of any process of this user by now, so it is
-//! looked at (with `O_PATH`, which does nothing to a device or a FIFO) before it is opened: its own name must be
-//! `/memfd:NAME`, and its size counts, not the one in the meta file.
+//! Nothing in a meta file is believed. It may lead to any file of any process of this user. So that file is
+//! checked before it is opened, through `O_PATH`, which does nothing to a device or a FIFO. The file's own
+//! name must be `/memfd:NAME`. Its own size counts, not the one in the meta file.
 
 use std::env;
 use std::fs;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::common::{checked_size, creation_failure, failure, map};
+use super::common::{CHANGING, checked_size, creation_failure, failure, map};
 use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unsupplied};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
@@ -27,11 +27,11 @@ use crate::options::{Access, Lifetime, Options, Scope};
 
 pub(super) struct Memfds;
 
-const TAKEN: &str = "a process that lives has memory of this name";
+const TAKEN: &str = "a running process has memory of this name";
 const GLOBAL: Error = Error::Unsupported { what: "memory without a name for other users" };
 const PERSISTENT: Error = Error::Unsupported { what: "memory without a name that outlives its creator" };
-/// How long a name of memory may be (`memfd_create(2)`).
-const LONGEST: usize = 249 - ".memfd_.meta".len();
+/// The longest name in bytes (`memfd_create(2)`).
+const MAX_BYTES: usize = 249 - ".memfd_.meta".len();
 
 impl Provider for Memfds {
     fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened> {
@@ -100,10 +100,10 @@ impl Provider for Memfds {
     }
 }
 
-/// As for the system's own memory, and a little shorter.
+/// Checks a name as the native backend does, with a lower limit on its length.
 fn checked(name: &str) -> Result<&str> {
     let plain = name::portable(name)?;
-    if plain.len() > LONGEST {
+    if plain.len() > MAX_BYTES {
         return Err(name::invalid(name, NameProblem::TooLong { bytes: plain.len() }));
     }
     Ok(plain)
@@ -116,7 +116,7 @@ fn meta_path(plain: &str) -> Result<PathBuf> {
     Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
 }
 
-/// What a meta file says.
+/// The content of a meta file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Meta {
     size: u64,
@@ -128,7 +128,7 @@ struct Meta {
 const META_BYTES: usize = 24;
 
 impl Meta {
-    /// Of memory that this process has.
+    /// Returns the content that leads to memory of this process.
     fn of(fd: &OwnedFd, size: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
@@ -162,7 +162,7 @@ impl Meta {
         }
     }
 
-    /// `None`: it isn't all there yet.
+    /// Reads a meta file. Returns `None` if it is incomplete.
     fn read(path: &Path) -> Result<Option<Self>, Errno> {
         let file = open_meta(path)?;
         Self::read_from(file.as_fd())
@@ -174,7 +174,7 @@ impl Meta {
         Ok((count == META_BYTES).then(|| Self::from_bytes(&bytes)))
     }
 
-    /// The memory that it leads to, as something that can only be looked at.
+    /// Opens the memory that the meta file leads to, with `O_PATH`: it can be looked at, not used.
     fn find(&self, plain: &str) -> Result<OwnedFd> {
         let absent = |source: io::Error| Error::DoesNotExist {
             name: plain.to_owned(),
@@ -191,12 +191,12 @@ impl Meta {
             Errno::ACCESS | Errno::PERM => failure(plain, "open", errno),
             _ => absent(errno.into()),
         })?;
-        // Of what was found, not of what the path leads to by now.
+        // The name of the file that was opened: the path may lead elsewhere already.
         let own_name = fs::read_link(path_of(&found)).map_err(absent)?;
         let own_name = own_name.to_string_lossy();
-        let is_it =
+        let has_name =
             ["/memfd:", "/memfd:/"].iter().any(|start| own_name == format!("{start}{plain} (deleted)"));
-        if is_it { Ok(found) } else { Err(absent(io::ErrorKind::InvalidData.into())) }
+        if has_name { Ok(found) } else { Err(absent(io::ErrorKind::InvalidData.into())) }
     }
 
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd> {
@@ -205,7 +205,7 @@ impl Meta {
             Access::ReadWrite => OFlags::RDWR,
             Access::ReadOnly => OFlags::RDONLY,
         };
-        // Its owner may hold a lease on it, and to open it would wait for the owner.
+        // The creator may hold a lease on the memory, for whose release a blocking call would wait.
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::io::retry_on_intr(|| rustix::fs::open(path_of(&found), flags, Mode::empty()))
             .map_err(|e| failure(plain, "open", e))
@@ -221,13 +221,13 @@ fn open_meta(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
-/// Puts the meta file there, whole, unless there is one that leads somewhere.
+/// Puts a complete meta file in place, unless there is one that leads to memory.
 fn publish(path: &Path, plain: &str, meta: &Meta, end: Instant) -> Result<()> {
     let own = path.with_extension(format!("{}.{}", meta.process, meta.descriptor));
-    let written = write_new(&own, meta).and_then(|()| link_free(&own, path, plain, end));
+    let written = write_new(&own, meta).and_then(|()| link_when_free(&own, path, plain, end));
     let _ = fs::remove_file(&own);
     written.map_err(|e| match e {
-        // The folder, not the memory.
+        // The folder is missing, not the memory.
         Error::DoesNotExist { name, call, source } => Error::System { name, call, source },
         other => other,
     })
@@ -235,7 +235,7 @@ fn publish(path: &Path, plain: &str, meta: &Meta, end: Instant) -> Result<()> {
 
 fn write_new(own: &Path, meta: &Meta) -> Result<()> {
     let name = || own.to_string_lossy();
-    // Left by a process of the same number.
+    // A process with the same PID may have left one.
     let _ = fs::remove_file(own);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::io::retry_on_intr(|| rustix::fs::open(own, flags, Mode::from_raw_mode(0o600)))
@@ -248,9 +248,11 @@ fn write_new(own: &Path, meta: &Meta) -> Result<()> {
     }
 }
 
-/// Links it to the path. A file that is there and leads nowhere is removed, by whoever has locked it and then finds that
-/// it is still there: of two who find it at once, the second would remove what the first has made.
-fn link_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<()> {
+/// Links the file to `path`, after the removal of a meta file that leads nowhere.
+///
+/// Only the process that has locked the old file, and finds it still in place, may remove it. Of two
+/// processes that find it at once, the second would otherwise remove the file that the first has made.
+fn link_when_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<()> {
     loop {
         match fs::hard_link(own, path) {
             Ok(()) => return Ok(()),
@@ -259,28 +261,28 @@ fn link_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<()> {
         }
         match remove_dead(path, plain) {
             Ok(true) => {}
-            // Somebody else is at it.
+            // Another process is replacing it.
             Ok(false) if Instant::now() < end => std::thread::sleep(Duration::from_millis(1)),
             Ok(false) => {
-                return Err(Error::AlreadyExists { name: plain.to_owned(), why: "it is changing hands" });
+                return Err(Error::AlreadyExists { name: plain.to_owned(), why: CHANGING });
             }
             Err(e) => return Err(e),
         }
     }
 }
 
-/// True if the way may be free now.
+/// Removes a meta file that leads nowhere. Returns whether `path` may be free now.
 fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
     let file = match open_meta(path) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(true),
-        Err(Errno::LOOP | Errno::NXIO) => return Err(planted(plain)),
+        Err(Errno::LOOP | Errno::NXIO) => return Err(not_a_meta_file(plain)),
         Err(errno) => return Err(failure(plain, "open", errno)),
     };
     if !rustix::fs::fstat(&file)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
     {
-        return Err(planted(plain));
+        return Err(not_a_meta_file(plain));
     }
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
@@ -296,8 +298,8 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
     match meta.map(|meta| meta.find(plain)) {
         Some(Ok(_)) => return Err(Error::AlreadyExists { name: plain.to_owned(), why: TAKEN }),
         Some(Err(denied @ Error::PermissionDenied { .. })) => return Err(denied),
-        // Half of one: of a peer that is writing it just now, or that died there.
-        None if is_young(&file) => {
+        // An incomplete file: a peer is writing it, or died while it did.
+        None if is_recent(&file) => {
             return Err(Error::AlreadyExists {
                 name: plain.to_owned(),
                 why: "its meta file is being written",
@@ -311,13 +313,16 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
     }
 }
 
-/// Something is in the place of the meta file that none is: a link, a folder, a FIFO, a socket.
-fn planted(plain: &str) -> Error {
-    Error::AlreadyExists { name: plain.to_owned(), why: "what is in the place of its meta file is no file" }
+/// Returns the error for a link, a folder, a FIFO or a socket in the place of the meta file.
+fn not_a_meta_file(plain: &str) -> Error {
+    Error::AlreadyExists {
+        name: plain.to_owned(),
+        why: "the path of its meta file is taken, but not by a file",
+    }
 }
 
-/// Was it changed less than a second ago?
-fn is_young(file: &OwnedFd) -> bool {
+/// Returns whether the file was changed within the last second or two.
+fn is_recent(file: &OwnedFd) -> bool {
     let changed = rustix::fs::fstat(file).map(|stat| stat.st_mtime).unwrap_or(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     now.saturating_sub(u64::try_from(changed).unwrap_or(0)) <= 1
@@ -325,7 +330,7 @@ fn is_young(file: &OwnedFd) -> bool {
 
 #[derive(Debug)]
 struct OpenMemory {
-    /// The creator's must stay open: it is where others find the memory.
+    /// The creator's descriptor must stay open: the meta file leads to it.
     fd: OwnedFd,
     name: MetaName,
     lifetime: NameLifetime,
@@ -354,13 +359,13 @@ impl OpenSegment for OpenMemory {
 
     fn release_name(&self) {
         if self.lifetime.end() {
-            // Nothing can be done about a failure here, and the next creator removes the meta file.
+            // A failure can't be reported here. The next creator removes the meta file.
             let _ = self.name.unlink();
         }
     }
 }
 
-/// A name, and what its meta file said.
+/// A name, and the content of its meta file when the memory was opened.
 #[derive(Debug, Clone)]
 struct MetaName {
     plain: String,

@@ -1,12 +1,12 @@
 //! The operating-system layer.
 //!
-//! `system` is the platform's named shared memory; `file`, `sysv` and `memfd` are the other backends. Each is a
-//! [`Provider`], which makes, opens and removes segments. An open segment is three parts ([`Opened`]): the
+//! `system` is the platform's named shared memory; `file`, `sysv` and `memfd` are the other backends. Each is
+//! a [`Provider`], which makes, opens and removes segments. An open segment is three parts ([`Opened`]): the
 //! [`OpenSegment`], which asks the system about it; the [`NameHandle`]; and the [`Mapping`], its bytes.
 //!
 //! Each `system` offers besides:
 //! - `NATIVE`: its provider.
-//! - `Watch`: keeps memory that vanishes from ending the process, and `uninstall_fault_handler`.
+//! - `Watch`: keeps a fault in vanished memory from ending the process, and `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - For tests, `anonymous`: a mapping that has no name.
 
@@ -21,8 +21,8 @@ mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
 
-// On all other systems everything compiles, and no backend is available. Android and iOS are Unix, but keep apps from
-// sharing memory by name; the Web has no processes.
+// On all other systems everything compiles, and no backend is available. Android and iOS are Unix, but keep
+// apps from sharing memory by name; the Web has no processes.
 #[cfg_attr(any(target_os = "linux", target_os = "macos", target_os = "freebsd"), path = "posix/mod.rs")]
 #[cfg_attr(windows, path = "windows/mod.rs")]
 #[cfg_attr(
@@ -48,11 +48,12 @@ pub(crate) use system::{Watch, coarse_clock};
 
 /// Makes, opens and removes segments of one backend.
 pub(crate) trait Provider: Sync {
-    /// Makes a new segment of `size` zero bytes, 1 or more. While the name is changing hands, retries until `end`.
+    /// Creates a segment of `size` zero bytes, at least 1. Retries until `end` while the name is changing
+    /// hands.
     fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened>;
 
-    /// Opens `size` bytes of a segment, or all of it for 0. With a scope: only a segment that has that one, where scopes
-    /// have names of their own. Never blocks.
+    /// Opens `size` bytes of a segment, or all of it for 0. Never blocks. With a scope, opens only a segment
+    /// of that scope, where scopes have names of their own.
     fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened>;
 
     fn exists(&self, options: &Options<'_>) -> bool;
@@ -87,25 +88,25 @@ pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// Returns how many bytes it has now.
     fn size(&self) -> Result<u64>;
 
-    /// Returns how many bytes of it take memory once they are read, and none before. 0 where that isn't known.
+    /// Returns how many of its bytes will take memory when they are first read; 0 where that isn't known.
     fn unsupplied(&self) -> u64 {
         0
     }
 
     fn scope(&self) -> Scope;
 
-    /// For its creator.
+    /// Sets when the name goes. Called for a creator only.
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()>;
 
-    /// For its creator: does to the name what its lifetime says.
+    /// Does to the name what its lifetime says. Called for a creator only.
     fn release_name(&self);
 }
 
 /// The bytes of a segment.
 ///
 /// # Safety
-/// From [`as_mut_ptr`](Self::as_mut_ptr) on, [`len`](Self::len) bytes are mapped for as long as this lives, and both
-/// never change. They may be written to if the segment was opened for that.
+/// From [`as_mut_ptr`](Self::as_mut_ptr) on, [`len`](Self::len) bytes are mapped for as long as this lives,
+/// and neither ever changes. The bytes may be written to if the segment was opened for writing.
 pub(crate) unsafe trait Mapping: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     fn as_mut_ptr(&self) -> *mut u8;
 
@@ -146,14 +147,15 @@ impl NameHandle {
         Self(Arc::new(named))
     }
 
-    /// The name as other programs give it, without a `/` at its start that is not part of it.
+    /// Returns the name as other programs write it, without a `/` at its start that is not part of it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The form of the name that the system's own calls take: `/frames` for `shm_open(3)`, `Local\frames` on Windows;
-    /// a file's path; the key of a System V segment; the path of a memfd's meta file.
+    /// Returns the form of the name that the system's own calls take: `/frames` for `shm_open(3)`,
+    /// `Local\frames` on Windows; a file's path; the key of a System V segment; the path of a memfd's meta
+    /// file.
     #[must_use]
     pub fn native_name(&self) -> String {
         self.0.native_name()
@@ -169,9 +171,9 @@ impl NameHandle {
 
     /// Removes the name, if it still leads to the segment; otherwise does nothing.
     ///
-    /// Between the check and the removal, another process may remove the name and create it again; its segment then
-    /// loses the name. No system has a call that does both at once. On Windows, where a name goes with the last handle
-    /// of any process, this does nothing.
+    /// Between the check and the removal, another process may remove the name and create it again; its
+    /// segment then loses the name. No system has a call that does both at once. On Windows, where a name
+    /// goes with the last handle of any process, this does nothing.
     ///
     /// # Errors
     /// [`PermissionDenied`](crate::Error::PermissionDenied), [`System`](crate::Error::System).

@@ -1,10 +1,12 @@
-//! System V shared memory, `shmget(2)` and its kin, on Linux: what the Node package `@markusjx/shared_memory` uses.
+//! System V shared memory, `shmget(2)` and related calls, on Linux: the memory of the Node package
+//! `@markusjx/shared_memory`.
 //!
-//! There, a segment's name is a number, its key. That package makes the key of a name as the C++ library of GCC makes its
-//! hash: [`key_of`]. Two names may have the same key, and then they are the same segment.
+//! A System V segment has a number for a name, its key. The package computes the key as the C++ library of
+//! GCC computes a string's hash: [`key_of`]. Two names may have the same key, and then lead to the same
+//! segment.
 //!
-//! The system keeps a segment until it is removed, and doesn't tell who its owner is. So the segment of a creator that
-//! was killed stays; nobody reclaims it, and whoever knows the name may remove it.
+//! The system keeps a segment until it is removed, and doesn't tell which process owns it. So the segment of
+//! a killed creator stays. It is never reclaimed, and any program that knows the name may remove it.
 
 use std::fs;
 use std::io;
@@ -31,7 +33,7 @@ impl Provider for SystemV {
             usize::try_from(size).map_err(|_| no_room("shmget", io::ErrorKind::OutOfMemory.into()))?;
         let id = shmget(key, length, libc::IPC_CREAT | libc::IPC_EXCL | mode).map_err(|source| {
             match source.raw_os_error() {
-                // More than the system allows for one segment; there is no other way to get it wrong.
+                // `EINVAL`: over the system's limit for one segment. Nothing else can be wrong here.
                 Some(libc::ENOSPC | libc::ENOMEM | libc::EINVAL) => no_room("shmget", source),
                 _ => failure(name, "shmget", source),
             }
@@ -59,7 +61,7 @@ impl Provider for SystemV {
     fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
         let (name, key) = (options.name, key_of(options.name)?);
         let id = shmget(key, 0, 0).map_err(|e| failure(name, "shmget", e))?;
-        let found = look(id).map_err(|e| failure(name, "shmctl", e))?;
+        let found = stat(id).map_err(|e| failure(name, "shmctl", e))?;
         let actual = found.shm_segsz as u64;
         let size = checked_size(name, actual, size)?;
         let length = usize::try_from(size).unwrap_or(found.shm_segsz);
@@ -81,7 +83,7 @@ impl Provider for SystemV {
     fn exists(&self, options: &Options<'_>) -> bool {
         key_of(options.name).is_ok_and(|key| match shmget(key, 0, 0) {
             Ok(_) => true,
-            // It is there, but not for this user.
+            // The segment is there, but not for this user.
             Err(e) => e.raw_os_error() == Some(libc::EACCES),
         })
     }
@@ -111,7 +113,7 @@ impl OpenSegment for AttachedSegment {
         Ok(self.size)
     }
 
-    /// `shmctl` does not tell, but the list of all segments does (`proc_sysvipc(5)`).
+    /// Asks the list of all segments (`proc_sysvipc(5)`): `shmctl` does not tell.
     fn unsupplied(&self) -> u64 {
         let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         supplied(&list, self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
@@ -128,13 +130,13 @@ impl OpenSegment for AttachedSegment {
 
     fn release_name(&self) {
         if self.lifetime.end() {
-            // Nothing can be done about a failure here.
+            // A failure can't be reported here.
             let _ = self.name.unlink();
         }
     }
 }
 
-/// A name, and the segment that its key led to. An id is not used again before some 30,000 others were made.
+/// A name, and the segment that its key led to. The system reuses an id only after some 30,000 others.
 #[derive(Debug, Clone)]
 struct KeyName {
     name: String,
@@ -151,7 +153,7 @@ impl Named for KeyName {
         format!("{:#010x}", self.key)
     }
 
-    /// One that was removed has no key any more.
+    /// A removed segment has no key.
     fn is_current(&self) -> bool {
         shmget(self.key, 0, 0).is_ok_and(|id| id == self.id)
     }
@@ -169,13 +171,13 @@ impl Named for KeyName {
     }
 }
 
-/// A segment's bytes.
+/// The bytes of an attached segment.
 #[derive(Debug)]
 struct Attached {
     start: NonNull<u8>,
-    /// The whole segment, in whole pages.
+    /// The size of the whole segment in bytes, in whole pages.
     mapped: usize,
-    /// How many of them are used.
+    /// The number of bytes in use.
     length: usize,
 }
 
@@ -191,7 +193,7 @@ impl Attached {
             Access::ReadWrite => 0,
             Access::ReadOnly => libc::SHM_RDONLY,
         };
-        // SAFETY: with a null address, the system finds a place where nothing is.
+        // SAFETY: with a null address, the system finds a free range.
         let start = unsafe { libc::shmat(id, ptr::null(), flags) };
         match NonNull::new(start.cast::<u8>()) {
             // `(void *) -1`
@@ -204,22 +206,22 @@ impl Attached {
         }
     }
 
-    /// Is it memory of huge pages (`SHM_HUGETLB`)? `shmctl` does not tell.
+    /// Returns whether the memory has huge pages (`SHM_HUGETLB`), which `shmctl` does not tell.
     ///
-    /// The system refuses to treat a part of a huge page otherwise than the rest (`EINVAL`, `madvise(2)`). The advice is
-    /// about what to read ahead, which is nothing here.
+    /// The kernel refuses advice on a part of a huge page (`EINVAL`, `madvise(2)`). The advice is about
+    /// read-ahead, which has no meaning here.
     fn has_huge_pages(&self) -> io::Result<bool> {
-        // The size that was asked for may be less than a huge page, of which there is a whole one all the same.
+        // The segment may be smaller than a huge page, but always has a whole one.
         let page = rustix::param::page_size();
         let advise = |advice| {
-            // SAFETY: the first page of what is attached; neither advice changes a byte.
+            // SAFETY: the range is the first page of what is attached. Neither advice changes a byte.
             match unsafe { libc::madvise(self.start.as_ptr().cast(), page, advice) } {
                 0 => Ok(()),
                 _ => Err(io::Error::last_os_error()),
             }
         };
         match advise(libc::MADV_RANDOM) {
-            // So that it is one mapping again.
+            // Makes the range one mapping again.
             Ok(()) => advise(libc::MADV_NORMAL).map(|()| false),
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Ok(true),
             Err(e) => Err(e),
@@ -229,18 +231,19 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // Not `shmdt(2)`, which leaves pages that the fault handler has put in.
+        // `shmdt(2)` would leave the pages that the fault handler has put in.
         // SAFETY: the range is what `shmat` mapped, and nothing uses it any more.
         unsafe {
             if libc::munmap(self.start.as_ptr().cast(), self.mapped) != 0 {
-                // Of huge pages, of which the range may end in the middle of one.
+                // The range may end in the middle of a huge page.
                 libc::shmdt(self.start.as_ptr().cast());
             }
         }
     }
 }
 
-// SAFETY: the whole segment is mapped, of which `length` is at most the size, until it is unmapped; its size never changes.
+// SAFETY: the whole segment stays mapped until the value is dropped. Its size never changes, and `length` is
+// at most that size.
 unsafe impl Mapping for Attached {
     fn as_mut_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
@@ -251,8 +254,9 @@ unsafe impl Mapping for Attached {
     }
 }
 
-/// The key of a name: the low 32 bits of what `std::hash<std::string>` is in the C++ library of GCC, on systems with
-/// 64 bits: `MurmurHash64A` (Austin Appleby, in the public domain) of the UTF-8 with the seed `0xc70f6907`.
+/// Returns the key of a name: the low 32 bits of `std::hash<std::string>` in the C++ library of GCC, on
+/// 64-bit systems. That is `MurmurHash64A` (Austin Appleby, in the public domain) of the UTF-8, with the seed
+/// `0xc70f6907`.
 fn key_of(name: &str) -> Result<key_t> {
     if name.is_empty() {
         return Err(invalid(name, NameProblem::Empty));
@@ -262,7 +266,7 @@ fn key_of(name: &str) -> Result<key_t> {
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "as the package has it")]
     match murmur_hash_64a(name.as_bytes(), 0xc70f_6907) as key_t {
-        // What has this key gets no name at all.
+        // A segment with this key has no name.
         libc::IPC_PRIVATE => Err(invalid(name, NameProblem::NoKey)),
         key => Ok(key),
     }
@@ -287,7 +291,8 @@ fn murmur_hash_64a(bytes: &[u8], seed: u64) -> u64 {
     hash ^ (hash >> SHIFT)
 }
 
-/// How many bytes of a segment have a page, in memory or swapped out, by a list with one segment a line.
+/// Returns how many bytes of a segment have a page, in memory or swapped out. `list` has one segment per
+/// line.
 fn supplied(list: &str, id: c_int) -> Option<u64> {
     let mut lines = list.lines();
     let columns: Vec<&str> = lines.next()?.split_whitespace().collect();
@@ -301,15 +306,15 @@ fn supplied(list: &str, id: c_int) -> Option<u64> {
 }
 
 fn shmget(key: key_t, size: usize, flags: c_int) -> io::Result<c_int> {
-    // SAFETY: takes and returns numbers.
+    // SAFETY: the call takes and returns numbers only.
     match unsafe { libc::shmget(key, size, flags) } {
         -1 => Err(io::Error::last_os_error()),
         id => Ok(id),
     }
 }
 
-fn look(id: c_int) -> io::Result<libc::shmid_ds> {
-    // SAFETY: numbers, and pointers that may be null: any bytes are a value of it.
+fn stat(id: c_int) -> io::Result<libc::shmid_ds> {
+    // SAFETY: the structure has numbers, and pointers that may be null, so all zeros is a valid value.
     let mut found = unsafe { std::mem::zeroed::<libc::shmid_ds>() };
     // SAFETY: `IPC_STAT` fills one `shmid_ds`.
     match unsafe { libc::shmctl(id, libc::IPC_STAT, &raw mut found) } {
@@ -326,15 +331,14 @@ fn remove(id: c_int) -> io::Result<()> {
     }
 }
 
-/// The error for a failed system call on a segment that exists, or that is to exist.
+/// Returns the error for a failed system call on a segment that exists or is to exist.
 fn failure(name: &str, call: &'static str, source: io::Error) -> Error {
     match source.raw_os_error() {
-        // Removed since it was found.
+        // The segment was removed after it had been found.
         Some(libc::EIDRM | libc::EINVAL) => Error::DoesNotExist { name: name.to_owned(), call, source },
-        Some(libc::EEXIST) => Error::AlreadyExists {
-            name: name.to_owned(),
-            why: "there is a segment with the key of this name",
-        },
+        Some(libc::EEXIST) => {
+            Error::AlreadyExists { name: name.to_owned(), why: "a segment has the key of this name" }
+        }
         _ => common::failure(name, call, source),
     }
 }
@@ -344,7 +348,7 @@ fn failure(name: &str, call: &'static str, source: io::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// What the package itself uses for these names, as seen with `ipcs -m`.
+    /// The keys are those that `ipcs -m` shows for the package's own segments.
     #[test]
     fn keys_are_those_of_the_node_package() {
         assert_eq!(key_of("SharedMemoryExample").unwrap(), 0xf8b4_8f54_u32 as key_t);
@@ -352,23 +356,24 @@ mod tests {
         assert!(key_of("").is_err());
         assert!(key_of("a\0b").is_err());
     }
+
     #[test]
-    fn the_list_of_segments_tells_which_pages_there_are() {
+    fn supplied_pages_are_read_from_the_list_of_segments() {
         let list = "key shmid perms size rss swap\n 0 7 1600 99 4096 0\n 5 8 1600 99 8192 4096\n";
         assert_eq!((supplied(list, 7), supplied(list, 8)), (Some(4096), Some(12288)));
         assert_eq!((supplied(list, 9), supplied("", 7), supplied("shmid\n7\n", 7)), (None, None, None));
     }
 
-    /// In the place of its first pages there are others now, as after a fault.
+    /// Other pages take the place of the first two, as after a fault.
     #[test]
-    fn pages_that_were_replaced_go_with_the_rest() {
+    fn replaced_pages_are_unmapped_with_the_rest() {
         let page = rustix::param::page_size();
         let id = shmget(libc::IPC_PRIVATE, 3 * page, libc::IPC_CREAT | 0o600).unwrap();
         let memory = Attached::new(id, 3 * page, Access::ReadWrite).unwrap();
         remove(id).unwrap();
         let start = memory.start.as_ptr();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
-        // SAFETY: the first two of the three pages that are attached, which nothing uses.
+        // SAFETY: the range is the first two of the three attached pages, which nothing uses.
         let replaced = unsafe { libc::mmap(start.cast(), 2 * page, libc::PROT_READ, flags, -1, 0) };
         assert_eq!(replaced, start.cast());
         drop(memory);

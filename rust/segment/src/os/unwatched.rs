@@ -1,6 +1,6 @@
-//! For systems on which nobody can take mapped memory away, or which have none to map: nothing to watch.
+//! The `Watch` of systems where mapped memory can't vanish, or where there is none to map.
 
-/// Watches nothing.
+/// A watch that does nothing.
 #[derive(Debug)]
 pub(crate) struct Watch;
 
@@ -15,5 +15,5 @@ impl Watch {
     }
 }
 
-/// Nothing to give back.
+/// Does nothing: no handler is installed.
 pub fn uninstall_fault_handler() {}

@@ -1,8 +1,8 @@
 //! Values in bytes: Python's structs, the engine's Variants, 16-bit floats.
 //!
-//! A decoder that checks a length and then uses it must find the same both times, and in shared memory a peer may change
-//! it in between. So these modules decode bytes that this process alone has. [`variant::measure`] looks at each byte
-//! once, and may read shared memory: it takes a [`Source`].
+//! A decoder that checks a length and then uses it must find the same length both times. In shared memory, a
+//! peer may change it in between. So these modules decode bytes that only this process has.
+//! [`variant::measure`] reads each byte once, so it may read shared memory: it takes a [`Source`].
 
 pub mod half;
 mod source;

@@ -1,4 +1,5 @@
-//! Where what is measured comes from: a copy that only we have, or the memory itself, each byte of it looked at once.
+//! The source of the bytes to measure: a copy that only this process has, or shared memory, each byte of it
+//! read once.
 
 use crate::error::{Error, Result};
 use crate::segment::Segment;
@@ -11,7 +12,7 @@ pub trait Source {
     /// [`Error::OutOfBounds`], and what else the source has.
     fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()>;
 
-    /// Checks that there is memory for `length` bytes more, as far as the source has to supply it.
+    /// Checks that there is memory for `length` more bytes, as far as the source has to supply it.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].

@@ -1,4 +1,4 @@
-//! The array of shared-memory-zig: byte for byte, with a partner in Python, and with partners that lie.
+//! The arrays of shared-memory-zig: byte for byte, with a partner in Python, and with hostile partners.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -29,7 +29,7 @@ fn golden_files_are_read() {
 
     let (_ours, theirs) = planted(&golden("array_slice"));
     let array = Array::attach(&theirs, 4).unwrap();
-    assert_eq!(array.count(&theirs).unwrap(), 3, "whatever the total says");
+    assert_eq!(array.count(&theirs).unwrap(), 3, "whatever the total is");
     for (index, value) in (0..).zip([1i32, -2, 3]) {
         assert_eq!(get(&array, &theirs, index).unwrap(), value.to_le_bytes());
     }
@@ -37,7 +37,7 @@ fn golden_files_are_read() {
 }
 
 #[test]
-fn what_we_write_is_what_the_golden_file_holds() {
+fn written_bytes_match_the_golden_file() {
     let (_name, ours) = fresh(30);
     let array = Array::attach(&ours, 4).unwrap();
     array.set(&ours, 1, &7i32.to_le_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn what_we_write_is_what_the_golden_file_holds() {
 }
 
 #[test]
-fn its_creator_lays_it_out_and_nobody_else() {
+fn only_the_creator_lays_out_an_array() {
     let (name, ours) = fresh(100);
     let theirs = open_part(&name, 100);
     assert!(matches!(Array::attach(&theirs, 4), Err(Error::NotLaidOutYet { .. })));
@@ -62,7 +62,7 @@ fn its_creator_lays_it_out_and_nobody_else() {
     assert!(matches!(Array::attach(&ours, u64::MAX), Err(Error::SegmentTooSmall { .. })));
     let array = Array::attach(&ours, 84).unwrap();
     assert_eq!(array.count(&ours).unwrap(), 1);
-    // Who comes later, with another type in mind, changes nothing.
+    // A later attach with another element size changes nothing.
     assert_eq!(Array::attach(&ours, 3).unwrap().count(&ours).unwrap(), 1);
     assert!(matches!(Array::attach(&theirs, 85), Err(Error::SegmentTooSmall { needed: 101, .. })));
     let (_name, ours) = fresh(15);
@@ -70,7 +70,7 @@ fn its_creator_lays_it_out_and_nobody_else() {
 }
 
 #[test]
-fn only_whole_elements_that_are_there() {
+fn missing_and_partial_elements_are_refused() {
     let (name, ours) = fresh(16 + 5 * 3);
     let array = Array::attach(&ours, 3).unwrap();
     array.fill(&ours, b"abc").unwrap();
@@ -93,9 +93,9 @@ fn only_whole_elements_that_are_there() {
     assert_eq!(bytes_of(&ours), before);
 }
 
-/// Whoever opens an array of no elements believes its header no more than that of any other.
+/// Even the header of an array without elements is not believed.
 #[test]
-fn an_element_has_room_in_the_segment() {
+fn attach_refuses_an_element_larger_than_the_segment() {
     let (name, ours) = fresh(16 + 100);
     ours.write(0, &16u64.to_le_bytes()).unwrap();
     let theirs = open_part(&name, 16 + 100);
@@ -109,7 +109,7 @@ fn an_element_has_room_in_the_segment() {
 }
 
 #[test]
-fn large_elements_are_filled() {
+fn fill_sets_large_elements() {
     for stride in [(64 << 10) - 1, 64 << 10, 200_000] {
         let (_name, ours) = fresh(16 + 3 * stride);
         let array = Array::attach(&ours, stride).unwrap();
@@ -120,8 +120,8 @@ fn large_elements_are_filled() {
 }
 
 #[test]
-fn all_elements_are_filled_whatever_their_number() {
-    // Less than, exactly, and more than what is written at once; an element that is larger than that.
+fn fill_sets_every_element_and_no_byte_more() {
+    // Less than, exactly, and more than one write covers; an element that is larger than that.
     for (stride, count) in [(1, 65_535), (1, 65_536), (1, 65_537), (7, 30_000), (4096, 33), (100_000, 2)] {
         let (_name, ours) = fresh(16 + stride * count + 5.min(stride - 1));
         let array = Array::attach(&ours, stride).unwrap();
@@ -130,11 +130,11 @@ fn all_elements_are_filled_whatever_their_number() {
         array.fill(&ours, &element).unwrap();
         assert!(all(&array, &ours).unwrap() == element.repeat(usize::try_from(count).unwrap()));
         let behind = bytes_of(&ours)[usize::try_from(16 + stride * count).unwrap()..].to_vec();
-        assert!(behind.iter().all(|byte| *byte == 0), "not a byte behind the last");
+        assert!(behind.iter().all(|byte| *byte == 0), "no byte behind the last");
     }
 }
 
-/// Every call there is, whatever the memory holds.
+/// Makes every call, whatever the memory holds.
 fn call_everything(segment: &Segment, stride: u64, context: &str) {
     let array = match Array::attach(segment, stride) {
         Ok(array) => array,
@@ -159,7 +159,7 @@ fn no_field_is_believed() {
         let (ours, theirs) = planted(&golden);
         for at in [0, 8] {
             for value in crate::common::layouts::hostile_values(golden.len() as u64) {
-                // Also what a product with the stride would wrap around to.
+                // Also values whose product with the stride would wrap around.
                 for value in [value, (u64::MAX / stride).wrapping_add(value), value << 32] {
                     let mut bytes = golden.clone();
                     bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
@@ -194,7 +194,7 @@ fn random_bytes_do_no_harm() {
 }
 
 #[test]
-fn a_count_may_change_while_it_is_used() {
+fn a_count_that_changes_during_a_call_does_no_harm() {
     let (ours, theirs) = planted(&golden("array_slice"));
     let array = Array::attach(&theirs, 4).unwrap();
     let done = AtomicBool::new(false);
@@ -232,7 +232,7 @@ mod partners {
     use super::*;
 
     #[test]
-    fn python_and_we_see_the_same_elements() {
+    fn python_and_rust_see_the_same_elements() {
         let name = crate::common::Name::new();
         let mut python = crate::common::layouts::python();
         assert_eq!(python.ask(&format!("create {} 100", &*name)), "done");

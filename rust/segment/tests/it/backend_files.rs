@@ -1,4 +1,4 @@
-//! Files as memory: what may stand under a path, and what may happen to the file.
+//! Files as memory: what a path may lead to, and what may happen to the file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,7 +17,7 @@ fn open(place: &Place) -> shm_segment::Result<Segment> {
 }
 
 #[test]
-fn what_is_in_the_file_is_the_memory() {
+fn the_content_of_the_file_is_the_memory() {
     let place = Place::new(Backend::File);
     fs::write(place.path(), b"written before").unwrap();
     let segment = open(&place).unwrap();
@@ -31,7 +31,7 @@ fn what_is_in_the_file_is_the_memory() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn anything_but_a_regular_file_is_refused_at_once() {
     let target = Place::new(Backend::File);
     fs::write(target.path(), b"somebody's").unwrap();
     let (link, dangling, folder, fifo) = (
@@ -78,7 +78,7 @@ fn an_empty_file_is_not_sized_yet() {
 }
 
 #[test]
-fn a_folder_that_is_not_there() {
+fn a_path_in_a_missing_folder_is_refused() {
     let place = Place::new(Backend::File);
     let name = format!("{}/below", place.name);
     let created = Options::new(&name).backend(Backend::File).create(100);
@@ -88,7 +88,7 @@ fn a_folder_that_is_not_there() {
 }
 
 #[test]
-fn permissions_are_what_the_scope_says() {
+fn permissions_follow_the_scope() {
     for (scope, mode) in [(Scope::Local, 0o600), (Scope::Global, 0o666)] {
         let place = Place::new(Backend::File);
         let segment = Options::new(&place.name).backend(Backend::File).scope(scope).create(100).unwrap();
@@ -99,7 +99,7 @@ fn permissions_are_what_the_scope_says() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_under_us() {
+fn a_truncated_file_is_an_error() {
     let place = Place::new(Backend::File);
     let segment = Options::new(&place.name).backend(Backend::File).create(100_000).unwrap();
     segment.write(99_999, b"x").unwrap();
@@ -111,7 +111,7 @@ fn a_file_that_is_cut_short_under_us() {
 }
 
 #[test]
-fn a_file_that_was_replaced() {
+fn a_replaced_file_is_not_removed() {
     let place = Place::new(Backend::File);
     let first = create(&place).unwrap();
     fs::remove_file(place.path()).unwrap();
@@ -123,12 +123,12 @@ fn a_file_that_was_replaced() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_is_forbidden_is_called_so() {
+fn forbidden_calls_report_permission_denied() {
     let folder = Place::new(Backend::File);
     fs::create_dir(folder.path()).unwrap();
     let name = format!("{}/file", folder.name);
     let create = |name: &str| Options::new(name).backend(Backend::File).create(100);
-    let link = create(&name).unwrap().name().clone();
+    let handle = create(&name).unwrap().name().clone();
     let allow = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     allow(&name, 0o000);
     allow(&folder.name, 0o555);
@@ -139,17 +139,17 @@ fn what_is_forbidden_is_called_so() {
         }
         let made = create(&format!("{name}2"));
         assert!(matches!(made, Err(Error::PermissionDenied { .. })), "{made:?}");
-        for removed in [link.unlink(), Options::new(&name).backend(Backend::File).remove()] {
+        for removed in [handle.unlink(), Options::new(&name).backend(Backend::File).remove()] {
             assert!(matches!(removed, Err(Error::PermissionDenied { .. })), "{removed:?}");
         }
     });
-    assert!(link.is_current());
+    assert!(handle.is_current());
     allow(&folder.name, 0o755);
     fs::remove_dir_all(folder.path()).unwrap();
 }
 
 #[test]
-fn a_name_that_is_too_long_is_the_system_s_to_refuse() {
+fn the_system_refuses_a_path_that_is_too_long() {
     let name = format!("{}/{}", crate::common::backends::folder().display(), "x".repeat(300));
     let _place = Place::new(Backend::File);
     for result in [
@@ -160,9 +160,9 @@ fn a_name_that_is_too_long_is_the_system_s_to_refuse() {
     }
 }
 
-/// Neither a folder's name nor a file's is a reason to say that the segment isn't there, to who wants to make it.
+/// A path below a file is a mistake, not a segment that doesn't exist.
 #[test]
-fn a_file_where_a_folder_should_be() {
+fn create_below_a_file_is_a_system_error() {
     let place = Place::new(Backend::File);
     fs::write(place.path(), b"file").unwrap();
     let name = format!("{}/below", place.name);
@@ -174,10 +174,10 @@ fn a_file_where_a_folder_should_be() {
     }
 }
 
-/// Some file systems take their time to reserve blocks, piece by piece.
+/// Some file systems reserve blocks slowly, piece by piece.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_size_is_there_at_once_or_not_at_all() {
+fn a_new_file_shows_all_of_its_size_or_none() {
     const SIZE: u64 = 512 << 20;
     let place = Place::new(Backend::File);
     let (path, done) = (place.path(), std::sync::atomic::AtomicBool::new(false));

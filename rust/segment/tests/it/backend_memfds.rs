@@ -1,4 +1,4 @@
-//! Memory without a name: what a meta file may lead to, and who has left one.
+//! Memory without a name: what a meta file may lead to, and which processes leave one.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -27,7 +27,7 @@ fn meta(size: u64, process: u32, descriptor: i32) -> Vec<u8> {
     bytes
 }
 
-/// The number of a process that is no more.
+/// Returns the PID of a process that has ended.
 fn dead() -> u32 {
     let mut child = Command::new("true").spawn().unwrap();
     child.wait().unwrap();
@@ -35,7 +35,7 @@ fn dead() -> u32 {
 }
 
 #[test]
-fn the_meta_file_says_where_it_is() {
+fn the_meta_file_leads_to_the_memory() {
     let place = Place::new(Backend::Memfd);
     let segment = create(&place).unwrap();
     let bytes = fs::read(place.path()).unwrap();
@@ -50,15 +50,15 @@ fn the_meta_file_says_where_it_is() {
     assert!(!place.path().exists());
 }
 
-/// Each could be what a dead process's numbers lead to by now, or what somebody has planted.
+/// A dead process's numbers may lead to any of these now, and another program may have planted any of them.
 #[test]
-fn what_is_not_that_memory_is_not_opened_but_replaced() {
+fn a_meta_file_that_leads_elsewhere_is_replaced() {
     let place = Place::new(Backend::Memfd);
     let other = Place::new(Backend::Memfd);
     let other_memory = create(&other).unwrap();
     let other_descriptor = i32::from_ne_bytes(fs::read(other.path()).unwrap()[20..].try_into().unwrap());
     let (file, null) = (File::open("/proc/self/maps").unwrap(), File::open("/dev/null").unwrap());
-    // To open it would wait for a writer.
+    // Opening the FIFO would wait for a writer.
     let fifo_path = crate::common::backends::folder().join(shm_segment::generate_name("fifo").unwrap());
     assert!(Command::new("mkfifo").arg(&fifo_path).status().unwrap().success());
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
@@ -87,9 +87,9 @@ fn what_is_not_that_memory_is_not_opened_but_replaced() {
     assert!(other_memory.name().is_current());
 }
 
-/// The size that counts is the memory's own.
+/// The memory's own size counts.
 #[test]
-fn a_lie_about_the_size() {
+fn the_size_in_a_meta_file_is_not_believed() {
     let place = Place::new(Backend::Memfd);
     let ours = create(&place).unwrap();
     let mut bytes = fs::read(place.path()).unwrap();
@@ -97,17 +97,17 @@ fn a_lie_about_the_size() {
     fs::write(place.path(), bytes).unwrap();
     let theirs = open(&place).unwrap();
     assert_eq!(theirs.size(), 100);
-    assert!(!ours.name().is_current(), "it isn't what we have written any more");
+    assert!(!ours.name().is_current(), "the meta file differs from what was written");
 }
 
 #[test]
-fn a_meta_file_that_is_none() {
+fn an_invalid_meta_file_is_refused() {
     let place = Place::new(Backend::Memfd);
     fs::write(place.path(), [1; 23]).unwrap();
     assert!(matches!(open(&place), Err(Error::NotSizedYet { .. })));
-    assert!(matches!(create(&place), Err(Error::AlreadyExists { .. })), "somebody may be writing it");
+    assert!(matches!(create(&place), Err(Error::AlreadyExists { .. })), "a peer may be writing it");
     thread::sleep(Duration::from_millis(2100));
-    drop(create(&place).expect("nobody is any more"));
+    drop(create(&place).expect("no peer is writing it any more"));
 
     symlink("/dev/zero", place.path()).unwrap();
     assert!(matches!(open(&place), Err(Error::NotASegment { .. })));
@@ -122,7 +122,7 @@ fn a_meta_file_that_is_none() {
 }
 
 #[test]
-fn what_it_can_t_be() {
+fn unsupported_options_are_refused() {
     let place = Place::new(Backend::Memfd);
     let global = Options::new(&place.name).backend(Backend::Memfd).scope(Scope::Global).create(100);
     assert!(matches!(global, Err(Error::Unsupported { .. })), "{global:?}");
@@ -137,7 +137,7 @@ fn what_it_can_t_be() {
 }
 
 #[test]
-fn memory_that_is_cut_short_under_us() {
+fn truncated_memory_is_an_error() {
     let place = Place::new(Backend::Memfd);
     let ours = Options::new(&place.name).backend(Backend::Memfd).create(100_000).unwrap();
     let descriptor = i32::from_ne_bytes(fs::read(place.path()).unwrap()[20..].try_into().unwrap());
@@ -146,9 +146,9 @@ fn memory_that_is_cut_short_under_us() {
     assert!(matches!(ours.read(0, &mut bytes), Err(Error::Truncated { .. } | Error::PageLost { .. })));
 }
 
-/// Of several who find the leftover of a dead process at once, one makes it anew.
+/// Several threads find the leftover of a dead process at once, and one of them replaces it.
 #[test]
-fn one_of_many_takes_over() {
+fn one_of_many_creators_replaces_a_dead_one() {
     for round in 0..100 {
         let place = Place::new(Backend::Memfd);
         fs::write(place.path(), meta(100, dead(), 3)).unwrap();
@@ -168,9 +168,9 @@ fn one_of_many_takes_over() {
     }
 }
 
-/// Whoever only opens has asked for no memory: it isn't said that there is none.
+/// An opener has asked for no memory, so the error must not say that there is none.
 #[test]
-fn more_bytes_than_addresses() {
+fn opening_more_bytes_than_addresses_is_a_system_error() {
     const SIZE: u64 = 1 << 50;
     let native = Place::new(Backend::Native);
     let memfd = Place::new(Backend::Memfd);
@@ -193,12 +193,12 @@ fn more_bytes_than_addresses() {
             let opened = Options::new(name).backend(backend).open_or_create(SIZE);
             assert!(matches!(opened, Err(Error::System { call: "mmap", .. })), "{backend:?}: {opened:?}");
         }
-        // A part of it can be had.
+        // A part of it can be mapped.
         Options::new(name).backend(backend).open(4096, Access::ReadWrite).unwrap().write(0, b"!").unwrap();
     }
 }
 
-/// What the fault handler can't replace page by page.
+/// The fault handler can't replace a part of a huge page.
 #[test]
 fn huge_pages_are_refused() {
     let place = Place::new(Backend::Memfd);
@@ -219,7 +219,7 @@ fn huge_pages_are_refused() {
 }
 
 #[test]
-fn what_is_no_meta_file_is_in_the_way() {
+fn create_fails_if_the_path_of_the_meta_file_is_taken() {
     for kind in ["link", "dangling link", "folder", "FIFO"] {
         let place = Place::new(Backend::Memfd);
         let path = place.path();
@@ -239,9 +239,9 @@ fn what_is_no_meta_file_is_in_the_way() {
     }
 }
 
-/// `memfd_create(2)` takes names of 249 bytes, of which its meta file's name has some more.
+/// `memfd_create(2)` takes 249 bytes, and the name of the meta file needs some of them.
 #[test]
-fn the_longest_name_is_the_longest_that_there_can_be() {
+fn names_have_at_most_237_bytes() {
     for (length, is_allowed) in [(237, true), (238, false)] {
         let made = Options::new(&"x".repeat(length)).backend(Backend::Memfd).create(1);
         match made {
@@ -252,7 +252,7 @@ fn the_longest_name_is_the_longest_that_there_can_be() {
     }
 }
 
-/// Of its meta file, and of the memory that it leads to.
+/// Tried for the meta file, and for the memory that it leads to.
 #[test]
 fn another_users_memory_is_forbidden() {
     let place = Place::new(Backend::Memfd);
@@ -282,7 +282,7 @@ fn descriptors_are_not_inherited() {
     assert!(listing.contains("/proc/") && !listing.contains(&place.name), "{listing}");
 }
 
-/// A program that has memory of this name, as this descriptor.
+/// Starts a program that has memory of this name under this descriptor.
 fn holder(place: &Place, descriptor: i32) -> crate::common::Peer {
     const PROGRAM: &str = "
 import os, struct, sys, time
@@ -302,7 +302,7 @@ time.sleep(60)
     holder
 }
 
-/// Also that of its standard input.
+/// Even the descriptor of its standard input.
 #[test]
 fn memory_may_have_any_descriptor() {
     for descriptor in [0, 9] {

@@ -1,4 +1,4 @@
-//! System V memory: what only it does.
+//! System V memory: what only this backend does.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn create(place: &Place, scope: Scope) -> Segment {
     Options::new(&place.name).backend(Backend::SystemV).scope(scope).create(100).unwrap()
 }
 
-/// What `ipcs -m` says: key, id, owner, permissions, bytes.
+/// Returns the line of `ipcs -m`: key, id, owner, permissions, bytes.
 fn line_of(segment: &Segment) -> Option<Vec<String>> {
     let printed = Command::new("ipcs").arg("-m").output().unwrap();
     let key = segment.name().native_name();
@@ -21,7 +21,7 @@ fn line_of(segment: &Segment) -> Option<Vec<String>> {
 }
 
 #[test]
-fn it_is_what_the_system_lists() {
+fn the_system_lists_size_and_permissions() {
     for (scope, permissions) in [(Scope::Local, "600"), (Scope::Global, "666")] {
         let place = Place::new(Backend::SystemV);
         let segment = create(&place, scope);
@@ -34,7 +34,7 @@ fn it_is_what_the_system_lists() {
 }
 
 #[test]
-fn one_that_others_remove_stays_while_it_is_open() {
+fn a_removed_segment_stays_while_it_is_open() {
     let place = Place::new(Backend::SystemV);
     let segment = create(&place, Scope::Local);
     segment.write(0, b"kept").unwrap();
@@ -49,9 +49,9 @@ fn one_that_others_remove_stays_while_it_is_open() {
     assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
 }
 
-/// Nobody can know that its owner is dead: it stays, until somebody removes it.
+/// No process can know that its owner is dead, so it stays until it is removed.
 #[test]
-fn a_leftover_is_removed_by_hand() {
+fn a_leftover_stays_until_it_is_removed() {
     let place = Place::new(Backend::SystemV);
     let key = {
         let segment = Options::new(&place.name)
@@ -88,7 +88,7 @@ fn huge_pages_are_refused() {
     let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | libc::SHM_HUGETLB | libc::SHM_NORESERVE;
     // Not only multiples of a huge page.
     for size in [4 << 20, 3 << 20, 1, 4096, 4097] {
-        // SAFETY: takes and returns numbers.
+        // SAFETY: the call takes and returns numbers only.
         let id = unsafe { libc::shmget(key, size, flags) };
         if id < 0 {
             println!("skipped: no huge pages: {}", std::io::Error::last_os_error());
@@ -98,7 +98,7 @@ fn huge_pages_are_refused() {
             let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, access);
             assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
         }
-        // Before it is removed, `ipcs -m` says that nobody is attached to it any more.
+        // `ipcs -m` must show, before the removal, that no process has it attached any more.
         let printed = Command::new("ipcs").args(["-m", "-i", &id.to_string()]).output().unwrap();
         let printed = String::from_utf8(printed.stdout).unwrap();
         Options::new(&place.name).backend(Backend::SystemV).remove().unwrap();
@@ -107,7 +107,7 @@ fn huge_pages_are_refused() {
 }
 
 #[test]
-fn what_was_made_to_stay_stays() {
+fn set_lifetime_decides_whether_a_segment_stays() {
     for (first, then) in [(Lifetime::Owner, Lifetime::Persistent), (Lifetime::Persistent, Lifetime::Owner)] {
         let place = Place::new(Backend::SystemV);
         let segment =
@@ -120,7 +120,7 @@ fn what_was_made_to_stay_stays() {
 }
 
 #[test]
-fn what_another_user_may_not_do_is_refused() {
+fn forbidden_calls_of_another_user_are_refused() {
     for scope in [Scope::Local, Scope::Global] {
         let place = Place::new(Backend::SystemV);
         let segment = create(&place, scope);

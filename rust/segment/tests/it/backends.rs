@@ -1,4 +1,4 @@
-//! What holds for every backend, and for each of those that other programs share: with a partner in Python.
+//! Tests of every backend, and of those that other programs share, with a partner in Python.
 
 use std::thread;
 
@@ -14,7 +14,7 @@ fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
 }
 
 #[test]
-fn what_one_writes_the_other_reads() {
+fn each_side_reads_what_the_other_writes() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}");
@@ -40,7 +40,7 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
-fn this_system_has_these() {
+fn available_backends_are_those_of_this_system() {
     for backend in [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd] {
         assert_eq!(backend.is_available(), BACKENDS.contains(&backend), "{backend:?}");
         let keeps = match backend {
@@ -55,17 +55,17 @@ fn this_system_has_these() {
 
 #[test]
 #[cfg(unix)]
-fn a_link_removes_its_name_once() {
+fn a_name_handle_removes_its_name_once() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
-        let link = ours.name().clone();
-        link.unlink().unwrap();
-        assert!(!Options::new(&place.name).backend(backend).exists() && !link.is_current(), "{backend:?}");
-        link.unlink().unwrap();
+        let handle = ours.name().clone();
+        handle.unlink().unwrap();
+        assert!(!Options::new(&place.name).backend(backend).exists() && !handle.is_current(), "{backend:?}");
+        handle.unlink().unwrap();
         let next = create(&place, 100).unwrap();
-        link.unlink().unwrap();
-        assert!(next.name().is_current(), "{backend:?}: the name is another's now");
+        handle.unlink().unwrap();
+        assert!(next.name().is_current(), "{backend:?}: the name belongs to another segment");
         drop(next);
         let _ = Options::new(&place.name).backend(backend).remove();
     }
@@ -73,7 +73,7 @@ fn a_link_removes_its_name_once() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn names_that_are_there_are_listed() {
+fn existing_names_are_listed() {
     let place = Place::new(Backend::Native);
     let ours = create(&place, 100).unwrap();
     let names = shm_segment::list_names();
@@ -82,10 +82,10 @@ fn names_that_are_there_are_listed() {
     assert!(!shm_segment::list_names().contains(&place.name));
 }
 
-/// As long as it has none, it may get one.
+/// Within the time limit, the creator may still give it a size.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_segment_without_a_size_is_waited_for_and_no_longer() {
+fn open_or_create_waits_a_limited_time_for_a_size() {
     let place = Place::new(Backend::Native);
     let path = std::path::Path::new("/dev/shm").join(&place.name);
     let file = std::fs::File::create(&path).unwrap();
@@ -105,7 +105,7 @@ fn a_segment_without_a_size_is_waited_for_and_no_longer() {
 }
 
 #[test]
-fn a_part_and_only_to_read() {
+fn a_reader_can_open_a_part() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let ours = create(&place, 5000).unwrap();
@@ -122,7 +122,7 @@ fn a_part_and_only_to_read() {
 }
 
 #[test]
-fn what_is_taken_and_what_is_absent() {
+fn taken_and_absent_names_are_reported() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let absent = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite);
@@ -144,7 +144,7 @@ fn what_is_taken_and_what_is_absent() {
 }
 
 #[test]
-fn names_and_sizes_that_can_t_be() {
+fn invalid_names_and_sizes_are_refused() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         for name in ["", "a\0b"] {
@@ -168,17 +168,17 @@ fn names_and_sizes_that_can_t_be() {
     }
 }
 
-/// Half as much again as there is, of which no page was ever touched.
+/// One and a half times the available memory, of which no page was ever touched.
 #[test]
 #[cfg(target_os = "linux")]
-fn more_than_the_memory_there_is_is_not_touched() {
+fn pages_beyond_available_memory_are_not_touched() {
     let available = shm_segment::available_memory().unwrap();
     let (size, page) = (available / 2 * 3, 4096);
     let place = Place::new(Backend::Native);
     let path = std::path::Path::new("/dev/shm").join(&place.name);
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(size).unwrap();
-    // The same memory by its path.
+    // The same memory, opened by its path.
     let by_path =
         Options::new(path.to_str().unwrap()).backend(Backend::File).open(0, Access::ReadWrite).unwrap();
     let filled = by_path.fill(0, size, 1);
@@ -191,7 +191,7 @@ fn more_than_the_memory_there_is_is_not_touched() {
     assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
     segment.fill(0, 32 << 20, 1).unwrap();
     assert_eq!(segment.unsupplied(size), size - (32 << 20));
-    // In pieces of which each would be allowed.
+    // The fill consists of pieces, each of which would be allowed.
     segment.write(0, &[size.to_le_bytes(), (size - 16).to_le_bytes()].concat()).unwrap();
     let array = Array::attach(&segment, 1).unwrap();
     let filled = array.fill(&segment, &[1]);
@@ -204,10 +204,10 @@ fn more_than_the_memory_there_is_is_not_touched() {
     Options::new(&place.name).remove().unwrap();
 }
 
-/// Those of System V have none at first.
+/// A System V segment has none at first.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_was_created_has_its_pages() {
+fn a_created_segment_has_its_pages() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let segment = create(&place, 50_000).unwrap();
@@ -219,7 +219,7 @@ fn what_was_created_has_its_pages() {
 }
 
 #[test]
-fn whichever_side_starts_first() {
+fn open_or_create_works_in_any_order() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let either = || Options::new(&place.name).backend(backend).open_or_create(100).unwrap();
@@ -238,11 +238,11 @@ fn whichever_side_starts_first() {
 }
 
 #[test]
-fn how_long_the_name_is_there() {
+fn a_name_lives_as_long_as_its_lifetime_says() {
     for backend in BACKENDS {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
-        let link = ours.name().clone();
+        let handle = ours.name().clone();
         ours.write(0, b"kept").unwrap();
         let theirs = Options::new(&place.name).backend(backend).open(0, Access::ReadWrite).unwrap();
         drop(ours);
@@ -250,11 +250,11 @@ fn how_long_the_name_is_there() {
         assert_eq!(Options::new(&place.name).backend(backend).exists(), stays, "{backend:?}");
         let mut bytes = [0; 4];
         theirs.read(0, &mut bytes).unwrap();
-        assert_eq!(&bytes, b"kept", "{backend:?}: who has it open keeps it");
+        assert_eq!(&bytes, b"kept", "{backend:?}: an opener keeps the memory");
         drop(theirs);
-        link.unlink().unwrap();
+        handle.unlink().unwrap();
         assert!(!Options::new(&place.name).backend(backend).exists(), "{backend:?}");
-        link.unlink().unwrap();
+        handle.unlink().unwrap();
 
         let persistent =
             Options::new(&place.name).backend(backend).lifetime(Lifetime::Persistent).create(100);
@@ -272,7 +272,7 @@ fn how_long_the_name_is_there() {
     }
 }
 
-/// Somebody else removes the name, and makes it anew.
+/// Another program removes the name, and creates it again.
 #[cfg(unix)]
 #[test]
 fn a_name_that_leads_elsewhere_is_left_alone() {
@@ -291,7 +291,7 @@ fn a_name_that_leads_elsewhere_is_left_alone() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_partner_in_python_opens() {
+fn python_opens_what_rust_creates() {
     for (backend, kind) in crate::common::backends::OF_PYTHON {
         let place = Place::new(backend);
         let ours = create(&place, 100).unwrap();
@@ -309,7 +309,7 @@ fn a_partner_in_python_opens() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_partner_in_python_creates() {
+fn rust_opens_what_python_creates() {
     for (backend, kind) in crate::common::backends::OF_PYTHON {
         let place = Place::new(backend);
         let mut partner = Peer::of(&mut crate::common::backends::python());

@@ -22,7 +22,7 @@ fn a_new_segment_has_its_size_and_is_zero() {
 }
 
 #[test]
-fn what_one_writes_the_other_reads() {
+fn each_side_reads_what_the_other_writes() {
     let name = Name::new();
     let ours = create(&name, 100);
     let theirs = Options::new(&format!("/{}", &*name)).open(0, Access::ReadWrite).unwrap();
@@ -39,7 +39,7 @@ fn what_one_writes_the_other_reads() {
 }
 
 #[test]
-fn words_are_changed_in_one_step() {
+fn words_are_changed_atomically() {
     let name = Name::new();
     let ours = create(&name, 16);
     let theirs = Options::new(&name).open(16, Access::ReadOnly).unwrap();
@@ -67,7 +67,7 @@ fn words_are_changed_in_one_step() {
 }
 
 #[test]
-fn each_has_an_id_of_its_own() {
+fn each_segment_has_its_own_id() {
     let name = Name::new();
     let ours = create(&name, 8);
     let theirs = Options::new(&name).open(0, Access::ReadOnly).unwrap();
@@ -78,7 +78,7 @@ fn each_has_an_id_of_its_own() {
 }
 
 #[test]
-fn bounds_are_those_of_the_segment() {
+fn check_bounds_uses_the_size_of_the_segment() {
     let name = Name::new();
     let segment = create(&name, 10);
     for (offset, length) in [(0, 0), (0, 10), (10, 0), (9, 1)] {
@@ -111,7 +111,7 @@ fn nothing_beyond_the_end_is_touched() {
 }
 
 #[test]
-fn an_opener_may_want_less_but_not_more() {
+fn an_opener_may_ask_for_less_but_not_more() {
     let name = Name::new();
     let _ours = create(&name, 100);
     let prefix = Options::new(&name).open(40, Access::ReadWrite).unwrap();
@@ -132,7 +132,7 @@ fn an_opener_may_want_less_but_not_more() {
 }
 
 #[test]
-fn a_reader_reads_and_nothing_else() {
+fn a_reader_can_only_read() {
     let name = Name::new();
     let ours = create(&name, 10);
     ours.write(0, b"x").unwrap();
@@ -146,7 +146,7 @@ fn a_reader_reads_and_nothing_else() {
 }
 
 #[test]
-fn no_room_leaves_nothing_behind() {
+fn create_without_room_leaves_nothing() {
     let name = Name::new();
     for size in [1 << 50, i64::MAX as u64] {
         match Options::new(&name).create(size) {

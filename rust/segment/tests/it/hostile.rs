@@ -1,4 +1,4 @@
-//! What somebody else may have put under the name.
+//! Things that another program may have put under the name.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::common::Name;
 use shm_segment::{Access, Error, Lifetime, Options};
 
-/// Whatever is under the name: it is no segment, nobody waits, and it is still there afterwards.
+/// Checks that the thing under the name is not a segment, that no call waits for it, and that it stays.
 fn assert_refused(name: &Name) {
     let start = Instant::now();
     for access in [Access::ReadWrite, Access::ReadOnly] {
@@ -27,7 +27,7 @@ fn assert_refused(name: &Name) {
 }
 
 #[test]
-fn a_link_is_not_followed() {
+fn a_symbolic_link_is_not_followed() {
     let (name, target) = (Name::new(), Name::new());
     fs::write(target.path(), b"precious").unwrap();
     symlink(target.path(), name.path()).unwrap();
@@ -36,7 +36,7 @@ fn a_link_is_not_followed() {
 }
 
 #[test]
-fn a_link_to_nowhere_is_not_filled() {
+fn a_dangling_link_is_not_filled() {
     let (name, target) = (Name::new(), Name::new());
     symlink(target.path(), name.path()).unwrap();
     assert_refused(&name);
@@ -74,7 +74,7 @@ fn a_socket_is_refused() {
 }
 
 #[test]
-fn a_segment_without_a_size_is_busy_at_once() {
+fn open_fails_at_once_without_a_size() {
     let name = Name::new();
     fs::write(name.path(), b"").unwrap();
     let start = Instant::now();
@@ -98,9 +98,9 @@ fn a_segment_that_gets_its_size_late_is_opened() {
     creator.join().unwrap();
 }
 
-/// .NET takes such a lock on every file it opens, a shared one unless told otherwise.
+/// .NET takes such a lock on every file it opens. Unless told otherwise, it is a shared one.
 #[test]
-fn locks_of_other_programs_are_not_in_the_way() {
+fn flock_of_another_program_changes_nothing() {
     let name = Name::new();
     let ours = Options::new(&name).create(8).unwrap();
     let file = fs::File::open(name.path()).unwrap();
@@ -113,7 +113,10 @@ fn locks_of_other_programs_are_not_in_the_way() {
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
     let left = fs::File::open(name.path()).unwrap();
     left.lock().unwrap();
-    assert!(Options::new(&name).create(8).is_ok(), "a dead owner's, locked or not");
+    assert!(
+        Options::new(&name).create(8).is_ok(),
+        "a dead owner's segment is free, even if it has such a lock"
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A process is killed at any moment of any operation, while another one uses the same memory: nobody hangs, nothing
-//! leaks, and the next one gets the name at once.
+//! The matrix of kills: a process is killed at any moment of any operation, while another one uses the same
+//! memory. No call hangs, nothing leaks, and the next creator gets the name at once.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use std::{env, fs, process, thread};
 
 use shm_segment::{Access, Error, Lifetime, Options, Segment};
 
-/// What the victim does over and over: a line each.
+/// The operations that the victim repeats, with their names.
 const OPERATIONS: &[(&str, Operation)] = &[
     ("create", |it| it.anew(create)),
     ("open", |it| drop(open(&it.name))),
@@ -41,10 +41,10 @@ const OPERATIONS: &[(&str, Operation)] = &[
 
 type Operation = fn(&mut Victim);
 
-/// Only who is killed in this one may leave a name that its lifetime keeps.
+/// Only a victim that is killed in this operation may leave a name that its lifetime keeps.
 const SET_LIFETIME: &str = "set_lifetime";
 
-/// Whose memory it is that the victim uses.
+/// The process that created the memory: the victim itself, or the survivor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Side {
     Owner,
@@ -52,11 +52,11 @@ enum Side {
 }
 
 const SIZE: u64 = 256 << 10;
-/// In all of a round, nobody waits longer than this.
+/// No round takes longer than this.
 const LIMIT: Duration = Duration::from_secs(20);
 const BEGINNING: &str = "rust-test_killed";
 
-/// What may happen to who makes or opens what others make and remove at the same time.
+/// Accepts the errors of creating or opening a name that other processes create and remove at the same time.
 fn documented<T>(result: Result<T, Error>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -96,13 +96,13 @@ struct Victim {
 }
 
 impl Victim {
-    /// Lets go of what is held, and holds what `make` makes instead.
+    /// Drops the segment that is held, and holds the one that `make` makes.
     fn anew(&mut self, make: fn(&str) -> Option<Segment>) {
         self.held = None;
         self.held = make(&self.name);
     }
 
-    /// Does something with what is held, or with what can be had.
+    /// Calls `call` with the segment that is held, or else with a new one.
     fn with(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
         if self.held.is_none() {
             self.anew(if self.side == Side::Owner { create } else { open });
@@ -122,14 +122,14 @@ impl Victim {
         self.with(|segment, bytes| format.read(segment, bytes));
     }
 
-    /// As `with`, and lets go of it.
+    /// Does as `with`, and drops the segment.
     fn once(&mut self, call: fn(&Segment, &mut [u8]) -> Result<(), Error>) {
         self.with(call);
         self.held = None;
     }
 }
 
-/// Not a test: what is killed.
+/// Not a test: the process that is killed.
 #[test]
 fn victim() {
     let Ok(role) = env::var("SHM_SEGMENT_VICTIM") else { return };
@@ -146,29 +146,29 @@ fn victim() {
     }
 }
 
-/// Started with a `/dev/shm` of its own, if that is possible: there, everything can be counted to the last page.
+/// Started with a `/dev/shm` of its own if that is possible: there, pages can be counted exactly.
 #[test]
-fn whoever_is_killed_whenever_nobody_hangs_and_nothing_leaks() {
+fn a_kill_at_any_moment_hangs_and_leaks_nothing() {
     let mut command = this_program("killed::survivor");
     command.env("SHM_SEGMENT_SURVIVOR", crate::common::private_shm::device().to_string());
     let status = crate::common::private_shm::private_shm(&mut command).status().unwrap();
     assert!(status.success(), "{status}");
 }
 
-/// This program once more, to be somebody else.
+/// Returns the command that starts this program again, to run another role.
 fn this_program(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     command
 }
 
-/// Not a test: who goes on.
+/// Not a test: the process that survives.
 #[test]
 fn survivor() {
     let Some(outside) = from_environment("SHM_SEGMENT_SURVIVOR") else { return };
     let is_private = crate::common::private_shm::is_private(outside);
     if !is_private {
-        println!("no /dev/shm of its own can be had here: its pages are not counted");
+        println!("a private /dev/shm is not possible here: its pages are not counted");
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
@@ -177,7 +177,7 @@ fn survivor() {
     thread::spawn(watch);
 
     let mut survivor = Survivor { name: format!("{BEGINNING}-{}", process::id()), random: Random(seed) };
-    // What is set up once and kept.
+    // Some resources are set up once and kept.
     survivor.round(Side::Owner, "read");
     let before = Resources::now(is_private);
     for side in [Side::Owner, Side::Opener] {
@@ -207,10 +207,10 @@ fn from_environment(variable: &str) -> Option<u64> {
     env::var(variable).ok().and_then(|n| n.parse().ok())
 }
 
-/// Until when the round must be over, and which it is.
+/// The time at which the current round must be over, and its description.
 static WATCHED: Mutex<Option<(Instant, String)>> = Mutex::new(None);
 
-/// Ends the process when a round hangs. The victim ends with it.
+/// Ends the process if a round hangs. The victim ends with it.
 fn watch() {
     loop {
         thread::sleep(Duration::from_millis(100));
@@ -223,7 +223,7 @@ fn watch() {
     }
 }
 
-/// A small generator, so that a failure can be repeated from its seed, as far as the scheduler lets it.
+/// A small generator, so that a failure can be repeated from its seed, as far as the scheduler allows.
 struct Random(u64);
 
 impl Random {
@@ -233,13 +233,13 @@ impl Random {
     }
 }
 
-/// What would be used up by what nobody gives back.
+/// The resources that a leak would use up.
 #[derive(Debug, PartialEq)]
 struct Resources {
     names: Vec<PathBuf>,
     descriptors: usize,
     mappings: usize,
-    /// Pages and files of `/dev/shm`, if no others use it.
+    /// The free pages and files of `/dev/shm`, if no other program uses it.
     free: Option<(u64, u64)>,
 }
 
@@ -262,7 +262,7 @@ impl Resources {
     }
 }
 
-/// What a victim has left, and how long the next one took to make a segment of its name.
+/// The things that a victim has left, and the time that the next creator of the name took.
 struct Outcome {
     name_was_left: bool,
     lock_was_left: bool,
@@ -279,13 +279,13 @@ impl Drop for Survivor {
         if let (true, Some((_, round))) = (thread::panicking(), &*WATCHED.lock().unwrap()) {
             eprintln!("failed: {round}");
         }
-        // Of a round that failed.
+        // Left by a round that failed.
         let _ = Options::new(&self.name).remove();
     }
 }
 
 impl Survivor {
-    /// Has a victim do `operation` and kills it.
+    /// Starts a victim that does `operation`, and kills it.
     fn round(&mut self, side: Side, operation: &str) -> Outcome {
         let format = crate::common::wire::format_of(operation);
         let mut ours = if side == Side::Opener { create(&self.name) } else { None };
@@ -310,7 +310,7 @@ impl Survivor {
         for (format, segment) in format.into_iter().zip(theirs.as_ref().or(ours.as_ref())) {
             lock_was_left |= format.recover(segment, &vec![5; SIZE as usize]);
         }
-        // What is open stays what it was, for its own users.
+        // An open segment stays usable for its own users.
         for segment in theirs.iter().chain(&ours) {
             assert_bytes_come_back(segment);
         }
@@ -327,7 +327,7 @@ impl Survivor {
         Outcome { name_was_left: left, lock_was_left, next: took }
     }
 
-    /// Anything that may be done to the name and the memory meanwhile.
+    /// Does something at random to the name and the memory, while the victim is at work.
     fn use_memory(
         &mut self,
         side: Side,
@@ -367,7 +367,7 @@ impl Survivor {
         }
     }
 
-    /// What the next run does first.
+    /// Creates the segment, as the next run would.
     fn next(&mut self, may_be_persistent: bool) -> Segment {
         let make = |name: &str| Options::new(name).create(SIZE);
         let made = if self.random.below(2) == 0 {
@@ -396,11 +396,11 @@ fn assert_bytes_come_back(segment: &Segment) {
     assert!(from == back);
 }
 
-/// A victim that has begun.
+/// Starts a victim, and waits until it has begun.
 fn start(side: Side, operation: &str, name: &str) -> Child {
     let mut command = this_program("killed::victim");
     command.env("SHM_SEGMENT_VICTIM", format!("{side:?} {operation} {name}")).stdout(Stdio::piped());
-    // SAFETY: one system call, which may be made between `fork` and `exec`.
+    // SAFETY: `prctl` is a system call that may be made between `fork` and `exec`.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

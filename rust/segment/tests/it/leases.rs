@@ -1,4 +1,4 @@
-//! Files with a lease (`fcntl(2)`, `F_SETLEASE`), which make everybody else wait who opens them.
+//! Files with a lease (`fcntl(2)`, `F_SETLEASE`): opening one waits for its holder.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -10,20 +10,20 @@ use crate::common::Name;
 use crate::common::backends::Place;
 use shm_segment::{Access, Backend, Error, Options};
 
-/// A file with a lease that lets others neither read nor write, as long as it is open.
+/// A file with a lease, which keeps others from opening it.
 struct Leased {
     file: File,
 }
 
 impl Leased {
-    /// `None` where the file system has no leases.
+    /// Returns `None` where the file system has no leases.
     fn new(path: &Path) -> Option<Self> {
         Self::of(File::options().read(true).write(true).open(path).unwrap(), libc::F_WRLCK)
     }
 
     fn of(file: File, kind: libc::c_int) -> Option<Self> {
-        // The signal for one that is to be given up; this one does nothing.
-        // SAFETY: an open descriptor, and numbers.
+        // The signal that asks for the lease back; SIGURG does nothing.
+        // SAFETY: the descriptor is open, and the calls take numbers.
         let set = unsafe {
             libc::fcntl(file.as_raw_fd(), 10 /* F_SETSIG */, libc::SIGURG);
             libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind)
@@ -35,16 +35,16 @@ impl Leased {
     }
 }
 
-/// Gives the lease up: a process that another test is starting may still have the descriptor.
+/// Ends the lease explicitly: a process that another test is starting may still have the descriptor.
 impl Drop for Leased {
     fn drop(&mut self) {
-        // SAFETY: an open descriptor, and numbers.
+        // SAFETY: the descriptor is open, and the call takes numbers.
         unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
     }
 }
 
-/// Calls all that opens `name`: each refuses it at once, without waiting for the lease to end.
-fn is_refused(backend: Backend, name: &str) {
+/// Makes every call that opens `name`, and checks that each is refused at once.
+fn assert_refused(backend: Backend, name: &str) {
     let start = Instant::now();
     for access in [Access::ReadWrite, Access::ReadOnly] {
         let opened = Options::new(name).backend(backend).open(0, access);
@@ -65,7 +65,7 @@ fn a_leased_segment_is_refused_at_once() {
     let name = Name::new();
     fs::write(name.path(), [0; 4096]).unwrap();
     let Some(leased) = Leased::new(&name.path()) else { return };
-    is_refused(Backend::Native, &name);
+    assert_refused(Backend::Native, &name);
     drop(leased);
     opens(Backend::Native, &name);
 }
@@ -77,7 +77,7 @@ fn a_leased_segment_of_a_dead_owner_is_not_reclaimed() {
     let Some(leased) = Leased::new(&name.path()) else { return };
     let created = Options::new(&name).create(100);
     assert!(matches!(created, Err(Error::Leased { .. })), "{created:?}");
-    is_refused(Backend::Native, &name);
+    assert_refused(Backend::Native, &name);
     drop(leased);
     drop(Options::new(&name).create(100).unwrap());
 }
@@ -87,25 +87,26 @@ fn a_leased_file_is_refused_at_once() {
     let place = Place::new(Backend::File);
     fs::write(place.path(), [0; 4096]).unwrap();
     let Some(leased) = Leased::new(&place.path()) else { return };
-    is_refused(Backend::File, &place.name);
+    assert_refused(Backend::File, &place.name);
     drop(leased);
     opens(Backend::File, &place.name);
 }
 
 #[test]
-fn memory_whose_meta_file_is_leased_is_refused_at_once() {
+fn a_leased_meta_file_is_refused_at_once() {
     let place = Place::new(Backend::Memfd);
     let ours = Options::new(&place.name).backend(Backend::Memfd).create(100).unwrap();
     let Some(leased) = Leased::new(&place.path()) else { return };
-    is_refused(Backend::Memfd, &place.name);
+    assert_refused(Backend::Memfd, &place.name);
     drop(leased);
     opens(Backend::Memfd, &place.name);
     drop(ours);
 }
 
-/// A lease takes a file that nobody has open for writing: so a program in Python has closed what it made it with.
+/// A memfd can have a lease only while no process has it open for writing: so the holder closes the
+/// descriptor that it made it with.
 #[test]
-fn leased_memory_without_a_name_is_refused_at_once() {
+fn a_leased_memfd_is_refused_at_once() {
     const PROGRAM: &str = "
 import ctypes, fcntl, os, signal, struct, sys
 signal.signal(signal.SIGIO, signal.SIG_IGN)

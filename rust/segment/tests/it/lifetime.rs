@@ -1,4 +1,4 @@
-//! When a name goes, whose it is, and what becomes of a dead owner's.
+//! The life of a name: when it goes, and when it is reclaimed.
 
 use crate::common::{Foreign, Name, Peer};
 use shm_segment::{Access, Error, Options, Segment};
@@ -16,10 +16,10 @@ fn a_name_goes_with_its_only_holder() {
     let name = Name::new();
     let ours = create(&name).unwrap();
     assert!(name.exists() && ours.name().is_current());
-    let link = ours.name().clone();
+    let handle = ours.name().clone();
     drop(ours);
-    assert!(!name.exists() && !name.is_there() && !link.is_current());
-    link.unlink().unwrap();
+    assert!(!name.exists() && !name.is_there() && !handle.is_current());
+    handle.unlink().unwrap();
     assert!(create(&name).is_ok());
 }
 
@@ -42,7 +42,7 @@ fn a_living_owner_is_never_reclaimed() {
 }
 
 #[test]
-fn a_dead_owner_is_in_nobodys_way() {
+fn create_reclaims_the_name_of_a_dead_owner() {
     let name = Name::new();
     let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
@@ -55,7 +55,7 @@ fn a_dead_owner_is_in_nobodys_way() {
 }
 
 #[test]
-fn open_or_create_reclaims_too() {
+fn open_or_create_reclaims_the_name_of_a_dead_owner() {
     let name = Name::new();
     let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
@@ -65,19 +65,19 @@ fn open_or_create_reclaims_too() {
 }
 
 #[test]
-fn what_others_made_is_never_reclaimed() {
+fn foreign_segments_are_never_reclaimed() {
     let name = Name::new();
     let _foreign = Foreign::make(&name, 4096);
     assert_exists_already(&create(&name));
     assert_eq!(Options::new(&name).open(0, Access::ReadWrite).unwrap().size(), 4096);
 }
 
-/// Rounds of the races below; `SHM_SEGMENT_ROUNDS` overrides.
+/// Returns the number of rounds of the races below, which `SHM_SEGMENT_ROUNDS` overrides.
 fn rounds() -> u32 {
     std::env::var("SHM_SEGMENT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
 }
 
-/// Ten processes want a dead owner's name at once: one gets it, and the name leads to what that one made.
+/// Ten processes try to reclaim a name at once: one gets it, and the name leads to the segment that it made.
 #[test]
 fn of_ten_racing_reclaimers_one_wins() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
@@ -99,7 +99,7 @@ fn of_ten_racing_reclaimers_one_wins() {
     }
 }
 
-/// As before, but each opens what another made: one creator, and all ten have the same memory.
+/// Ten processes open or create a name at once: one creates the segment, and all ten have the same memory.
 #[test]
 fn of_ten_racing_for_one_memory_all_get_it() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();

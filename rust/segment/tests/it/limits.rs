@@ -1,6 +1,6 @@
-//! A truncation where the system refuses new pages: at its limits on mappings and on memory.
+//! Truncation while the system refuses new pages: at its limits on mappings and on memory.
 //!
-//! Each test runs in a process of its own, as a limit is a process's.
+//! Each test runs in a process of its own, as a limit belongs to a process.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -13,7 +13,7 @@ use shm_segment::{Access, Error, Options, Segment};
 const PAGE: usize = 4096;
 const SIZE: usize = 3 << 19;
 
-/// Calls `body` in another process, which has to end well.
+/// Calls `body` in another process, which must succeed.
 fn in_another_process(test: &str, body: impl FnOnce()) {
     const CHILD: &str = "SHM_SEGMENT_LIMITED";
     if std::env::var_os("SHM_SEGMENT_SANITIZED").is_some() {
@@ -32,7 +32,7 @@ fn in_another_process(test: &str, body: impl FnOnce()) {
     assert!(status.success(), "{test}: {status}");
 }
 
-/// Segments that a peer is about to truncate, of which all pages were there once.
+/// Segments that are about to be truncated. All of their pages have been touched.
 struct Victims {
     held: Vec<(Name, Segment, Segment)>,
     bytes: Vec<u8>,
@@ -50,14 +50,15 @@ impl Victims {
         Self { held: (0..count).map(|_| one()).collect(), bytes: vec![1; SIZE] }
     }
 
-    /// Truncates each in the middle while it is used, until a reader and a writer have both touched what is gone.
+    /// Truncates each to half its size while it is in use, until both its reader and its writer have touched
+    /// missing pages.
     fn are_truncated(&mut self) {
         for (name, writer, reader) in &self.held {
             let file = File::options().write(true).open(format!("/dev/shm/{}", &**name)).unwrap();
             let cut = |to: usize| file.set_len(to as u64).unwrap();
             let mut touched = false;
             for _ in 0..1000 {
-                // Each asks for the size now, and not again for some milliseconds.
+                // Each checks the size now, and not again for a few milliseconds.
                 let _ = (reader.read(0, &mut [0]), writer.read(0, &mut [0]));
                 cut(SIZE / 2);
                 for _ in 0..2 {
@@ -66,7 +67,7 @@ impl Victims {
                     let written = writer.write(0, &self.bytes);
                     assert!(matches!(written, Err(Error::Truncated { .. } | Error::PageLost { .. })));
                 }
-                // With the size as it was, what has been touched is still an error.
+                // Even with the old size, the touched pages stay lost.
                 cut(SIZE);
                 let is_lost =
                     |segment: &Segment| matches!(segment.read(0, &mut [0]), Err(Error::PageLost { .. }));
@@ -84,10 +85,10 @@ impl Victims {
 fn use_up_mappings() -> usize {
     let mut count = 0;
     loop {
-        // Of two protections in turn, so that no two become one.
+        // Two protections alternate, so that the system doesn't merge the mappings.
         let protection = if count % 2 == 0 { libc::PROT_READ } else { libc::PROT_NONE };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
-        // SAFETY: with a null address, the system finds a place where nothing is.
+        // SAFETY: with a null address, the system finds a free range.
         let at = unsafe { libc::mmap(ptr::null_mut(), PAGE, protection, flags, -1, 0) };
         if at == libc::MAP_FAILED {
             return count;
@@ -98,24 +99,24 @@ fn use_up_mappings() -> usize {
 
 fn try_limit(resource: libc::__rlimit_resource_t, bytes: u64) -> bool {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-    // SAFETY: one `rlimit`.
+    // SAFETY: the call takes one `rlimit`.
     unsafe { libc::setrlimit(resource, &raw const limit) == 0 }
 }
 
-/// A field of `/proc/self/status` that is in KiB.
+/// Returns a field of `/proc/self/status` that is in KiB, in bytes.
 fn status(field: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<u64>().unwrap() * 1024
 }
 
-/// Lets private memory be refused from here on.
+/// Makes the system refuse private memory from here on.
 fn no_private_memory() {
     assert!(try_limit(libc::RLIMIT_DATA, 0));
     let (size, flags) = (PAGE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    // SAFETY: with a null address, the system finds a place where nothing is.
+    // SAFETY: with a null address, the system finds a free range.
     let at = unsafe { libc::mmap(ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    assert_eq!(at, libc::MAP_FAILED, "the limit is none");
+    assert_eq!(at, libc::MAP_FAILED, "the limit has no effect");
 }
 
 #[test]
@@ -143,29 +144,29 @@ fn a_truncation_at_the_limit_on_data_is_an_error() {
 }
 
 #[test]
-fn another_file_under_the_spare_descriptor_is_left_alone() {
-    in_another_process("another_file_under_the_spare_descriptor_is_left_alone", || {
+fn another_file_under_the_sinks_descriptor_is_left_alone() {
+    in_another_process("another_file_under_the_sinks_descriptor_is_left_alone", || {
         let mut victims = Victims::new(3);
-        // As a program does that closes whatever it has inherited.
-        let sink = spare_descriptor();
+        // Some programs close all descriptors that they have inherited, and ours with them.
+        let sink = sink_descriptor();
         let path = std::env::temp_dir().join(shm_segment::generate_name("limits").unwrap());
         fs::write(&path, [7; PAGE]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         use std::os::fd::AsRawFd as _;
-        // SAFETY: two open descriptors, of which the second is replaced.
+        // SAFETY: both descriptors are open, and the second one is replaced.
         assert!(unsafe { libc::dup2(file.as_raw_fd(), sink) } >= 0);
         no_private_memory();
-        // The last way left: all of it is refused as well, and the process ends as it would have without us.
+        // Private pages, the last resort, are refused as well. So the process ends as without this crate.
         // SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
         let child = unsafe { libc::fork() };
         if child == 0 {
             victims.are_truncated();
-            // SAFETY: no preconditions.
+            // SAFETY: the call has no preconditions.
             unsafe { libc::_exit(0) };
         }
         let mut ended = 0;
-        // SAFETY: one integer.
+        // SAFETY: the call writes one integer.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut ended, 0) }, child);
         assert!(libc::WIFSIGNALED(ended) && libc::WTERMSIG(ended) == libc::SIGBUS, "{ended:#x}");
         let mut there = [0; PAGE];
@@ -174,37 +175,37 @@ fn another_file_under_the_spare_descriptor_is_left_alone() {
     });
 }
 
-/// As another program of this user can do it.
+/// Another program of this user can open the sink.
 #[test]
-fn the_spare_memory_keeps_its_pages() {
-    in_another_process("the_spare_memory_keeps_its_pages", || {
+fn the_sink_keeps_its_pages() {
+    in_another_process("the_sink_keeps_its_pages", || {
         let mut victims = Victims::new(1);
-        let spare =
-            File::options().read(true).write(true).open(format!("/proc/self/fd/{}", spare_descriptor()));
-        let spare = spare.unwrap();
+        let sink =
+            File::options().read(true).write(true).open(format!("/proc/self/fd/{}", sink_descriptor()));
+        let sink = sink.unwrap();
         for size in [0, 4096, 1 << 30] {
-            assert!(spare.set_len(size).is_err(), "{size}");
+            assert!(sink.set_len(size).is_err(), "{size}");
         }
         victims.are_truncated();
     });
 }
 
-/// That of the memory which stands in for lost pages.
-fn spare_descriptor() -> i32 {
-    let is_spare = |fd: &i32| {
+/// Returns the descriptor of the memory that stands in for lost pages.
+fn sink_descriptor() -> i32 {
+    let is_sink = |fd: &i32| {
         fs::read_link(format!("/proc/self/fd/{fd}"))
             .is_ok_and(|link| link.to_string_lossy().contains("shared_memory_sink"))
     };
-    (3..256).find(is_spare).unwrap()
+    (3..256).find(is_sink).unwrap()
 }
 
 #[test]
 fn a_truncation_of_locked_memory_is_an_error() {
     in_another_process("a_truncation_of_locked_memory_is_an_error", || {
-        // Where this is not allowed, the limit that there is may do.
+        // Where this is not allowed, the existing limit may do.
         let _ = try_limit(libc::RLIMIT_MEMLOCK, 1 << 30);
         drop_capability_to_lock();
-        // SAFETY: flags only.
+        // SAFETY: the call takes flags only.
         let locked = unsafe { libc::mlockall(libc::MCL_FUTURE) };
         if locked != 0 {
             eprintln!("skipped: mlockall: {}", std::io::Error::last_os_error());
@@ -212,7 +213,7 @@ fn a_truncation_of_locked_memory_is_an_error() {
         }
         let limit_now = {
             let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-            // SAFETY: one `rlimit`.
+            // SAFETY: the call writes one `rlimit`.
             assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut found) }, 0);
             found.rlim_cur
         };
@@ -227,8 +228,8 @@ fn a_truncation_of_locked_memory_is_an_error() {
 }
 
 #[test]
-fn what_there_are_no_addresses_for_is_not_made() {
-    in_another_process("what_there_are_no_addresses_for_is_not_made", || {
+fn create_without_addresses_leaves_nothing() {
+    in_another_process("create_without_addresses_leaves_nothing", || {
         let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
         let warm_up: Vec<_> = places.iter().map(|place| create(place, 1)).collect();
         assert!(warm_up.iter().all(Result::is_ok), "{warm_up:?}");
@@ -247,14 +248,14 @@ fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
     place.options().create(size)
 }
 
-/// The system says the same of it as of a lease (`EAGAIN`).
+/// The system reports it with the same error as a lease (`EAGAIN`).
 #[test]
-fn no_room_for_locked_memory_is_no_lease() {
-    in_another_process("no_room_for_locked_memory_is_no_lease", || {
+fn no_room_for_locked_memory_is_not_a_lease() {
+    in_another_process("no_room_for_locked_memory_is_not_a_lease", || {
         let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
         let held: Vec<_> = places.iter().map(|place| create(place, 1 << 20).unwrap()).collect();
         drop_capability_to_lock();
-        // SAFETY: flags only.
+        // SAFETY: the call takes flags only.
         if unsafe { libc::mlockall(libc::MCL_FUTURE) } != 0 {
             eprintln!("skipped: mlockall: {}", std::io::Error::last_os_error());
             return;
@@ -270,7 +271,7 @@ fn no_room_for_locked_memory_is_no_lease() {
     });
 }
 
-/// With it, no limit applies to what is locked (`capabilities(7)`, `CAP_IPC_LOCK`).
+/// Drops the capability that lifts the limit on locked memory (`capabilities(7)`, `CAP_IPC_LOCK`).
 fn drop_capability_to_lock() {
     const VERSION_3: u32 = 0x2008_0522;
     const IPC_LOCK: u32 = 14;
@@ -281,7 +282,7 @@ fn drop_capability_to_lock() {
     }
     let header = Header { version: VERSION_3, process: 0 };
     let mut sets = [[0_u32; 3]; 2];
-    // SAFETY: a header, and the two times three sets of version 3 (`capget(2)`).
+    // SAFETY: the header is of version 3, for which the calls use three sets of two words (`capget(2)`).
     unsafe {
         assert_eq!(libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()), 0);
         for set in &mut sets[0] {
@@ -291,7 +292,7 @@ fn drop_capability_to_lock() {
     }
 }
 
-/// Restores a setting of the whole system.
+/// A changed setting of the whole system, which is restored at the end.
 struct Setting(&'static str, String);
 
 impl Setting {
@@ -309,18 +310,18 @@ impl Drop for Setting {
 }
 
 #[test]
-#[ignore = "changes how the whole system hands out memory; as root: cargo test --test limits -- --ignored"]
+#[ignore = "changes a system setting; as root: cargo test -p shm-segment --test it -- --ignored limits"]
 fn a_truncation_where_all_memory_is_committed_is_an_error() {
     in_another_process("a_truncation_where_all_memory_is_committed_is_an_error", || {
         let mut victims = Victims::new(3);
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
         let committed = meminfo.lines().find_map(|line| line.strip_prefix("Committed_AS:")).unwrap();
         let committed: u64 = committed.trim_matches([' ', 'k', 'B']).parse().unwrap();
-        // To set one of the two puts the other to 0; so what is not 0 is restored last.
+        // Setting one of the two sets the other to 0, so the one that is not 0 is restored last.
         const RATIO: &str = "/proc/sys/vm/overcommit_ratio";
         let ratio = fs::read_to_string(RATIO).unwrap();
         let _ratio = (ratio.trim() != "0").then(|| Setting::change(RATIO, &ratio));
-        // Of the room that is left, this process takes all.
+        // This process takes all of the room that is left.
         let _limit = Setting::change("/proc/sys/vm/overcommit_kbytes", &(committed + 200_000).to_string());
         let _admin = Setting::change("/proc/sys/vm/admin_reserve_kbytes", "0");
         let _user = Setting::change("/proc/sys/vm/user_reserve_kbytes", "0");
@@ -331,7 +332,7 @@ fn a_truncation_where_all_memory_is_committed_is_an_error() {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE,
             );
-            // SAFETY: with a null address, the system finds a place where nothing is.
+            // SAFETY: with a null address, the system finds a free range.
             if unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) } == libc::MAP_FAILED {
                 size /= 2;
             }

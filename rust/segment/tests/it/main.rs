@@ -1,6 +1,7 @@
 //! The tests of the crate from outside, in one program: a module for each subject.
 //!
-//! Tests that need a process of their own start this program again (`common::Peer`, `killed`, `limits`, `truncation`).
+//! Tests that need a process of their own start this program again (`common::Peer`, `killed`, `limits`,
+//! `truncation`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Modes, pages, descriptors: what segments have that are files.
+//! Modes, pages and descriptors of segments that are files.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,7 +13,7 @@ fn create(name: &str, size: u64) -> Segment {
 #[test]
 fn a_reader_needs_no_right_to_write() {
     if rustix::process::geteuid().is_root() {
-        // Nothing is forbidden to root; the file's mode is what can be shown then.
+        // Root may do anything.
         return;
     }
     let name = Name::new();
@@ -24,7 +24,7 @@ fn a_reader_needs_no_right_to_write() {
 }
 
 #[test]
-fn the_mode_is_exact_and_says_whose_it_is() {
+fn the_mode_shows_scope_and_lifetime() {
     let name = Name::new();
     for (scope, lifetime, mode) in [
         (Scope::Local, Lifetime::Owner, 0o1600),
@@ -54,7 +54,7 @@ fn pages_are_reserved_at_creation() {
 }
 
 #[test]
-fn memory_that_a_peer_cut_short_is_an_error() {
+fn a_segment_truncated_by_a_peer_is_an_error() {
     let name = Name::new();
     let segment = create(&name, 100_000);
     fs::File::options().write(true).open(name.path()).unwrap().set_len(50).unwrap();

@@ -1,4 +1,4 @@
-//! Which names are refused, and where the others lead.
+//! Names that are refused, and names that work.
 
 use crate::common::Name;
 use shm_segment::{Access, Error, Options};
@@ -29,7 +29,7 @@ fn names_that_some_system_cannot_take_are_not_created() {
 }
 
 #[test]
-fn where_nothing_is_nothing_is_found() {
+fn absent_names_are_reported() {
     let name = Name::new();
     for absent in [&*name, &format!("/{}", &*name), &format!("a\\{}", &*name)] {
         let result = Options::new(absent).open(0, Access::ReadOnly);
@@ -41,9 +41,9 @@ fn where_nothing_is_nothing_is_found() {
 }
 
 #[test]
-fn the_longest_name_works_and_so_do_all_characters() {
+fn the_longest_name_and_any_characters_work() {
     let longest = format!("{}{}", &*Name::new(), "n".repeat(255));
-    // In 30 bytes, for macOS.
+    // At most 30 bytes, for macOS.
     let colourful = format!("{} äöü 日本 😀", &Name::new()[18..]);
     for name in [&longest[..shm_segment::MAX_NAME_BYTES], &colourful] {
         let name = Name(name.to_owned());

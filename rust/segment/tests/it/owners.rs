@@ -1,4 +1,4 @@
-//! Where names are files: who removes one, which stay, and whose are taken over.
+//! Owners where names are files: when a name is removed, kept or reclaimed.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -16,7 +16,7 @@ fn assert_exists_already(result: &Result<Segment, Error>) {
 }
 
 #[test]
-fn who_may_not_have_a_name_is_told_why() {
+fn create_tells_why_a_name_is_taken() {
     let name = Name::new();
     let owner = create(&name).unwrap();
     assert!(create(&name).unwrap_err().to_string().contains("is running"));
@@ -29,7 +29,7 @@ fn who_may_not_have_a_name_is_told_why() {
 }
 
 #[test]
-fn the_creator_takes_the_name_with_it() {
+fn the_name_goes_with_its_creator() {
     let name = Name::new();
     let ours = create(&name).unwrap();
     let theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
@@ -40,7 +40,7 @@ fn the_creator_takes_the_name_with_it() {
 }
 
 #[test]
-fn a_dead_owner_is_reclaimed_and_its_memory_stays_with_who_has_it() {
+fn openers_keep_the_memory_of_a_reclaimed_name() {
     let name = Name::new();
     let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
@@ -59,7 +59,7 @@ fn a_dead_owner_is_reclaimed_and_its_memory_stays_with_who_has_it() {
     new.read(0, &mut bytes).unwrap();
     assert_eq!(bytes, [0; 3]);
     old.name().unlink().unwrap();
-    assert!(new.name().is_current(), "the old one's name is no longer its to remove");
+    assert!(new.name().is_current(), "the old segment must not remove its successor's name");
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn a_mark_on_another_users_segment_is_not_believed() {
     assert_exists_already(&create(&name));
 }
 
-/// Nobody is asked who made it: what may be opened is opened. The creator, and the scope, tell.
+/// The owner's user is not checked: any segment that may be opened is opened. The scope tells the difference.
 #[test]
-fn what_another_user_made_for_everybody_is_opened_and_not_taken_for_our_own() {
+fn open_or_create_opens_another_users_global_segment() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -114,21 +114,21 @@ fn what_another_user_made_for_everybody_is_opened_and_not_taken_for_our_own() {
     assert_exists_already(&create(&name));
     let opened = Options::new(&name).open_or_create(4096).unwrap();
     assert!(!opened.is_created());
-    assert_eq!(opened.scope(), Scope::Global, "though it was not asked for");
+    assert_eq!(opened.scope(), Scope::Global, "even if the local scope was asked for");
     drop(opened);
     assert!(name.exists());
 }
 
 #[test]
-fn a_lock_where_a_living_owner_has_one_keeps_the_name_until_it_is_removed() {
+fn a_planted_life_lock_keeps_the_name_until_it_is_removed() {
     let name = Name::new();
     fs::write(name.path(), [0; 4096]).unwrap();
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
-    // As one who may only read can take it.
+    // A user that may only read can take it, too.
     let reader = fs::File::open(name.path()).unwrap();
     let life =
         libc::flock64 { l_type: libc::F_RDLCK as _, l_whence: 0, l_start: 1 << 62, l_len: 1, l_pid: 0 };
-    // SAFETY: an open descriptor, and one `flock64`.
+    // SAFETY: the descriptor is open, and the call takes one `flock64`.
     assert_eq!(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_OFD_SETLK, &raw const life) }, 0);
     assert_exists_already(&create(&name));
     name.remove().unwrap();
@@ -157,13 +157,13 @@ fn a_name_is_released_once() {
 }
 
 #[test]
-fn a_link_outlives_the_segment() {
+fn a_name_handle_outlives_the_segment() {
     let name = Name::new();
     let ours = Options::new(&name).lifetime(Lifetime::Persistent).create(1).unwrap();
-    let link = ours.name().clone();
+    let handle = ours.name().clone();
     drop(ours);
-    assert!(link.is_current());
-    link.unlink().unwrap();
-    assert!(!link.is_current() && !name.exists());
-    link.unlink().unwrap();
+    assert!(handle.is_current());
+    handle.unlink().unwrap();
+    assert!(!handle.is_current() && !name.exists());
+    handle.unlink().unwrap();
 }

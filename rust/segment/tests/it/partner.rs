@@ -1,4 +1,4 @@
-//! A program in C that makes and opens sections as CPython does, both ways, and one that dies.
+//! A partner in C that makes and opens sections as CPython does, in both directions, and dies.
 
 use crate::common::{Name, Peer, whole};
 use shm_segment::{Access, Error, Options, Segment};
@@ -14,7 +14,7 @@ fn text(segment: &Segment, offset: u64, length: usize) -> String {
 }
 
 #[test]
-fn the_partner_opens_what_we_make() {
+fn the_partner_opens_our_section() {
     let name = Name::new();
     let ours = create(&name, 5000).unwrap();
     ours.write(4990, b"from_us").unwrap();
@@ -34,7 +34,7 @@ fn the_partner_opens_what_we_make() {
 }
 
 #[test]
-fn we_open_what_the_partner_makes() {
+fn rust_opens_the_partners_section() {
     let name = Name::new();
     for make in ["map", "create"] {
         let mut partner = Peer::partner();
@@ -57,7 +57,7 @@ fn we_open_what_the_partner_makes() {
 }
 
 #[test]
-fn a_partner_that_dies_takes_nothing_with_it() {
+fn a_section_outlives_its_dead_creator() {
     let name = Name::new();
     let mut partner = Peer::partner();
     assert_eq!(partner.ask(&format!("map {} 5000", &*name)), "made");
@@ -80,7 +80,7 @@ fn a_partner_that_dies_takes_nothing_with_it() {
 }
 
 #[test]
-fn what_a_dead_partner_alone_held_is_gone() {
+fn a_section_goes_with_its_only_holder() {
     let name = Name::new();
     let mut partner = Peer::partner();
     assert_eq!(partner.ask(&format!("create {} 5000", &*name)), "made");
@@ -93,7 +93,7 @@ fn what_a_dead_partner_alone_held_is_gone() {
 }
 
 #[test]
-fn a_partner_that_dies_as_an_opener_harms_nobody() {
+fn a_dead_opener_changes_nothing() {
     let name = Name::new();
     let ours = create(&name, 64).unwrap();
     let mut partner = Peer::partner();

@@ -1,21 +1,21 @@
-//! The crate `shared_memory`, both ways.
+//! The crate `shared_memory`, in both directions.
 
 use crate::common::{Name, whole};
 use shared_memory::ShmemConf;
 use shm_segment::{Access, Error, Options};
 
 #[test]
-fn the_crate_shared_memory_opens_what_we_make() {
+fn the_crate_shared_memory_opens_our_segment() {
     let name = Name::new();
     let ours = Options::new(&name).create(64).unwrap();
     ours.write(0, b"from us").unwrap();
     let theirs = ShmemConf::new().os_id(&*name);
-    // Not only what it has made itself, with a file behind it.
+    // By default, it opens only its own segments, which have a file.
     #[cfg(windows)]
     let theirs = theirs.allow_raw(true);
     let theirs = theirs.open().unwrap();
     assert_eq!(theirs.len() as u64, whole(64));
-    // SAFETY: 64 bytes are mapped, and nobody writes to them now.
+    // SAFETY: 64 bytes are mapped, and nothing writes to them now.
     let seen = unsafe { std::slice::from_raw_parts(theirs.as_ptr(), 7) };
     assert_eq!(seen, b"from us");
     // SAFETY: as above.
@@ -26,10 +26,10 @@ fn the_crate_shared_memory_opens_what_we_make() {
 }
 
 #[test]
-fn we_open_what_the_crate_shared_memory_makes() {
+fn segments_of_the_crate_shared_memory_are_opened() {
     let name = Name::new();
     let theirs = ShmemConf::new().size(64).os_id(&*name).create().unwrap();
-    // SAFETY: 64 bytes are mapped, and nobody else uses them now.
+    // SAFETY: 64 bytes are mapped, and nothing else uses them now.
     unsafe { theirs.as_ptr().copy_from_nonoverlapping(b"from them".as_ptr(), 9) };
     let ours = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     assert_eq!(ours.size(), whole(64));

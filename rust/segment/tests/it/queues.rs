@@ -1,4 +1,5 @@
-//! The queues of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
+//! The queues of libsharedmemory: byte for byte, with partners in Python and C, and with hostile and dying
+//! partners.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::queue::{Queue, Version};
 
-/// Its name in the golden files and to the partners, and how long its header is.
+/// The name of each version in the golden files and for the partners, and the size of its header.
 const VERSIONS: [(&str, Version, u64); 2] = [("v1", Version::V1, 20), ("v2", Version::V2, 28)];
 
 const WRITE_INDEX: u64 = 0;
@@ -34,7 +35,7 @@ fn peek(queue: &Queue, segment: &Segment) -> Result<Vec<u8>, Error> {
     queue.peek_into(segment, &mut bytes, ONCE).map(|()| bytes)
 }
 
-/// A queue of our own, for `capacity` messages of up to `longest` bytes.
+/// Creates a queue for `capacity` messages of up to `longest` bytes.
 fn new_queue(
     version: Version,
     header: u64,
@@ -78,7 +79,7 @@ fn golden_files_are_read() {
 }
 
 #[test]
-fn what_we_write_is_what_the_golden_files_hold() {
+fn written_bytes_match_the_golden_files() {
     for (label, version, header) in VERSIONS {
         let same = |segment: &Segment, name: &str| {
             let golden = golden(&format!("queue_{label}_{name}"));
@@ -110,13 +111,13 @@ fn what_we_write_is_what_the_golden_files_hold() {
 }
 
 #[test]
-fn its_creator_lays_it_out_and_nobody_else() {
+fn only_the_creator_lays_out_a_queue() {
     for (label, version, header) in VERSIONS {
         let (name, ours) = fresh(header + 100);
         let theirs = open(&name);
         let result = Queue::attach(&theirs, version, 9);
         assert!(matches!(result, Err(Error::NotLaidOutYet { .. })), "{label}: {result:?}");
-        // libsharedmemory stores the capacity first, we the length.
+        // libsharedmemory stores the capacity first, this crate the longest message.
         for (at, value) in [(CAPACITY, 3), (MAX_MESSAGE, 9)] {
             ours.store_u32(at, value).unwrap();
             let result = Queue::attach(&theirs, version, 9);
@@ -135,7 +136,7 @@ fn its_creator_lays_it_out_and_nobody_else() {
         let queue = Queue::attach(&ours, version, 16).unwrap();
         assert_eq!(queue.capacity(&ours).unwrap(), 5, "{label}");
         queue.enqueue(&ours, b"x", ONCE).unwrap();
-        // Another one of the creator's own finds what is there.
+        // Attaching again finds the existing queue.
         let again = Queue::attach(&ours, version, 50).unwrap();
         assert_eq!((again.count(&ours).unwrap(), again.max_message_size(&ours).unwrap()), (1, 16), "{label}");
         let theirs = Queue::attach(&theirs, version, 0).unwrap();
@@ -154,7 +155,7 @@ fn its_creator_lays_it_out_and_nobody_else() {
 }
 
 #[test]
-fn who_attaches_while_it_is_laid_out_finds_nothing_wrong() {
+fn attach_finds_nothing_wrong_while_the_header_is_laid_out() {
     for (label, version, _) in VERSIONS {
         for round in 0..rounds(500) {
             let (name, ours) = fresh(200);
@@ -181,7 +182,7 @@ fn who_attaches_while_it_is_laid_out_finds_nothing_wrong() {
 }
 
 #[test]
-fn read_only_memory_is_read_only() {
+fn read_only_memory_is_not_changed() {
     for (label, version, header) in VERSIONS {
         let (name, ours, queue) = new_queue(version, header, 3, 9);
         queue.enqueue(&ours, b"x", ONCE).unwrap();
@@ -209,7 +210,7 @@ fn read_only_memory_is_read_only() {
 }
 
 #[test]
-fn a_lock_is_not_waited_for_without_limit() {
+fn each_wait_for_a_lock_has_a_limit() {
     let (_name, ours, queue) = new_queue(Version::V2, 28, 3, 9);
     queue.enqueue(&ours, b"before", ONCE).unwrap();
     for wait in [Duration::ZERO, Duration::from_millis(20)] {
@@ -220,7 +221,7 @@ fn a_lock_is_not_waited_for_without_limit() {
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
         assert!(start.elapsed() >= wait && start.elapsed() < wait + Duration::from_secs(5));
         assert_eq!(bytes_of(&ours), before);
-        assert_eq!(dequeue(&queue, &ours).unwrap(), b"before", "the other side goes on");
+        assert_eq!(dequeue(&queue, &ours).unwrap(), b"before", "the other side still works");
         ours.store_u32(PRODUCERS_LOCK, 0).unwrap();
 
         ours.store_u32(CONSUMERS_LOCK, u32::MAX).unwrap();
@@ -243,7 +244,7 @@ fn a_lock_is_not_waited_for_without_limit() {
 }
 
 #[test]
-fn each_way_out_of_a_call_releases_the_lock() {
+fn every_return_releases_the_lock() {
     let (_name, ours, queue) = new_queue(Version::V2, 28, 1, 9);
     let locks = || (ours.load_u32(PRODUCERS_LOCK).unwrap(), ours.load_u32(CONSUMERS_LOCK).unwrap());
     dequeue(&queue, &ours).unwrap_err();
@@ -251,14 +252,14 @@ fn each_way_out_of_a_call_releases_the_lock() {
     queue.enqueue(&ours, b"x", ONCE).unwrap_err();
     ours.store_u32(28, 10).unwrap();
     assert!(matches!(dequeue(&queue, &ours), Err(Error::Invalid { found: 10, .. })));
-    assert_eq!(queue.count(&ours).unwrap(), 1, "what can't be taken out stays");
+    assert_eq!(queue.count(&ours).unwrap(), 1, "a message that can't be taken out stays");
     ours.store_u32(WRITE_INDEX, 1).unwrap();
     ours.store_u32(COUNT, 0).unwrap();
     assert!(matches!(queue.enqueue(&ours, b"x", ONCE), Err(Error::Invalid { found: 1, .. })));
     assert_eq!(locks(), (0, 0));
 }
 
-/// Every call there is, whatever the memory holds: each returns soon, and what it returns fits.
+/// Makes every call, whatever the memory holds. Each returns soon, with a result that fits.
 fn call_everything(segment: &Segment, version: Version, context: &str) {
     let start = Instant::now();
     let result = Queue::attach(segment, version, 9);
@@ -312,7 +313,8 @@ fn no_field_is_believed() {
             for at in (0..header).step_by(4).chain(slots) {
                 let at = at as usize;
                 let values = crate::common::layouts::hostile_values(size as u64).into_iter();
-                // What would fit if one of the two were not looked at, or their product wrapped around.
+                // Values that would fit if one of the two fields were not checked, or if their product
+                // wrapped around.
                 for value in values.chain([3, 4, 10, 0x1555_5556, 0xFFFF_FFFC]) {
                     golden[at..at + 4].copy_from_slice(&value.to_le_bytes()[..4]);
                     ours.write(0, &golden).unwrap();
@@ -331,7 +333,7 @@ fn random_bytes_do_no_harm() {
     let (ours, theirs) = planted(&[0; SIZE]);
     for round in 0..rounds(5000) {
         let mut bytes: Vec<u8> = (0..SIZE).map(|_| random.byte()).collect();
-        // Else nearly all would be refused for their capacity.
+        // Otherwise nearly all would be refused for their capacity.
         for at in (0..20).step_by(4) {
             if random.below(16) != 0 {
                 bytes[at] &= 0x0F;
@@ -349,7 +351,7 @@ fn random_bytes_do_no_harm() {
 }
 
 #[test]
-fn a_header_may_change_while_it_is_used() {
+fn a_header_that_changes_during_a_call_does_no_harm() {
     for (label, version, header) in VERSIONS {
         let (ours, theirs) = planted(&golden(&format!("queue_{label}_full")));
         let queue = Queue::attach(&theirs, version, 0).unwrap();
@@ -391,9 +393,9 @@ fn a_header_may_change_while_it_is_used() {
     }
 }
 
-/// In V1, who takes over finds an index that has moved and a count that has not.
+/// In V1, the successor of a dead process finds an index that has moved, and a count that has not.
 #[test]
-fn what_a_dead_producer_or_consumer_left_half_done_is_mended() {
+fn operations_interrupted_by_death_are_mended() {
     for capacity in [1, 3, 4, 7] {
         for filled in 0..=capacity {
             for begin in 0..capacity {
@@ -411,7 +413,7 @@ fn what_a_dead_producer_or_consumer_left_half_done_is_mended() {
                 let state = bytes_of(&ours);
                 let count = ours.load_u32(COUNT).unwrap();
 
-                // A producer that died before it counted the last of these. With one slot, nobody can tell.
+                // A producer that died before it counted the last message. With one slot, that can't be seen.
                 if filled > 0 && capacity > 1 {
                     ours.store_u32(COUNT, count - 1).unwrap();
                     let result = queue.enqueue(&ours, &[next], ONCE);
@@ -423,7 +425,7 @@ fn what_a_dead_producer_or_consumer_left_half_done_is_mended() {
                     assert!(queue.is_empty(&ours).unwrap(), "{context}");
                 }
 
-                // A consumer that died before it counted the first of these down.
+                // A consumer that died before it counted the first message down.
                 ours.write(0, &state).unwrap();
                 if filled > 0 && capacity > 1 {
                     ours.store_u32(READ_INDEX, (begin + 1) % capacity).unwrap();
@@ -450,16 +452,16 @@ fn what_a_dead_producer_or_consumer_left_half_done_is_mended() {
     }
 }
 
-/// Whoever looks may be another than the consumer, which may be alive between its two stores.
+/// The caller may not be the consumer, which may be alive between its two stores.
 #[test]
-fn who_peeks_stores_nothing() {
+fn peek_stores_nothing() {
     let (_name, ours, queue) = new_queue(Version::V1, 20, 4, 10);
     for left in [2, 1, 0] {
         queue.reset(&ours).unwrap();
         for message in ["taken", "second", "third"].iter().take(left + 1) {
             queue.enqueue(&ours, message.as_bytes(), ONCE).unwrap();
         }
-        // The first of its two stores.
+        // The first of the consumer's two stores.
         ours.store_u32(READ_INDEX, 1).unwrap();
         let before = bytes_of(&ours);
         match peek(&queue, &ours) {
@@ -467,7 +469,7 @@ fn who_peeks_stores_nothing() {
             Err(error) => assert!(matches!(error, Error::Empty) && left == 0, "{error:?}"),
         }
         assert_eq!(bytes_of(&ours), before, "{left} left");
-        // The second.
+        // The second store.
         ours.store_u32(COUNT, left as u32).unwrap();
         for message in ["second", "third"].iter().take(left) {
             assert_eq!(dequeue(&queue, &ours).unwrap(), message.as_bytes());
@@ -476,9 +478,9 @@ fn who_peeks_stores_nothing() {
     }
 }
 
-/// V1 is for one consumer and one producer. Where there are more, messages are lost; but it stays a queue.
+/// V1 is for one consumer and one producer. With more, messages get lost, but the queue stays valid.
 #[test]
-fn with_too_many_on_a_side_v1_stays_a_queue() {
+fn v1_stays_valid_with_too_many_producers_and_consumers() {
     const TIME: Duration = Duration::from_millis(500);
     let (name, _ours, _queue) = new_queue(Version::V1, 20, 3, 10);
     let start = Instant::now();
@@ -502,7 +504,7 @@ fn with_too_many_on_a_side_v1_stays_a_queue() {
 }
 
 #[test]
-fn a_message_that_can_t_be_taken_stays() {
+fn a_message_stays_if_taking_it_fails() {
     for (label, version, header) in VERSIONS {
         let (_name, ours, queue) = new_queue(version, header, 3, 10);
         queue.enqueue(&ours, b"message", ONCE).unwrap();
@@ -517,9 +519,9 @@ fn a_message_that_can_t_be_taken_stays() {
     }
 }
 
-/// All of them think that they are the ones to lay it out, with different wishes.
+/// Each thread tries to lay the queue out, with another longest message.
 #[test]
-fn those_who_lay_it_out_at_once_agree() {
+fn threads_that_lay_out_concurrently_agree() {
     for round in 0..rounds(200) {
         let (_name, ours) = fresh(20 + 10 * 104);
         let start = Barrier::new(4);
@@ -539,7 +541,7 @@ fn those_who_lay_it_out_at_once_agree() {
     }
 }
 
-/// A message that says which it is.
+/// Returns a message that contains its number.
 fn message(i: u32) -> Vec<u8> {
     let mut bytes = i.to_le_bytes().to_vec();
     bytes.resize(4 + i as usize % 40, u8::try_from(i % 251).unwrap());
@@ -552,7 +554,7 @@ fn number_of(bytes: &[u8], context: &str) -> u32 {
     number
 }
 
-/// Does it until there is room, a message, or no time left.
+/// Repeats the call until there is room, or a message, or the time is over.
 fn patiently(mut call: impl FnMut() -> Result<(), Error>) {
     let start = Instant::now();
     loop {
@@ -567,8 +569,8 @@ fn patiently(mut call: impl FnMut() -> Result<(), Error>) {
     }
 }
 
-/// Not a test: what [`Peer`] runs. `produce` and `consume` go on until they are killed, or have done as many as they
-/// were told; they note at the segment's end how far they have come.
+/// Not a test: what [`Peer`] runs. `produce` and `consume` go on until they are killed, or have handled the
+/// given number of messages. They store their progress at the segment's end.
 #[test]
 fn peer() {
     if std::env::var_os("SHM_SEGMENT_PEER").is_none() {
@@ -580,7 +582,7 @@ fn peer() {
     let segment = open(words[1]);
     let (_, version, header) = VERSIONS[numbers[0] as usize];
     let queue = Queue::attach(&segment, version, 0).unwrap();
-    // Behind the last message. Where the memory ends depends on the system.
+    // Behind the last slot. The end of the memory depends on the system.
     let message_with_length = 4 + u64::from(queue.max_message_size(&segment).unwrap());
     let noted = header + u64::from(queue.capacity(&segment).unwrap()) * message_with_length;
     println!("answer: ready");
@@ -636,7 +638,7 @@ fn two_processes_exchange_messages_in_order() {
 }
 
 #[test]
-fn in_v2_there_may_be_many_of_both() {
+fn v2_takes_many_producers_and_consumers() {
     const EACH: u32 = 3000;
     let (name, ours, queue) = new_queue(Version::V2, 28, 8, 44);
     let theirs = open(&name);
@@ -668,7 +670,7 @@ fn in_v2_there_may_be_many_of_both() {
                         }
                         assert!(start.elapsed() < WAIT * 2);
                     }
-                    // Those of one producer come in its order.
+                    // The messages of one producer come in order.
                     for producer in 0..4 {
                         let of_one: Vec<&u32> = mine.iter().filter(|i| **i / EACH == producer).collect();
                         assert!(of_one.is_sorted());
@@ -684,8 +686,8 @@ fn in_v2_there_may_be_many_of_both() {
     assert!(received.into_iter().eq(0..4 * EACH), "each message once");
 }
 
-/// A producer is killed; what it had put into the queue comes out, whole and in order, and so does what the next producer
-/// puts there. In V2 its lock may stay taken; then that is only possible after a reset.
+/// A producer is killed. The messages that it has put into the queue come out, complete and in order, and so
+/// do those of the next producer. In V2 its lock may stay taken; then the next producer needs a reset.
 #[test]
 fn a_killed_producer_loses_nothing() {
     const NEXT: u32 = 1 << 30;
@@ -710,7 +712,7 @@ fn a_killed_producer_loses_nothing() {
                 expected += 1;
             }
             peer.kill();
-            // What it knew to be in the queue; perhaps one more is.
+            // The number of messages that it had counted; one more may be in the queue.
             let noted = ours.load_u32(ours.size() - 4).unwrap();
             let mut drain = |expected: &mut u32| {
                 loop {
@@ -734,7 +736,7 @@ fn a_killed_producer_loses_nothing() {
             }
             let mut after = 0;
             if version == Version::V1 {
-                // The last one may come to light only now.
+                // The last message may become visible only now.
                 let count = queue.count(&ours).unwrap() - u32::from(next.is_ok());
                 for _ in 0..count {
                     queue.dequeue_into(&ours, &mut bytes, ONCE).unwrap();
@@ -765,9 +767,10 @@ fn a_killed_producer_loses_nothing() {
     }
 }
 
-/// A consumer is killed; the next one goes on where it was. Who dies with a message in hand may have taken it out.
+/// A consumer is killed, and the next one continues. A consumer that dies with a message in hand may have
+/// taken it out.
 #[test]
-fn a_killed_consumer_loses_at_most_what_it_had_in_hand() {
+fn a_killed_consumer_loses_at_most_one_message() {
     let mut random = Random::new();
     for (number, (label, version, header)) in VERSIONS.into_iter().enumerate() {
         let (mut left_locked, mut in_hand) = (0, 0);
@@ -791,7 +794,7 @@ fn a_killed_consumer_loses_at_most_what_it_had_in_hand() {
             let noted = ours.load_u32(ours.size() - 4).unwrap();
             let mut bytes = Vec::new();
             let mut first = None;
-            // So that there is one in any case.
+            // Makes sure that there is a message.
             let extra = queue.enqueue(&ours, &message(sent), WAIT);
             assert!(matches!(extra, Ok(()) | Err(Error::Full { .. })), "{context}: {extra:?}");
             sent += u32::from(extra.is_ok());
@@ -841,7 +844,7 @@ mod partners {
     use crate::common::Name;
 
     #[test]
-    fn python_and_we_exchange_messages_both_ways() {
+    fn python_and_rust_exchange_messages() {
         for (label, version, header) in VERSIONS {
             let name = Name::new();
             let mut python = crate::common::layouts::python();
@@ -866,9 +869,9 @@ mod partners {
         }
     }
 
-    /// With the partner's locks, at the same time.
+    /// Both sides use the locks of the partner, concurrently.
     #[test]
-    fn c_and_we_exchange_messages_both_ways() {
+    fn c_and_rust_exchange_messages() {
         for (number, (label, version, header)) in [1, 2].into_iter().zip(VERSIONS) {
             for capacity in [1, 100] {
                 let (name, ours, queue) = new_queue(version, header, capacity, 44);

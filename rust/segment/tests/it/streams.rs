@@ -1,4 +1,5 @@
-//! The streams of libsharedmemory: byte for byte, with partners in Python and C, and with partners that lie or die.
+//! The streams of libsharedmemory: byte for byte, with partners in Python and C, and with hostile and dying
+//! partners.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +15,7 @@ use shm_segment::layout::stream::{Kind, Stream, Version};
 
 const VERSIONS: [(&str, Version); 3] = [("v0", Version::V0), ("v1", Version::V1), ("v2", Version::V2)];
 
-/// What the golden files hold.
+/// Returns the messages in the golden files.
 fn values() -> [(&'static str, Kind, Vec<u8>); 4] {
     [
         ("bytes", Kind::Bytes, vec![0, 255, 1]),
@@ -55,7 +56,7 @@ fn golden_files_are_read() {
 }
 
 #[test]
-fn what_we_write_is_what_the_golden_files_hold() {
+fn written_bytes_match_the_golden_files() {
     for (label, version) in VERSIONS {
         for (kind_label, kind, bytes) in values() {
             let (_name, ours) = fresh(64);
@@ -77,7 +78,7 @@ fn what_we_write_is_what_the_golden_files_hold() {
 }
 
 #[test]
-fn nobody_has_written_yet() {
+fn a_new_stream_is_empty() {
     for (label, version) in VERSIONS {
         let (name, ours) = fresh(64);
         let theirs = read_only(&name);
@@ -89,7 +90,7 @@ fn nobody_has_written_yet() {
 }
 
 #[test]
-fn what_does_not_fit_changes_nothing() {
+fn a_message_that_does_not_fit_changes_nothing() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(61);
         let stream = Stream::attach(&ours, version).unwrap();
@@ -125,7 +126,7 @@ fn what_does_not_fit_changes_nothing() {
 }
 
 #[test]
-fn a_segment_may_be_too_small() {
+fn attach_refuses_a_segment_that_is_too_small() {
     for ((label, version), header) in VERSIONS.into_iter().zip([5, 5, 20]) {
         let (_name, ours) = fresh(header - 1);
         let result = Stream::attach(&ours, version);
@@ -144,9 +145,9 @@ fn a_segment_may_be_too_small() {
     }
 }
 
-/// In V0, where a message begins depends on its kind.
+/// In V0, the offset of a message depends on its kind.
 #[test]
-fn an_empty_message_whose_place_lies_outside_changes_nothing() {
+fn an_empty_message_outside_the_segment_changes_nothing() {
     for (kind, needed) in [(Kind::Floats, 20), (Kind::Doubles, 40)] {
         for size in [5, 8, 12, needed - 1] {
             let (_name, ours) = fresh(size);
@@ -168,7 +169,7 @@ fn an_empty_message_whose_place_lies_outside_changes_nothing() {
 }
 
 #[test]
-fn each_side_knows_what_the_other_has_done() {
+fn in_v2_each_side_sees_what_the_other_has_done() {
     let (name, ours) = fresh(64);
     let theirs = open(&name);
     let (writer, reader) =
@@ -179,26 +180,26 @@ fn each_side_knows_what_the_other_has_done() {
         assert!(!writer.is_message_read(&ours).unwrap());
         read(&reader, &theirs).unwrap();
         assert!(!reader.has_new_data(&theirs).unwrap());
-        assert!(!writer.is_message_read(&ours).unwrap(), "reading alone says nothing to the writer");
+        assert!(!writer.is_message_read(&ours).unwrap(), "reading alone tells the writer nothing");
         reader.mark_as_read(&theirs).unwrap();
         assert!(writer.is_message_read(&ours).unwrap());
     }
-    // One that comes between reading and marking is new, and not read.
+    // A message that comes between reading and marking is new and unread.
     writer.write(&ours, Kind::String, b"four", ONCE).unwrap();
     read(&reader, &theirs).unwrap();
     writer.write(&ours, Kind::String, b"five", ONCE).unwrap();
     reader.mark_as_read(&theirs).unwrap();
     assert!(reader.has_new_data(&theirs).unwrap() && !writer.is_message_read(&ours).unwrap());
-    // Without having read it: what is there now.
+    // Marking without reading marks the current message.
     reader.mark_as_read(&theirs).unwrap();
     assert!(!reader.has_new_data(&theirs).unwrap() && writer.is_message_read(&ours).unwrap());
-    // Another reader, for whom all is new.
+    // To another reader, every message is new.
     let other = Stream::attach(&theirs, Version::V2).unwrap();
     assert!(other.has_new_data(&theirs).unwrap());
 }
 
 #[test]
-fn in_v0_and_v1_a_flag_tells_of_a_message() {
+fn in_v0_and_v1_a_flag_announces_a_message() {
     let (name, ours) = fresh(64);
     let theirs = open(&name);
     let (writer, reader) =
@@ -211,7 +212,7 @@ fn in_v0_and_v1_a_flag_tells_of_a_message() {
         reader.mark_as_read(&theirs).unwrap();
         assert!(!reader.has_new_data(&theirs).unwrap() && writer.is_message_read(&ours).unwrap());
     }
-    // One that comes between reading and marking is still seen as new.
+    // A message that comes between reading and marking is still seen as new.
     writer.write(&ours, Kind::String, b"four", ONCE).unwrap();
     read(&reader, &theirs).unwrap();
     writer.write(&ours, Kind::String, b"five", ONCE).unwrap();
@@ -233,7 +234,7 @@ fn in_v0_and_v1_a_flag_tells_of_a_message() {
 }
 
 #[test]
-fn read_only_memory_is_read_only() {
+fn read_only_memory_is_not_changed() {
     for (label, version) in VERSIONS {
         let (name, ours) = fresh(64);
         let theirs = read_only(&name);
@@ -254,7 +255,7 @@ fn read_only_memory_is_read_only() {
 const LOCK: u64 = 16;
 
 #[test]
-fn a_lock_is_not_waited_for_without_limit() {
+fn each_wait_for_a_lock_has_a_limit() {
     let (name, ours) = fresh(64);
     let (theirs, looking) = (open(&name), read_only(&name));
     let stream = Stream::attach(&ours, Version::V2).unwrap();
@@ -275,7 +276,7 @@ fn a_lock_is_not_waited_for_without_limit() {
         }
         assert_eq!(bytes_of(&ours), before);
     }
-    assert!(Stream::attach(&theirs, Version::V2).is_ok(), "or nobody could reset it");
+    assert!(Stream::attach(&theirs, Version::V2).is_ok(), "otherwise no process could reset it");
     stream.reset(&theirs).unwrap();
     assert_eq!(hex(&bytes_of(&ours)[..20]), "00".repeat(20));
     assert!(matches!(read(&stream, &ours), Err(Error::Empty)));
@@ -296,14 +297,14 @@ fn a_lock_that_is_released_in_time_is_taken() {
         });
         stream.write(&ours, Kind::String, b"x", Duration::MAX).unwrap();
     });
-    assert_eq!(ours.load_u32(LOCK).unwrap(), 0, "each way out of a call releases it");
+    assert_eq!(ours.load_u32(LOCK).unwrap(), 0, "every return releases it");
     ours.write(0, &[0xFF]).unwrap();
     assert!(matches!(read(&stream, &ours), Err(Error::Invalid { .. })));
-    assert_eq!(ours.load_u32(LOCK).unwrap(), 0, "each way out of a call releases it");
+    assert_eq!(ours.load_u32(LOCK).unwrap(), 0, "every return releases it");
 }
 
 #[test]
-fn a_reset_stream_is_as_new() {
+fn a_reset_stream_is_empty_and_usable() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(64);
         ours.fill(0, 64, 0xFF).unwrap();
@@ -324,7 +325,7 @@ fn a_reset_stream_is_as_new() {
     }
 }
 
-/// Every call there is, whatever the memory holds: each returns soon, and what it returns fits.
+/// Makes every call, whatever the memory holds. Each returns soon, with a result that fits.
 fn call_everything(segment: &Segment, version: Version, context: &str) {
     let start = Instant::now();
     let stream = match Stream::attach(segment, version) {
@@ -364,7 +365,7 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
 #[test]
 fn no_field_is_believed() {
     const SIZE: usize = 100;
-    // Offset and size of each field; in V0, of each place it can be at.
+    // The offset and size of each field; in V0, at each offset that it can have.
     let fields: [&[(usize, usize)]; 3] =
         [&[(0, 1), (1, 4), (4, 4), (8, 4)], &[(0, 1), (1, 4)], &[(0, 1), (4, 4), (8, 4), (12, 4), (16, 4)]];
     for ((label, version), fields) in VERSIONS.into_iter().zip(fields) {
@@ -391,7 +392,7 @@ fn random_bytes_do_no_harm() {
         let (ours, theirs) = planted(&vec![0; size]);
         for round in 0..rounds(3000) {
             let mut bytes: Vec<u8> = (0..size).map(|_| random.byte()).collect();
-            // Else nearly all would be refused for their flags, or their size.
+            // Otherwise nearly all would be refused for their flags or their size.
             bytes[0] &= if random.below(4) == 0 { 0xFF } else { 0x0F };
             for at in [2, 5, 9, 13, 17] {
                 if random.below(4) != 0 {
@@ -407,7 +408,7 @@ fn random_bytes_do_no_harm() {
 }
 
 #[test]
-fn a_size_may_change_while_it_is_read() {
+fn a_size_that_changes_during_a_read_does_no_harm() {
     for ((label, version), size_at) in VERSIONS.into_iter().zip([1, 1, 12]) {
         let (ours, theirs) = planted(&golden(&format!("stream_{label}_string")));
         let done = AtomicBool::new(false);
@@ -419,7 +420,7 @@ fn a_size_may_change_while_it_is_read() {
                     }
                 }
             });
-            // Not a thread that panics, or the other one goes on for ever.
+            // A panic must not end this thread, or the other one would run forever.
             let result = std::panic::catch_unwind(|| {
                 let (mut good, mut bad) = (0, 0);
                 let mut bytes = Vec::new();
@@ -442,7 +443,7 @@ fn a_size_may_change_while_it_is_read() {
 }
 
 #[test]
-fn a_message_that_can_t_be_taken_was_not_read() {
+fn a_message_stays_unread_if_reading_it_fails() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(100);
         let stream = Stream::attach(&ours, version).unwrap();
@@ -457,9 +458,9 @@ fn a_message_that_can_t_be_taken_was_not_read() {
     }
 }
 
-/// Without a lock too, a reader of V2 gets whole messages only.
+/// Even without the lock, a reader of V2 gets only whole messages.
 #[test]
-fn readers_and_writers_of_v2_get_whole_messages() {
+fn in_v2_readers_get_whole_messages() {
     const MESSAGES: u32 = 20_000;
     let (name, ours) = fresh(300);
     let (theirs, looking) = (open(&name), read_only(&name));
@@ -502,7 +503,7 @@ fn readers_and_writers_of_v2_get_whole_messages() {
     assert_eq!(ours.load_u32(4).unwrap(), 2 * MESSAGES, "each has its revision");
 }
 
-/// Not a test: what [`Peer`] runs. Does the same thing over and over until it is killed.
+/// Not a test: what [`Peer`] runs. It repeats one operation until it is killed.
 #[test]
 fn peer() {
     if std::env::var_os("SHM_SEGMENT_PEER").is_none() {
@@ -527,10 +528,10 @@ fn peer() {
     }
 }
 
-/// A reader or a writer of each version is killed, while we do the other thing. In V2 the lock may stay taken; then we
-/// are told in time, and `reset` is the way out.
+/// A reader or a writer of each version is killed while this process does the opposite. In V2 the lock may
+/// stay taken; then the call times out, and `reset` helps.
 #[test]
-fn whoever_is_killed_nobody_hangs() {
+fn no_call_hangs_when_a_peer_is_killed() {
     let mut random = Random::new();
     for (number, (label, version)) in VERSIONS.into_iter().enumerate() {
         for operation in ["write", "read"] {
@@ -582,7 +583,7 @@ mod partners {
     use crate::common::Name;
 
     #[test]
-    fn golden_files_are_what_the_partner_makes() {
+    fn the_partner_makes_the_golden_files() {
         let folder =
             std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("golden-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -608,7 +609,7 @@ mod partners {
     }
 
     #[test]
-    fn python_and_we_exchange_messages_both_ways() {
+    fn python_and_rust_exchange_messages() {
         for (label, version) in VERSIONS {
             let name = Name::new();
             let mut python = crate::common::layouts::python();
@@ -631,7 +632,7 @@ mod partners {
                     assert_eq!(python.ask(&format!("mark {label}")), "done");
                     assert!(stream.is_message_read(&segment).unwrap());
                 }
-                // To begin with the next one as with the first.
+                // The next message starts from an empty stream again.
                 stream.reset(&segment).unwrap();
             }
         }
@@ -639,14 +640,14 @@ mod partners {
 
     const MESSAGES: u32 = 200_000;
 
-    /// The message that has this revision, as the partner makes it.
+    /// Returns the message of this revision, as the partner writes it.
     fn message(revision: u32) -> Vec<u8> {
         let i = revision - 1;
         vec![u8::try_from(i % 251).unwrap(); usize::try_from(i % 200 + 1).unwrap()]
     }
 
     #[test]
-    fn c_writes_while_we_read_with_and_without_the_lock() {
+    fn reads_with_and_without_the_lock_are_whole_while_c_writes() {
         let (name, ours) = fresh(300);
         let looking = read_only(&name);
         let mut c = crate::common::layouts::c_program();
@@ -659,7 +660,7 @@ mod partners {
                     let mut bytes = Vec::new();
                     let (mut last, mut seen) = (0, 0);
                     let start = Instant::now();
-                    // The revision is not part of what is read: it lies between the two looks at it.
+                    // The revision is not part of the result: it lies between the two reads of it.
                     while last < MESSAGES {
                         assert!(start.elapsed() < WAIT, "got as far as {last}");
                         let before = segment.load_u32(4).unwrap();
@@ -685,7 +686,7 @@ mod partners {
     }
 
     #[test]
-    fn we_write_while_c_reads() {
+    fn c_reads_whole_messages_while_rust_writes() {
         let (name, ours) = fresh(300);
         let mut c = crate::common::layouts::c_program();
         assert_eq!(c.ask(&format!("open {}", &*name)), "done");
@@ -693,7 +694,7 @@ mod partners {
         let stream = Stream::attach(&ours, Version::V2).unwrap();
         for revision in 1..=MESSAGES {
             stream.write(&ours, Kind::String, &message(revision), WAIT).unwrap();
-            // Not before it looks: this is over soon.
+            // Waits for the reader to begin: all of this takes little time.
             while revision == 1 && !stream.is_message_read(&ours).unwrap() {
                 thread::yield_now();
             }
@@ -705,7 +706,7 @@ mod partners {
     }
 
     #[test]
-    fn c_dies_with_the_lock() {
+    fn a_write_times_out_after_c_died_with_the_lock() {
         let (name, ours) = fresh(300);
         let stream = Stream::attach(&ours, Version::V2).unwrap();
         let mut c = crate::common::layouts::c_program();

@@ -1,6 +1,6 @@
-//! Format strings, compared with Python's module `struct` itself: thousands of random formats and values.
+//! Format strings, compared with Python's module `struct`: thousands of random formats and values.
 //!
-//! `SHM_SEGMENT_ROUNDS` sets how many, `SHM_SEGMENT_SEED` repeats a run.
+//! `SHM_SEGMENT_ROUNDS` sets the number of rounds, `SHM_SEGMENT_SEED` repeats a run.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use shm_segment::values::structs::{Format, Value};
 
 const CODES: &str = "xcbB?hHiIlLqQnNefdspP";
 const SPACES: &str = " \t\n\x0b\x0c\r";
-/// More than that is not packed or unpacked, only measured.
+/// Larger structs are measured, but not packed or unpacked.
 const MOST_BYTES: usize = 8192;
 
 /// A value that owns its bytes.
@@ -34,7 +34,7 @@ impl Owned {
     }
 }
 
-/// As the oracle writes it.
+/// Returns the value in the notation of the oracle.
 fn word(value: Value<'_>) -> String {
     match value {
         Value::Int(value) => format!("i{value}"),
@@ -75,7 +75,7 @@ impl Oracle {
         Self { child, to, from }
     }
 
-    /// The size, the packed bytes, the unpacked values.
+    /// Asks for the size, the packed bytes and the unpacked values.
     fn ask(&mut self, format: &str, values: &str, bytes: &str) -> [String; 3] {
         let format = or_dot(hex(format.as_bytes()));
         writeln!(self.to, "{format} {values} {bytes}").unwrap();
@@ -97,7 +97,7 @@ fn one_of(rng: &mut Rng, ascii: &str) -> char {
     char::from(ascii.as_bytes()[rng.usize(..ascii.len())])
 }
 
-/// A format of codes, and for each of its values the code and the length that a string may have.
+/// Returns a format, and for each of its values the code and the length that a string may have.
 fn some_format(rng: &mut Rng) -> (String, Vec<(char, usize)>) {
     let mut format = String::new();
     let mut values = Vec::new();
@@ -125,14 +125,15 @@ fn some_format(rng: &mut Rng) -> (String, Vec<(char, usize)>) {
         }
     }
     if rng.u8(..30) == 0 {
-        // A count that nothing follows, a space in the wrong place, a prefix in the middle, letters that mean nothing.
+        // A count at the end, a space in the wrong place, a prefix in the middle, or characters that are not
+        // codes.
         let at = rng.usize(..=format.len());
         format.insert_str(at, ["7", "3 ", "<", "é", "\0", "z", "-1"][rng.usize(..7)]);
     }
     (format, values)
 }
 
-/// Any characters that might mean something.
+/// Returns a random text of characters that may have a meaning.
 fn garbage(rng: &mut Rng) -> String {
     let alphabet: Vec<char> = format!("{CODES}{SPACES}@=<>!0123456789-.é\0kz").chars().collect();
     (0..rng.usize(..10)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect()
@@ -150,7 +151,7 @@ fn some_int(rng: &mut Rng) -> i64 {
 
 fn some_float(rng: &mut Rng) -> f64 {
     let least_half = 2f64.powi(-24);
-    // The first that rounds to infinity.
+    // The smallest value that rounds to infinity.
     let no_single = 2f64.powi(128) - 2f64.powi(103);
     let edges = [
         0.0,
@@ -186,7 +187,7 @@ fn some_float(rng: &mut Rng) -> f64 {
         4 => f64::from(f32::from_bits(rng.u32(..))),
         _ => f64::from_bits(rng.u64(..)),
     };
-    // How much of a NaN's payload is kept depends on Python's version.
+    // Python's version decides how much of a NaN's payload is kept.
     let value = if value.is_nan() { f64::NAN } else { value };
     if rng.bool() { -value } else { value }
 }
@@ -216,7 +217,7 @@ fn some_value(rng: &mut Rng, code: char, length: usize) -> Owned {
     }
 }
 
-/// As a word for Python, which has unsigned integers for what is a negative one here.
+/// Returns the value as a word for Python, which has unsigned integers where this crate has negative ones.
 fn question(value: &Owned, code: char, native: bool) -> String {
     let long = native && size_of::<std::ffi::c_long>() == 8;
     let size = native && size_of::<usize>() == 8;
@@ -228,7 +229,8 @@ fn question(value: &Owned, code: char, native: bool) -> String {
     }
 }
 
-/// CPython up to some 3.14 writes one byte for a `p` without any room, and can't unpack it.
+/// Returns whether the format has a `p` of length 0. CPython up to some version 3.14 writes one byte for it,
+/// and can't unpack it.
 fn has_empty_pascal(format: &str) -> bool {
     let before = format.match_indices('p').map(|(at, _)| &format[..at]);
     before.into_iter().any(|before| {
@@ -237,7 +239,7 @@ fn has_empty_pascal(format: &str) -> bool {
     })
 }
 
-/// Whether both are the same, but for what a NaN carries.
+/// Returns whether both are the same, except for the payload of a NaN.
 fn same(ours: &str, theirs: &str) -> bool {
     let nan = |word: &str| {
         let bits = word.strip_prefix('f').and_then(|bits| u64::from_str_radix(bits, 16).ok());
@@ -325,14 +327,14 @@ fn python_agrees() {
         }
     }
     println!("{seen:?}");
-    // A generator that makes nothing but errors compares nothing. Few rounds say nothing of it.
+    // Errors alone compare nothing. A few rounds prove nothing about the generator.
     if let few @ 5.. = u32::try_from(rounds / 20).unwrap() {
         assert!(seen.packed > few && seen.values_refused > few, "{seen:?}");
         assert!(seen.unpacked > few && seen.formats_refused > few, "{seen:?}");
     }
 }
 
-/// Each code alone, with each prefix: every half, and the edges of every integer and float.
+/// Tries each code alone, with each prefix: every half, and the edges of every integer and float.
 #[test]
 fn python_agrees_on_every_edge() {
     let mut oracle = Oracle::start();

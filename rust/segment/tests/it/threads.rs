@@ -1,4 +1,4 @@
-//! Every call of one segment from many threads at once, while others make and remove the same name.
+//! Concurrent calls on one segment, while other threads create and remove the same name.
 
 use std::thread;
 
@@ -34,7 +34,7 @@ fn each_thread_has_its_own_bytes_of_one_segment() {
 }
 
 #[test]
-fn any_call_may_meet_any_other() {
+fn all_calls_may_run_concurrently() {
     let name = Name::new();
     let segment = Options::new(&name).create(SIZE).unwrap();
     thread::scope(|scope| {
@@ -68,7 +68,7 @@ fn any_call_may_meet_any_other() {
 }
 
 #[test]
-fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
+fn a_contested_name_has_one_owner_at_a_time() {
     let name = Name::new();
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -79,12 +79,12 @@ fn a_name_that_threads_fight_for_has_one_owner_at_a_time() {
                         Ok(ours) => {
                             let mut before = [1; 8];
                             ours.read(0, &mut before).unwrap();
-                            assert_eq!(before, [0; 8], "somebody else's");
+                            assert_eq!(before, [0; 8], "another thread's bytes");
                             ours.write(0, &[thread; 8]).unwrap();
                             ours.release_name();
                         }
                         Err(Error::AlreadyExists { .. }) => {
-                            // Its owner may be gone by now, and the memory with it.
+                            // Its owner may be gone already, and the memory with it.
                             drop(Options::new(name).open(8, Access::ReadOnly));
                         }
                         Err(other) => panic!("{other}"),

@@ -1,4 +1,4 @@
-//! A peer takes the memory away, at any moment; and faults that are none of ours.
+//! Truncation by a peer at any moment, and faults that don't concern this crate.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -28,13 +28,13 @@ impl Random {
     }
 }
 
-/// `SHM_SEGMENT_ROUNDS` overrides how often, `SHM_SEGMENT_SEED` how.
+/// Returns a number from `SHM_SEGMENT_ROUNDS` or `SHM_SEGMENT_SEED`.
 fn from_environment(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
 #[test]
-fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
+fn truncation_at_any_moment_is_an_error_and_never_a_crash() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = from_environment("SHM_SEGMENT_SEED", u64::from(now.subsec_nanos()));
     let rounds = from_environment("SHM_SEGMENT_ROUNDS", 1000);
@@ -45,7 +45,7 @@ fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
         let name = Name::new();
         let ours = full_segment(&name);
         let theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
-        // Whole pages: what is left of a page is a matter of its own, below.
+        // Whole pages: another test truncates within a page.
         let left = random.below(SIZE as u64 / 4096) * 4096;
         let delay = Duration::from_nanos(random.below(300_000));
         let calls = AtomicU32::new(0);
@@ -81,9 +81,9 @@ fn truncated_at_any_moment_it_is_an_error_and_never_a_crash() {
     println!("{interrupted} of {rounds} were truncated after copies had begun");
 }
 
-/// The pages are replaced in pieces, as they are missed.
+/// Missing pages are replaced in pieces, when they are touched.
 #[test]
-fn more_than_is_replaced_at_once_is_missing() {
+fn a_truncation_larger_than_one_replacement_is_an_error() {
     const LARGE: usize = 5 * SIZE + 4096 + 100;
     for left in [0, 4096, SIZE + 4096] {
         let name = Name::new();
@@ -101,7 +101,7 @@ fn more_than_is_replaced_at_once_is_missing() {
 }
 
 #[test]
-fn what_is_left_of_the_last_page_is_noticed_soon() {
+fn a_truncation_within_the_last_page_is_noticed_soon() {
     let name = Name::new();
     let segment = full_segment(&name);
     let mut byte = [0];
@@ -132,7 +132,7 @@ fn hundreds_of_mappings_are_watched() {
 }
 
 #[test]
-fn what_replaces_it_works() {
+fn a_new_segment_works_after_a_truncation() {
     let name = Name::new();
     let gone = full_segment(&name);
     File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
@@ -144,9 +144,10 @@ fn what_replaces_it_works() {
     assert_eq!(byte, [FULL]);
 }
 
-/// Starts this program again as `role`, and returns how it ended: an exit code, or a signal's negative number.
+/// Starts this program again as `role`, and returns its exit code, or the negative number of the signal that
+/// ended it.
 fn ends(role: &str) -> i32 {
-    // Removed here: whoever ends by a signal removes nothing.
+    // Made here: a process that ends by a signal removes nothing.
     let name = Name::new();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "truncation::victim", "--test-threads=1"])
@@ -159,12 +160,12 @@ fn ends(role: &str) -> i32 {
 }
 
 extern "C" fn exit_42(_: libc::c_int) {
-    // SAFETY: ends the process; allowed in a handler.
+    // SAFETY: the call ends the process, and is allowed in a handler.
     unsafe { libc::_exit(42) };
 }
 
 extern "C" fn exit_43(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: with SA_SIGINFO, `info` is valid; ends the process.
+    // SAFETY: with SA_SIGINFO, `info` is valid. `_exit` is allowed in a handler.
     unsafe { libc::_exit(if (*info).si_addr().is_null() { 1 } else { 43 }) };
 }
 
@@ -172,13 +173,13 @@ static OURS: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
 
 extern "C" fn hand_back(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-    // SAFETY: it was installed with SA_SIGINFO.
+    // SAFETY: the handler was installed with SA_SIGINFO, so it has this type.
     let ours = unsafe { std::mem::transmute::<usize, Handler>(OURS.get().unwrap().sa_sigaction) };
     ours(signal, info, context);
 }
 
 fn handle_with(handler: usize, flags: libc::c_int) -> libc::sigaction {
-    // SAFETY: plain calls with complete arguments.
+    // SAFETY: all zeros is a valid `sigaction`, and the arguments of the call are complete.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         let mut before: libc::sigaction = std::mem::zeroed();
@@ -189,14 +190,14 @@ fn handle_with(handler: usize, flags: libc::c_int) -> libc::sigaction {
     }
 }
 
-/// Not a test: what [`ends`] runs.
+/// Not a test: the process that [`ends`] starts.
 #[test]
 fn victim() {
     let Ok(role) = std::env::var("SHM_SEGMENT_VICTIM") else { return };
     let name = Name(std::env::var("SHM_SEGMENT_NAME").unwrap());
     match role.as_str() {
         "handler before" => drop(handle_with(exit_42 as *const () as usize, 0)),
-        // Rust's own programs come with a handler, for overflowing stacks; others have none.
+        // Rust's own programs have a handler, for stack overflows; other programs have none.
         "sent" => drop(handle_with(libc::SIG_DFL, 0)),
         "detailed handler before" => drop(handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO)),
         _ => {}
@@ -205,7 +206,7 @@ fn victim() {
     match role.as_str() {
         "handler after" => {
             handle_with(exit_42 as *const () as usize, 0);
-            // Any new mapping puts ours before it again.
+            // Any new mapping puts our handler on top again.
             let other = Name::new();
             drop(full_segment(&other));
         }
@@ -224,24 +225,24 @@ fn victim() {
             "sent, ignored" => drop(handle_with(libc::SIG_IGN, 0)),
             _ => {}
         }
-        // Puts ours on top again.
+        // Puts our handler on top again.
         let other = Name::new();
         drop(full_segment(&other));
-        // SAFETY: a signal to ourselves, as another process might send it.
+        // SAFETY: the signal goes to this process, as another process might send it.
         unsafe { libc::kill(libc::getpid(), libc::SIGBUS) };
-        // Any thread may be the one to get it.
+        // Any thread may get the signal.
         std::thread::sleep(Duration::from_millis(300));
-        // Only where it is ignored; and ours must be on guard still.
+        // Only reached if the signal is ignored. Our handler must still work.
         File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
         assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
         std::process::exit(44);
     }
-    // In every role: what is ours is caught.
+    // In every role, our own faults are caught.
     File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
     if role != "uninstalled" {
         assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
     }
-    // And what isn't, isn't.
+    // Faults in other mappings are not.
     let stranger = Name::new();
     std::fs::write(stranger.path(), [1; 4096]).unwrap();
     let file = File::options().read(true).write(true).open(stranger.path()).unwrap();
@@ -249,51 +250,52 @@ fn victim() {
     file.set_len(0).unwrap();
     drop((name, segment));
     std::fs::remove_file(stranger.path()).unwrap();
-    // SAFETY: not at all; that is the point.
+    // SAFETY: none: the read is meant to fault, and to end the process.
     unsafe { map.as_ptr().read_volatile() };
     unreachable!("the process should have ended");
 }
 
 #[test]
-fn a_fault_that_is_not_ours_ends_the_process_as_ever() {
+fn a_foreign_fault_ends_the_process() {
     assert_eq!(ends("nothing else"), -libc::SIGBUS);
     assert_eq!(ends("uninstalled"), -libc::SIGBUS);
 }
 
 #[test]
-fn a_fault_that_is_not_ours_goes_to_the_handler_that_was_there() {
+fn a_foreign_fault_goes_to_the_previous_handler() {
     assert_eq!(ends("handler before"), 42);
     assert_eq!(ends("detailed handler before"), 43);
 }
 
 #[test]
-fn a_handler_that_came_later_gets_what_is_not_ours() {
+fn a_later_handler_gets_foreign_faults() {
     assert_eq!(ends("handler after"), 42);
     assert_eq!(ends("handler after that hands back"), -libc::SIGBUS);
 }
 
 #[test]
-fn one_that_was_sent_does_what_it_would_have_done() {
+fn a_sent_signal_keeps_its_effect() {
     assert_eq!(ends("sent"), -libc::SIGBUS);
     assert_eq!(ends("sent, with a handler"), 42);
     assert_eq!(ends("sent, ignored"), 44);
 }
 
 #[test]
-fn a_page_that_cannot_be_supplied_is_not_called_a_truncation() {
+fn a_lost_page_is_not_reported_as_a_truncation() {
     for _ in 0..100 {
         let name = Name::new();
         let segment = full_segment(&name);
         let file = File::options().write(true).open(name.path()).unwrap();
-        // Looks at the size, and doesn't again for some milliseconds.
+        // Checks the size, and doesn't check it again for a few milliseconds.
         segment.read(0, &mut [0]).unwrap();
         file.set_len(0).unwrap();
         assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { actual: 0, .. })));
-        // The size is right again, but the memory that was there is gone.
+        // The size is right again, but the old memory is gone.
         file.set_len(SIZE as u64).unwrap();
         match segment.read(0, &mut [0]) {
             Err(Error::PageLost { .. }) => return,
-            // The milliseconds were over: the size told of the truncation, and no page was touched.
+            // The milliseconds were over: the check of the size noticed the truncation, and no page was
+            // touched.
             Ok(()) => {}
             other => panic!("{other:?}"),
         }

@@ -1,9 +1,9 @@
-//! The engine's own Variants (`data/variants.bin`, made by `tests/variant_corpus.gd`), and what becomes of
-//! them when bytes are changed.
+//! Variants of the engine (`data/variants.bin`, made by `tests/variant_corpus.gd`), unchanged and with
+//! changed bytes.
 //!
-//! `SHM_SEGMENT_ROUNDS` sets how many changes are tried, `SHM_SEGMENT_SEED` repeats a run. With
-//! `SHM_SEGMENT_ACCEPTED=FILE` those that pass are written to a file, for the same script to decode: the engine must
-//! print nothing about them.
+//! `SHM_SEGMENT_ROUNDS` sets the number of changes, `SHM_SEGMENT_SEED` repeats a run. With
+//! `SHM_SEGMENT_ACCEPTED=FILE`, the accepted Variants are written to a file, for the same script to decode:
+//! the engine must print nothing about them.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ fn is_typed_dictionary(bytes: &[u8]) -> bool {
     bytes[0] == 27 && bytes[2] != 0
 }
 
-/// With numbers of 8 bytes, as an engine that was built with `precision=double` writes them.
+/// Returns Variants with numbers of 8 bytes, as an engine built with `precision=double` writes them.
 fn wide() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (number, numbers) in
@@ -55,7 +55,7 @@ fn wide() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_segment_is_measured_as_a_copy_of_it_is() {
+fn segments_and_copies_measure_the_same() {
     let name = shm_segment::generate_name("rust-test").unwrap();
     let size_of_segment = corpus().iter().map(|bytes| bytes.len()).max().unwrap() as u64 + 8;
     let segment = Options::new(&name).create(size_of_segment).unwrap();
@@ -68,7 +68,7 @@ fn a_segment_is_measured_as_a_copy_of_it_is() {
     assert!(matches!(outside, Err(Error::Source(_))), "{outside:?}");
 }
 
-/// A long text, in memory of which no page was ever touched.
+/// A long text in memory whose pages were never touched.
 struct Holes {
     left: Cell<u64>,
 }
@@ -91,7 +91,7 @@ impl Source for Holes {
 }
 
 #[test]
-fn a_source_is_asked_for_memory_on_the_way() {
+fn the_source_is_asked_for_memory_during_the_walk() {
     const TEXT: u64 = 0x0c00_0000;
     let measure = |left| {
         let holes = Holes { left: Cell::new(left) };
@@ -106,13 +106,13 @@ fn a_source_is_asked_for_memory_on_the_way() {
 }
 
 #[test]
-fn the_size_is_what_the_engine_wrote() {
+fn the_size_is_that_of_the_engine() {
     let mut types = BTreeSet::new();
     let mut typed = BTreeSet::new();
     for bytes in corpus() {
         let length = bytes.len() as u64;
         assert_eq!(measure(bytes).unwrap(), length, "{bytes:?}");
-        // Whatever comes after it.
+        // Whatever follows it.
         for after in [0, 0xff] {
             let mut more = bytes.to_vec();
             more.extend([after; 300]);
@@ -126,7 +126,8 @@ fn the_size_is_what_the_engine_wrote() {
             assert!(size(bytes, 0, length, Engine::version(4, 3)).is_err());
         }
     }
-    // Callables and signals are typed arrays' elements too; null and objects are not there by their number.
+    // Callables and signals are also elements of typed arrays. null and objects are not: their number names
+    // no element type.
     assert_eq!(types, (0..TYPES).collect());
     assert_eq!(typed, (1..TYPES).filter(|number| *number != 24).collect());
 }
@@ -153,11 +154,11 @@ fn change(rng: &mut Rng, bytes: &mut Vec<u8>, all: &[Vec<u8>]) {
             let end = (word + 4).min(bytes.len());
             bytes[word..end].copy_from_slice(&number.to_le_bytes()[..end - word]);
         }
-        // Another value in the place of, or before, what is there.
+        // Another value in the place of, or before, the existing one.
         3 => drop(bytes.splice(word..word, all[rng.usize(..all.len())].iter().copied())),
         4 => drop(bytes.splice(word.., all[rng.usize(..all.len())].iter().copied())),
         5 => drop(bytes.drain(word..(word + 4 * rng.usize(1..4)).min(bytes.len()))),
-        // The type, the flags.
+        // The type and the flags.
         _ => {
             bytes[word] = rng.u8(..TYPES + 1);
             if let Some(flags) = bytes.get_mut(word + 2) {
@@ -190,7 +191,7 @@ fn changed_bytes_are_measured_or_refused() {
         let Ok(size) = measure(&bytes) else { continue };
         let size = usize::try_from(size).unwrap();
         assert!(size <= bytes.len());
-        // What is measured is the whole of it, and nothing else.
+        // The measured bytes are the whole value, and nothing else.
         assert_eq!(measure(&bytes[..size]).unwrap(), size as u64);
         assert!(measure(&bytes[..size - 1]).is_err());
         passed += 1;

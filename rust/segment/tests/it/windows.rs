@@ -1,4 +1,5 @@
-//! What only Windows has: names of the session and of the machine, access lists, pages, other kinds of objects.
+//! Features of Windows alone: names of the session and of the machine, access lists, pages, other kinds of
+//! objects.
 
 use std::fs::{self, File};
 use std::os::windows::io::AsRawHandle;
@@ -32,7 +33,7 @@ fn byte(segment: &Segment) -> u8 {
     byte[0]
 }
 
-/// Makes sure that somebody holds the name, and that nothing of ours disturbs it.
+/// Checks that the name is taken, and that calls of this process don't change that.
 fn assert_taken(name: &Name) {
     match create(name, 8) {
         Err(Error::AlreadyExists { .. }) => {}
@@ -53,10 +54,10 @@ fn an_opener_keeps_name_and_memory() {
     let ours = create(&name, 8).unwrap();
     ours.write(0, b"7").unwrap();
     let theirs = open(&name).unwrap();
-    let link = ours.name().clone();
+    let handle = ours.name().clone();
     ours.release_name();
     drop(ours);
-    assert!(!link.is_current() && theirs.name().is_current());
+    assert!(!handle.is_current() && theirs.name().is_current());
     theirs.name().unlink().unwrap();
     assert_taken(&name);
     let joined = Options::new(&name).open_or_create(8).unwrap();
@@ -69,7 +70,7 @@ fn an_opener_keeps_name_and_memory() {
 }
 
 #[test]
-fn a_dead_owners_memory_stays_with_who_has_it() {
+fn openers_keep_a_dead_owners_memory() {
     let name = Name::new();
     let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
@@ -94,7 +95,7 @@ fn nothing_is_inherited() {
 }
 
 #[test]
-fn there_is_no_persistent_segment() {
+fn persistent_segments_are_refused() {
     let name = Name::new();
     assert!(!Backend::Native.can_persist());
     for create in [Options::create, Options::open_or_create] {
@@ -136,7 +137,7 @@ fn the_session_and_the_machine_have_names_of_their_own() {
 }
 
 #[test]
-fn a_name_is_taken_as_it_was_given_first() {
+fn a_name_is_tried_as_given_first() {
     let name = Name::new();
     let slashed = format!("/{}", &*name);
     let ours = create(&slashed, 8).unwrap();
@@ -166,7 +167,7 @@ fn a_name_has_upper_and_lower_case() {
 }
 
 #[test]
-fn sizes_are_those_asked_for_and_pages_those_there_are() {
+fn a_creator_has_its_size_and_an_opener_whole_pages() {
     let name = Name::new();
     for (size, pages) in [(1, 4096), (4096, 4096), (4097, 8192)] {
         let ours = create(&name, size).unwrap();
@@ -192,7 +193,7 @@ fn sizes_beyond_four_gibibytes_use_both_halves() {
 }
 
 #[test]
-fn what_is_smaller_than_wanted_is_not_touched() {
+fn a_segment_that_is_too_small_is_not_touched() {
     let name = Name::new();
     let _foreign = Foreign::make(&name, 4096);
     let theirs = open(&name).unwrap();
@@ -212,7 +213,7 @@ fn addresses_without_memory_are_not_touched() {
     let name = Name::new();
     let foreign = Foreign::with(&name, 16 << 12, PAGE_READWRITE | SEC_RESERVE);
     assert!(matches!(open(&name), Err(Error::NotSizedYet { .. })), "{:?}", open(&name));
-    // SAFETY: the handle is open; the first two pages of the view that it gives are asked for.
+    // SAFETY: the handle is open, and the call commits the first two pages of the view.
     let committed = unsafe {
         let view = MapViewOfFile(foreign.handle(), FILE_MAP_WRITE, 0, 0, 0);
         VirtualAlloc(view.Value, 2 << 12, MEM_COMMIT, PAGE_READWRITE)
@@ -229,11 +230,11 @@ fn addresses_without_memory_are_not_touched() {
 
 /// Each process gets a copy of its own of the pages that it writes to.
 #[test]
-fn the_image_of_a_program_is_no_segment() {
+fn the_image_of_a_program_is_refused() {
     let name = Name::new();
     let program = File::open(std::env::current_exe().unwrap()).unwrap();
     let native = wide(&format!("Local\\{}", &*name));
-    // SAFETY: an open file, no access list, and a name that ends with a zero.
+    // SAFETY: the file is open, the access list is null, and the name ends with a zero.
     let section = unsafe {
         CreateFileMappingW(
             program.as_raw_handle(),
@@ -247,17 +248,17 @@ fn the_image_of_a_program_is_no_segment() {
     assert!(!section.is_null());
     let opened = Options::new(&name).open(0, Access::ReadOnly);
     assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
-    // SAFETY: opened above, and closed once.
+    // SAFETY: the handle was opened above, and is closed once.
     unsafe { CloseHandle(section) };
 }
 
-/// A peer decides what its pages allow, and what is committed with no access is so for all.
+/// A peer decides what its pages allow. Pages committed without access are so for every process.
 #[test]
 fn pages_without_the_access_are_not_touched() {
     for protection in [PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE | PAGE_GUARD] {
         let name = Name::new();
         let foreign = Foreign::with(&name, 1 << 20, PAGE_READWRITE | SEC_RESERVE);
-        // SAFETY: an open section; a view of it, whose first page is committed with other rights.
+        // SAFETY: the section is open, and the call commits the first page of the view with other rights.
         let page = unsafe {
             let view = MapViewOfFile(foreign.handle(), FILE_MAP_WRITE, 0, 0, 0);
             assert!(!view.Value.is_null());
@@ -266,7 +267,7 @@ fn pages_without_the_access_are_not_touched() {
         assert!(!page.is_null());
         match open(&name) {
             Err(Error::NotASegment { .. }) => {}
-            // Where the rights are those of the view that they were asked for in, as in Wine.
+            // In Wine, the rights belong to the view that they were set in.
             Ok(segment) => segment.write(0, &[1; 4096]).unwrap(),
             Err(other) => panic!("{protection:#x}: {other:?}"),
         }
@@ -280,22 +281,22 @@ fn a_file_that_was_renamed_and_replaced_is_left_alone() {
     let (path, other) = (folder.join("file"), folder.join("other"));
     let name = path.to_str().unwrap();
     let ours = Options::new(name).backend(Backend::File).create(100).unwrap();
-    let link = ours.name().clone();
-    assert!(link.is_current());
+    let handle = ours.name().clone();
+    assert!(handle.is_current());
     drop(ours);
     fs::rename(&path, &other).unwrap();
-    assert!(!link.is_current());
-    link.unlink().unwrap();
+    assert!(!handle.is_current());
+    handle.unlink().unwrap();
     fs::write(&path, b"a stranger's").unwrap();
-    assert!(!link.is_current());
-    link.unlink().unwrap();
+    assert!(!handle.is_current());
+    handle.unlink().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"a stranger's");
     fs::remove_file(&path).unwrap();
     fs::rename(&other, &path).unwrap();
-    assert!(link.is_current());
-    link.unlink().unwrap();
+    assert!(handle.is_current());
+    handle.unlink().unwrap();
     assert!(!path.exists());
-    // Where a file is, none can be made, and it stays.
+    // If the path is taken, create fails, and the file stays.
     fs::write(&path, b"a stranger's").unwrap();
     let made = Options::new(name).backend(Backend::File).create(100);
     assert!(matches!(made, Err(Error::AlreadyExists { .. })), "{made:?}");
@@ -304,7 +305,7 @@ fn a_file_that_was_renamed_and_replaced_is_left_alone() {
 }
 
 #[test]
-fn other_kinds_of_objects_are_no_segments() {
+fn other_kinds_of_objects_are_refused() {
     let name = Name::new();
     let native = wide(&name);
     // SAFETY: the name ends with a zero.
@@ -321,16 +322,16 @@ fn other_kinds_of_objects_are_no_segments() {
     assert!(matches!(error, Error::AlreadyExists { .. }), "{error}");
     assert!(!name.exists());
     assert!(matches!(name.remove(), Err(Error::NotASegment { .. })));
-    // SAFETY: it is ours, and not used any more.
+    // SAFETY: the handle is this test's own, and not used any more.
     unsafe { CloseHandle(event) };
     assert!(create(&name, 8).is_ok());
 }
 
-/// The access list of the section, in words.
+/// Returns the access list of the section, as text.
 fn access_list(native: &str) -> String {
     let native = wide(native);
-    // SAFETY: the name ends with a zero; the other calls write what is theirs to write, and get what the ones before
-    // them have made.
+    // SAFETY: the name ends with a zero. The other calls write to their own pointers, and take what the calls
+    // before them have returned.
     unsafe {
         let handle = OpenFileMappingW(READ_CONTROL, 0, native.as_ptr());
         assert!(!handle.is_null());
@@ -365,7 +366,7 @@ fn access_list(native: &str) -> String {
 }
 
 #[test]
-fn the_access_list_lets_in_who_is_meant() {
+fn the_access_list_follows_the_scope() {
     let name = Name::new();
     let local = create(&name, 8).unwrap();
     let list = access_list(&local.name().native_name());
@@ -381,7 +382,7 @@ fn the_access_list_lets_in_who_is_meant() {
 }
 
 #[test]
-fn what_may_be_read_only_can_be_read() {
+fn a_section_that_allows_only_reading_can_be_read() {
     let name = Name::new();
     let _foreign = Foreign::with_access_list(&name, 8, "D:P(A;;GR;;;WD)");
     let error = open(&name).unwrap_err();
@@ -394,7 +395,7 @@ fn what_may_be_read_only_can_be_read() {
 }
 
 #[test]
-fn what_is_forbidden_is_there_all_the_same() {
+fn a_forbidden_section_still_exists() {
     let name = Name::new();
     let _foreign = Foreign::with_access_list(&name, 8, "D:P(D;;GA;;;WD)");
     for access in [Access::ReadWrite, Access::ReadOnly] {

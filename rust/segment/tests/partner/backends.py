@@ -1,7 +1,7 @@
-"""Memory that has no name of POSIX, by somebody else: the crate shares none of this.
+"""A partner for the backends other than the native one, which shares no code with the crate.
 
-Does what the lines of its standard input say, and answers each with a line. System V memory gets its key as
-the Node package `@markusjx/shared_memory` computes it, a memfd its meta file as shared-memory-zig writes it.
+It reads commands from its standard input, one per line, and answers each with a line. System V memory has the
+key that the Node package `@markusjx/shared_memory` computes, a memfd the meta file of shared-memory-zig.
 """
 
 import ctypes

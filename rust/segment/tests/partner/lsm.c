@@ -1,7 +1,7 @@
-// libsharedmemory's V2 streams and its queues, by somebody else, with the locks that Python can't take; as its header
-// has them, endless waiting and trust in lengths included.
+// A partner with the V2 streams and the queues of libsharedmemory, and with the locks that Python can't take.
+// It shares no code with the crate. Like libsharedmemory's header, it waits without limit and trusts lengths.
 //
-// Does what the lines of its standard input say, and answers each with a line.
+// It reads commands from its standard input, one per line, and answers each with a line.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -71,12 +71,12 @@ static void stream_flood(uint32_t messages) {
     for (uint32_t i = 0; i < messages; i++) {
         memset(data, (int)(i % 251), i % 200 + 1);
         stream_write(data, i % 200 + 1);
-        // Not before somebody reads: a flood is over soon.
+        // Waits for a reader: a flood takes little time.
         while (i == 0 && atomic_load_explicit(word(8), memory_order_acquire) != 1) sched_yield();
     }
 }
 
-// Reads until it has seen the revision `last`; answers how many it has seen of messages, and of torn ones.
+// Reads until the revision `last` comes, and answers with the numbers of messages and of torn ones.
 static void stream_watch(uint32_t last) {
     uint32_t seen = 0, count = 0, torn = 0;
     unsigned char data[200];

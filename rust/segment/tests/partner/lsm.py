@@ -1,9 +1,9 @@
-"""The wire formats of libsharedmemory and shared-memory-zig, by somebody else than the crate.
+"""A partner with the wire formats of libsharedmemory and shared-memory-zig. It shares no code with the crate.
 
-Does what the lines of its standard input say, and answers each with a line. Data are in hexadecimal. With the
-argument `golden` and a folder, it writes there what each format looks like.
+It reads commands from its standard input, one per line, and answers each with a line. Data are in
+hexadecimal. With the argument `golden` and a folder, it writes the golden files there.
 
-Python has no atomic instructions: it does what a peer does that is alone at the time. See lsm.c for the rest.
+Python has no atomic instructions, so no other process may use the memory concurrently. For that, see lsm.c.
 """
 
 import mmap
@@ -12,7 +12,7 @@ import struct
 import sys
 
 FLAGS = {"bytes": 0, "string": 2, "floats": 4, "doubles": 8}
-# Where a V0 stream has the size and the data.
+# The offsets of the size and the data in a V0 stream.
 V0 = {"bytes": (1, 5), "string": (1, 5), "floats": (4, 20), "doubles": (8, 40)}
 STREAM_V2 = struct.Struct("<B3xIIII")
 
@@ -98,7 +98,7 @@ def array_element(index, stride):
 
 
 def golden():
-    """What each format looks like, by the name of its file."""
+    """Return the bytes of each golden file, by the name of the file."""
     text = "Grüße".encode()
     floats = struct.pack("<3f", 1.5, -2.25, 1e10)
     doubles = struct.pack("<2d", 0.1, -1e300)
@@ -114,7 +114,7 @@ def golden():
             memory = bytearray(64)
             stream_write(memory, version, kind, data)
             files[f"stream_{version}_{kind}"] = memory
-        # The second message, of another kind, over the first; and read, where a reader can say so.
+        # A second message, of another kind, over the first; acknowledged, where the format has that.
         memory = bytearray(64)
         stream_write(memory, version, "doubles", doubles)
         stream_write(memory, version, "string", b"2nd")
@@ -132,7 +132,7 @@ def golden():
         dequeue(memory, version)
         enqueue(memory, version, b"around")
         files[f"queue_{version}_around"] = memory
-    # One element, as Zig's side makes it of a value: id i32, padding, f64.
+    # One element, as Zig makes it from a value: id i32, padding, f64.
     memory = bytearray(32)
     array_create(memory, 32, 1)
     memory[16:] = struct.pack("<i4xd", 42, 6.02)
@@ -142,7 +142,7 @@ def golden():
     array_create(memory, 64, 3)
     memory[16:28] = struct.pack("<3i", 1, -2, 3)
     files["array_slice"] = memory
-    # As the crate makes it: as many as fit.
+    # An array of the crate: all elements that fit.
     memory = bytearray(30)
     array_create(memory, 28, 3)
     memory[16:28] = struct.pack("<3i", 0, 7, 0)

@@ -1,6 +1,6 @@
-// Another program on Windows: makes and opens sections with the very calls that CPython makes for
-// `mmap.mmap(-1, size, tagname=name)` and `multiprocessing.shared_memory.SharedMemory`. Does what the lines of its
-// standard input say, and answers each with a line. Built and started by ./build.sh test-windows.
+// A partner on Windows: makes and opens sections with the same calls as CPython's
+// `mmap.mmap(-1, size, tagname=name)` and `multiprocessing.shared_memory.SharedMemory`. It reads commands from
+// its standard input, one per line, and answers each with a line. ./build.sh test-windows builds and starts it.
 #include <windows.h>
 
 #include <stdio.h>
@@ -32,7 +32,7 @@ static HANDLE create_mapping(const char *name, size_t size) {
                             (DWORD)(size & 0xFFFFFFFF), wide(name));
 }
 
-// mmap.mmap(-1, size, tagname=name): makes the section, or opens the one there is, and answers `opened` then.
+// mmap.mmap(-1, size, tagname=name): makes the section, or opens the existing one, and then answers `opened`.
 static void map(const char *name, size_t size, const char *opened) {
   HANDLE handle = create_mapping(name, size);
   if (handle == NULL) {
@@ -50,7 +50,7 @@ static void map(const char *name, size_t size, const char *opened) {
   answer(existed ? opened : "made");
 }
 
-// SharedMemory(name, create=True, size=size): looks whether it was there, then maps it as above.
+// SharedMemory(name, create=True, size=size): checks whether the section exists, then maps it as above.
 static void create(const char *name, size_t size) {
   HANDLE handle = create_mapping(name, size);
   if (handle == NULL) {

@@ -1,4 +1,4 @@
-"""What Python's `struct` says, for ../structs.rs.
+"""An oracle for `tests/it/structs.rs`: the answers of Python's `struct`.
 
 A question is a line of three words: the format as UTF-8 in hexadecimal; the values to pack, or "-" to pack
 nothing; the bytes to unpack in hexadecimal, or "-". Values are separated by commas: "i-5", "b1", "f" with

@@ -32,14 +32,14 @@ use std::time::Duration;
 
 use crate::Segment;
 use crate::layout::{Error, Result};
-use ring::{Ring, Shape};
+use ring::{Geometry, Ring};
 
-/// Which version of libsharedmemory the other side has.
+/// The version of libsharedmemory that the other side has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// 1.7 to 1.10. No lock: one producer and one consumer. With more of either, messages are lost.
+    /// 1.7 to 1.10. No lock: one producer and one consumer. With more of either, messages get lost.
     V1,
-    /// 2.x. A lock for the producers, another for the consumers: any number of each.
+    /// 2.x. One lock for the producers and one for the consumers: any number of each.
     V2,
 }
 
@@ -52,7 +52,7 @@ impl Version {
     }
 }
 
-/// What each version does in its own way, around the ring.
+/// The operations that differ between the versions.
 trait Wire: Sync {
     fn ring(&self) -> &Ring;
 
@@ -64,45 +64,45 @@ trait Wire: Sync {
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()>;
 }
 
-/// What is done with a message before it is gone from the queue.
+/// Called with a message before it is gone from the queue. If it fails, the message stays.
 type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// A queue that was attached to.
+/// An attached queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Queue {
     version: Version,
-    /// What the header said at that time; for nothing but laying it out anew.
-    attached: Shape,
+    /// The geometry when it was attached. Only `reset` uses it.
+    attached: Geometry,
 }
 
 impl Queue {
-    /// Makes the segment a queue, or finds that it is one.
+    /// Makes the segment a queue, or checks that it is one.
     ///
-    /// Where the header is made, messages may have up to `max_message` bytes, and the queue holds as many as fit into
-    /// the segment. Otherwise the header says so, and `max_message` means nothing.
+    /// A new queue takes messages of up to `max_message` bytes, and holds all that fit into the segment.
+    /// For an existing queue, the header decides, and `max_message` is ignored.
     ///
     /// # Errors
-    /// [`Error::InvalidElementSize`] and [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`]; [`Error::Invalid`];
-    /// [`Error::Segment`].
+    /// [`Error::InvalidElementSize`] and [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`];
+    /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn attach(segment: &Segment, version: Version, max_message: u64) -> Result<Self> {
         let ring = version.wire().ring();
         ring.check_room(segment)?;
         if segment.is_created() && ring.is_zero(segment)? {
-            ring.lay_out(segment, ring.shape_for(segment, max_message)?)?;
+            ring.lay_out(segment, ring.geometry_for(segment, max_message)?)?;
         }
-        let attached = ring.shape(segment)?;
+        let attached = ring.geometry(segment)?;
         ring.check(segment, attached)?;
         Ok(Self { version, attached })
     }
 
-    /// The version it was attached as.
+    /// Returns the version that it was attached as.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// Removes all messages, releases the locks, and makes the header what it was when this was attached. Nobody may be
-    /// using the queue.
+    /// Removes all messages, releases the locks, and makes the header what it was when the queue was
+    /// attached. No process may use the queue at that time.
     ///
     /// # Errors
     /// [`Error::Segment`].
@@ -110,7 +110,7 @@ impl Queue {
         self.version.wire().ring().reset(segment, self.attached)
     }
 
-    /// Adds a message at the end. Waits for the producers' lock of V2 at most `timeout`.
+    /// Adds a message at the end. Waits at most `timeout` for the producers' lock of V2.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::TooLarge`], [`Error::TimedOut`]: nothing has changed. [`Error::Invalid`];
@@ -119,13 +119,14 @@ impl Queue {
         self.version.wire().enqueue(segment, message, timeout)
     }
 
-    /// Takes the first message out, and returns what `make` makes of its bytes. After an error, be it one of `make`'s
-    /// own, the message, if there is one, is still in the queue. Waits for the consumers' lock of V2 at most `timeout`, and
-    /// holds it while `make` is at work.
+    /// Takes the first message out, and returns what `make` makes of its bytes.
+    ///
+    /// After an error, even one of `make`'s own, the message is still in the queue. Waits at most `timeout`
+    /// for the consumers' lock of V2, and holds it while `make` runs.
     ///
     /// # Errors
-    /// [`Error::Empty`]; [`Error::TimedOut`]; [`Error::Invalid`]; [`Error::OutOfMemory`]; [`Error::Segment`]; those of
-    /// `make`.
+    /// [`Error::Empty`]; [`Error::TimedOut`]; [`Error::Invalid`]; [`Error::OutOfMemory`]; [`Error::Segment`];
+    /// those of `make`.
     pub fn dequeue_as<T>(
         &self,
         segment: &Segment,
@@ -141,7 +142,7 @@ impl Queue {
         made
     }
 
-    /// Takes the first message out, and makes `into` its bytes; as [`dequeue_as`](Self::dequeue_as).
+    /// Takes the first message out into `into`, as [`dequeue_as`](Self::dequeue_as) does.
     ///
     /// # Errors
     /// As [`dequeue_as`](Self::dequeue_as).
@@ -149,8 +150,8 @@ impl Queue {
         self.version.wire().dequeue(segment, into, &mut |_| Ok(()), timeout)
     }
 
-    /// Makes `into` the bytes of the first message, and leaves it in the queue. It takes the same lock; so it can't be
-    /// done in read-only memory of V2, while in V1 it can.
+    /// Copies the first message into `into`, and leaves it in the queue. Takes the same lock as the other
+    /// methods of a consumer, so it fails in read-only memory of V2, but not of V1.
     ///
     /// # Errors
     /// As [`dequeue_into`](Self::dequeue_into).
@@ -158,16 +159,16 @@ impl Queue {
         self.version.wire().peek(segment, into, timeout)
     }
 
-    /// How many messages there are.
+    /// Returns the number of messages.
     ///
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn count(&self, segment: &Segment) -> Result<u32> {
         let ring = self.version.wire().ring();
-        ring.count(segment, ring.shape(segment)?)
+        ring.count(segment, ring.geometry(segment)?)
     }
 
-    /// Is there no message?
+    /// Returns whether there is no message.
     ///
     /// # Errors
     /// As [`count`](Self::count).
@@ -175,29 +176,29 @@ impl Queue {
         Ok(self.count(segment)? == 0)
     }
 
-    /// Is there no room for another message?
+    /// Returns whether there is no room for another message.
     ///
     /// # Errors
     /// As [`count`](Self::count).
     pub fn is_full(&self, segment: &Segment) -> Result<bool> {
         let ring = self.version.wire().ring();
-        let shape = ring.shape(segment)?;
-        Ok(ring.count(segment, shape)? == shape.capacity)
+        let geometry = ring.geometry(segment)?;
+        Ok(ring.count(segment, geometry)? == geometry.capacity)
     }
 
-    /// How many messages there can be.
+    /// Returns how many messages there can be.
     ///
     /// # Errors
     /// As [`count`](Self::count).
     pub fn capacity(&self, segment: &Segment) -> Result<u32> {
-        Ok(self.version.wire().ring().shape(segment)?.capacity)
+        Ok(self.version.wire().ring().geometry(segment)?.capacity)
     }
 
-    /// How many bytes a message may have.
+    /// Returns how many bytes a message may have.
     ///
     /// # Errors
     /// As [`count`](Self::count).
     pub fn max_message_size(&self, segment: &Segment) -> Result<u32> {
-        Ok(self.version.wire().ring().shape(segment)?.max_message)
+        Ok(self.version.wire().ring().geometry(segment)?.max_message)
     }
 }

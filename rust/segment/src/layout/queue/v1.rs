@@ -1,24 +1,26 @@
-//! V1: slots from @20 on. No lock, so there may be one producer and one consumer.
+//! V1: slots from @20 on. There is no lock, so there may be one producer and one consumer.
 //!
-//! # Whoever dies in the middle
-//! leaves an index that has moved on and a count that has not. No order of the two stores would do: the other way round,
-//! a message is lost or comes twice, and so do those that follow. But who takes over can see it, since his index is
-//! his alone. With the distance from the read index to the write index (modulo the capacity):
+//! # Death in the middle of an operation
+//! A dead process may leave an index that has moved on, and a count that has not. The other order of the two
+//! stores would be worse: a message would be lost or come twice, and so would those that follow. But its
+//! successor can see what happened, as the index belongs to one side alone. The distance from the read index
+//! to the write index (modulo the capacity) tells the state:
 //!
-//! | | distance |
+//! | state | distance |
 //! | --- | --- |
-//! | nobody in the middle | count |
+//! | no operation under way | count |
 //! | a producer between its two stores, or dead there | count + 1 |
 //! | a consumer between its two stores, or dead there | count − 1 |
 //!
-//! So a producer that finds itself in the second row, where only its predecessor can have left it, adds the 1 that is
-//! missing; a consumer in the third takes it away. If both are there at once it looks like the first row, and the one who
-//! died is found out when the other is through. With two slots, + 1 and − 1 are the same, so nothing is
-//! mended; with one slot there is only one index, and nothing to mend.
+//! A producer that finds the second row before it starts knows that its predecessor died there, and adds the
+//! missing 1. A consumer that finds the third row subtracts it. If a producer and a consumer are both between
+//! their stores, it looks like the first row. Then the dead one is noticed when the other is through. With
+//! two slots, + 1 and − 1 are the same, so nothing is mended. With one slot there is only one index, and
+//! nothing to mend.
 
 use std::time::Duration;
 
-use super::ring::{READ_INDEX, Ring, Shape, WRITE_INDEX};
+use super::ring::{Geometry, READ_INDEX, Ring, WRITE_INDEX};
 use super::{Error, Result, Take, Wire};
 use crate::Segment;
 
@@ -26,39 +28,40 @@ pub(super) struct V1;
 
 const RING: Ring = Ring { layout: "queue of version V1", header: 20 };
 
-/// The count, and the distance from the read index to the write index: both as they were at one moment, if the other
-/// side moved nothing meanwhile.
-fn state(segment: &Segment, shape: Shape, theirs: u64) -> Result<Option<(u32, u32)>> {
-    let count = RING.count(segment, shape)?;
+/// Returns the count, and the distance from the read index to the write index. Both are from one moment, or
+/// the result is `None`: the other side has moved. `theirs` is the index of the other side.
+fn state(segment: &Segment, geometry: Geometry, theirs: u64) -> Result<Option<(u32, u32)>> {
+    let count = RING.count(segment, geometry)?;
     let ours = if theirs == READ_INDEX { WRITE_INDEX } else { READ_INDEX };
-    let our_index = RING.index(segment, shape, ours)?;
-    let their_index = RING.index(segment, shape, theirs)?;
+    let our_index = RING.index(segment, geometry, ours)?;
+    let their_index = RING.index(segment, geometry, theirs)?;
     // Only the other side changes the count now, and always in the same direction.
-    if RING.count(segment, shape)? != count {
+    if RING.count(segment, geometry)? != count {
         return Ok(None);
     }
     let (write, read) =
         if theirs == READ_INDEX { (our_index, their_index) } else { (their_index, our_index) };
-    let distance = if write >= read { write - read } else { shape.capacity - read + write };
+    let distance = if write >= read { write - read } else { geometry.capacity - read + write };
     Ok(Some((count, distance)))
 }
 
-fn mend_producer(segment: &Segment, shape: Shape) -> Result<()> {
-    if let Some((count, distance)) = state(segment, shape, READ_INDEX)?
-        && shape.capacity > 2
-        && count < shape.capacity
-        && distance == shape.wrap(count + 1)
+/// Adds the missing 1 to the count if the previous producer died between its two stores.
+fn mend_producer(segment: &Segment, geometry: Geometry) -> Result<()> {
+    if let Some((count, distance)) = state(segment, geometry, READ_INDEX)?
+        && geometry.capacity > 2
+        && count < geometry.capacity
+        && distance == geometry.wrap(count + 1)
     {
-        RING.count_up(segment, shape)?;
+        RING.count_up(segment, geometry)?;
     }
     Ok(())
 }
 
-/// Is a consumer between its two stores, or dead there? Then the count of messages that are left.
-fn left_by_consumer(segment: &Segment, shape: Shape) -> Result<Option<u32>> {
-    Ok(state(segment, shape, WRITE_INDEX)?
-        .filter(|_| shape.capacity > 2)
-        .and_then(|(count, distance)| count.checked_sub(1).filter(|left| distance == shape.wrap(*left))))
+/// Returns the number of messages that are left, if a consumer is between its two stores, or died there.
+fn left_by_consumer(segment: &Segment, geometry: Geometry) -> Result<Option<u32>> {
+    Ok(state(segment, geometry, WRITE_INDEX)?
+        .filter(|_| geometry.capacity > 2)
+        .and_then(|(count, distance)| count.checked_sub(1).filter(|left| distance == geometry.wrap(*left))))
 }
 
 impl Wire for V1 {
@@ -67,26 +70,26 @@ impl Wire for V1 {
     }
 
     fn enqueue(&self, segment: &Segment, message: &[u8], _: Duration) -> Result<()> {
-        let shape = RING.shape(segment)?;
-        let length = shape.check_message(message)?;
-        mend_producer(segment, shape)?;
-        RING.push(segment, shape, message, length)
+        let geometry = RING.geometry(segment)?;
+        let length = geometry.check_message(message)?;
+        mend_producer(segment, geometry)?;
+        RING.push(segment, geometry, message, length)
     }
 
     fn dequeue(&self, segment: &Segment, into: &mut Vec<u8>, take: Take<'_>, _: Duration) -> Result<()> {
-        let shape = RING.shape(segment)?;
-        if left_by_consumer(segment, shape)?.is_some() {
-            RING.count_down(segment, shape)?;
+        let geometry = RING.geometry(segment)?;
+        if left_by_consumer(segment, geometry)?.is_some() {
+            RING.count_down(segment, geometry)?;
         }
-        RING.pop(segment, shape, into, take)
+        RING.pop(segment, geometry, into, take)
     }
 
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<()> {
-        let shape = RING.shape(segment)?;
-        // Nothing is mended: the consumer may be alive, and another than whoever looks.
-        if left_by_consumer(segment, shape)? == Some(0) {
+        let geometry = RING.geometry(segment)?;
+        // Nothing is mended: the consumer may be alive, and another process than this one.
+        if left_by_consumer(segment, geometry)? == Some(0) {
             return Err(Error::Empty);
         }
-        RING.look(segment, shape, into).map(|_| ())
+        RING.copy_first(segment, geometry, into).map(|_| ())
     }
 }

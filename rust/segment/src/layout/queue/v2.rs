@@ -1,8 +1,8 @@
-//! V2: behind the fields of the ring the producers' lock @20 and the consumers' lock @24, slots from @28 on.
+//! V2: the fields of the ring, the producers' lock @20, the consumers' lock @24, slots from @28 on.
 //!
-//! A process that dies with a lock leaves it taken: the others on its side get no further than
-//! [`Error::TimedOut`](super::Error::TimedOut) until somebody calls `reset`, while those on the other side go on with what
-//! there is.
+//! A process that dies with a lock leaves it taken. Other processes on its side get
+//! [`Error::TimedOut`](super::Error::TimedOut) until one calls `reset`. Processes on the other side continue
+//! with the messages that there are.
 
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ impl Wire for V2 {
     }
 
     fn enqueue(&self, segment: &Segment, message: &[u8], timeout: Duration) -> Result<()> {
-        let shape = RING.shape(segment)?;
-        let length = shape.check_message(message)?;
+        let geometry = RING.geometry(segment)?;
+        let length = geometry.check_message(message)?;
         let _lock = lock_producers(segment, timeout)?;
-        RING.push(segment, shape, message, length)
+        RING.push(segment, geometry, message, length)
     }
 
     fn dequeue(
@@ -44,14 +44,14 @@ impl Wire for V2 {
         take: Take<'_>,
         timeout: Duration,
     ) -> Result<()> {
-        let shape = RING.shape(segment)?;
+        let geometry = RING.geometry(segment)?;
         let _lock = lock_consumers(segment, timeout)?;
-        RING.pop(segment, shape, into, take)
+        RING.pop(segment, geometry, into, take)
     }
 
     fn peek(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<()> {
-        let shape = RING.shape(segment)?;
+        let geometry = RING.geometry(segment)?;
         let _lock = lock_consumers(segment, timeout)?;
-        RING.look(segment, shape, into).map(|_| ())
+        RING.copy_first(segment, geometry, into).map(|_| ())
     }
 }

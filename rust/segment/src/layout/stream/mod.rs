@@ -1,11 +1,12 @@
 //! The streams of libsharedmemory: one message, the latest one.
 //!
-//! Its three versions put the fields in different places (see [`Version`]) and differ in what a reader can know; the
-//! types of messages are the same. A message is bytes here, as they are in memory: text in UTF-8, numbers in
-//! little-endian order.
+//! The three versions have their fields at different offsets (see [`Version`]), and differ in what a reader
+//! can know. The types of messages are the same. Here, a message is the bytes in memory: text in UTF-8,
+//! numbers in little-endian order.
 //!
-//! libsharedmemory has no type for plain bytes. This crate writes them as flags without any type, and takes such flags
-//! for bytes; libsharedmemory's readers, which look at no flags by themselves, can read them as a string.
+//! libsharedmemory has no type for plain bytes. This crate writes them with flags that name no type, and
+//! reads such a message as bytes. The readers of libsharedmemory don't look at flags by themselves, and can
+//! read it as a string.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,15 +45,16 @@ use crate::Segment;
 use crate::layout::fields;
 use crate::layout::{Error, Result};
 
-/// Which version of libsharedmemory the other side has.
+/// The version of libsharedmemory that the other side has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// The oldest (0.0.9). No lock: what is read while somebody writes may be half of each message. Only a bit tells
-    /// of a new one, which each message flips: of two messages between two looks, a reader notices none.
+    /// The oldest (0.0.9). No lock: a message that is read while a peer writes may be half old, half new. One
+    /// bit announces a new message, and each message flips it. If two messages come between two checks,
+    /// a reader notices none.
     V0,
-    /// 1.x. As V0, with every type in the same place; and a reader can say that it has read the message.
+    /// 1.x. Like V0, but all types have the same offsets, and a reader can acknowledge the message.
     V1,
-    /// 2.x. A lock, and a number for each message.
+    /// 2.x. A lock, and a revision for each message.
     V2,
 }
 
@@ -66,24 +68,24 @@ impl Version {
     }
 }
 
-/// What a message is made of.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Bytes.
     Bytes,
-    /// Text in UTF-8. A peer may have written anything: check it.
+    /// Text in UTF-8. A peer may have written anything, so check it.
     String,
-    /// Numbers of 32 bits.
+    /// Floats of 32 bits.
     Floats,
-    /// Numbers of 64 bits.
+    /// Floats of 64 bits.
     Doubles,
 }
 
-/// In the flags, what each message flips.
+/// The flag that each message flips.
 const CHANGED: u8 = 1;
 
 impl Kind {
-    /// How many bytes one element has.
+    /// Returns the size of an element in bytes.
     #[must_use]
     pub const fn element_size(self) -> u64 {
         match self {
@@ -112,17 +114,17 @@ impl Kind {
                 layout,
                 what: "the flags",
                 found: flags.into(),
-                limit: "one of 2, 4 and 8, or none, may be set beside 1".to_owned(),
+                limit: "besides 1, at most one of 2, 4 and 8 may be set".to_owned(),
             }),
         }
     }
 
-    /// The flags of a message of this kind that comes after one with the flags `before`.
+    /// Returns the flags of a message of this kind that follows one with the flags `before`.
     const fn flags_after(self, before: u8) -> u8 {
         self.flag() | (!before & CHANGED)
     }
 
-    /// The longest message that fits into `room` bytes.
+    /// Returns the length of the longest message that fits into `room` bytes.
     const fn longest_in(self, room: u64) -> u64 {
         let room = if room > u32::MAX as u64 { u32::MAX as u64 } else { room };
         room - room % self.element_size()
@@ -136,7 +138,7 @@ impl Kind {
         }
         let limit = match self.element_size() {
             1 => format!("at most {limit} fit"),
-            element => format!("at most {limit} fit, and {element} must divide it"),
+            element => format!("it must be a multiple of {element}, and at most {limit} fit"),
         };
         Err(Error::Invalid { layout, what: "the size of the message", found: size, limit })
     }
@@ -151,31 +153,32 @@ impl Kind {
     }
 }
 
-/// What each version does in its own way. A `mark` tells a message from the one before.
+/// The operations that differ between the versions. A *stamp* tells a message from the one before it.
 trait Wire: Sync {
     fn layout(&self) -> &'static str;
 
-    /// How many bytes the header takes, at least.
+    /// Returns the smallest size of the header.
     fn header(&self) -> u64;
 
-    /// Where a message of this kind begins.
+    /// Returns the offset of a message of this kind.
     fn data_at(&self, kind: Kind) -> u64;
 
-    /// Checks what is in memory.
+    /// Checks the bytes in memory.
     fn check(&self, segment: &Segment) -> Result<()>;
 
     fn reset(&self, segment: &Segment) -> Result<()>;
 
     fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], timeout: Duration) -> Result<()>;
 
-    /// Reads the message, and its mark.
+    /// Reads the message into `into`, and returns its kind and stamp.
     fn read(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<(Kind, u32)>;
 
-    /// The mark of the message that is there, if there is one.
-    fn mark(&self, segment: &Segment) -> Result<Option<u32>>;
+    /// Returns the stamp of the message, if there is one.
+    fn stamp(&self, segment: &Segment) -> Result<Option<u32>>;
 
-    /// Lets the writer know that the message of this mark was read. Returns the mark that it has from now on.
-    fn acknowledge(&self, segment: &Segment, mark: u32) -> Result<u32>;
+    /// Tells the writer that the message with this stamp was read. Returns the stamp that the message has
+    /// from then on.
+    fn acknowledge(&self, segment: &Segment, stamp: u32) -> Result<u32>;
 
     fn is_acknowledged(&self, segment: &Segment) -> Result<bool>;
 
@@ -184,29 +187,29 @@ trait Wire: Sync {
     }
 }
 
-/// A stream that was attached to, and what this side has seen of it.
+/// An attached stream, and what this side has read.
 #[derive(Debug)]
 pub struct Stream {
     version: Version,
-    /// The mark of the message last read, and [`UNMARKED`] until [`Stream::mark_as_read`].
+    /// The stamp of the message last read, and [`UNACKNOWLEDGED`] until [`Stream::mark_as_read`].
     seen: AtomicU64,
 }
 
-const UNMARKED: u64 = 1 << 32;
+const UNACKNOWLEDGED: u64 = 1 << 32;
 
-fn mark_in(seen: u64) -> u32 {
-    u32::try_from(seen & !UNMARKED).unwrap_or_default()
+fn stamp_in(seen: u64) -> u32 {
+    u32::try_from(seen & !UNACKNOWLEDGED).unwrap_or_default()
 }
 
 impl Stream {
-    /// Makes the segment a stream, or finds that it is one.
+    /// Makes the segment a stream, or checks that it is one.
     ///
-    /// A stream that nobody has written to is all zeros in each version. So there is nothing to lay out, and no
-    /// need to wait for the creator.
+    /// An empty stream is all zeros in each version. So there is nothing to lay out, and no need to wait for
+    /// the creator.
     ///
     /// # Errors
-    /// [`Error::SegmentTooSmall`]; [`Error::Invalid`], which V0 and V1, having no lock, may also report of a stream
-    /// that is being written to; [`Error::Segment`].
+    /// [`Error::SegmentTooSmall`]; [`Error::Invalid`]; [`Error::Segment`]. As V0 and V1 have no lock,
+    /// `Invalid` may also mean that a peer is writing to the stream.
     pub fn attach(segment: &Segment, version: Version) -> Result<Self> {
         let wire = version.wire();
         fields::check_room(segment, wire.layout(), wire.header())?;
@@ -214,13 +217,13 @@ impl Stream {
         Ok(Self { version, seen: AtomicU64::new(0) })
     }
 
-    /// The version it was attached as.
+    /// Returns the version that it was attached as.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// Removes the message, whatever is there. Nobody may be using the stream.
+    /// Removes the message, whatever is there. No process may use the stream at that time.
     ///
     /// # Errors
     /// [`Error::Segment`].
@@ -230,32 +233,35 @@ impl Stream {
         Ok(())
     }
 
-    /// Replaces the message. `bytes` are what is to be in memory: [`Kind`] says what they mean. Waits for the lock of V2
-    /// at most `timeout`.
+    /// Replaces the message. `bytes` are the bytes to be in memory: [`Kind`] tells what they mean. Waits at
+    /// most `timeout` for the lock of V2.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::WrongLength`], [`Error::TimedOut`]: nothing has changed; nor has it after
-    /// [`Error::SegmentTooSmall`], for a message of no bytes whose place lies outside. [`Error::Segment`].
+    /// [`Error::TooLarge`], [`Error::WrongLength`], [`Error::TimedOut`]: nothing has changed.
+    /// [`Error::SegmentTooSmall`]: an empty message whose fields lie outside; nothing has changed.
+    /// [`Error::Segment`].
     pub fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], timeout: Duration) -> Result<()> {
         self.version.wire().write(segment, kind, bytes, timeout)
     }
 
-    /// Makes `into` the message that is there, and says what it is. After an error, `into` holds nothing that means
-    /// anything. Waits for the lock of V2 at most `timeout`; where memory is read-only, and so no lock can be taken, for
-    /// a moment in which nobody writes.
+    /// Copies the message into `into`, and returns its kind. After an error, the bytes in `into` mean
+    /// nothing.
+    ///
+    /// Waits at most `timeout` for the lock of V2. In read-only memory, no lock can be taken. There, it waits
+    /// for a moment in which no peer writes.
     ///
     /// # Errors
-    /// [`Error::Empty`]: nobody has written yet. (To V0 and V1, a message of no bytes looks the same where it doesn't
-    /// have the flag for changes.) [`Error::Invalid`], in V0 and V1 also because somebody is writing;
+    /// [`Error::Empty`]: there is no message yet. To V0 and V1, an empty message looks the same unless the
+    /// flag for changes is set. [`Error::Invalid`], in V0 and V1 also while a peer writes;
     /// [`Error::TimedOut`]; [`Error::OutOfMemory`]; [`Error::Segment`].
     pub fn read_into(&self, segment: &Segment, into: &mut Vec<u8>, timeout: Duration) -> Result<Kind> {
-        let (kind, mark) = self.version.wire().read(segment, into, timeout)?;
-        self.note(mark);
+        let (kind, stamp) = self.version.wire().read(segment, into, timeout)?;
+        self.remember(stamp);
         Ok(kind)
     }
 
-    /// As [`read_into`](Self::read_into), and returns what `make` makes of the message. If that is an error, the message
-    /// was not read.
+    /// Reads as [`read_into`](Self::read_into) does, and returns what `make` makes of the message. If `make`
+    /// fails, the message counts as unread.
     ///
     /// # Errors
     /// As [`read_into`](Self::read_into); those of `make`.
@@ -266,45 +272,47 @@ impl Stream {
         make: impl FnOnce(Kind, &[u8]) -> Result<T>,
     ) -> Result<T> {
         let mut bytes = Vec::new();
-        let (kind, mark) = self.version.wire().read(segment, &mut bytes, timeout)?;
+        let (kind, stamp) = self.version.wire().read(segment, &mut bytes, timeout)?;
         let made = make(kind, &bytes)?;
-        self.note(mark);
+        self.remember(stamp);
         Ok(made)
     }
 
-    fn note(&self, mark: u32) {
-        self.seen.store(UNMARKED | u64::from(mark), Ordering::Relaxed);
+    fn remember(&self, stamp: u32) {
+        self.seen.store(UNACKNOWLEDGED | u64::from(stamp), Ordering::Relaxed);
     }
 
-    /// Is there a message that this side has not read? V2 knows, those from before it attached included. V0 and V1 see
-    /// whether a bit has flipped since this side last read, and take it to have been 0 when it attached.
+    /// Returns whether there is a message that this side has not read.
+    ///
+    /// V2 knows, even of messages from before this side attached. V0 and V1 compare a bit with its value when
+    /// this side last read, or with 0 if it has not read.
     ///
     /// # Errors
     /// [`Error::Segment`].
     pub fn has_new_data(&self, segment: &Segment) -> Result<bool> {
-        let mark = self.version.wire().mark(segment)?;
-        let seen = mark_in(self.seen.load(Ordering::Relaxed));
-        Ok(mark.is_some_and(|mark| mark != seen))
+        let stamp = self.version.wire().stamp(segment)?;
+        let seen = stamp_in(self.seen.load(Ordering::Relaxed));
+        Ok(stamp.is_some_and(|stamp| stamp != seen))
     }
 
-    /// Tells the writer that the message last read was read; if none was read since the last time, the one that is
-    /// there now. In V0 the writer can't be told.
+    /// Tells the writer that the message last read was read. If none was read since the last call, that is
+    /// the message that is there now. In V0, the writer can't be told.
     ///
     /// # Errors
-    /// [`Error::Segment`], read-only memory included (but in V0).
+    /// [`Error::Segment`], also for read-only memory, except in V0.
     pub fn mark_as_read(&self, segment: &Segment) -> Result<()> {
         let wire = self.version.wire();
         let seen = self.seen.load(Ordering::Relaxed);
-        let mark = if seen & UNMARKED == 0 { wire.mark(segment)? } else { Some(mark_in(seen)) };
-        if let Some(mark) = mark {
-            let mark = wire.acknowledge(segment, mark)?;
-            // Unless another thread has read another one meanwhile.
-            let _ = self.seen.compare_exchange(seen, u64::from(mark), Ordering::Relaxed, Ordering::Relaxed);
+        let stamp = if seen & UNACKNOWLEDGED == 0 { wire.stamp(segment)? } else { Some(stamp_in(seen)) };
+        if let Some(stamp) = stamp {
+            let stamp = wire.acknowledge(segment, stamp)?;
+            // Unless another thread has read another message concurrently.
+            let _ = self.seen.compare_exchange(seen, u64::from(stamp), Ordering::Relaxed, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Has a reader said that it has read the message that is there? Also true if there is none.
+    /// Returns whether a reader has acknowledged the message. Also true if there is none.
     ///
     /// # Errors
     /// [`Error::NoAcknowledgement`] in V0; [`Error::Segment`].
@@ -312,7 +320,7 @@ impl Stream {
         self.version.wire().is_acknowledged(segment)
     }
 
-    /// How many bytes the longest message of this kind has.
+    /// Returns the size of the longest message of this kind, in bytes.
     #[must_use]
     pub fn capacity(&self, segment: &Segment, kind: Kind) -> u64 {
         kind.longest_in(self.version.wire().room(segment, kind))

@@ -1,6 +1,6 @@
-//! What V0 and V1 have in common: a byte of flags at the start, a size, and no lock.
+//! The common part of V0 and V1: a byte of flags at the start, a size, and no lock.
 //!
-//! So a reader may get a part of one message and a part of the next. What can be done on this side is the order: the
+//! So a reader may get a part of one message and a part of the next. This side can only keep an order: the
 //! flags change after the message that they announce, and are read before it.
 
 use std::sync::atomic::{Ordering, fence};
@@ -12,30 +12,30 @@ use crate::layout::fields::{check_room, copy, read_u8, read_u32};
 use crate::layout::{Error, Result};
 
 const FLAGS: u64 = 0;
-/// Where the first byte of a size may be, at the earliest.
+/// The lowest offset that a size may have.
 const AFTER_FLAGS: u64 = 1;
 
-/// Where a message of one kind is.
+/// The offsets of the parts of a message, for one kind.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Offsets {
     pub(super) size: u64,
     pub(super) data: u64,
 }
 
-/// A version without a lock: its name, where the messages are, and what a reader can tell the writer.
+/// A version without a lock: its name, its offsets, and what a reader can tell the writer.
 pub(super) trait Unlocked: Sync {
     const LAYOUT: &'static str;
 
-    fn place(kind: Kind) -> Place;
+    fn offsets(kind: Kind) -> Offsets;
 
-    /// As in [`Wire`].
-    fn acknowledge(segment: &Segment, mark: u32) -> Result<u32>;
+    /// Does what [`Wire::acknowledge`] does.
+    fn acknowledge(segment: &Segment, stamp: u32) -> Result<u32>;
 
-    /// As in [`Wire`].
+    /// Does what [`Wire::is_acknowledged`] does.
     fn is_acknowledged(segment: &Segment) -> Result<bool>;
 }
 
-/// A message, as the header has it.
+/// A message, as the header describes it.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     flags: u8,
@@ -48,9 +48,9 @@ struct Found {
 fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
     let flags = read_flags(segment)?;
     let kind = Kind::of(flags, T::LAYOUT)?;
-    let place = T::place(kind);
-    // Its place may lie outside of a segment that is large enough for other kinds.
-    if segment.size() < place.data {
+    let offsets = T::offsets(kind);
+    // The data of one kind may lie outside a segment that is large enough for other kinds.
+    if segment.size() < offsets.data {
         return Err(Error::Invalid {
             layout: T::LAYOUT,
             what: "the flags",
@@ -61,9 +61,9 @@ fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
             ),
         });
     }
-    let size = read_u32(segment, place.size)?;
+    let size = read_u32(segment, offsets.size)?;
     let length = kind.check_found(size, stream.room(segment, kind), T::LAYOUT)?;
-    Ok(Found { flags, kind, length, data: place.data })
+    Ok(Found { flags, kind, length, data: offsets.data })
 }
 
 impl<T: Unlocked> Wire for T {
@@ -76,7 +76,7 @@ impl<T: Unlocked> Wire for T {
     }
 
     fn data_at(&self, kind: Kind) -> u64 {
-        T::place(kind).data
+        T::offsets(kind).data
     }
 
     fn check(&self, segment: &Segment) -> Result<()> {
@@ -92,12 +92,12 @@ impl<T: Unlocked> Wire for T {
     }
 
     fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], _: Duration) -> Result<()> {
-        let place = T::place(kind);
+        let offsets = T::offsets(kind);
         let length = kind.check_given(bytes, self.room(segment, kind))?;
-        // A message of no bytes has a place, too, and none of it may be written if all of it can't be.
-        check_room(segment, T::LAYOUT, place.data)?;
-        segment.write(place.size, &length.to_le_bytes())?;
-        segment.write(place.data, bytes)?;
+        // A message of no bytes has its fields, too. Nothing may be written if they don't fit.
+        check_room(segment, T::LAYOUT, offsets.data)?;
+        segment.write(offsets.size, &length.to_le_bytes())?;
+        segment.write(offsets.data, bytes)?;
         // Not earlier: a reader may clear a flag concurrently.
         let before = read_flags(segment)?;
         fence(Ordering::Release);
@@ -111,17 +111,17 @@ impl<T: Unlocked> Wire for T {
             return Err(Error::Empty);
         }
         copy(segment, found.data, found.length, into)?;
-        Ok((found.kind, mark_of(found.flags)))
+        Ok((found.kind, stamp_of(found.flags)))
     }
 
-    fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
+    fn stamp(&self, segment: &Segment) -> Result<Option<u32>> {
         let flags = read_flags(segment)?;
-        let is_empty = flags == 0 && read_u32(segment, T::place(Kind::Bytes).size)? == 0;
-        Ok((!is_empty).then(|| mark_of(flags)))
+        let is_empty = flags == 0 && read_u32(segment, T::offsets(Kind::Bytes).size)? == 0;
+        Ok((!is_empty).then(|| stamp_of(flags)))
     }
 
-    fn acknowledge(&self, segment: &Segment, mark: u32) -> Result<u32> {
-        T::acknowledge(segment, mark)
+    fn acknowledge(&self, segment: &Segment, stamp: u32) -> Result<u32> {
+        T::acknowledge(segment, stamp)
     }
 
     fn is_acknowledged(&self, segment: &Segment) -> Result<bool> {
@@ -129,7 +129,7 @@ impl<T: Unlocked> Wire for T {
     }
 }
 
-pub(super) fn mark_of(flags: u8) -> u32 {
+pub(super) fn stamp_of(flags: u8) -> u32 {
     u32::from(flags & CHANGED)
 }
 

@@ -6,10 +6,11 @@
 //! | floats | @4 | @20 |
 //! | doubles | @8 | @40 |
 //!
-//! The flags (u8) are always @0. What is left of other kinds of messages between them means nothing.
+//! The flags (u8) are always @0. Bytes that other kinds of messages have left between the fields mean
+//! nothing.
 
 use super::Kind;
-use super::unlocked::{Place, Unlocked};
+use super::unlocked::{Offsets, Unlocked};
 use crate::Segment;
 use crate::layout::{Error, Result};
 
@@ -18,17 +19,17 @@ pub(super) struct V0;
 impl Unlocked for V0 {
     const LAYOUT: &'static str = "stream of version V0";
 
-    fn place(kind: Kind) -> Place {
+    fn offsets(kind: Kind) -> Offsets {
         match kind {
-            Kind::Bytes | Kind::String => Place { size: 1, data: 5 },
-            Kind::Floats => Place { size: 4, data: 20 },
-            Kind::Doubles => Place { size: 8, data: 40 },
+            Kind::Bytes | Kind::String => Offsets { size: 1, data: 5 },
+            Kind::Floats => Offsets { size: 4, data: 20 },
+            Kind::Doubles => Offsets { size: 8, data: 40 },
         }
     }
 
-    /// There is no field for it. Its readers remember the flags.
-    fn acknowledge(_: &Segment, mark: u32) -> Result<u32> {
-        Ok(mark)
+    /// Stores nothing: V0 has no field for it. Its readers remember the flags.
+    fn acknowledge(_: &Segment, stamp: u32) -> Result<u32> {
+        Ok(stamp)
     }
 
     fn is_acknowledged(_: &Segment) -> Result<bool> {

@@ -1,9 +1,10 @@
-//! V1: flags (u8) @0, size (u32) @1, data @5, whatever the kind of the message.
+//! V1: flags (u8) @0, size (u32) @1, data @5, for every kind of message.
 //!
-//! A reader clears the flag for changes when it has read the message. The next message sets it again; but one that comes
-//! before the reader clears it too, as each message flips it, and looks read. That is so on every side.
+//! A reader clears the flag for changes when it has read the message, and the next message sets it again. But
+//! each message flips the flag. So a message that comes before the reader has cleared it also clears it, and
+//! looks read. That is so on every side.
 
-use super::unlocked::{Place, Unlocked, mark_of, read_flags};
+use super::unlocked::{Offsets, Unlocked, read_flags, stamp_of};
 use super::{CHANGED, Kind};
 use crate::Segment;
 use crate::layout::Result;
@@ -13,27 +14,27 @@ pub(super) struct V1;
 impl Unlocked for V1 {
     const LAYOUT: &'static str = "stream of version V1";
 
-    fn place(_: Kind) -> Place {
-        Place { size: 1, data: 5 }
+    fn offsets(_: Kind) -> Offsets {
+        Offsets { size: 1, data: 5 }
     }
 
-    /// In one step with looking, on the word that the flags are the first byte of: a writer that comes in between must
-    /// neither have its flag cleared nor the flags of another message put over its own.
-    fn acknowledge(segment: &Segment, mark: u32) -> Result<u32> {
+    /// Clears the flag atomically, in the word that has the flags as its first byte. A writer that comes in
+    /// between must keep its flag, and the flags of its message.
+    fn acknowledge(segment: &Segment, stamp: u32) -> Result<u32> {
         const WORD: u64 = 0;
         let changed = u32::from(CHANGED);
-        // Fails where nothing may be written, also if there is nothing to write.
+        // An empty write fails in read-only memory, even if there is nothing to store.
         segment.write(WORD, &[])?;
         let word = segment.load_u32(WORD)?;
-        // If the flag has flipped since, or the word changes now, there is another message, and that one is new.
-        let is_still_there = mark == changed && word & changed != 0;
+        // If the flag has flipped since, or the word changes now, there is another message, which is new.
+        let is_still_there = stamp == changed && word & changed != 0;
         if is_still_there && segment.compare_exchange_u32(WORD, word, word & !changed)? {
             return Ok(0);
         }
-        Ok(mark)
+        Ok(stamp)
     }
 
     fn is_acknowledged(segment: &Segment) -> Result<bool> {
-        Ok(mark_of(read_flags(segment)?) == 0)
+        Ok(stamp_of(read_flags(segment)?) == 0)
     }
 }

@@ -1,15 +1,16 @@
-//! V2: flags (u8) @0, three bytes of padding, revision (u32) @4, acknowledged revision @8, size @12, lock @16, data @20.
+//! V2: flags (u8) @0, three bytes of padding, revision (u32) @4, acknowledged revision @8, size @12, lock
+//! @16, data @20.
 //!
-//! A writer takes the lock, writes flags, size and data, adds 1 to the revision and releases the lock; a reader takes the
-//! same lock. A reader says that it has read a message by storing its revision as the acknowledged one, without
-//! the lock.
+//! A writer takes the lock, writes flags, size and data, adds 1 to the revision and releases the lock. A
+//! reader takes the same lock. A reader acknowledges a message by storing its revision as the acknowledged
+//! one, without the lock.
 
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::{Kind, Wire};
 use crate::layout::fields::{copy, read_u8};
-use crate::layout::lock::{Lock, Patience};
+use crate::layout::lock::{Backoff, Lock};
 use crate::layout::{Error, Result};
 use crate::{Access, Segment};
 
@@ -29,7 +30,7 @@ impl V2 {
         Lock::take(segment, LOCK, LAYOUT, timeout)
     }
 
-    /// What kind of message the header tells of, and how long it is.
+    /// Reads and checks the header, and returns the flags, the kind of the message and its length.
     fn find(&self, segment: &Segment) -> Result<(u8, Kind, u64)> {
         let flags = read_u8(segment, FLAGS)?;
         let kind = Kind::of(flags, LAYOUT)?;
@@ -37,7 +38,8 @@ impl V2 {
         Ok((flags, kind, length))
     }
 
-    /// To be called with the lock, or with the doubts of `read_without_lock`.
+    /// Copies the message. The caller holds the lock, or checks for concurrent writes as `read_without_lock`
+    /// does.
     fn copy(&self, segment: &Segment, into: &mut Vec<u8>) -> Result<(Kind, u32)> {
         let revision = segment.load_u32(REVISION)?;
         let (flags, kind, length) = self.find(segment)?;
@@ -48,26 +50,28 @@ impl V2 {
         Ok((kind, revision))
     }
 
-    /// Nobody has written meanwhile if the lock was free before and after the copy, and the revision is the same. The
-    /// lock is looked at first: if a writer that was at work has released it by then, its revision is there as well.
+    /// Copies the message, and repeats that if a peer wrote concurrently.
+    ///
+    /// No peer has written if the lock was free before and after the copy, and the revision is the same. The
+    /// lock is read first: once a writer has released it, its revision is visible as well.
     fn read_without_lock(
         &self,
         segment: &Segment,
         into: &mut Vec<u8>,
         timeout: Duration,
     ) -> Result<(Kind, u32)> {
-        let mut patience = Patience::new(LAYOUT, timeout);
+        let mut backoff = Backoff::new(LAYOUT, timeout);
         loop {
             let before = segment.load_u32(REVISION)?;
             if segment.load_u32(LOCK)? == 0 {
                 let result = self.copy(segment, into);
                 fence(Ordering::Acquire);
-                // What is wrong in a header that is being written isn't wrong.
+                // Errors count only here, too: a header that is being written may look wrong.
                 if segment.load_u32(LOCK)? == 0 && segment.load_u32(REVISION)? == before {
                     return result;
                 }
             }
-            patience.wait()?;
+            backoff.wait()?;
         }
     }
 }
@@ -85,7 +89,7 @@ impl Wire for V2 {
         DATA
     }
 
-    /// Of a message that is being written, or whose writer died, nothing is said here: each operation checks it again.
+    /// Says nothing of a message that is being written, or whose writer died: each operation checks it again.
     fn check(&self, segment: &Segment) -> Result<()> {
         let before = segment.load_u32(REVISION)?;
         let is_locked = segment.load_u32(LOCK)? != 0;
@@ -98,7 +102,7 @@ impl Wire for V2 {
     }
 
     fn reset(&self, segment: &Segment) -> Result<()> {
-        // The lock last: whoever waits for it finds an empty stream.
+        // The lock last: a process that waits for it finds an empty stream.
         segment.fill(FLAGS, LOCK - FLAGS, 0)?;
         segment.store_u32(LOCK, 0)?;
         Ok(())
@@ -125,15 +129,15 @@ impl Wire for V2 {
         }
     }
 
-    fn mark(&self, segment: &Segment) -> Result<Option<u32>> {
+    fn stamp(&self, segment: &Segment) -> Result<Option<u32>> {
         let revision = segment.load_u32(REVISION)?;
         let is_empty = revision == 0 && read_u8(segment, FLAGS)? == 0;
         Ok((!is_empty).then_some(revision))
     }
 
-    fn acknowledge(&self, segment: &Segment, mark: u32) -> Result<u32> {
-        segment.store_u32(ACKNOWLEDGED, mark)?;
-        Ok(mark)
+    fn acknowledge(&self, segment: &Segment, stamp: u32) -> Result<u32> {
+        segment.store_u32(ACKNOWLEDGED, stamp)?;
+        Ok(stamp)
     }
 
     fn is_acknowledged(&self, segment: &Segment) -> Result<bool> {

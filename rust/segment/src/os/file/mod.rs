@@ -1,9 +1,9 @@
-//! Files as memory: the name is a path, and what is in the file are the bytes.
+//! Files as memory: the name is a path, and the content of the file is the memory.
 //!
-//! A file stays until somebody removes it. It has no owner that could die, and so nothing is ever reclaimed.
+//! A file stays until it is removed. It has no owner that could die, so it is never reclaimed.
 //!
-//! A path may lead into a folder where others write. So the last part of it is never followed if it is a link, opening
-//! never blocks (as it would on a FIFO), and what isn't a regular file is refused.
+//! A path may lead into a folder where other users write. So a link at its end is never followed, opening
+//! never blocks (as it would on a FIFO), and only regular files are accepted.
 
 #[cfg_attr(windows, path = "windows.rs")]
 #[cfg_attr(unix, path = "posix.rs")]
@@ -45,7 +45,7 @@ impl Provider for Files {
         let file =
             opener(Access::ReadWrite).create_new(true).open(path).map_err(|source| match source.kind() {
                 ErrorKind::AlreadyExists => {
-                    Error::AlreadyExists { name: path.to_owned(), why: "there is a file of this name" }
+                    Error::AlreadyExists { name: path.to_owned(), why: "a file has this name" }
                 }
                 _ => creation_failure(path, size, "open", source),
             })?;
@@ -53,7 +53,7 @@ impl Provider for Files {
         let filled = prepare(&file, path, size, options.scope)
             .and_then(|()| opened(file, name.clone(), size, Access::ReadWrite, options.scope));
         if filled.is_err() {
-            // No other process can have found any use for it yet.
+            // No other process has a use for an incomplete file.
             let _ = name.unlink();
         }
         filled
@@ -61,7 +61,7 @@ impl Provider for Files {
 
     fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
         let path = checked(options.name)?;
-        // Before the open, which may have an effect on a device.
+        // Before the file is opened: opening a device may have an effect.
         let found = fs::symlink_metadata(path).map_err(|e| failure(path, "stat", e))?;
         check_kind(path, &found)?;
         let file = opener(access).open(path).map_err(|e| failure(path, "open", e))?;
@@ -91,7 +91,7 @@ impl Provider for Files {
     }
 }
 
-/// Gives a new file its permissions, its size and its bytes on the disk.
+/// Gives a new file its permissions, its size and its space on the disk.
 fn prepare(file: &File, path: &str, size: u64, scope: Scope) -> Result<()> {
     open_to(file, scope).map_err(|e| failure(path, "fchmod", e))?;
     reserve(file, size).map_err(|(call, source)| match source.kind() {
@@ -112,7 +112,7 @@ impl OpenSegment for OpenFile {
 
     #[cfg(target_os = "linux")]
     fn unsupplied(&self) -> u64 {
-        // On a disk, the system can do without the pages.
+        // The pages of a file on a disk can be written back, so they take no memory for good.
         if crate::os::system::is_in_memory(&self.file) {
             crate::os::system::unsupplied(&self.file)
         } else {
@@ -124,7 +124,7 @@ impl OpenSegment for OpenFile {
         self.scope
     }
 
-    /// It always stays.
+    /// Does nothing: a file stays, whatever the lifetime.
     fn set_lifetime(&self, _: Lifetime) -> Result<()> {
         Ok(())
     }

@@ -21,13 +21,13 @@ pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
     if identity_at(path)? == identity { fs::remove_file(path) } else { Ok(()) }
 }
 
-/// No link is followed, no call waits for the other end of a FIFO or for the holder of a lease, and no terminal becomes
-/// this process's own.
+/// Keeps `open` from following a link at the end of the path. It doesn't wait for the other end of a FIFO or
+/// for the holder of a lease either, and a terminal doesn't become this process's own.
 pub(super) fn never_block(options: &mut OpenOptions) {
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).mode(0o600);
 }
 
-/// Whatever the umask says.
+/// Opens the file to the users of the scope, whatever the umask.
 pub(super) fn open_to(file: &File, scope: Scope) -> io::Result<()> {
     match scope {
         Scope::Local => Ok(()),

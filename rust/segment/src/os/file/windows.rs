@@ -14,7 +14,8 @@ use windows_sys::Win32::Storage::FileSystem::{
 
 use crate::options::Scope;
 
-/// Which file it is, whatever its path: an open file can be renamed, and another one take its name.
+/// The identity of a file, which its path is not: an open file can be renamed, and another file can take its
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     volume: u32,
@@ -23,7 +24,7 @@ pub(super) struct Identity {
 
 pub(super) fn identity_of(file: &File) -> io::Result<Identity> {
     let mut found = BY_HANDLE_FILE_INFORMATION::default();
-    // SAFETY: an open handle, and a structure that the call fills.
+    // SAFETY: the handle is open, and the call fills the structure.
     if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut found) } == 0 {
         return Err(io::Error::last_os_error());
     }
@@ -35,19 +36,21 @@ pub(super) fn identity_at(path: &str) -> io::Result<Identity> {
     identity_of(&open_itself(path, FILE_READ_ATTRIBUTES)?)
 }
 
-/// Opens a file with no more than these rights. A link or a folder is opened itself.
+/// Opens a file with these rights only. A link or a folder is opened itself.
 fn open_itself(path: &str, rights: u32) -> io::Result<File> {
     let flags = FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS;
     OpenOptions::new().access_mode(rights).custom_flags(flags).open(path)
 }
 
-/// Removes `path` if it still leads to this file; otherwise does nothing. By handle, so that nothing comes in between.
+/// Removes `path` if it still leads to this file; otherwise does nothing. The open handle is checked and
+/// removed, so no other process can come in between.
 pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
     let file = open_itself(path, DELETE | FILE_READ_ATTRIBUTES)?;
     if identity_of(&file)? != identity {
         return Ok(());
     }
-    // The name goes at once, and not with the last handle: as `std::fs::remove_file` does it, where the file system can.
+    // Where the file system supports it, the name goes at once, as in `std::fs::remove_file`, not with the
+    // last handle.
     let flags = FILE_DISPOSITION_FLAG_DELETE | FILE_DISPOSITION_FLAG_POSIX_SEMANTICS;
     let at_once = FILE_DISPOSITION_INFO_EX { Flags: flags };
     let with_the_last_handle = FILE_DISPOSITION_INFO { DeleteFile: true };
@@ -59,7 +62,7 @@ pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
 }
 
 /// # Safety
-/// `information` is what `class` takes.
+/// `information` is the structure that `class` takes.
 unsafe fn set_information<T>(
     file: &File,
     class: FILE_INFO_BY_HANDLE_CLASS,
@@ -67,17 +70,18 @@ unsafe fn set_information<T>(
 ) -> io::Result<()> {
     let size = u32::try_from(size_of::<T>()).unwrap_or(0);
     let information = std::ptr::from_ref(information).cast();
-    // SAFETY: an open handle, and a structure of `size` bytes, which fits the class per this function's contract.
+    // SAFETY: the handle is open. The structure has `size` bytes, and fits the class by this function's
+    // contract.
     match unsafe { SetFileInformationByHandle(file.as_raw_handle(), class, information, size) } {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
 }
 
-/// Nothing to ask for: a link is recognised before, and a file that a cloud service supplies is opened as any other.
+/// Does nothing: links are refused before, and a file that a cloud service supplies is opened like any other.
 pub(super) fn never_block(_: &mut OpenOptions) {}
 
-/// A file inherits the access list of its folder, which is where others are let in.
+/// Does nothing: a file inherits the access list of its folder, which decides about other users.
 #[allow(clippy::unnecessary_wraps, reason = "the contract of all systems")]
 pub(super) fn open_to(_: &File, _: Scope) -> io::Result<()> {
     Ok(())
@@ -87,7 +91,7 @@ pub(super) fn scope_of(_: &Metadata) -> Scope {
     Scope::Local
 }
 
-/// They are no files here.
+/// Unused: on Windows, huge pages are not files.
 pub(super) const HUGE_PAGES: &str = "";
 
 pub(super) fn has_huge_pages(_: &File) -> bool {

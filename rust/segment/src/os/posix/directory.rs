@@ -1,9 +1,9 @@
 //! Linux: `/dev/shm`, a directory whose regular files are the segments (`shm_overview(7)`).
 //!
-//! Going through the directory instead of `shm_open(3)` buys three things: a link that somebody planted is not
-//! followed, a FIFO doesn't block, and a new segment gets its name only when it is complete. It is made without a
-//! name (`O_TMPFILE`), given its mode, its pages and its owner's lock, mapped, and only then linked to its name:
-//! nobody ever sees it half made, and a creator that is killed before leaves nothing.
+//! The directory has three advantages over `shm_open(3)`. A planted link is not followed, a FIFO doesn't
+//! block, and a new segment gets its name only when it is complete. It is made without a name (`O_TMPFILE`),
+//! given its mode, its pages and its owner's lock, mapped, and only then linked to its name. So no other
+//! process ever sees it half made, and a creator that is killed before leaves nothing.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,10 +15,11 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlin
 use rustix::io::Errno;
 
 use super::life_lock::{self, LifeLock};
-use super::owner::{self, Keeper};
-use super::{Made, Namespace, New, allocate, not_memory};
+use super::owner::{self, OwnerLock};
+use super::{Created, Namespace, Request, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
+use crate::os::common::CHANGING;
 
 /// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
 const SEMAPHORE_PREFIX: &str = "sem.";
@@ -26,23 +27,23 @@ const SEMAPHORE_PREFIX: &str = "sem.";
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Make segments as on a system without `O_TMPFILE`.
+    /// Makes segments as on a system without `O_TMPFILE`.
     #[cfg(test)]
     named_only: bool,
 }
 
-/// What became of a name that was taken.
-enum Claim {
-    /// It is free now.
+/// The state of a name, after an attempt to reclaim it.
+enum NameState {
+    /// No segment has it.
     Free,
-    /// It stays, and why.
+    /// A segment keeps it, for this reason.
     Taken(&'static str),
     /// It is changing hands: look again.
     Changing,
 }
 
 impl Directory {
-    /// `None` where it isn't there, as in some containers.
+    /// Returns `None` where the directory doesn't exist, as in some containers.
     pub(super) fn of_the_system() -> Option<Self> {
         let path = Path::new("/dev/shm");
         path.is_dir().then(|| Self {
@@ -52,8 +53,8 @@ impl Directory {
         })
     }
 
-    /// A file without a name, or `None` where the file system has no such thing.
-    fn unnamed(&self, new: &New<'_>) -> Result<Option<OwnedFd>> {
+    /// Makes a file without a name, or returns `None` where the file system can't.
+    fn unnamed(&self, request: &Request<'_>) -> Result<Option<OwnedFd>> {
         #[cfg(test)]
         if self.named_only {
             return Ok(None);
@@ -61,35 +62,36 @@ impl Directory {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::io::retry_on_intr(|| openat(CWD, &self.path, flags, Mode::RUSR | Mode::WUSR)) {
             Ok(fd) => Ok(Some(fd)),
-            // open(2): no support in the file system, or in the kernel.
+            // open(2): the file system or the kernel doesn't support it.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
-            Err(errno) => Err(new.failure("open", errno)),
+            Err(errno) => Err(request.failure("open", errno)),
         }
     }
 
-    /// The way without unnamed files: the name is there before the rest, and openers may see it empty.
-    fn create_named(&self, new: &New<'_>) -> Result<Made> {
-        let path = self.path.join(new.plain);
-        // The mark from the start: killed at any later instruction, it can be reclaimed.
+    /// Creates the segment without unnamed files: the name comes first, so openers may see an empty segment.
+    fn create_named(&self, request: &Request<'_>) -> Result<Created> {
+        let path = self.path.join(request.plain);
+        // Marked from the start: if this process is killed at any later instruction, the name can be
+        // reclaimed.
         let mode =
-            if new.marked { Mode::RUSR | Mode::WUSR | life_lock::MARK } else { Mode::RUSR | Mode::WUSR };
+            if request.marked { Mode::RUSR | Mode::WUSR | life_lock::MARK } else { Mode::RUSR | Mode::WUSR };
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let fd = match rustix::io::retry_on_intr(|| openat(CWD, &path, flags, mode)) {
                 Ok(fd) => fd,
                 Err(Errno::EXIST) => {
-                    self.vacate(new)?;
+                    self.vacate(request)?;
                     continue;
                 }
-                Err(errno) => return Err(new.failure("open", errno)),
+                Err(errno) => return Err(request.failure("open", errno)),
             };
-            let stat = rustix::fs::fstat(&fd).map_err(|e| new.failure("fstat", e))?;
-            match self.complete(fd, &stat, new) {
+            let stat = rustix::fs::fstat(&fd).map_err(|e| request.failure("fstat", e))?;
+            match self.complete(fd, &stat, request) {
                 Ok(Some(made)) => return Ok(made),
-                Ok(None) => pause(new)?,
+                Ok(None) => pause(request)?,
                 Err(e) => {
-                    if self.leads_to(new.plain, &stat) {
-                        let _ = self.unlink(new.plain);
+                    if self.leads_to(request.plain, &stat) {
+                        let _ = self.unlink(request.plain);
                     }
                     return Err(e);
                 }
@@ -97,68 +99,70 @@ impl Directory {
         }
     }
 
-    /// Locks, sizes and maps a file that has its name already. `None` if it was taken for a dead owner's meanwhile,
-    /// by somebody who removes its name.
-    fn complete(&self, fd: OwnedFd, stat: &Stat, new: &New<'_>) -> Result<Option<Made>> {
-        // First what a reclaimer needs, then what shows that we live: a reclaimer that was faster asks once more.
-        if new.marked && !life_lock::take_remains(&fd).map_err(|e| new.failure("fcntl", e))? {
+    /// Locks, sizes and maps a file that has its name already. Returns `None` if another process took it for
+    /// a dead owner's, and has removed its name or is about to.
+    fn complete(&self, fd: OwnedFd, stat: &Stat, request: &Request<'_>) -> Result<Option<Created>> {
+        // First the lock that a reclaimer needs, then the one that shows a living owner. A reclaimer that was
+        // faster checks the latter again.
+        if request.marked && !life_lock::take_reclaim_lock(&fd).map_err(|e| request.failure("fcntl", e))? {
             return Ok(None);
         }
-        let keeper = lock_and_mark(&fd, new)?;
-        if !self.leads_to(new.plain, stat) {
+        let owner_lock = lock_and_mark(&fd, request)?;
+        if !self.leads_to(request.plain, stat) {
             return Ok(None);
         }
-        let map = allocate(&fd, new)?;
-        Ok(Some(Made { fd, map, keeper }))
+        let map = allocate(&fd, request)?;
+        Ok(Some(Created { fd, map, owner_lock }))
     }
 
-    /// Makes sure that nothing has the name, removing it where its owner is dead.
-    fn vacate(&self, new: &New<'_>) -> Result<()> {
+    /// Makes sure that no segment has the name: removes it if its owner is dead.
+    fn vacate(&self, request: &Request<'_>) -> Result<()> {
         loop {
-            match self.claim(new.plain).map_err(|e| new.failure("open", e))? {
-                Claim::Free => return Ok(()),
-                Claim::Taken(why) => return Err(new.taken(why)),
-                Claim::Changing => pause(new)?,
+            match self.try_reclaim(request.plain).map_err(|e| request.failure("open", e))? {
+                NameState::Free => return Ok(()),
+                NameState::Taken(why) => return Err(request.taken(why)),
+                NameState::Changing => pause(request)?,
             }
         }
     }
 
-    fn claim(&self, plain: &str) -> Result<Claim, Errno> {
+    /// Removes the name if its owner is dead.
+    fn try_reclaim(&self, plain: &str) -> Result<NameState, Errno> {
         let found = match self.stat(plain) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(Claim::Free),
+            Err(Errno::NOENT) => return Ok(NameState::Free),
             Err(errno) => return Err(errno),
         };
         if let Some(other) = not_memory(&found) {
-            return Ok(Claim::Taken(other));
+            return Ok(NameState::Taken(other));
         }
         if !life_lock::is_reclaimable(&found) {
-            return Ok(Claim::Taken(owner::NOT_OURS));
+            return Ok(NameState::Taken(owner::NOT_OURS));
         }
         let fd = match self.open(plain, Access::ReadWrite) {
             Ok(fd) => fd,
-            // Gone, or replaced by what can't be opened, since we looked.
+            // Removed since the check, or replaced by something that can't be opened.
             Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::ACCESS) => {
-                return Ok(Claim::Changing);
+                return Ok(NameState::Changing);
             }
             Err(errno) => return Err(errno),
         };
         if !life_lock::is_dead(&fd)? {
-            return Ok(Claim::Taken(owner::ALIVE));
+            return Ok(NameState::Taken(owner::ALIVE));
         }
-        // Of all who saw it dead, one at a time goes on.
-        if !life_lock::take_remains(&fd)? {
-            return Ok(Claim::Changing);
+        // Of all processes that saw it dead, one at a time goes on.
+        if !life_lock::take_reclaim_lock(&fd)? {
+            return Ok(NameState::Changing);
         }
-        // All of what follows is looked at again, now that nothing of it can change any more: a creator that had not
-        // locked it yet may live; an owner may have made it persistent before it died; and the reclaimer before us
+        // Everything is checked again, now that it can't change any more. A creator that had not locked the
+        // segment yet may live. An owner may have made it persistent before it died. The previous reclaimer
         // may have given the name a new owner.
         let stat = rustix::fs::fstat(&fd)?;
         if !life_lock::is_dead(&fd)? || !life_lock::is_reclaimable(&stat) || !self.leads_to(plain, &stat) {
-            return Ok(Claim::Changing);
+            return Ok(NameState::Changing);
         }
         match self.unlink(plain) {
-            Ok(()) | Err(Errno::NOENT) => Ok(Claim::Free),
+            Ok(()) | Err(Errno::NOENT) => Ok(NameState::Free),
             Err(errno) => Err(errno),
         }
     }
@@ -170,7 +174,7 @@ impl Namespace for Directory {
             Access::ReadWrite => OFlags::RDWR,
             Access::ReadOnly => OFlags::RDONLY,
         };
-        // Never waits for the other end of a FIFO, never becomes the owner of a terminal.
+        // The call never waits for the other end of a FIFO, and a terminal never becomes this process's own.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::io::retry_on_intr(|| openat(CWD, self.path.join(plain), flags, Mode::empty()))
     }
@@ -199,44 +203,44 @@ impl Namespace for Directory {
         names
     }
 
-    fn create(&self, new: &New<'_>) -> Result<Made> {
-        // Before any page is reserved: most often the name is simply free, or simply taken.
-        self.vacate(new)?;
-        let Some(fd) = self.unnamed(new)? else { return self.create_named(new) };
-        let keeper = lock_and_mark(&fd, new)?;
-        let map = allocate(&fd, new)?;
+    fn create(&self, request: &Request<'_>) -> Result<Created> {
+        // Before any page is reserved: most often, the name is free or stays taken.
+        self.vacate(request)?;
+        let Some(fd) = self.unnamed(request)? else { return self.create_named(request) };
+        let owner_lock = lock_and_mark(&fd, request)?;
+        let map = allocate(&fd, request)?;
         let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
         loop {
-            match linkat(CWD, &unnamed, CWD, self.path.join(new.plain), AtFlags::SYMLINK_FOLLOW) {
-                Ok(()) => return Ok(Made { fd, map, keeper }),
-                Err(Errno::EXIST) => self.vacate(new)?,
-                // No `/proc` here. The pages are needed again.
+            match linkat(CWD, &unnamed, CWD, self.path.join(request.plain), AtFlags::SYMLINK_FOLLOW) {
+                Ok(()) => return Ok(Created { fd, map, owner_lock }),
+                Err(Errno::EXIST) => self.vacate(request)?,
+                // There is no `/proc` here. The pages are needed again.
                 Err(Errno::NOENT) => {
                     drop((fd, map));
-                    return self.create_named(new);
+                    return self.create_named(request);
                 }
-                Err(errno) => return Err(new.failure("linkat", errno)),
+                Err(errno) => return Err(request.failure("linkat", errno)),
             }
         }
     }
 }
 
-/// Takes the life lock of a new segment and sets its mode. Where there are no such locks (some sandboxes), it gets no
-/// mark either: nobody could tell whether its owner lives.
-fn lock_and_mark(fd: &OwnedFd, new: &New<'_>) -> Result<Option<Box<dyn Keeper>>> {
-    let lockable = match life_lock::take_life(fd) {
+/// Takes the life lock of a new segment and sets its mode. Some sandboxes have no such locks. There, the
+/// segment gets no mark either, as no process could tell whether its owner lives.
+fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn OwnerLock>>> {
+    let lockable = match life_lock::take_life_lock(fd) {
         Ok(taken) => taken,
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => false,
-        Err(errno) => return Err(new.failure("fcntl", errno)),
+        Err(errno) => return Err(request.failure("fcntl", errno)),
     };
-    let mode = if new.marked && lockable { new.mode | life_lock::MARK } else { new.mode };
-    rustix::fs::fchmod(fd, mode).map_err(|e| new.failure("fchmod", e))?;
-    Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn Keeper>))
+    let mode = if request.marked && lockable { request.mode | life_lock::MARK } else { request.mode };
+    rustix::fs::fchmod(fd, mode).map_err(|e| request.failure("fchmod", e))?;
+    Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn OwnerLock>))
 }
 
-fn pause(new: &New<'_>) -> Result<()> {
-    if Instant::now() >= new.end {
-        return Err(new.taken(owner::CHANGING));
+fn pause(request: &Request<'_>) -> Result<()> {
+    if Instant::now() >= request.end {
+        return Err(request.taken(CHANGING));
     }
     sleep(Duration::from_micros(200));
     Ok(())
@@ -245,7 +249,7 @@ fn pause(new: &New<'_>) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 mod tests {
-    //! What can't be seen from outside: one step of a race at a time, and systems with less than Linux has.
+    //! Races, one step at a time, and systems that lack what Linux has: neither can be tested from outside.
     use super::super::mode_of;
     use super::*;
     use crate::error::Error;
@@ -269,13 +273,13 @@ mod tests {
             self.directory.path.join(&self.name)
         }
 
-        fn create(&self, size: u64, marked: bool) -> Result<Made> {
+        fn create(&self, size: u64, marked: bool) -> Result<Created> {
             let mode = mode_of(Scope::Global);
             let end = Instant::now() + Duration::from_millis(20);
-            self.directory.create(&New { plain: &self.name, size, mode, marked, end })
+            self.directory.create(&Request { plain: &self.name, size, mode, marked, end })
         }
 
-        /// What a dead owner leaves.
+        /// Makes what a dead owner leaves.
         fn leave(&self) -> File {
             let file = File::options().read(true).write(true).create_new(true).open(self.path()).unwrap();
             file.set_permissions(fs::Permissions::from_mode(0o1600)).unwrap();
@@ -290,48 +294,48 @@ mod tests {
     }
 
     #[test]
-    fn one_reclaimer_at_a_time() {
+    fn one_reclaimer_at_a_time_removes_a_name() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
-        assert!(life_lock::is_dead(&first).unwrap() && life_lock::take_remains(&first).unwrap());
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
+        assert!(life_lock::is_dead(&first).unwrap() && life_lock::take_reclaim_lock(&first).unwrap());
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Changing)));
         assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
         assert!(scratch.path().exists());
         drop(first);
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
         assert!(!scratch.path().exists());
     }
 
-    /// So nothing is ever seen half made.
+    /// So no segment is ever seen half made.
     #[test]
-    fn a_file_without_a_name_can_be_made_here() {
+    fn this_system_makes_files_without_a_name() {
         let scratch = Scratch::new(false);
-        let new = New {
+        let request = Request {
             plain: &scratch.name,
             size: 1,
             mode: mode_of(Scope::Local),
             marked: true,
             end: Instant::now(),
         };
-        let unnamed = scratch.directory.unnamed(&new).unwrap().unwrap();
+        let unnamed = scratch.directory.unnamed(&request).unwrap().unwrap();
         assert_eq!(rustix::fs::fstat(&unnamed).unwrap().st_nlink, 0);
         assert!(!scratch.path().exists());
     }
 
     #[test]
-    fn who_only_looks_keeps_nobody_else_from_looking() {
+    fn asking_for_the_life_lock_keeps_no_other_process_from_asking() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
         assert!(life_lock::is_dead(&first).unwrap());
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
     }
 
     #[test]
     fn a_living_owner_keeps_its_name() {
         let scratch = Scratch::new(false);
         let owner = scratch.leave();
-        assert!(life_lock::take_life(&owner).unwrap());
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken(owner::ALIVE))));
+        assert!(life_lock::take_life_lock(&owner).unwrap());
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Taken(owner::ALIVE))));
     }
 
     #[test]
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_making_one_come_to_the_same() {
+    fn named_and_unnamed_creation_give_the_same_segment() {
         for named_only in [false, true] {
             let scratch = Scratch::new(named_only);
             for (marked, mode) in [(true, 0o1666), (false, 0o666)] {
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_leaves_no_name_either_way() {
+    fn create_without_room_leaves_no_name() {
         for named_only in [false, true] {
             let scratch = Scratch::new(named_only);
             assert!(matches!(scratch.create(1 << 50, true), Err(Error::OutOfMemory { .. })));
@@ -376,42 +380,43 @@ mod tests {
     }
 
     #[test]
-    fn a_creator_that_has_its_name_before_its_lock_loses_neither() {
+    fn a_creator_that_locks_after_naming_keeps_its_segment_or_leaves_it_to_a_reclaimer() {
         let scratch = Scratch::new(true);
-        // A reclaimer has seen the new file without a lock, and has the right to remove it.
+        // A reclaimer has found the new file without a lock, and may remove it.
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let reclaimer = File::options().read(true).write(true).open(scratch.path()).unwrap();
-        assert!(life_lock::is_dead(&reclaimer).unwrap() && life_lock::take_remains(&reclaimer).unwrap());
+        assert!(life_lock::is_dead(&reclaimer).unwrap() && life_lock::take_reclaim_lock(&reclaimer).unwrap());
         let end = Instant::now();
-        let wanted = New { plain: &scratch.name, size: 1, mode: mode_of(Scope::Local), marked: true, end };
+        let wanted =
+            Request { plain: &scratch.name, size: 1, mode: mode_of(Scope::Local), marked: true, end };
         assert!(matches!(scratch.directory.complete(new.into(), &stat, &wanted), Ok(None)));
         drop(reclaimer);
-        // The other way round: the creator was faster.
+        // The other way round: the creator is faster.
         fs::remove_file(scratch.path()).unwrap();
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let made = scratch.directory.complete(new.into(), &stat, &wanted).unwrap().unwrap();
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Taken(owner::ALIVE))));
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Taken(owner::ALIVE))));
         drop(made);
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Free)));
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
     }
 
     #[test]
-    fn a_lock_on_all_of_the_file_is_not_taken_for_a_living_owner() {
+    fn a_lock_on_the_whole_file_is_not_a_life_lock() {
         let scratch = Scratch::new(false);
         let left = scratch.leave();
         let other = File::options().read(true).write(true).open(scratch.path()).unwrap();
         use std::os::fd::AsRawFd as _;
-        // From where a living owner's is, and from the first byte on.
+        // From the byte of the life lock on, and from the first byte on.
         for start in [1 << 62, 0] {
             let lock =
                 libc::flock64 { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: start, l_len: 0, l_pid: 0 };
-            // SAFETY: an open descriptor, and one `flock64`.
+            // SAFETY: the descriptor is open, and the call takes one `flock64`.
             assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
             assert!(life_lock::is_dead(&left).unwrap(), "{start:#x}");
         }
-        // But nobody can settle who may remove it meanwhile.
-        assert!(matches!(scratch.directory.claim(&scratch.name), Ok(Claim::Changing)));
+        // But no process can take the reclaim lock while the other lock is held.
+        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Changing)));
     }
 }

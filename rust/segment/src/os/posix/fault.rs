@@ -1,16 +1,18 @@
-//! What happens when a peer takes pages away in the middle of a copy.
+//! The handler for SIGBUS: a peer may take pages away in the middle of a copy.
 //!
-//! Touching a mapped page behind the end of its file raises SIGBUS (`mmap(2)`), which ends the process. There is no
-//! way to ask beforehand: the file may be truncated between the question and the touch. So every mapping is
-//! *watched*: a handler for SIGBUS looks up the address, and if it lies in a watched mapping, puts other pages
-//! there, notes that the memory is gone, and lets the copy go on to its end; who copied looks at the note
-//! afterwards. libwayland does the same for the buffers of its clients (`wl_shm_buffer_begin_access`).
+//! Touching a mapped page behind the end of its file raises SIGBUS (`mmap(2)`), which ends the process. A
+//! check before the access doesn't help: the file may be truncated between the check and the access. So every
+//! mapping is *watched*. The handler looks up the address of a fault. If it lies in a watched mapping, the
+//! handler sets a flag and puts other pages in place, so that the copy can end. After the copy, the copying
+//! function reads the flag. libwayland treats the buffers of its clients in the same way
+//! (`wl_shm_buffer_begin_access`).
 //!
-//! Only this crate touches watched mappings, so a fault in one of them is always that of one of its copies. Any
-//! other fault goes on to the handler that was installed before, or ends the process as it would have.
+//! Only this crate touches watched mappings, so a fault in one of them always comes from one of its copies.
+//! Any other fault goes on to the handler that was installed before, or ends the process as it would have
+//! without this one.
 //!
-//! The handler may run at any instruction of any thread. It therefore takes no lock, allocates nothing, and reads
-//! nothing but atomics: a list of blocks of slots, one slot a mapping, which is only ever appended to.
+//! The handler may run at any instruction of any thread. So it takes no lock, allocates nothing, and reads
+//! only atomics: a list of blocks of slots, one slot per mapping, which only ever grows.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -21,20 +23,20 @@ use std::sync::{Mutex, PoisonError};
 use super::errno::{errno, set_errno};
 use super::replacement;
 
-/// A mapping whose faults are caught, as long as this lives.
+/// A mapping whose faults are caught for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Watch {
     slot: &'static Slot,
 }
 
-/// Where one mapping is noted. `start` is 0 while the slot is free or about to change.
+/// The entry of one mapping. `start` is 0 while the slot is free or about to change.
 #[derive(Debug)]
 struct Slot {
     taken: AtomicBool,
     start: AtomicUsize,
     end: AtomicUsize,
     faulted: AtomicBool,
-    /// Where the last fault was.
+    /// The address of the last fault.
     last: AtomicUsize,
 }
 
@@ -52,7 +54,7 @@ impl Slot {
 
 const SLOTS_IN_BLOCK: usize = 64;
 
-/// Slots, and where the next ones are.
+/// A block of slots, and the next block.
 struct Block {
     slots: [Slot; SLOTS_IN_BLOCK],
     next: AtomicPtr<Self>,
@@ -64,14 +66,14 @@ impl Block {
     }
 
     fn next(&self) -> Option<&'static Self> {
-        // SAFETY: null, or a block that was leaked for this list and is never freed.
+        // SAFETY: the pointer is null, or leads to a block that was leaked for this list.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 }
 
 static FIRST: Block = Block::new();
 
-/// Who installs, appends or removes. Never taken by the handler.
+/// Held while a thread installs a handler, or appends or removes entries. The handler never takes it.
 static CHANGES: Mutex<()> = Mutex::new(());
 
 fn blocks() -> impl Iterator<Item = &'static Block> {
@@ -79,7 +81,7 @@ fn blocks() -> impl Iterator<Item = &'static Block> {
 }
 
 impl Watch {
-    /// Watches `length` bytes from `start` on, which must be mapped as long as this lives.
+    /// Watches `length` bytes from `start` on, which must stay mapped for as long as this lives.
     pub(crate) fn new(start: *const u8, length: usize) -> Self {
         let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
         install();
@@ -96,10 +98,10 @@ impl Watch {
         Self { slot }
     }
 
-    /// Was memory found to be missing? Then what was copied before this call is not to be believed.
+    /// Returns whether memory was found to be missing. If so, the bytes copied before this call mean nothing.
     pub(crate) fn faulted(&self) -> bool {
-        // What was copied before must not be looked at after the note: neither by the compiler, for a fault of this
-        // thread, nor by the processor, for one of another.
+        // The bytes must be copied before the flag is read. The compiler must keep that order for a fault of
+        // this thread, and the processor for a fault of another one.
         compiler_fence(Ordering::SeqCst);
         fence(Ordering::Acquire);
         self.slot.faulted.load(Ordering::Relaxed)
@@ -123,65 +125,65 @@ fn append() -> &'static Slot {
     &block.slots[0]
 }
 
-/// The slot of the mapping that `address` lies in, and where that starts and ends.
+/// Returns the slot of the mapping that contains `address`, with the start and the end of the mapping.
 fn watched(address: usize) -> Option<(&'static Slot, (usize, usize))> {
     blocks().flat_map(|block| &block.slots).find_map(|slot| {
         let start = slot.start.load(Ordering::Acquire);
         let end = slot.end.load(Ordering::Acquire);
-        // A slot that is being given to another mapping has another start by now.
+        // A slot that is being given to another mapping has another start already.
         let stable = slot.start.load(Ordering::Acquire) == start;
         (start != 0 && stable && (start..end).contains(&address)).then_some((slot, (start, end)))
     })
 }
 
-/// The handler that was there before ours was installed for the first time: the end of every chain. Set once.
+/// The handler that was there when ours was first installed: the end of every chain. Set once.
 static BELOW: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
-/// The last one that somebody installed over ours, before we put ours on top again. It may hand on to ours.
+/// The last handler that another part of the program installed over ours, before ours was put on top again.
+/// It may pass signals on to ours.
 static ABOVE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes `on_fault` the handler. Called at each new mapping: somebody may have installed another one meanwhile, and
-/// ours must be asked first. `CHANGES` must be held.
+/// Makes `on_fault` the handler. Called at each new mapping: another handler may have been installed since,
+/// and ours must be asked first. `CHANGES` must be held.
 fn install() {
     if cfg!(miri) {
-        return; // It has no signals.
+        return; // Miri has no signals.
     }
     let Some(current) = current_action() else { return };
     if current.sa_sigaction == handler_address() {
         return;
     }
-    // Never changed and never freed: a handler may be reading it at any time.
+    // Never changed and never freed: a handler may read it at any time.
     let current: *mut libc::sigaction = Box::into_raw(Box::new(current));
     let first_time = BELOW.load(Ordering::Acquire).is_null();
     (if first_time { &BELOW } else { &ABOVE }).store(current, Ordering::Release);
     // SAFETY: all zeros is a valid `sigaction`: no flags, an empty mask.
     let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
     ours.sa_sigaction = handler_address();
-    // On the thread's alternative stack if it has one, as the engine's crash handler may want.
+    // Runs on the thread's alternative stack if it has one, as the engine's crash handler may expect.
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     // SAFETY: `ours` is complete, and its handler keeps the rules of signal handlers.
     unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) };
 }
 
-/// Puts the handler that was there before back, if ours is the current one. For a library that is about to be
-/// unloaded.
+/// Puts the previous handler back, if ours is the current one. For a library that is about to be unloaded.
 pub fn uninstall() {
     let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
     replacement::release();
-    // SAFETY: null, or an action that is never freed.
+    // SAFETY: the pointer is null, or leads to an action that is never freed.
     let Some(below) = (unsafe { BELOW.load(Ordering::Acquire).as_ref() }) else { return };
     if current_action().is_some_and(|current| current.sa_sigaction == handler_address()) {
-        // SAFETY: it came from the system.
+        // SAFETY: the action came from the system.
         unsafe { libc::sigaction(libc::SIGBUS, ptr::from_ref(below), ptr::null_mut()) };
     } else {
-        // Somebody above us may still hand on to ours: then its code must stay.
+        // A handler above ours may still pass signals on to ours: then its code must stay.
         pin();
     }
 }
 
-/// Keeps the library that this code is in from being unloaded.
+/// Keeps the library with this code from being unloaded.
 fn pin() {
-    // SAFETY: `dladdr` fills `found` where it returns other than 0, with a path that lives as long as the library;
-    // opening a library that is loaded already runs none of its code.
+    // SAFETY: `dladdr` fills `found` if it doesn't return 0, with a path that lives as long as the library.
+    // Opening a library that is already loaded runs none of its code.
     unsafe {
         let mut found: libc::Dl_info = std::mem::zeroed();
         if libc::dladdr(handler_address() as *const c_void, &raw mut found) != 0 && !found.dli_fname.is_null()
@@ -197,7 +199,7 @@ fn handler_address() -> libc::sighandler_t {
 
 fn current_action() -> Option<libc::sigaction> {
     let mut current = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: asks only; the system fills `current` where it returns 0.
+    // SAFETY: the call only asks. The system fills `current` if it returns 0.
     unsafe {
         (libc::sigaction(libc::SIGBUS, ptr::null(), current.as_mut_ptr()) == 0).then(|| current.assume_init())
     }
@@ -206,9 +208,10 @@ fn current_action() -> Option<libc::sigaction> {
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: with SA_SIGINFO, the system passes a valid `info`.
     let code = unsafe { (*info).si_code };
-    // Only the kernel's own faults have an address: what a process sends has its sender there (sigaction(2)).
+    // Only the kernel's own faults have an address. A signal that a process sends has its sender there
+    // (sigaction(2)).
     if code > 0 {
-        // SAFETY: as above; for a fault it holds an address.
+        // SAFETY: `info` is valid, and has an address for a fault.
         let address = unsafe { (*info).si_addr() }.addr();
         if let Some((slot, range)) = watched(address)
             && replace(slot, address, range)
@@ -216,96 +219,98 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
             return;
         }
     }
-    // SAFETY: as received.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { pass_on(signal, info, context) };
 }
 
-/// Puts pages where there is nothing any more, and notes it. What they hold means nothing.
+/// Sets the flag, and puts pages where the mapping has none. Their contents mean nothing.
 fn replace(slot: &Slot, address: usize, range: (usize, usize)) -> bool {
     let saved = errno();
-    // Before the pages change: a thread that sees the new ones must be able to see the note.
+    // The flag first: a thread that sees the new pages must be able to see it.
     slot.faulted.store(true, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    // Two threads at once may find the same place missing: then its pages are replaced twice, which does no harm.
+    // Two threads may find the same page missing. Then it is replaced twice, which does no harm.
     let is_again = slot.last.swap(address, Ordering::AcqRel) == address;
-    // SAFETY: a watched mapping stays mapped until its `Watch` is dropped, which the thread that faulted keeps from
-    // happening: it uses the mapping right now. No Rust reference leads to these bytes.
+    // SAFETY: a watched mapping stays mapped until its `Watch` is dropped. The thread that faulted uses the
+    // mapping right now, which keeps the `Watch` alive. No Rust reference leads to these bytes.
     let replaced = unsafe { replacement::replace(address, range, is_again) };
     set_errno(saved);
     replaced
 }
 
-/// Threads whose fault is with a handler above ours. More at once than there are places: they go below.
+/// The threads whose fault is with a handler above ours. If all places are taken, a fault goes below
+/// directly.
 static WITH_ABOVE: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
 
-/// What would have happened without us.
+/// Does what would have happened without this handler.
 ///
 /// # Safety
 /// The arguments are those that the system passed to the handler.
 unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: both are null, or actions that are never freed.
+    // SAFETY: both pointers are null, or lead to actions that are never freed.
     let (above, below) =
         unsafe { (ABOVE.load(Ordering::Acquire).as_ref(), BELOW.load(Ordering::Acquire).as_ref()) };
     if let Some(above) = above {
-        // A place of this thread's own. Not a `thread_local!`, which may allocate at its first use.
+        // An id of this thread. Not a `thread_local!`, which may allocate at its first use.
         #[allow(
             clippy::unnecessary_cast,
             clippy::cast_possible_truncation,
             reason = "a pointer on some systems, a number as large on others"
         )]
-        // SAFETY: no preconditions.
+        // SAFETY: the call has no preconditions.
         let thread = unsafe { libc::pthread_self() } as usize;
-        // It hands on to us what it doesn't want; once around is enough.
+        // The handler above passes what it doesn't want back to ours: the second time, the signal goes below.
         let is_back = WITH_ABOVE.iter().any(|place| place.load(Ordering::Acquire) == thread);
         let free = |place: &&AtomicUsize| {
             place.compare_exchange(0, thread, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         if !is_back && let Some(place) = WITH_ABOVE.iter().find(free) {
-            // SAFETY: as received.
+            // SAFETY: the arguments are passed on unchanged.
             unsafe { act(above, signal, info, context) };
             place.store(0, Ordering::Release);
             return;
         }
     }
     if let Some(below) = below {
-        // SAFETY: as received.
+        // SAFETY: the arguments are passed on unchanged.
         unsafe { act(below, signal, info, context) };
     }
 }
 
-/// Does what the system would have done, had `action` been the current one.
+/// Does what the system would have done if `action` were the current one.
 ///
 /// # Safety
 /// The arguments are those that the system passed to the handler.
 unsafe fn act(action: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: `info` is valid.
     let code = unsafe { (*info).si_code };
-    // Sent by a process, or a memory error that nobody has touched yet: no instruction will fault again.
+    // A process sent it, or it reports a memory error in a page that no thread has touched: no instruction
+    // faults again.
     let is_sent = code <= 0 || code == BUS_MCEERR_AO;
     match action.sa_sigaction {
         libc::SIG_IGN if is_sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // When the handler returns, the instruction faults again, and the process ends with SIGBUS.
+            // When the handler returns, the instruction faults again, and SIGBUS ends the process.
             // SAFETY: the default action has no handler that could be wrong.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
             if is_sent {
-                // SAFETY: a signal to ourselves; it arrives when the handler returns.
+                // SAFETY: the signal goes to this process, and arrives when the handler returns.
                 unsafe { libc::raise(signal) };
             }
         }
         handler if action.sa_flags & libc::SA_SIGINFO != 0 => {
             type Detailed = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
-            // SAFETY: with this flag, the system would have called it with this type.
+            // SAFETY: with this flag, the handler has this type.
             unsafe { std::mem::transmute::<usize, Detailed>(handler)(signal, info, context) };
         }
         handler => {
-            // SAFETY: without the flag, with this one.
+            // SAFETY: without the flag, the handler has this type.
             unsafe { std::mem::transmute::<usize, unsafe extern "C" fn(c_int)>(handler)(signal) };
         }
     }
 }
 
-/// A memory error was found in a page that nobody is touching; "action optional" (sigaction(2)).
+/// The code of a memory error in a page that no thread is touching; "action optional" (sigaction(2)).
 #[cfg(target_os = "linux")]
 const BUS_MCEERR_AO: c_int = libc::BUS_MCEERR_AO;
 #[cfg(not(target_os = "linux"))]

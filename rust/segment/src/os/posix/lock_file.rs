@@ -1,6 +1,7 @@
-//! A lock file a name, in a folder that only this user can write to: where segments can be neither locked nor marked.
+//! A lock file per name, for systems where segments can be neither locked nor marked. The files are in a
+//! folder that only this user can write to.
 //!
-//! Its lock (`flock(2)`) is the life lock; what it says of the segment is the mark.
+//! The file's lock (`flock(2)`) is the life lock. Its text, which describes the segment, is the mark.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -13,9 +14,9 @@ use rustix::fs::{FlockOperation, Mode, Stat, flock};
 use rustix::io::Errno;
 
 use super::Identity;
-use super::owner::Keeper;
+use super::owner::OwnerLock;
 
-/// A file that stands for the owner of a name. Whoever has it locked owns the name, or is about to.
+/// A file that stands for the owner of a name. A process that has locked it owns the name, or is about to.
 #[derive(Debug)]
 pub(super) struct LockFile {
     file: File,
@@ -23,7 +24,8 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// Locks the file of `plain`, making it where there is none. `None` if another process has it.
+    /// Locks the file of `plain`, and makes it where there is none. Returns `None` if another process has
+    /// locked it.
     pub(super) fn take(folder: &Path, plain: &str) -> io::Result<Option<Self>> {
         let path = folder.join(file_name(plain));
         loop {
@@ -38,7 +40,7 @@ impl LockFile {
             if !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
                 return Ok(None);
             }
-            // Its last owner may have removed it between our `open` and our lock.
+            // Its last owner may have removed it between `open` and the lock.
             let ours = file.metadata()?;
             match fs::symlink_metadata(&path) {
                 Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
@@ -51,25 +53,25 @@ impl LockFile {
         }
     }
 
-    /// Was it a dead owner's, and is `segment` what that owner made?
+    /// Returns whether the file was a dead owner's, and `segment` is what that owner made.
     pub(super) fn is_mark_of(&self, segment: &Stat) -> bool {
         let mut found = String::new();
         let mut file = &self.file;
         file.rewind().is_ok()
-            // What it holds is ours and short; anything longer is no mark.
+            // The text of a mark is short: anything longer is not one.
             && file.take(256).read_to_string(&mut found).is_ok()
             && found == mark_text(segment)
     }
 
-    /// Nothing was made: leaves no file behind, unless it is still the mark of what a dead owner left.
+    /// Removes the file after a failed creation, unless it is still the mark of a dead owner's segment.
     pub(super) fn withdraw(&self) {
         if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            self.forget();
+            self.discard();
         }
     }
 }
 
-impl Keeper for LockFile {
+impl OwnerLock for LockFile {
     fn mark(&self, segment: &OwnedFd, _: Mode, marked: bool) -> Result<(), Errno> {
         rustix::fs::ftruncate(&self.file, 0)?;
         if !marked {
@@ -82,15 +84,16 @@ impl Keeper for LockFile {
             .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
     }
 
-    fn forget(&self) {
-        // While locked: who takes the lock afterwards sees that the path leads elsewhere. A leftover does no
-        // harm but to be there.
+    fn discard(&self) {
+        // While it is locked: a process that takes the lock afterwards sees that the path leads elsewhere. A
+        // file that is left does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The names of segments differ in upper and lower case everywhere, those of files on macOS don't. So what stands in
-/// a file's name is small letters, digits and a few signs; all else is `%` and the byte in hexadecimal.
+/// Returns the name of a lock file. The names of segments differ in upper and lower case everywhere, those of
+/// files on macOS don't. So a file's name has small letters, digits and a few signs; any other byte is `%`
+/// and its hexadecimal number.
 fn file_name(plain: &str) -> String {
     let mut name = String::new();
     for byte in plain.bytes() {
@@ -110,8 +113,8 @@ fn lock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {
     }
 }
 
-/// What is known of a segment that a stranger's under the same name would not share. (On macOS, where all segments are
-/// device 0, inode 0, that is its user and its size, in pages.)
+/// Returns what is known of a segment that a stranger's segment of the same name would not share. On macOS,
+/// where all segments have device 0 and inode 0, that is its user and its size in pages.
 fn mark_text(stat: &Stat) -> String {
     let Identity { device, inode } = Identity::of(stat);
     format!("{device} {inode} {} {}\n", stat.st_uid, stat.st_size)
@@ -160,22 +163,21 @@ mod tests {
         fs::remove_file(&folder).unwrap();
         fs::write(&folder, "").unwrap();
         assert_eq!(private_folder_in(&base), None, "a file");
-        if rustix::process::geteuid().is_root() {
-            fs::remove_file(&folder).unwrap();
-            fs::create_dir(&folder).unwrap();
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
-            std::os::unix::fs::chown(&folder, Some(65534), None).unwrap();
+        fs::remove_file(&folder).unwrap();
+        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        // Only root may, and only where there is such a user.
+        if std::os::unix::fs::chown(&folder, Some(65534), None).is_ok() {
             assert_eq!(private_folder_in(&base), None, "another user's");
         }
         fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]
-    fn names_that_differ_in_case_have_files_that_differ_in_more() {
+    fn names_that_differ_in_case_have_different_lock_files() {
         assert_eq!(file_name("frames_1-a.b"), "frames_1-a.b.lock");
         assert_eq!(file_name("Frames"), "%46rames.lock");
         assert_eq!(file_name("ä%"), "%c3%a4%25.lock");
-        // The longest name of macOS, at its worst, is still a file's.
+        // Even the longest name of macOS becomes a valid file name.
         assert!(file_name(&"ä".repeat(15)).len() <= 255);
     }
 }

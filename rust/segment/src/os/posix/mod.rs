@@ -1,7 +1,8 @@
 //! POSIX shared memory.
 //!
-//! A [`Namespace`] is where the names live: on Linux the directory `/dev/shm`, which can do more than the calls of
-//! POSIX (`directory.rs`); elsewhere `shm_open(3)` and `shm_unlink(3)` (`shm_open.rs`).
+//! A [`Namespace`] leads from names to segments. On Linux it is the directory `/dev/shm`, which can do more
+//! than the calls of POSIX (`directory.rs`). Elsewhere it is `shm_open(3)` and `shm_unlink(3)`
+//! (`shm_open.rs`).
 
 #[cfg(target_os = "linux")]
 mod directory;
@@ -42,22 +43,22 @@ pub(super) use pages::{is_in_memory, unsupplied};
 
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Posix);
 
-/// Where names lead to segments. Names are plain.
+/// A way from names to segments. Names are plain.
 trait Namespace: Sync + Send {
-    /// Never blocks.
+    /// Opens a segment, and never blocks.
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno>;
 
-    /// Of what the name leads to now, symbolic links not followed.
+    /// Returns the `stat` of what the name leads to now, without following symbolic links.
     fn stat(&self, plain: &str) -> Result<Stat, Errno>;
 
     fn exists(&self, plain: &str) -> bool;
 
-    /// All names, sorted, where the system can list them.
+    /// Returns all names, sorted, where the system can list them.
     fn list(&self) -> Vec<String>;
 
     fn unlink(&self, plain: &str) -> Result<(), Errno>;
 
-    fn create(&self, new: &New<'_>) -> Result<Made>;
+    fn create(&self, request: &Request<'_>) -> Result<Created>;
 
     /// Returns whether the name leads to this segment now.
     fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
@@ -65,7 +66,7 @@ trait Namespace: Sync + Send {
     }
 }
 
-/// The one namespace of this system.
+/// Returns the one namespace of this system.
 fn namespace() -> &'static dyn Namespace {
     static NAMESPACE: OnceLock<Box<dyn Namespace>> = OnceLock::new();
     &**NAMESPACE.get_or_init(|| {
@@ -73,11 +74,11 @@ fn namespace() -> &'static dyn Namespace {
         if let Some(directory) = directory::Directory::of_the_system() {
             return Box::new(directory);
         }
-        Box::new(shm_open::Calls::new(lock_file::private_folder()))
+        Box::new(shm_open::ShmOpen::new(lock_file::private_folder()))
     })
 }
 
-/// The device and inode number of a segment or file, whatever its name (on macOS all segments have the same).
+/// The device and inode number of a segment or file, whatever its name. On macOS, all segments have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -98,21 +99,21 @@ impl Provider for Posix {
     fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened> {
         let plain = name::portable(options.name)?;
         let marked = options.lifetime == Lifetime::Owner;
-        let new = New { plain, size, mode: mode_of(options.scope), marked, end };
-        let Made { fd, map, keeper } = namespace().create(&new)?;
+        let request = Request { plain, size, mode: mode_of(options.scope), marked, end };
+        let Created { fd, map, owner_lock } = namespace().create(&request)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
         let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
         let object = PosixSegment {
             fd,
             name: name.clone(),
             scope: options.scope,
-            keeper,
+            owner_lock,
             lifetime: NameLifetime::new(options.lifetime),
         };
         Ok(Opened::new(object, NameHandle::new(name), map))
     }
 
-    /// All scopes share one namespace.
+    /// Ignores the scope: all scopes share one namespace.
     fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
         let plain = name::foreign(options.name)?;
         let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
@@ -129,7 +130,7 @@ impl Provider for Posix {
             fd,
             name: name.clone(),
             scope,
-            keeper: None,
+            owner_lock: None,
             lifetime: NameLifetime::new(Lifetime::Persistent),
         };
         Ok(Opened::new(object, NameHandle::new(name), map))
@@ -192,8 +193,8 @@ struct PosixSegment {
     fd: OwnedFd,
     name: Name,
     scope: Scope,
-    /// The creator's proof of life, and how it is held.
-    keeper: Option<Box<dyn owner::Keeper>>,
+    /// For a creator: shows that it lives, where the system can tell.
+    owner_lock: Option<Box<dyn owner::OwnerLock>>,
     lifetime: NameLifetime,
 }
 
@@ -222,8 +223,8 @@ impl OpenSegment for PosixSegment {
     }
 
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
-        if let Some(keeper) = &self.keeper {
-            keeper
+        if let Some(owner_lock) = &self.owner_lock {
+            owner_lock
                 .mark(&self.fd, mode_of(self.scope), lifetime == Lifetime::Owner)
                 .map_err(|e| failure(&self.name.plain, "fchmod", e))?;
         }
@@ -235,28 +236,28 @@ impl OpenSegment for PosixSegment {
         if !self.lifetime.end() {
             return;
         }
-        // While the lock is still held: no process takes the name for a dead owner's.
-        // Nothing can be done about a failure here, and the next creator reclaims the name.
+        // While the lock is held, so that no process takes the name for a dead owner's. A failure can't be
+        // reported here; the next creator reclaims the name.
         let _ = self.name.unlink();
-        if let Some(keeper) = &self.keeper {
-            keeper.forget();
+        if let Some(owner_lock) = &self.owner_lock {
+            owner_lock.discard();
         }
     }
 }
 
-/// The segment that a namespace's `create` is to make.
-struct New<'a> {
+/// A segment to be created.
+struct Request<'a> {
     plain: &'a str,
     size: u64,
     mode: Mode,
-    /// May be reclaimed once its owner is dead.
+    /// True if it may be reclaimed once its owner is dead.
     marked: bool,
-    /// How long to wait for a name that is changing hands.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the directory lets one see that"))]
+    /// The time until which to wait for a name that is changing hands.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the directory shows such a name"))]
     end: Instant,
 }
 
-impl New<'_> {
+impl Request<'_> {
     fn taken(&self, why: &'static str) -> Error {
         Error::AlreadyExists { name: self.plain.to_owned(), why }
     }
@@ -266,11 +267,11 @@ impl New<'_> {
     }
 }
 
-/// The segment that a namespace's `create` made: named, sized, locked, mapped.
-struct Made {
+/// A segment that was created: named, sized, locked, mapped.
+struct Created {
     fd: OwnedFd,
     map: MmapRaw,
-    keeper: Option<Box<dyn owner::Keeper>>,
+    owner_lock: Option<Box<dyn owner::OwnerLock>>,
 }
 
 pub(super) const fn mode_of(scope: Scope) -> Mode {
@@ -280,18 +281,18 @@ pub(super) const fn mode_of(scope: Scope) -> Mode {
     }
 }
 
-/// Global if others may write.
+/// Returns the scope of a mode: global if others may write.
 pub(super) const fn scope_of(mode: u32) -> Scope {
     if mode & 0o002 == 0 { Scope::Local } else { Scope::Global }
 }
 
 /// Gives a new, empty segment its size and its pages, and maps it.
-fn allocate(fd: &OwnedFd, new: &New<'_>) -> Result<MmapRaw> {
-    reserve(fd, new.size).map_err(|(call, source)| new.failure(call, source))?;
-    map(fd, new.plain, new.size, Access::ReadWrite)
+fn allocate(fd: &OwnedFd, request: &Request<'_>) -> Result<MmapRaw> {
+    reserve(fd, request.size).map_err(|(call, source)| request.failure(call, source))?;
+    map(fd, request.plain, request.size, Access::ReadWrite)
 }
 
-/// Returns what a file is that isn't memory.
+/// Returns what a file is if it can't be a segment.
 fn not_memory(stat: &Stat) -> Option<&'static str> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => None,
@@ -300,30 +301,30 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
         FileType::Fifo => Some("a FIFO"),
         FileType::Socket => Some("a socket"),
         FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
-        // FreeBSD and macOS don't say what a segment is: it has no type.
+        // FreeBSD and macOS report no type for a segment.
         FileType::Unknown if cfg!(not(target_os = "linux")) => None,
         _ => Some("of an unknown type"),
     }
 }
 
-/// Milliseconds or so, from an arbitrary start; a few nanoseconds to ask for (`clock_gettime(2)`,
-/// `CLOCK_MONOTONIC_COARSE`).
+/// Returns a time in steps of about a millisecond, from an arbitrary start. A call takes a few nanoseconds
+/// (`clock_gettime(2)`, `CLOCK_MONOTONIC_COARSE`).
 pub(crate) fn coarse_clock() -> u64 {
     #[cfg(target_os = "linux")]
     let clock = libc::CLOCK_MONOTONIC_COARSE;
     #[cfg(not(target_os = "linux"))]
     let clock = libc::CLOCK_MONOTONIC;
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Not through rustix, which takes twice as long to find the kernel's page for it.
-    // SAFETY: writes one `timespec`; where it fails, the value stays as it is.
+    // Not through rustix, which takes twice as long to find the function in the vDSO.
+    // SAFETY: the call writes one `timespec`. If it fails, the value stays unchanged.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
-    // Only equality counts: what wraps around does no harm.
+    // Only equality counts: wrapping around does no harm.
     #[allow(clippy::cast_sign_loss)]
     let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
     seconds.wrapping_mul(1000).wrapping_add(nanoseconds >> 20)
 }
 
-/// Memory without a name.
+/// Maps memory without a name.
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) fn anonymous(length: usize) -> MmapRaw {

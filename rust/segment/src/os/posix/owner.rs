@@ -1,10 +1,9 @@
-//! Who owns a name, and whether the owner is still alive.
+//! The owner of a name, and how other processes can tell whether it lives.
 //!
-//! A killed process can't remove its names. So that the next run may have them, a creator leaves two things with
-//! its segment: a *mark*, which says that the segment may be reclaimed once its owner is dead, and a *life lock*,
-//! which the kernel drops when the owner dies, however it dies. On Linux both are the segment's own
-//! (`life_lock.rs`). Where segments can be neither locked nor marked (macOS), a lock file a name stands in for both
-//! (`lock_file.rs`).
+//! A killed process can't remove its names. So a creator leaves two things with its segment. A *mark* says
+//! that the segment may be reclaimed once its owner is dead. A *life lock* is dropped by the kernel when the
+//! owner dies, however it dies. On Linux, both are on the segment itself (`life_lock.rs`). Where segments can
+//! be neither locked nor marked (macOS), a lock file per name stands in for both (`lock_file.rs`).
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -16,13 +15,12 @@ use rustix::io::Errno;
 
 use crate::options::Lifetime;
 
-/// Why a name was not taken over, in words that tell what to do.
+/// Reasons why a name was not reclaimed, in words that tell what to do.
 pub(super) const ALIVE: &str = "the process that made it is running";
 pub(super) const NOT_OURS: &str =
     "another program made it, or it was made to be persistent; remove() removes it";
-pub(super) const CHANGING: &str = "other processes are making or removing it just now";
 
-/// Whether the creator removes the name at its end.
+/// Decides whether the creator removes the name at its end.
 #[derive(Debug)]
 pub(in crate::os) struct NameLifetime {
     persistent: AtomicBool,
@@ -30,7 +28,7 @@ pub(in crate::os) struct NameLifetime {
 }
 
 impl NameLifetime {
-    /// An opener never removes a name: to it, all are [`Lifetime::Persistent`].
+    /// Returns the state of a new name. An opener passes [`Lifetime::Persistent`]: it never removes a name.
     pub(in crate::os) const fn new(lifetime: Lifetime) -> Self {
         let persistent = matches!(lifetime, Lifetime::Persistent);
         Self { persistent: AtomicBool::new(persistent), ended: AtomicBool::new(false) }
@@ -40,17 +38,17 @@ impl NameLifetime {
         self.persistent.store(lifetime == Lifetime::Persistent, Ordering::Release);
     }
 
-    /// Returns whether the name is to be removed now; true once.
+    /// Returns true if the name is to be removed now, and only once.
     pub(in crate::os) fn end(&self) -> bool {
         !self.persistent.load(Ordering::Acquire) && !self.ended.swap(true, Ordering::AcqRel)
     }
 }
 
-/// How a creator shows that it lives, until this is dropped.
-pub(super) trait Keeper: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+/// A creator's life lock: it shows that the creator lives until this is dropped.
+pub(super) trait OwnerLock: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// Sets or removes the mark. `mode` is the segment's, without the mark.
     fn mark(&self, segment: &OwnedFd, mode: Mode, marked: bool) -> Result<(), Errno>;
 
-    /// The name is gone: what stood for its owner may go too.
-    fn forget(&self);
+    /// Removes what stood for the owner, after the name was removed.
+    fn discard(&self);
 }

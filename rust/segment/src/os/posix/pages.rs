@@ -1,4 +1,4 @@
-//! The pages of a file or of memory: how many there are, and of which kind.
+//! The pages of a file or of memory: how many it has, and of which kind.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,26 +7,27 @@ use rustix::io::Errno;
 
 /// Gives a new, empty file its size and, where the system can, its pages. An error names the call.
 pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io::Error)> {
-    // Beyond this limit the kernel doesn't just refuse: it sends SIGXFSZ, which ends the process.
+    // Over this limit, the kernel sends SIGXFSZ, which ends the process, instead of just refusing.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     if limit.is_some_and(|limit| size > limit) {
         return Err(("RLIMIT_FSIZE", Errno::FBIG.into()));
     }
-    // Nor is a process refused that reserves more memory than there is: it is killed.
+    // Likewise, a process that reserves more memory than there is gets killed, not refused.
     #[cfg(target_os = "linux")]
     if !crate::available::has_room_for(size) && is_in_memory(&fd) {
         return Err(("MemAvailable", Errno::NOMEM.into()));
     }
-    // Nobody has an address space for more, and macOS must not be asked: it makes an object of any size, from parts of
-    // 4 GiB, and nothing stops it while it does.
+    // No process has addresses for more, and macOS must not be asked: it builds an object of any size, from
+    // parts of 4 GiB, and can't be interrupted.
     #[cfg(target_os = "macos")]
     if size > 1 << 47 {
         return Err(("ftruncate", Errno::NOMEM.into()));
     }
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     {
-        // Reserves the pages, so that no later store can fail for want of one. A file system may take its time for
-        // it, piece by piece; whoever finds the file meanwhile must find no size yet (FreeBSD has no such way).
+        // Reserves the pages, so that no later store fails for lack of one. That may take time, so the size
+        // comes last: a process that finds the file before then must find no size. FreeBSD can't do this
+        // without setting the size.
         #[cfg(target_os = "linux")]
         let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
         #[cfg(target_os = "freebsd")]
@@ -38,7 +39,7 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
             Err(errno) => return Err(("fallocate", errno.into())),
         }
     }
-    // Once: macOS lets nobody change a size, not even back to what it is.
+    // Once only: macOS never lets a size change, not even to the same value.
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
 }
 
@@ -53,14 +54,14 @@ pub(crate) fn unsupplied(fd: impl AsFd) -> u64 {
     })
 }
 
-/// Returns whether the file is memory: each of its pages takes one of the machine's.
+/// Returns whether the file is in memory: each of its pages takes one of the machine's.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_in_memory(fd: impl AsFd) -> bool {
     const TMPFS_MAGIC: u64 = 0x0102_1994; // linux/magic.h
     rustix::fs::fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(TMPFS_MAGIC))
 }
 
-/// Returns whether it is memory of huge pages (hugetlbfs), of which the fault handler can't replace a small one.
+/// Returns whether it is hugetlbfs memory: the fault handler can't replace a part of a huge page.
 pub(crate) fn has_huge_pages(fd: &impl AsFd) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -74,5 +75,5 @@ pub(crate) fn has_huge_pages(fd: &impl AsFd) -> bool {
     }
 }
 
-/// How [`Error::NotASegment`](crate::Error::NotASegment) names hugetlbfs memory.
+/// The words of [`Error::NotASegment`](crate::Error::NotASegment) for hugetlbfs memory.
 pub(crate) const HUGE_PAGES: &str = "memory of huge pages";

@@ -1,4 +1,4 @@
-//! `shm_open(3)` and `shm_unlink(3)`: for systems where segments are no files that one can see.
+//! `shm_open(3)` and `shm_unlink(3)`, for systems where segments are not visible as files.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -9,74 +9,74 @@ use rustix::io::Errno;
 use rustix::shm;
 
 use super::lock_file::LockFile;
-use super::owner::{self, Keeper};
-use super::{Made, Namespace, New, allocate, not_memory};
+use super::owner::{self, OwnerLock};
+use super::{Created, Namespace, Request, allocate, not_memory};
 use crate::error::Result;
 use crate::options::Access;
 
 #[derive(Debug)]
-pub(super) struct Calls {
-    /// Where the lock files are; without it, nothing is ever reclaimed.
+pub(super) struct ShmOpen {
+    /// The folder of the lock files. Without one, nothing is ever reclaimed.
     lock_folder: Option<PathBuf>,
 }
 
-impl Calls {
+impl ShmOpen {
     pub(super) const fn new(lock_folder: Option<PathBuf>) -> Self {
         Self { lock_folder }
     }
 
-    /// With the lock in hand, if there is one.
-    fn create_locked(&self, new: &New<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, MmapRaw)> {
-        let fd = match create_exclusive(new) {
+    /// Creates the segment while the lock, if there is one, is held.
+    fn create_locked(&self, request: &Request<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, MmapRaw)> {
+        let fd = match create_exclusive(request) {
             Err(Errno::EXIST) => {
                 let is_dead_owners = |stat| lock.is_some_and(|lock| lock.is_mark_of(&stat));
-                if !self.stat(new.plain).is_ok_and(is_dead_owners) {
-                    return Err(new.taken(owner::NOT_OURS));
+                if !self.stat(request.plain).is_ok_and(is_dead_owners) {
+                    return Err(request.taken(owner::NOT_OURS));
                 }
-                self.unlink(new.plain).map_err(|e| new.failure("shm_unlink", e))?;
-                create_exclusive(new)
+                self.unlink(request.plain).map_err(|e| request.failure("shm_unlink", e))?;
+                create_exclusive(request)
             }
             other => other,
         }
-        .map_err(|e| new.failure("shm_open", e))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|e| new.failure("fstat", e))?;
+        .map_err(|e| request.failure("shm_open", e))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| request.failure("fstat", e))?;
         let finish = || {
-            // Whatever the umask took away; macOS can't, and refuses with EINVAL.
-            match rustix::fs::fchmod(&fd, new.mode) {
+            // Restores what the umask took away. macOS can't change a mode, and refuses with EINVAL.
+            match rustix::fs::fchmod(&fd, request.mode) {
                 Ok(()) | Err(Errno::INVAL) => {}
-                Err(errno) => return Err(new.failure("fchmod", errno)),
+                Err(errno) => return Err(request.failure("fchmod", errno)),
             }
-            let map = allocate(&fd, new)?;
-            if let (Some(lock), true) = (lock, new.marked) {
-                lock.mark(&fd, new.mode, true).map_err(|e| new.failure("write", e))?;
+            let map = allocate(&fd, request)?;
+            if let (Some(lock), true) = (lock, request.marked) {
+                lock.mark(&fd, request.mode, true).map_err(|e| request.failure("write", e))?;
             }
             Ok(map)
         };
         match finish() {
             Ok(map) => Ok((fd, map)),
             Err(e) => {
-                self.unlink_if_still(new.plain, &stat);
+                self.unlink_if_still(request.plain, &stat);
                 Err(e)
             }
         }
     }
 
-    /// Another process may have removed the name since, and given it to a segment of its own.
+    /// Removes the name, unless another process has given it to a segment of its own since.
     fn unlink_if_still(&self, plain: &str, made: &Stat) {
         if self.leads_to(plain, made) {
-            // Nothing can be done about a failure here.
+            // A failure can't be reported here.
             let _ = self.unlink(plain);
         }
     }
 }
 
-fn create_exclusive(new: &New<'_>) -> Result<OwnedFd, Errno> {
+fn create_exclusive(request: &Request<'_>) -> Result<OwnedFd, Errno> {
     let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
-    rustix::io::retry_on_intr(|| shm::open(format!("/{}", new.plain), flags, new.mode))
+    rustix::io::retry_on_intr(|| shm::open(format!("/{}", request.plain), flags, request.mode))
 }
 
-/// Linux's segments are files, which may be FIFOs, or have a lease. The other systems' are neither, and `shm_open(2)`
-/// refuses the flag there.
+/// On Linux, segments are files: one may be a FIFO or have a lease. On other systems they are neither, and
+/// `shm_open(2)` refuses the flag.
 const NONBLOCK: shm::OFlags = {
     #[cfg(target_os = "linux")]
     {
@@ -88,7 +88,7 @@ const NONBLOCK: shm::OFlags = {
     }
 };
 
-impl Namespace for Calls {
+impl Namespace for ShmOpen {
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
         let flags = match access {
             Access::ReadWrite => shm::OFlags::RDWR,
@@ -104,12 +104,12 @@ impl Namespace for Calls {
     fn exists(&self, plain: &str) -> bool {
         match self.stat(plain) {
             Ok(stat) => not_memory(&stat).is_none(),
-            // Looking takes opening: it is there, but not for this user.
+            // `stat` opens the segment: it is there, but not for this user.
             Err(errno) => errno == Errno::ACCESS,
         }
     }
 
-    /// There is no call for it.
+    /// Returns nothing: there is no call that lists segments.
     fn list(&self) -> Vec<String> {
         Vec::new()
     }
@@ -118,21 +118,24 @@ impl Namespace for Calls {
         shm::unlink(format!("/{plain}"))
     }
 
-    fn create(&self, new: &New<'_>) -> Result<Made> {
+    fn create(&self, request: &Request<'_>) -> Result<Created> {
         let lock = match &self.lock_folder {
-            // A folder that can't be written to costs the reclaiming, not the segment.
-            Some(folder) => match LockFile::take(folder, new.plain) {
+            // Without a writable folder, the segment is created, but never reclaimed.
+            Some(folder) => match LockFile::take(folder, request.plain) {
                 Ok(Some(lock)) => Some(lock),
-                // Its owner lives. If the name is gone all the same, somebody has removed it: it is free.
-                Ok(None) if !matches!(self.stat(new.plain), Err(Errno::NOENT)) => {
-                    return Err(new.taken(owner::ALIVE));
+                // Its owner lives. If the name is gone nevertheless, another program has removed it, and it
+                // is free.
+                Ok(None) if !matches!(self.stat(request.plain), Err(Errno::NOENT)) => {
+                    return Err(request.taken(owner::ALIVE));
                 }
                 Ok(None) | Err(_) => None,
             },
             None => None,
         };
-        match self.create_locked(new, lock.as_ref()) {
-            Ok((fd, map)) => Ok(Made { fd, map, keeper: lock.map(|lock| Box::new(lock) as Box<dyn Keeper>) }),
+        match self.create_locked(request, lock.as_ref()) {
+            Ok((fd, map)) => {
+                Ok(Created { fd, map, owner_lock: lock.map(|lock| Box::new(lock) as Box<dyn OwnerLock>) })
+            }
             Err(e) => {
                 if let Some(lock) = &lock {
                     lock.withdraw();
@@ -146,7 +149,7 @@ impl Namespace for Calls {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    //! The way of macOS and FreeBSD; on Linux, too, which has the same calls.
+    //! The namespace of macOS and FreeBSD, also tested on Linux, which has the same calls.
     use super::super::mode_of;
     use super::*;
     use crate::error::Error;
@@ -158,7 +161,7 @@ mod tests {
     const SIZE: u64 = 5000;
 
     struct Scratch {
-        calls: Calls,
+        calls: ShmOpen,
         folder: PathBuf,
         name: String,
     }
@@ -171,19 +174,19 @@ mod tests {
         fn named(name: String) -> Self {
             let folder = std::env::temp_dir().join(crate::generate_name("call-test").unwrap());
             fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
-            Self { calls: Calls::new(Some(folder.clone())), folder, name }
+            Self { calls: ShmOpen::new(Some(folder.clone())), folder, name }
         }
 
-        fn create(&self, marked: bool) -> Result<Made> {
+        fn create(&self, marked: bool) -> Result<Created> {
             self.create_sized(SIZE, marked)
         }
 
-        fn create_sized(&self, size: u64, marked: bool) -> Result<Made> {
+        fn create_sized(&self, size: u64, marked: bool) -> Result<Created> {
             let mode = mode_of(Scope::Global);
-            self.calls.create(&New { plain: &self.name, size, mode, marked, end: Instant::now() })
+            self.calls.create(&Request { plain: &self.name, size, mode, marked, end: Instant::now() })
         }
 
-        /// How many lock files there are.
+        /// Returns the number of lock files.
         fn locks(&self) -> usize {
             fs::read_dir(&self.folder).unwrap().count()
         }
@@ -196,7 +199,8 @@ mod tests {
         }
     }
 
-    /// What the system says that a segment of so many bytes has: on macOS whole pages, of 16 KiB on Apple's processors.
+    /// Returns the size that the system reports for a segment of `size` bytes: on macOS whole pages, of 16
+    /// KiB on Apple's processors.
     fn system_size(size: u64) -> i64 {
         let page = if cfg!(target_os = "macos") { rustix::param::page_size() as u64 } else { 1 };
         i64::try_from(size.next_multiple_of(page)).unwrap()
@@ -206,20 +210,20 @@ mod tests {
     fn a_living_owner_keeps_its_name_and_a_dead_one_does_not() {
         let scratch = Scratch::new();
         let first = scratch.create(true).unwrap();
-        // SAFETY: the first byte of a mapping that has more, and nobody else has.
+        // SAFETY: the mapping is larger than one byte, and no other process has it.
         unsafe { first.map.as_mut_ptr().write(1) };
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
-        // Closes the lock without removing anything: what a killed process leaves.
+        // Closes the lock without removing anything, as when a process is killed.
         drop(first);
         let second = scratch.create(true).unwrap();
         // SAFETY: as above.
         assert_eq!(unsafe { second.map.as_ptr().read() }, 0, "new memory, not the old");
-        second.keeper.as_ref().unwrap().forget();
+        second.owner_lock.as_ref().unwrap().discard();
         assert_eq!(scratch.locks(), 0);
     }
 
     #[test]
-    fn a_segment_has_the_size_and_the_mode_that_were_asked_for() {
+    fn a_segment_has_the_requested_size_and_mode() {
         let scratch = Scratch::new();
         for size in [1, SIZE, 16384, 16385, 1_000_003] {
             let made = scratch.create_sized(size, false).unwrap();
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_leaves_neither_a_name_nor_a_lock() {
+    fn create_without_room_leaves_no_name_and_no_lock() {
         let scratch = Scratch::new();
         for size in [1 << 50, i64::MAX as u64] {
             assert!(matches!(scratch.create_sized(size, true), Err(Error::OutOfMemory { .. })), "{size}");
@@ -241,22 +245,22 @@ mod tests {
     }
 
     #[test]
-    fn names_have_30_bytes_and_case_matters() {
+    fn names_of_30_bytes_work_and_case_matters() {
         let random = crate::generate_name("case-test-").unwrap();
         let lower = Scratch::named(format!("{random:a<30}"));
         let upper = Scratch {
-            calls: Calls::new(Some(lower.folder.clone())),
+            calls: ShmOpen::new(Some(lower.folder.clone())),
             folder: lower.folder.clone(),
             name: lower.name.to_uppercase(),
         };
         assert_eq!(lower.name.len(), 30);
         let (one, other) = (lower.create(true).unwrap(), upper.create(true).unwrap());
-        assert!(one.keeper.is_some() && other.keeper.is_some(), "each has a lock of its own");
+        assert!(one.owner_lock.is_some() && other.owner_lock.is_some(), "each has a lock of its own");
         assert_eq!(lower.locks(), 2);
     }
 
     #[test]
-    fn what_bears_no_mark_is_never_reclaimed() {
+    fn a_segment_without_a_mark_is_never_reclaimed() {
         let scratch = Scratch::new();
         drop(scratch.create(false).unwrap());
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
@@ -264,29 +268,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_made_under_a_dead_owners_name_is_not_reclaimed() {
+    fn a_strangers_segment_under_a_dead_owners_name_is_not_reclaimed() {
         let scratch = Scratch::new();
         drop(scratch.create(true).unwrap());
         scratch.calls.unlink(&scratch.name).unwrap();
         let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         let strangers = shm::open(format!("/{}", scratch.name), flags, Mode::RUSR | Mode::WUSR).unwrap();
-        // Another number of pages: all that tells them apart on macOS.
+        // Another number of pages: on macOS, only that tells them apart.
         rustix::fs::ftruncate(&strangers, SIZE + (1 << 16)).unwrap();
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
 
     #[test]
-    fn a_living_owners_name_that_is_gone_is_free() {
+    fn a_removed_name_is_free_while_its_owner_lives() {
         let scratch = Scratch::new();
         let first = scratch.create(true).unwrap();
         scratch.calls.unlink(&scratch.name).unwrap();
         let second = scratch.create(true).unwrap();
-        assert!(first.keeper.is_some() && second.keeper.is_none(), "the lock is the first one's");
+        assert!(first.owner_lock.is_some() && second.owner_lock.is_none(), "the lock is the first one's");
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
 
     #[test]
-    fn a_segment_is_opened_with_the_access_asked_for() {
+    fn a_segment_is_opened_with_the_requested_access() {
         let scratch = Scratch::new();
         let _made = scratch.create(false).unwrap();
         assert_eq!(scratch.calls.list(), Vec::<String>::new(), "there is no call for it");
@@ -298,7 +302,7 @@ mod tests {
         }
     }
 
-    /// In `/dev/shm`, anything may have the name.
+    /// In `/dev/shm`, any kind of file may have the name.
     #[cfg(target_os = "linux")]
     #[test]
     fn opening_does_not_wait_for_a_fifo() {
@@ -313,7 +317,7 @@ mod tests {
     /// On macOS, all segments have the same identity.
     #[cfg(not(target_os = "macos"))]
     #[test]
-    fn a_name_that_another_process_took_is_left_to_it() {
+    fn a_name_that_another_process_took_is_not_removed() {
         let scratch = Scratch::new();
         let ours = rustix::fs::fstat(&scratch.create(false).unwrap().fd).unwrap();
         scratch.calls.unlink(&scratch.name).unwrap();
@@ -328,8 +332,8 @@ mod tests {
     fn a_mark_can_be_taken_back() {
         let scratch = Scratch::new();
         let made = scratch.create(true).unwrap();
-        let keeper = made.keeper.as_ref().unwrap();
-        keeper.mark(&made.fd, mode_of(Scope::Global), false).unwrap();
+        let owner_lock = made.owner_lock.as_ref().unwrap();
+        owner_lock.mark(&made.fd, mode_of(Scope::Global), false).unwrap();
         drop(made);
         assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
     }
@@ -341,14 +345,14 @@ mod tests {
         fs::write(&precious, b"precious").unwrap();
         std::os::unix::fs::symlink(&precious, scratch.folder.join(format!("{}.lock", scratch.name))).unwrap();
         let made = scratch.create(true).unwrap();
-        assert!(made.keeper.is_none());
+        assert!(made.owner_lock.is_none());
         assert_eq!(fs::read(&precious).unwrap(), b"precious");
     }
 
-    /// What macOS does, and why a segment gets its size in one call, and never another.
+    /// On macOS, a segment gets its size in one call, and never another.
     #[cfg(target_os = "macos")]
     #[test]
-    fn the_system_lets_nobody_change_a_size() {
+    fn the_system_refuses_to_change_a_size() {
         let scratch = Scratch::new();
         let made = scratch.create(false).unwrap();
         for size in [0, 1, 1 << 20] {
@@ -359,7 +363,7 @@ mod tests {
 
     #[cfg(not(target_os = "linux"))]
     #[test]
-    fn this_is_the_way_of_a_system_without_a_directory_of_segments() {
+    fn systems_without_a_segment_directory_use_shm_open() {
         let scratch = Scratch::new();
         let _made = scratch.create(false).unwrap();
         assert!(crate::Options::new(&scratch.name).exists());

@@ -1,10 +1,10 @@
-//! What the system's calls take, and how they fail.
+//! Arguments and errors of the system's calls.
 
 use std::io;
 
 use windows_sys::Win32::Foundation as errors;
 
-/// A call that failed, and what the system said.
+/// A failed call, and the system's error.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) call: &'static str,
@@ -16,12 +16,12 @@ impl Failed {
         Self { call, source: io::Error::from_raw_os_error(code.cast_signed()) }
     }
 
-    /// The last failure of a call of this thread.
+    /// Returns the last error of this thread.
     pub(super) fn last(call: &'static str) -> Self {
         Self { call, source: io::Error::last_os_error() }
     }
 
-    /// What opening says of a name that leads nowhere.
+    /// Returns the error of opening a name that leads nowhere.
     pub(super) fn absent() -> Self {
         Self::new("OpenFileMappingW", errors::ERROR_FILE_NOT_FOUND)
     }
@@ -34,7 +34,8 @@ impl Failed {
         io::Error::from_raw_os_error(self.code().cast_signed())
     }
 
-    /// Nothing has the name: neither it nor (where it has a `\`) what should lead to it, or nothing can have it.
+    /// Returns whether nothing has the name: neither the name nor, before a `\`, its namespace exists, or
+    /// neither can.
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self.code(),
@@ -47,7 +48,8 @@ impl Failed {
     }
 }
 
-/// What the system's calls take: UTF-16 with a zero after it. Names hold none of their own: `name.rs` sees to that.
+/// Returns UTF-16 with a zero at the end, for the system's calls. Names contain no zero: `name.rs` refuses
+/// it.
 pub(super) fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }

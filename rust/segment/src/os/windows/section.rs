@@ -1,9 +1,10 @@
-//! The system's calls on sections, and the views of them.
+//! The system's calls on sections and on views of them.
 //!
 //! Invariants that the `unsafe` here and in `memory.rs` rests on:
 //! - A [`Section`] has an open handle; `OwnedHandle` closes it once.
-//! - A [`Mapping`] has a view that starts at `start`, and that is unmapped when it is dropped and never before. At least
-//!   `committed` bytes of it are there, and `length` is never more.
+//! - A [`Mapping`] has a view that starts at `start`. Dropping the mapping unmaps the view, and nothing else
+//!   does.
+//! - At least `committed` bytes of the view are there, and `length` is at most `committed`.
 
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 
@@ -27,7 +28,8 @@ use crate::options::Access;
 pub(super) struct Section(OwnedHandle);
 
 impl Section {
-    /// Makes a section and reserves all of its memory; none if there is one of that name, which is left alone.
+    /// Makes a section and reserves all of its memory. Returns `None` if the name is taken: its section is
+    /// left alone.
     pub(super) fn create(native: &str, size: u64, descriptor: &Descriptor) -> Result<Option<Self>, Failed> {
         let native = wide(native);
         #[allow(clippy::cast_possible_truncation, reason = "a structure of three fields")]
@@ -36,8 +38,9 @@ impl Section {
             lpSecurityDescriptor: descriptor.as_ptr(),
             bInheritHandle: 0,
         };
-        // SAFETY: `attributes` and `native`, which ends with a zero, live until the call returns; the former points to
-        // a valid descriptor. An invalid handle instead of a file's asks for memory that the page file backs.
+        // SAFETY: `attributes` and `native`, which ends with a zero, live until the call returns; the former
+        // points to a valid descriptor. An invalid handle instead of a file's asks for memory that the page
+        // file backs.
         let (handle, code) = unsafe {
             SetLastError(errors::ERROR_SUCCESS);
             let handle = CreateFileMappingW(
@@ -54,7 +57,7 @@ impl Section {
             return Err(Failed::new("CreateFileMappingW", code));
         }
         let section = Self::from_raw(handle);
-        // On a name that is taken, this call opens what there is, whatever its size.
+        // If the name is taken, this call opens the existing section, whatever its size.
         Ok((code != errors::ERROR_ALREADY_EXISTS).then_some(section))
     }
 
@@ -65,17 +68,17 @@ impl Section {
         if handle.is_null() { Err(Failed::last("OpenFileMappingW")) } else { Ok(Self::from_raw(handle)) }
     }
 
-    /// Maps all of it: only a view tells how large the section is.
+    /// Maps the whole section: only a view tells how large it is.
     pub(super) fn map(&self, access: Access) -> Result<Mapping, Failed> {
-        // SAFETY: the handle is that of an open section; where the view goes is the system's choice.
+        // SAFETY: the handle is that of an open section, and the system chooses the address.
         let view = unsafe { MapViewOfFile(self.0.as_raw_handle(), rights(access), 0, 0, 0) };
         if view.Value.is_null() {
             return Err(Failed::last("MapViewOfFile"));
         }
-        // From here on, so that it is unmapped whatever comes next.
+        // Made now, so that an error below unmaps the view.
         let mut mapping = Mapping { start: view.Value.cast(), committed: 0, length: 0, flaw: None };
         let mut found = MEMORY_BASIC_INFORMATION::default();
-        // SAFETY: writes one such structure at most. Any address may be asked for.
+        // SAFETY: the call writes at most one such structure, and takes any address.
         let written =
             unsafe { VirtualQuery(view.Value, &raw mut found, size_of::<MEMORY_BASIC_INFORMATION>()) };
         if written == 0 {
@@ -89,25 +92,26 @@ impl Section {
     }
 
     fn from_raw(handle: HANDLE) -> Self {
-        // SAFETY: the call that returned the handle has just made it, for whoever called; nobody else closes it.
+        // SAFETY: a call of this module has just returned the handle, and nothing else owns it.
         Self(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 
-/// How many bytes of a view can be used with this access, all at its beginning; or why none is shared memory.
+/// Returns how many bytes at the beginning of a view can be used with this access, or why it isn't shared
+/// memory.
 ///
-/// `found` is what `VirtualQuery` tells: a run of pages with the same state and the same protection.
+/// `found` is what `VirtualQuery` returns: a run of pages with the same state and the same protection.
 fn usable(found: &MEMORY_BASIC_INFORMATION, access: Access) -> Result<usize, &'static str> {
     if found.Type != MEM_MAPPED {
-        // `SEC_IMAGE`: each process has its own copy of what was written to.
+        // `SEC_IMAGE`: each process gets its own copy of a page that it writes to.
         return Err("the image of a program");
     }
     // A peer may have reserved addresses without memory behind them.
     if found.State != MEM_COMMIT {
         return Ok(0);
     }
-    // Whether the processor caches the pages makes no difference. Any other bit or value has a guard (`PAGE_GUARD`), a
-    // copy of its own (`PAGE_WRITECOPY`) or no access.
+    // It makes no difference whether the processor caches the pages. Any other bit or value means a guard
+    // (`PAGE_GUARD`), a private copy (`PAGE_WRITECOPY`) or no access.
     match (found.Protect & !(PAGE_NOCACHE | PAGE_WRITECOMBINE), access) {
         (PAGE_READWRITE | PAGE_EXECUTE_READWRITE, _)
         | (PAGE_READONLY | PAGE_EXECUTE_READ, Access::ReadOnly) => Ok(found.RegionSize),
@@ -115,7 +119,7 @@ fn usable(found: &MEMORY_BASIC_INFORMATION, access: Access) -> Result<usize, &'s
     }
 }
 
-/// No more than is needed: others may let this user read only.
+/// Returns the rights to ask for. Asking for more than needed would fail if this user may only read.
 const fn rights(access: Access) -> u32 {
     match access {
         Access::ReadWrite => FILE_MAP_READ | FILE_MAP_WRITE,
@@ -128,7 +132,7 @@ const fn high(size: u64) -> u32 {
     (size >> 32) as u32
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "that is what it is for")]
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
 const fn low(size: u64) -> u32 {
     size as u32
 }
@@ -142,24 +146,25 @@ pub(crate) struct Mapping {
     flaw: Option<&'static str>,
 }
 
-// SAFETY: a view belongs to the process, not to a thread, and nothing here changes but through `&mut`. For the bytes
-// themselves see `memory.rs`.
+// SAFETY: a view belongs to the process, not to a thread, and these fields change only through `&mut`. For
+// the bytes themselves see `memory.rs`.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// How many bytes there are, in whole pages.
+    /// Returns how many bytes there are, in whole pages.
     pub(super) const fn committed(&self) -> usize {
         self.committed
     }
 
-    /// The reason why it isn't memory that may be used. Then no byte of it is committed.
+    /// Returns why the memory may not be used. If there is such a reason, no byte counts as committed.
     pub(super) const fn flaw(&self) -> Option<&'static str> {
         self.flaw
     }
 
-    /// Leaves the first `size` bytes, or all of them for 0. False, and nothing changes, if there are fewer.
+    /// Limits the mapping to the first `size` bytes, or to all of them for 0. If there are fewer, returns
+    /// false and changes nothing.
     pub(super) fn limit(&mut self, size: u64) -> bool {
         match usize::try_from(size) {
             Ok(0) => true,
@@ -185,23 +190,23 @@ unsafe impl crate::os::Mapping for Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the view is there, and this is the only place that takes it away.
+        // SAFETY: the view is mapped, and only this function unmaps it.
         unsafe { UnmapViewOfFile(MEMORY_MAPPED_VIEW_ADDRESS { Value: self.start.cast() }) };
     }
 }
 
-/// Milliseconds since the system started, in steps of 10 to 16; a few nanoseconds to ask for.
+/// Returns milliseconds since the system started, in steps of 10 to 16. A call takes a few nanoseconds.
 pub(crate) fn coarse_clock() -> u64 {
-    // SAFETY: has no preconditions.
+    // SAFETY: the call has no preconditions.
     unsafe { GetTickCount64() }
 }
 
-/// Memory without a name.
+/// Maps memory without a name.
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) fn anonymous(length: usize) -> Mapping {
     let size = length as u64;
-    // SAFETY: takes no pointer but null: no descriptor, no name.
+    // SAFETY: both pointers are null, which stands for no descriptor and no name.
     let handle = unsafe {
         CreateFileMappingW(
             INVALID_HANDLE_VALUE,
@@ -224,7 +229,7 @@ mod tests {
     use crate::os::Mapping as _;
 
     #[test]
-    fn a_size_is_cut_in_halves() {
+    fn a_size_is_split_into_halves() {
         assert_eq!((high(0x1_2345_6789), low(0x1_2345_6789)), (1, 0x2345_6789));
         assert_eq!((high(u64::MAX >> 1), low(u64::MAX >> 1)), (0x7FFF_FFFF, u32::MAX));
     }
@@ -263,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_is_limited_to_what_there_is() {
+    fn a_mapping_is_limited_to_committed_bytes() {
         let mut mapping = anonymous(5000);
         assert_eq!((mapping.len(), mapping.committed() % 4096), (5000, 0));
         let committed = mapping.committed();

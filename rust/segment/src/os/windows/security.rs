@@ -1,4 +1,4 @@
-//! Who may open a section: access lists, written down, instead of whatever the process would give by default.
+//! Access lists of sections, written out: a process's default list may not match the scope.
 
 use std::ffi::c_void;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
@@ -38,7 +38,7 @@ impl Descriptor {
         Ok(Self(descriptor))
     }
 
-    /// A valid descriptor, for as long as `self` lives.
+    /// Returns the descriptor, which is valid for as long as `self` lives.
     pub(super) const fn as_ptr(&self) -> *mut c_void {
         self.0
     }
@@ -46,17 +46,18 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: the system allocated it for us, with `LocalAlloc`, and nothing uses it any more.
+        // SAFETY: the system allocated it with `LocalAlloc` and left it to this value. Nothing uses it any
+        // more.
         unsafe { LocalFree(self.0) };
     }
 }
 
-/// The list in the words of the Security Descriptor Definition Language: nothing inherited (`P`), and everything for the
-/// user, for the system (`SY`) and, with [`Scope::Global`], for everybody (`WD`).
+/// Returns an access list in the Security Descriptor Definition Language. Nothing is inherited (`P`). The
+/// user, the system (`SY`) and, with [`Scope::Global`], everybody (`WD`) have all rights.
 ///
-/// For everybody, rights to read and write would not do: most programs open with `FILE_MAP_ALL_ACCESS`, and
-/// `CreateFileMappingW`, through which Python's `mmap` opens, asks for `STANDARD_RIGHTS_REQUIRED` as well. Nothing can be
-/// executed with it all the same: that takes a section which was made for it.
+/// For everybody, the rights to read and write would not be enough. Most programs open with
+/// `FILE_MAP_ALL_ACCESS`. Python's `mmap` opens through `CreateFileMappingW`, which also asks for
+/// `STANDARD_RIGHTS_REQUIRED`. Even so, nothing can be executed, because the section isn't made for that.
 fn access_list(scope: Scope, user: &str) -> String {
     let everybody = match scope {
         Scope::Local => "",
@@ -65,21 +66,22 @@ fn access_list(scope: Scope, user: &str) -> String {
     format!("D:P(A;;GA;;;{user})(A;;GA;;;SY){everybody}")
 }
 
-/// The security identifier of the user whose process this is.
+/// Returns the security identifier of this process's user.
 fn user() -> Result<String, Failed> {
     let mut token = ptr::null_mut();
-    // SAFETY: the handle of the own process is always valid; the call writes one handle.
+    // SAFETY: the handle of this process is always valid, and the call writes one handle.
     if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
         return Err(Failed::last("OpenProcessToken"));
     }
-    // SAFETY: the call has just made it, for us.
+    // SAFETY: the call has just made the handle, and nothing else owns it.
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
 
-    // The structure, and behind it the identifier that it points to: 68 bytes at most. Aligned as the former must be.
+    // For the structure, and behind it the identifier that it points to, of at most 68 bytes. Aligned for the
+    // structure.
     let mut buffer = [0u64; 32];
     #[allow(clippy::cast_possible_truncation, reason = "it has 256 bytes")]
     let (size, mut length) = (size_of_val(&buffer) as u32, 0);
-    // SAFETY: writes at most `size` bytes, which is what the buffer has.
+    // SAFETY: the call writes at most `size` bytes, the size of the buffer.
     let done = unsafe {
         GetTokenInformation(
             token.as_raw_handle(),
@@ -92,14 +94,16 @@ fn user() -> Result<String, Failed> {
     if done == 0 {
         return Err(Failed::last("GetTokenInformation"));
     }
-    // SAFETY: for `TokenUser`, the call has written such a structure at the buffer's start, which is aligned for it.
+    // SAFETY: for `TokenUser`, the call has written such a structure to the start of the buffer, which is
+    // aligned for it.
     let identifier = unsafe { buffer.as_ptr().cast::<TOKEN_USER>().read() }.User.Sid;
     let mut text = ptr::null_mut();
-    // SAFETY: the identifier lies in the buffer, which is still there; the call writes one pointer.
+    // SAFETY: the identifier lies in the buffer, which still lives, and the call writes one pointer.
     if unsafe { ConvertSidToStringSidW(identifier, &raw mut text) } == 0 {
         return Err(Failed::last("ConvertSidToStringSidW"));
     }
-    // SAFETY: the system has written a text that ends with a zero, and allocated it for us with `LocalAlloc`.
+    // SAFETY: the system has written a text that ends with a zero, allocated it with `LocalAlloc`, and left
+    // it to us.
     unsafe {
         let length = (0..).take_while(|&i| *text.add(i) != 0).count();
         let user = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_let_in_with_the_global_scope_alone() {
+    fn only_the_global_scope_admits_other_users() {
         assert_eq!(access_list(Scope::Local, "S-1-5-7"), "D:P(A;;GA;;;S-1-5-7)(A;;GA;;;SY)");
         assert!(access_list(Scope::Global, "S-1-5-7").ends_with(";WD)"));
     }

@@ -1,101 +1,101 @@
-//! The letters of a format: what they mean, and how large that is.
+//! The codes of a format: their meaning, size and alignment.
 
 use std::ffi::{c_int, c_long, c_longlong, c_short, c_void};
 
-/// What a code's bytes mean.
+/// The encoding of a code's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// `x`: zeros, no value.
+pub(super) enum Encoding {
+    /// `x`: zeros, and no value.
     Pad,
-    /// `c`: one byte, as bytes.
+    /// `c`: one byte.
     Char,
     Bool,
     Signed,
     Unsigned,
-    /// `P`: unsigned, but packing takes a negative number as well.
+    /// `P`: unsigned, but also packs negative numbers.
     Pointer,
     Half,
     Float,
     Double,
-    /// `s`: the count is its length.
+    /// `s`: bytes, whose length is the repeat count.
     Bytes,
-    /// `p`: as `s`, with its length in the first byte.
+    /// `p`: like `s`, with the length in the first byte.
     Pascal,
 }
 
-/// A letter as one prefix has it.
+/// A code, with the sizes of one prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code {
     pub(super) letter: char,
-    pub(super) kind: Kind,
-    /// Of one element, in bytes.
+    pub(super) encoding: Encoding,
+    /// The size of one element in bytes.
     pub(super) size: usize,
-    /// 1: none.
+    /// The alignment in bytes; 1 for none.
     pub(super) align: usize,
 }
 
 impl Code {
-    /// With the sizes and the alignment of this system's C.
+    /// Returns a code with the sizes and alignment of this system's C.
     pub(super) fn native(letter: char) -> Option<Self> {
-        let of = |kind, size, align| Some(Self { letter, kind, size, align });
+        let of = |encoding, size, align| Some(Self { letter, encoding, size, align });
         match letter {
-            'h' => of(Kind::Signed, size_of::<c_short>(), align_of::<c_short>()),
-            'H' => of(Kind::Unsigned, size_of::<c_short>(), align_of::<c_short>()),
-            'i' => of(Kind::Signed, size_of::<c_int>(), align_of::<c_int>()),
-            'I' => of(Kind::Unsigned, size_of::<c_int>(), align_of::<c_int>()),
-            'l' => of(Kind::Signed, size_of::<c_long>(), align_of::<c_long>()),
-            'L' => of(Kind::Unsigned, size_of::<c_long>(), align_of::<c_long>()),
-            'q' => of(Kind::Signed, size_of::<c_longlong>(), align_of::<c_longlong>()),
-            'Q' => of(Kind::Unsigned, size_of::<c_longlong>(), align_of::<c_longlong>()),
-            'n' => of(Kind::Signed, size_of::<isize>(), align_of::<isize>()),
-            'N' => of(Kind::Unsigned, size_of::<usize>(), align_of::<usize>()),
-            'P' => of(Kind::Pointer, size_of::<*const c_void>(), align_of::<*const c_void>()),
-            'e' => of(Kind::Half, 2, align_of::<c_short>()),
-            'f' => of(Kind::Float, size_of::<f32>(), align_of::<f32>()),
-            'd' => of(Kind::Double, size_of::<f64>(), align_of::<f64>()),
+            'h' => of(Encoding::Signed, size_of::<c_short>(), align_of::<c_short>()),
+            'H' => of(Encoding::Unsigned, size_of::<c_short>(), align_of::<c_short>()),
+            'i' => of(Encoding::Signed, size_of::<c_int>(), align_of::<c_int>()),
+            'I' => of(Encoding::Unsigned, size_of::<c_int>(), align_of::<c_int>()),
+            'l' => of(Encoding::Signed, size_of::<c_long>(), align_of::<c_long>()),
+            'L' => of(Encoding::Unsigned, size_of::<c_long>(), align_of::<c_long>()),
+            'q' => of(Encoding::Signed, size_of::<c_longlong>(), align_of::<c_longlong>()),
+            'Q' => of(Encoding::Unsigned, size_of::<c_longlong>(), align_of::<c_longlong>()),
+            'n' => of(Encoding::Signed, size_of::<isize>(), align_of::<isize>()),
+            'N' => of(Encoding::Unsigned, size_of::<usize>(), align_of::<usize>()),
+            'P' => of(Encoding::Pointer, size_of::<*const c_void>(), align_of::<*const c_void>()),
+            'e' => of(Encoding::Half, 2, align_of::<c_short>()),
+            'f' => of(Encoding::Float, size_of::<f32>(), align_of::<f32>()),
+            'd' => of(Encoding::Double, size_of::<f64>(), align_of::<f64>()),
             _ => Self::standard(letter),
         }
     }
 
-    /// With the sizes that are the same everywhere, and no alignment.
+    /// Returns a code with the standard sizes, and without alignment.
     pub(super) fn standard(letter: char) -> Option<Self> {
-        let (kind, size) = match letter {
-            'x' => (Kind::Pad, 1),
-            'c' => (Kind::Char, 1),
-            '?' => (Kind::Bool, 1),
-            'b' => (Kind::Signed, 1),
-            'B' => (Kind::Unsigned, 1),
-            'h' => (Kind::Signed, 2),
-            'H' => (Kind::Unsigned, 2),
-            'i' | 'l' => (Kind::Signed, 4),
-            'I' | 'L' => (Kind::Unsigned, 4),
-            'q' => (Kind::Signed, 8),
-            'Q' => (Kind::Unsigned, 8),
-            'e' => (Kind::Half, 2),
-            'f' => (Kind::Float, 4),
-            'd' => (Kind::Double, 8),
-            's' => (Kind::Bytes, 1),
-            'p' => (Kind::Pascal, 1),
+        let (encoding, size) = match letter {
+            'x' => (Encoding::Pad, 1),
+            'c' => (Encoding::Char, 1),
+            '?' => (Encoding::Bool, 1),
+            'b' => (Encoding::Signed, 1),
+            'B' => (Encoding::Unsigned, 1),
+            'h' => (Encoding::Signed, 2),
+            'H' => (Encoding::Unsigned, 2),
+            'i' | 'l' => (Encoding::Signed, 4),
+            'I' | 'L' => (Encoding::Unsigned, 4),
+            'q' => (Encoding::Signed, 8),
+            'Q' => (Encoding::Unsigned, 8),
+            'e' => (Encoding::Half, 2),
+            'f' => (Encoding::Float, 4),
+            'd' => (Encoding::Double, 8),
+            's' => (Encoding::Bytes, 1),
+            'p' => (Encoding::Pascal, 1),
             _ => return None,
         };
-        Some(Self { letter, kind, size, align: 1 })
+        Some(Self { letter, encoding, size, align: 1 })
     }
 
-    /// Whether the count is a length, of one value.
+    /// Returns whether the repeat count is the length of a single value.
     pub(super) fn is_string(self) -> bool {
-        matches!(self.kind, Kind::Bytes | Kind::Pascal)
+        matches!(self.encoding, Encoding::Bytes | Encoding::Pascal)
     }
 
-    /// The integers that fit, or nothing if all do.
+    /// Returns the least and the greatest integer that fit, or `None` if all do.
     pub(super) fn limits(self) -> Option<(i64, i64)> {
         let bits = self.size * 8;
         if bits >= 64 {
             return None;
         }
         let (half, whole) = (1i64 << (bits - 1), 1i64 << bits);
-        match self.kind {
-            Kind::Signed => Some((-half, half - 1)),
-            Kind::Pointer => Some((-half, whole - 1)),
+        match self.encoding {
+            Encoding::Signed => Some((-half, half - 1)),
+            Encoding::Pointer => Some((-half, whole - 1)),
             _ => Some((0, whole - 1)),
         }
     }

@@ -1,19 +1,19 @@
-//! Reading a format string.
+//! Parsing a format string.
 
-use super::codes::{Code, Kind};
+use super::codes::{Code, Encoding};
 
-/// The largest struct that can be described; CPython's `PY_SSIZE_T_MAX`.
+/// The largest size of a struct: CPython's `PY_SSIZE_T_MAX`.
 const MAX_SIZE: usize = isize::MAX.unsigned_abs();
 
-/// A format string that was understood.
+/// A parsed format string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
-    /// What has a value, in order. There is no more of it than of characters in the string.
+    /// The codes that have values, in order. Their number is at most that of the characters in the string.
     pub(super) items: Vec<Item>,
     pub(super) size: usize,
     pub(super) count: usize,
     pub(super) big_endian: bool,
-    /// Native sizes, alignment and C's own conversion of floats.
+    /// Native sizes and alignment, and C's own conversion of floats.
     pub(super) native: bool,
 }
 
@@ -22,35 +22,35 @@ pub struct Format {
 pub(super) struct Item {
     pub(super) code: Code,
     pub(super) repeat: usize,
-    /// Where the first of them begins.
+    /// The offset of the first element.
     pub(super) offset: usize,
 }
 
 impl Item {
-    /// How many values it takes.
+    /// Returns the number of values that it takes.
     pub(super) fn values(&self) -> usize {
         if self.code.is_string() { 1 } else { self.repeat }
     }
 }
 
-/// What is wrong with a format string. Positions count its characters from 0.
+/// A mistake in a format string. Positions count its characters from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// No code is written like this.
-    #[error("{character:?} at {position} is no format character")]
+    /// The character is not a code.
+    #[error("{character:?} at {position} is not a format character")]
     BadCharacter {
-        /// What stands there.
+        /// The character.
         character: char,
-        /// Where.
+        /// Its position.
         position: usize,
     },
     /// `n`, `N` and `P` have no standard size.
     #[error("{character:?} at {position} needs native sizes, but the prefix is {prefix:?}")]
     NativeOnly {
-        /// What stands there.
+        /// The character.
         character: char,
-        /// Where.
+        /// Its position.
         position: usize,
         /// The prefix of the format.
         prefix: char,
@@ -58,24 +58,24 @@ pub enum FormatError {
     /// The string ends after a repeat count.
     #[error("the repeat count at {position} has no format character after it")]
     CountWithoutCode {
-        /// Where the count begins.
+        /// The position of the count.
         position: usize,
     },
-    /// The whole is larger than any memory.
-    #[error("with what stands at {position}, the struct has more than {limit} bytes")]
+    /// The struct is larger than any memory.
+    #[error("with the code at {position}, the struct has more than {limit} bytes")]
     TooLong {
-        /// Where the code (or its count) begins.
+        /// The position of the code, or of its count.
         position: usize,
-        /// The largest size there can be, in bytes.
+        /// The largest size in bytes.
         limit: usize,
     },
 }
 
 impl Format {
-    /// Reads a format string.
+    /// Parses a format string.
     ///
     /// # Errors
-    /// What [`FormatError`] lists.
+    /// [`FormatError`] lists them.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
         let prefix = format.chars().next().filter(|first| "@=<>!".contains(*first));
         let native = matches!(prefix, None | Some('@'));
@@ -115,7 +115,7 @@ impl Format {
     }
 
     fn add(&mut self, code: Code, repeat: usize) -> Option<()> {
-        // Aligned even if nothing follows: "0i" at the end pads a struct as C does.
+        // Aligns even without a value: "0i" at the end pads a struct as C does.
         let offset = self.size.checked_next_multiple_of(code.align)?;
         let size = offset.checked_add(repeat.checked_mul(code.size)?)?;
         if size > MAX_SIZE {
@@ -123,27 +123,28 @@ impl Format {
         }
         self.size = size;
         let item = Item { code, repeat, offset };
-        if code.kind != Kind::Pad && item.values() > 0 {
+        if code.encoding != Encoding::Pad && item.values() > 0 {
             self.count = self.count.checked_add(item.values())?;
             self.items.push(item);
         }
         Some(())
     }
 
-    /// How many bytes it describes.
+    /// Returns the size of the struct in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// How many of its values are bytes.
+    /// Returns how many of its values are bytes.
     #[must_use]
     pub fn byte_values(&self) -> usize {
-        let are_bytes = |item: &&Item| matches!(item.code.kind, Kind::Char | Kind::Bytes | Kind::Pascal);
+        let are_bytes =
+            |item: &&Item| matches!(item.code.encoding, Encoding::Char | Encoding::Bytes | Encoding::Pascal);
         self.items.iter().filter(are_bytes).map(Item::values).sum()
     }
 
-    /// How many values it takes and gives.
+    /// Returns the number of its values.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count

@@ -1,10 +1,11 @@
 //! The format strings of Python's module `struct`, byte for byte.
 //!
-//! One string describes the bytes on both sides, and with native alignment (`@`, or no prefix) those of a C
-//! struct. What CPython refuses is refused, what it pads, truncates and rounds is treated the same; a test
-//! compares the two. Two differences, because an integer has 64 bits and a sign here:
-//! - `Q` and, where they have 64 bits, `N` and `L` take a negative value for the upper half of the bit patterns.
-//! - Unpacking them (and `P`) gives that pattern, so what is above `i64::MAX` comes out negative.
+//! One string describes the bytes on both sides. With native alignment (`@`, or no prefix), these are the
+//! bytes of a C struct. CPython and this module refuse, pad, truncate and round alike; a test compares the
+//! two. There are two differences, because an integer has 64 bits and a sign here:
+//! - `Q` takes a negative value for the upper half of its bit patterns. So do `N` and `L` where they have 64
+//!   bits.
+//! - Unpacking these codes, or `P`, gives that pattern, so a number above `i64::MAX` comes out negative.
 //!
 //! A repeat count costs nothing until the values are there: [`Format`] keeps counts, not their expansion.
 //!
@@ -48,7 +49,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// What it is, for a message.
+    /// Returns the type of the value, for messages.
     fn kind(&self) -> &'static str {
         match self {
             Self::Int(_) => "an integer",
@@ -58,7 +59,7 @@ impl Value<'_> {
         }
     }
 
-    /// What Python's `bool()` says of it.
+    /// Returns what Python's `bool()` would return.
     fn truth(&self) -> bool {
         match self {
             Self::Int(value) => *value != 0,
@@ -69,12 +70,12 @@ impl Value<'_> {
     }
 }
 
-/// The bytes given are not as many as the format describes.
+/// The number of bytes is not the size of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the format describes {expected} bytes, not {given}")]
 pub struct WrongLength {
-    /// How many bytes the format describes.
+    /// The size of the format in bytes.
     pub expected: usize,
-    /// How many there were.
+    /// The number of bytes given.
     pub given: usize,
 }

@@ -1,76 +1,76 @@
-//! Values into bytes.
+//! Packing values into bytes.
 
-use super::codes::{Code, Kind};
+use super::codes::{Code, Encoding};
 use super::format::{Format, Item};
 use super::{Value, WrongLength};
 use crate::values::half;
 
-/// Why values can't be packed. Indices count the values from 0.
+/// The reason why values can't be packed. Indices count the values from 0.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    /// Too few or too many values.
+    /// There are too few or too many values.
     #[error("the format takes {expected} values, not {given}")]
     WrongCount {
-        /// How many the format takes.
+        /// The number of values in the format.
         expected: usize,
-        /// How many there were.
+        /// The number of values given.
         given: usize,
     },
-    /// Too few or too many bytes to pack them into.
+    /// There are too few or too many bytes to pack into.
     #[error(transparent)]
     WrongLength(#[from] WrongLength),
-    /// A value of another type than the code takes.
+    /// A value has another type than its code takes.
     #[error("value {index} must be {wanted} for {code:?}, not {found}")]
     WrongType {
-        /// Which value.
+        /// The index of the value.
         index: usize,
-        /// The code that it is for.
+        /// The code of the value.
         code: char,
-        /// What the code takes.
+        /// The type that the code takes.
         wanted: &'static str,
-        /// What the value is.
+        /// The type of the value.
         found: &'static str,
     },
-    /// `c` takes bytes, but exactly one.
+    /// The code `c` takes exactly one byte.
     #[error("value {index} must be one byte for 'c', not {length}")]
     NotOneByte {
-        /// Which value.
+        /// The index of the value.
         index: usize,
-        /// How many bytes it has.
+        /// The number of bytes in the value.
         length: usize,
     },
-    /// An integer that the code's bytes can't hold.
+    /// An integer doesn't fit into the bytes of its code.
     #[error("value {index} must be from {least} to {most} for {code:?}, not {value}")]
     OutOfRange {
-        /// Which value.
+        /// The index of the value.
         index: usize,
-        /// The code that it is for.
+        /// The code of the value.
         code: char,
-        /// What it is.
+        /// The value.
         value: i64,
-        /// The least that fits.
+        /// The least value that fits.
         least: i64,
-        /// The most that fits.
+        /// The greatest value that fits.
         most: i64,
     },
-    /// A finite float that would become infinite.
+    /// A finite float would become infinite.
     #[error("value {index} is too large for {code:?}: {value:e}")]
     TooLarge {
-        /// Which value.
+        /// The index of the value.
         index: usize,
-        /// The code that it is for.
+        /// The code of the value.
         code: char,
-        /// What it is.
+        /// The value.
         value: f64,
     },
 }
 
 impl Format {
-    /// Packs `values` into `out`, which has exactly [`size`](Self::size) bytes; padding becomes zeros.
+    /// Packs `values` into `out`, which must have exactly [`size`](Self::size) bytes. Padding becomes zeros.
     ///
     /// # Errors
-    /// What [`PackError`] lists. `out` may have been changed then.
+    /// [`PackError`] lists them. After one, `out` may have been changed.
     pub fn pack(&self, values: &[Value<'_>], out: &mut [u8]) -> Result<(), PackError> {
         if values.len() != self.count {
             return Err(PackError::WrongCount { expected: self.count, given: values.len() });
@@ -100,46 +100,48 @@ impl Format {
         let size = if code.is_string() { item.repeat } else { code.size };
         let at = item.offset + nth * size;
         let out = &mut out[at..at + size];
-        let bits = match code.kind {
-            Kind::Pad => return Ok(()),
-            Kind::Bytes => {
+        let bits = match code.encoding {
+            Encoding::Pad => return Ok(()),
+            Encoding::Bytes => {
                 let bytes = bytes_of(value, code, index)?;
                 let length = bytes.len().min(size);
                 out[..length].copy_from_slice(&bytes[..length]);
                 return Ok(());
             }
-            Kind::Pascal => {
+            Encoding::Pascal => {
                 let bytes = bytes_of(value, code, index)?;
                 if let Some((first, rest)) = out.split_first_mut() {
                     let length = bytes.len().min(rest.len());
                     rest[..length].copy_from_slice(&bytes[..length]);
-                    // More than 255 are written all the same; that is how CPython does it.
+                    // CPython also packs more than 255 bytes, with the length 255.
                     *first = u8::try_from(length).unwrap_or(u8::MAX);
                 }
                 return Ok(());
             }
-            Kind::Char => match bytes_of(value, code, index)? {
+            Encoding::Char => match bytes_of(value, code, index)? {
                 [byte] => u64::from(*byte),
                 bytes => return Err(PackError::NotOneByte { index, length: bytes.len() }),
             },
-            Kind::Bool => u64::from(value.truth()),
-            Kind::Signed | Kind::Unsigned | Kind::Pointer => integer(value, code, index)?.cast_unsigned(),
-            Kind::Half => {
+            Encoding::Bool => u64::from(value.truth()),
+            Encoding::Signed | Encoding::Unsigned | Encoding::Pointer => {
+                integer(value, code, index)?.cast_unsigned()
+            }
+            Encoding::Half => {
                 let value = float(value, code, index)?;
                 let half = half::from_f64(value);
                 u64::from(half.ok_or(PackError::TooLarge { index, code: code.letter, value })?)
             }
-            Kind::Float => {
+            Encoding::Float => {
                 let value = float(value, code, index)?;
-                #[allow(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
+                #[allow(clippy::cast_possible_truncation, reason = "rounding is wanted")]
                 let narrow = value as f32;
-                // With native sizes CPython leaves it to C, which gives infinity.
+                // With native sizes, CPython leaves the conversion to C, which gives infinity.
                 if !self.native && narrow.is_infinite() && value.is_finite() {
                     return Err(PackError::TooLarge { index, code: code.letter, value });
                 }
                 u64::from(narrow.to_bits())
             }
-            Kind::Double => float(value, code, index)?.to_bits(),
+            Encoding::Double => float(value, code, index)?.to_bits(),
         };
         if self.big_endian {
             out.copy_from_slice(&bits.to_be_bytes()[8 - size..]);

@@ -1,4 +1,4 @@
-//! What a test against CPython can't say: which error it is, and what it costs. See `tests/structs.rs` for the rest.
+//! Tests of errors and costs. A comparison with CPython is in `tests/it/structs.rs`.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -14,24 +14,24 @@ fn pack(format: &str, values: &[Value<'_>]) -> Result<Vec<u8>, PackError> {
 }
 
 #[test]
-fn a_bad_format_is_told_with_the_position() {
+fn a_bad_format_is_refused_with_the_position() {
     let character = |character, position| FormatError::BadCharacter { character, position };
     assert_eq!(refused("iz"), character('z', 1));
     assert_eq!(refused("<>i"), character('>', 1));
     assert_eq!(refused(" <i"), character('<', 1));
     assert_eq!(refused("i\0"), character('\0', 1));
     assert_eq!(refused("ié"), character('é', 1));
-    // Only between codes, not between a count and its code.
+    // Spaces may stand between codes, but not between a count and its code.
     assert_eq!(refused("4 i"), character(' ', 1));
     assert_eq!(refused("i 12"), FormatError::CountWithoutCode { position: 2 });
     assert_eq!(refused("<in"), FormatError::NativeOnly { character: 'n', position: 2, prefix: '<' });
     assert!(matches!(refused("x9223372036854775807x"), FormatError::TooLong { position: 1, .. }));
     assert!(matches!(refused("99999999999999999999x"), FormatError::TooLong { position: 0, .. }));
-    assert_eq!(refused("z").to_string(), "'z' at 0 is no format character");
+    assert_eq!(refused("z").to_string(), "'z' at 0 is not a format character");
 }
 
 #[test]
-fn values_that_are_bytes_are_counted() {
+fn byte_values_are_counted() {
     for (format, count, bytes) in
         [("", 0, 0), ("4B", 4, 0), ("<B20sBc", 4, 2), ("3c", 3, 3), ("4x0sp", 2, 2), ("2d?e", 4, 0)]
     {
@@ -41,7 +41,7 @@ fn values_that_are_bytes_are_counted() {
 }
 
 #[test]
-fn the_longest_struct_is_the_longest_that_python_describes() {
+fn the_longest_struct_is_as_long_as_in_python() {
     assert_eq!(Format::parse(&format!("{MAX}x", MAX = isize::MAX)).unwrap().size(), isize::MAX as usize);
     assert!(matches!(refused(&format!("{MAX}xx", MAX = isize::MAX)), FormatError::TooLong { .. }));
 }
@@ -106,7 +106,7 @@ fn a_huge_count_costs_nothing() {
 }
 
 #[test]
-fn no_alignment_but_the_native_one() {
+fn only_native_formats_are_aligned() {
     #[repr(C)]
     struct Native {
         a: i8,
@@ -121,7 +121,7 @@ fn no_alignment_but_the_native_one() {
 }
 
 #[test]
-fn values_are_told_apart() {
+fn pack_errors_name_the_value_and_the_code() {
     let wrong = pack("<bi", &[Value::Int(1), Value::Float(2.0)]).unwrap_err();
     assert_eq!(wrong.to_string(), "value 1 must be an integer for 'i', not a float");
     let wrong = pack("<H", &[Value::Int(-1)]).unwrap_err();
@@ -150,7 +150,7 @@ fn a_negative_value_is_the_upper_half_of_64_bits() {
 }
 
 #[test]
-fn what_is_left_is_counted() {
+fn unpack_counts_the_values_that_are_left() {
     let format = Format::parse("<2h0h3s0s").unwrap();
     let mut values = format.unpack(&[1, 0, 2, 0, b'a', b'b', b'c']).unwrap();
     assert_eq!(values.len(), 4);

@@ -1,26 +1,26 @@
-//! Bytes into values.
+//! Unpacking bytes into values.
 
 use std::slice;
 
-use super::codes::Kind;
+use super::codes::Encoding;
 use super::format::{Format, Item};
 use super::{Value, WrongLength};
 use crate::values::half;
 
-/// The values of a struct, one after the other. [`Format::unpack`] makes it.
+/// The values of a struct, one after the other. [`Format::unpack`] returns it.
 #[derive(Debug, Clone)]
 pub struct Values<'f, 'b> {
     items: slice::Iter<'f, Item>,
-    /// The item being unpacked, where its next value begins, and how many it has left.
+    /// The current item, the offset of its next value, and the number of its values that are left.
     current: Option<(Item, usize, usize)>,
-    /// How many values are left in all.
+    /// The number of values that are left in all.
     left: usize,
     bytes: &'b [u8],
     big_endian: bool,
 }
 
 impl Format {
-    /// The values in `bytes`, of which there are exactly [`size`](Self::size). Nothing is allocated.
+    /// Returns the values in `bytes`, which must have exactly [`size`](Self::size) bytes. Allocates nothing.
     ///
     /// # Errors
     /// [`WrongLength`].
@@ -39,13 +39,13 @@ impl<'b> Iterator for Values<'_, 'b> {
     fn next(&mut self) -> Option<Value<'b>> {
         let (item, at, left) = match self.current {
             Some(current @ (_, _, 1..)) => current,
-            // An item without values is never kept.
+            // A format has no item without values.
             _ => self.items.next().map(|item| (*item, item.offset, item.values()))?,
         };
         let size = if item.code.is_string() { item.repeat } else { item.code.size };
         self.current = Some((item, at + size, left - 1));
         self.left -= 1;
-        Some(value(item.code.kind, &self.bytes[at..at + size], self.big_endian))
+        Some(value(item.code.encoding, &self.bytes[at..at + size], self.big_endian))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -55,26 +55,26 @@ impl<'b> Iterator for Values<'_, 'b> {
 
 impl ExactSizeIterator for Values<'_, '_> {}
 
-fn value(kind: Kind, bytes: &[u8], big_endian: bool) -> Value<'_> {
-    match kind {
-        Kind::Pad | Kind::Char | Kind::Bytes => Value::Bytes(bytes),
-        Kind::Pascal => Value::Bytes(match bytes.split_first() {
+fn value(encoding: Encoding, bytes: &[u8], big_endian: bool) -> Value<'_> {
+    match encoding {
+        Encoding::Pad | Encoding::Char | Encoding::Bytes => Value::Bytes(bytes),
+        Encoding::Pascal => Value::Bytes(match bytes.split_first() {
             Some((length, rest)) => &rest[..rest.len().min(usize::from(*length))],
             None => bytes,
         }),
-        Kind::Bool => Value::Bool(bytes != [0]),
-        Kind::Signed => {
+        Encoding::Bool => Value::Bool(bytes != [0]),
+        Encoding::Signed => {
             let spare = 64 - 8 * bytes.len();
             Value::Int((bits(bytes, big_endian) << spare).cast_signed() >> spare)
         }
-        Kind::Unsigned | Kind::Pointer => Value::Int(bits(bytes, big_endian).cast_signed()),
-        Kind::Half => Value::Float(half::to_f64(half::low_16(bits(bytes, big_endian)))),
-        Kind::Float => Value::Float(f64::from(f32::from_bits(low_32(bits(bytes, big_endian))))),
-        Kind::Double => Value::Float(f64::from_bits(bits(bytes, big_endian))),
+        Encoding::Unsigned | Encoding::Pointer => Value::Int(bits(bytes, big_endian).cast_signed()),
+        Encoding::Half => Value::Float(half::to_f64(half::low_16(bits(bytes, big_endian)))),
+        Encoding::Float => Value::Float(f64::from(f32::from_bits(low_32(bits(bytes, big_endian))))),
+        Encoding::Double => Value::Float(f64::from_bits(bits(bytes, big_endian))),
     }
 }
 
-/// The number that at most 8 bytes are.
+/// Returns the number in at most 8 bytes.
 fn bits(bytes: &[u8], big_endian: bool) -> u64 {
     let mut all = [0; 8];
     if big_endian {

@@ -1,12 +1,13 @@
-//! A way through the bytes that reads each of them once, and none behind the limit.
+//! A cursor over the bytes that reads each of them once, and none behind the limit.
 
 use super::{Error, Source};
 
-/// How many bytes are fetched at once. Most Variants are smaller.
+/// The number of bytes fetched at once. Most Variants are smaller.
 const WINDOW: usize = 256;
 
-/// After so many bytes, the source is asked again whether there is memory for what follows. Each window is far too small
-/// to be asked for, and a peer may have made gigabytes of zeros without a page behind them: an array of nothing.
+/// After this number of bytes, the source is asked again whether there is memory for what follows. A window
+/// is too small for that check. But a peer may have made gigabytes without a page behind them, which read as
+/// zeros: one huge array of null.
 const STEP: u64 = 64 << 20;
 
 /// The engine counts bytes with a signed 32-bit integer.
@@ -17,10 +18,10 @@ pub(super) struct Cursor<'s, S: ?Sized> {
     start: u64,
     at: u64,
     end: u64,
-    /// Up to where the source was asked.
+    /// The offset up to which the source was asked.
     supplied: u64,
     window: [u8; WINDOW],
-    /// Where in the window `at` is, and where the fetched bytes end.
+    /// The position of `at` in the window, and the end of the fetched bytes.
     used: usize,
     fetched: usize,
 }
@@ -32,17 +33,17 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
         Self { source, start: offset, at: offset, end, supplied, window: [0; WINDOW], used: 0, fetched: 0 }
     }
 
-    /// Where it is.
+    /// Returns the offset of the cursor in the source.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// How many bytes it has passed.
+    /// Returns the number of bytes passed.
     pub(super) fn passed(&self) -> u64 {
         self.at - self.start
     }
 
-    /// That there are `needed` bytes more.
+    /// Checks that there are `needed` more bytes.
     pub(super) fn check(&self, needed: u64) -> Result<(), Error> {
         let left = self.end - self.at;
         if needed > left { Err(Error::Truncated { at: self.at, needed, left }) } else { Ok(()) }
@@ -63,10 +64,10 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// Passes a length, as many bytes of UTF-8, and padding.
+    /// Passes a length, that number of bytes of UTF-8, and padding.
     ///
-    /// The last byte may be a NUL: in a PackedStringArray the engine writes one after each string. Anywhere else it
-    /// would end the string, and the engine wouldn't say so.
+    /// The last byte may be a NUL: in a PackedStringArray, the engine writes one after each string. Anywhere
+    /// else, a NUL would end the string, and the engine would not report it.
     pub(super) fn string(&mut self) -> Result<(), Error> {
         let length = u64::from(self.u32()?);
         let padded = length.next_multiple_of(4);
@@ -78,7 +79,7 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
             let bytes = self.peek(want)?;
             let valid = match std::str::from_utf8(bytes) {
                 Ok(_) => want,
-                // Cut in the middle of a character, of which more will come: `want` was a whole window.
+                // The window ends in the middle of a character, and more bytes follow.
                 Err(e) if e.error_len().is_none() && (want as u64) < left => e.valid_up_to(),
                 Err(_) => return Err(Error::InvalidString { at }),
             };
@@ -92,10 +93,10 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
         self.skip(padded - length)
     }
 
-    /// The next bytes, of which the caller has checked that they are there; at most a window.
+    /// Returns the next bytes, at most a window. The caller has checked that they are there.
     fn peek(&mut self, bytes: usize) -> Result<&[u8], Error> {
         if self.fetched - self.used < bytes {
-            // What was fetched and not used is fetched again. No decision has been made on it yet.
+            // Bytes that were fetched and not used are fetched again. No decision depends on them yet.
             if self.at >= self.supplied {
                 self.source.check_supply(2 * STEP)?;
                 self.supplied = self.at.saturating_add(STEP);

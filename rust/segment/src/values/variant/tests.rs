@@ -1,4 +1,4 @@
-//! Bytes made by hand. What the engine makes is in `tests/variants.rs`.
+//! Tests with bytes made by hand. `tests/it/variants.rs` has those that the engine makes.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::{Cell, RefCell};
@@ -22,27 +22,27 @@ fn text(number: u32, text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `inner` in `depth` arrays.
+/// Returns `inner` in `depth` arrays.
 fn nested(depth: usize, inner: &[u8]) -> Vec<u8> {
     let mut bytes = words(&[28, 1]).repeat(depth);
     bytes.extend(inner);
     bytes
 }
 
-/// A dictionary with one key, whose value is null.
+/// Returns a dictionary with one key, whose value is null.
 fn with_key(key: &[u8]) -> Vec<u8> {
     [words(&[27, 1]), key.to_vec(), words(&[0])].concat()
 }
 
 #[test]
-fn what_follows_is_not_looked_at() {
+fn bytes_after_the_value_are_not_read() {
     let mut bytes = words(&[0xffff_ffff, 2, 7, 0xffff_ffff]);
     assert_eq!(size(bytes.as_slice(), 4, 12, NEW).unwrap(), 8);
     bytes.truncate(11);
     let error = size(bytes.as_slice(), 4, 7, NEW).unwrap_err();
     assert!(matches!(error, Error::Truncated { at: 8, needed: 4, left: 3 }), "{error}");
-    assert_eq!(error.to_string(), "what begins at offset 8 takes 4 bytes or more, and 3 are left");
-    // A limit that lies is the source's business.
+    assert_eq!(error.to_string(), "the part at offset 8 takes at least 4 bytes, but 3 are left");
+    // If the limit is wrong, the source reports it.
     assert!(matches!(size(bytes.as_slice(), 4, 12, NEW), Err(Error::Source(_))));
     assert!(matches!(size(bytes.as_slice(), u64::MAX, 12, NEW), Err(Error::Truncated { .. })));
 }
@@ -65,7 +65,7 @@ fn wide_numbers_take_eight_bytes() {
 }
 
 #[test]
-fn what_the_engine_prints_about_is_refused() {
+fn values_that_the_engine_prints_about_are_refused() {
     assert!(matches!(check(&words(&[39])), Err(Error::UnknownType { at: 0, number: 39 })));
     assert!(matches!(check(&words(&[24, 0, 0])), Err(Error::Object { at: 0 })));
     assert!(matches!(check(&words(&[22, 4, 0, 0])), Err(Error::OldNodePath { at: 0 })));
@@ -79,11 +79,11 @@ fn what_the_engine_prints_about_is_refused() {
             );
         }
     }
-    // As in a PackedStringArray.
+    // Each string of a PackedStringArray ends so.
     for string in [&b"abc\0"[..], b"\0"] {
         assert_eq!(check(&text(4, string)).unwrap(), 12);
     }
-    // An id is a value; so is a callable, which becomes an empty one.
+    // An object's id is a value. So is a callable, which becomes an empty one.
     assert_eq!(check(&words(&[24 | 1 << 16, 5, 6])).unwrap(), 12);
     assert_eq!(check(&words(&[25])).unwrap(), 4);
 }
@@ -98,7 +98,10 @@ fn bits_without_a_meaning_are_refused() {
     let typed = words(&[27 | 0b01 << 16, 2, 0]);
     assert_eq!(check(&typed).unwrap(), 12);
     let error = size(typed.as_slice(), 0, 12, Engine::version(4, 3)).unwrap_err();
-    assert_eq!(error.to_string(), "the header 0x0001001b at offset 0 has bits that Dictionary doesn't have");
+    assert_eq!(
+        error.to_string(),
+        "the header 0x0001001b at offset 0 has bits without a meaning for Dictionary"
+    );
     assert_eq!(Engine::version(4, 4), NEW);
     assert_eq!(Engine::version(5, 0), NEW);
 }
@@ -138,7 +141,7 @@ fn a_count_is_not_believed() {
 }
 
 #[test]
-fn padding_must_be_there() {
+fn missing_padding_is_refused() {
     let string = text(4, b"abcde");
     assert_eq!(check(&string).unwrap(), 16);
     assert!(check(&string[..15]).is_err());
@@ -152,15 +155,15 @@ fn elements_have_the_type_of_their_container() {
     let of = |kind: u32, elements: &[u32]| check(&words(&[&[28 | 0b01 << 16, kind], elements].concat()));
     assert_eq!(of(2, &[1, 2, 7]).unwrap(), 20);
     let error = of(2, &[1, 1, 7]).unwrap_err();
-    assert_eq!(error.to_string(), "there is bool at offset 12 in a container of int");
-    // null is an object, and an array of nothing in particular takes all.
+    assert_eq!(error.to_string(), "the value at offset 12 is bool, in a container of int");
+    // null is an object, and an untyped array takes all.
     assert!(of(24, &[2, 0, 24 | 1 << 16, 1, 2]).is_ok());
     assert!(of(0, &[2, 0, 1, 1]).is_ok());
     assert!(matches!(of(39, &[0]), Err(Error::UnknownType { at: 4, number: 39 })));
-    // Of a class.
+    // An array of a class.
     let class = [words(&[28 | 0b10 << 16]), text(0, b"Node")[4..].to_vec(), words(&[1, 2, 7])].concat();
     assert!(matches!(check(&class), Err(Error::WrongElement { .. })));
-    // Keys are int, values are String.
+    // A dictionary from int to String.
     let typed = |entry: &[Vec<u8>]| check(&[words(&[27 | 0b0101 << 16, 2, 4, 1]), entry.concat()].concat());
     assert!(typed(&[words(&[2, 7]), text(4, b"a")]).is_ok());
     assert!(matches!(typed(&[text(4, b"a"), words(&[2, 7])]), Err(Error::WrongElement { at: 16, .. })));
@@ -177,28 +180,29 @@ fn nesting_is_limited() {
         check(&with_key(&nested(MAX_KEY_DEPTH + 1, &null))),
         Err(Error::KeyTooDeep { at: 808 })
     ));
-    // A dictionary in a key, and its values, are part of the key; what is in a value is not.
+    // A dictionary in a key is part of the key, and so are its values. A value of the outer dictionary is
+    // not.
     let value = [words(&[27, 1, 0]), nested(MAX_KEY_DEPTH, &null)].concat();
     assert!(check(&value).is_ok());
     assert!(matches!(check(&with_key(&value)), Err(Error::KeyTooDeep { .. })));
 }
 
 #[test]
-fn memory_is_that_of_the_values() {
+fn memory_covers_the_values() {
     let memory = |bytes: &[u8]| measure(bytes, 0, bytes.len() as u64, NEW).unwrap().memory;
     assert!(memory(&words(&[0])) < 100);
-    // Many empty containers are much more than their bytes, a packed array is little more.
+    // Many empty containers take much more than their bytes, a packed array little more.
     let many = [words(&[28, 1000]), words(&[28, 0]).repeat(1000)].concat();
     assert!(memory(&many) > 20 * many.len() as u64);
     let packed = [words(&[29, 1 << 16]), vec![7; 1 << 16]].concat();
     assert!(memory(&packed) < 2 * packed.len() as u64);
-    // A character is 4 bytes.
+    // A character takes 4 bytes.
     assert!(memory(&text(4, &[b'a'; 1000])) > 4000);
     let strings = [words(&[34, 1000]), words(&[0]).repeat(1000)].concat();
     assert!(memory(&strings) > 30_000);
 }
 
-/// As a peer who writes all the time: no byte is the same twice.
+/// Bytes that a peer writes all the time: none is the same twice.
 struct Restless {
     state: Cell<u64>,
     bytes: RefCell<u64>,
@@ -219,7 +223,7 @@ impl Source for Restless {
 }
 
 #[test]
-fn bytes_that_change_end_too() {
+fn measuring_ends_while_bytes_change() {
     let mut sizes = 0;
     for seed in 0..2000 {
         let source = Restless { state: Cell::new(seed << 40), bytes: RefCell::new(0) };
@@ -227,13 +231,13 @@ fn bytes_that_change_end_too() {
             assert!(size <= 4096);
             sizes += 1;
         }
-        // Part of a window may be fetched again, but never more than that for each value.
+        // A part of a window may be fetched again, but never more than that for each value.
         assert!(*source.bytes.borrow() <= 4096 * 64);
     }
     assert!(sizes > 100);
 }
 
-/// An array with these values, of which each is whole.
+/// Returns an array with these values, each of which is complete.
 fn array_of(values: &[Vec<u8>]) -> Vec<u8> {
     let count = u32::try_from(values.len()).unwrap();
     [&28_u32.to_le_bytes()[..], &count.to_le_bytes(), &values.concat()].concat()
@@ -244,7 +248,7 @@ fn nil() -> Vec<u8> {
 }
 
 #[test]
-fn the_memory_of_a_value_grows_with_what_is_in_it() {
+fn memory_grows_with_the_number_of_values() {
     let memory = |count: usize| {
         let bytes = array_of(&vec![nil(); count]);
         measure(&*bytes, 0, bytes.len() as u64, Engine::version(4, 6)).unwrap().memory
@@ -255,9 +259,9 @@ fn the_memory_of_a_value_grows_with_what_is_in_it() {
     assert_eq!(thousand - none, 1000 * each);
 }
 
-/// Only what is in a key may not be as deep.
+/// Only what is in a key has a lower limit.
 #[test]
-fn arrays_of_several_values_are_as_deep_as_others() {
+fn arrays_with_several_values_nest_as_deep_as_others() {
     let nested = |depth: usize, last: usize| {
         (0..depth).fold(nil(), |inner, _| {
             let mut values = vec![nil(); last];
@@ -272,9 +276,9 @@ fn arrays_of_several_values_are_as_deep_as_others() {
     }
 }
 
-/// Properties were a part of the names once; a flag says that there is one more.
+/// Properties were once a part of the names. A flag tells that there is one more name.
 #[test]
-fn an_old_node_path_has_a_name_more() {
+fn an_old_node_path_has_one_more_name() {
     const NODE_PATH: u32 = 22;
     let name = words(&[1, u32::from(b'a')]);
     for (flags, names) in [(0, 1), (1, 1), (2, 2), (3, 2)] {

@@ -1,47 +1,47 @@
-//! The types of Godot 4.3 and newer, by number, and what comes after the header of each.
+//! The types of Godot 4.3 and newer, by number, and what follows the header of each.
 
-/// What comes after a header.
+/// The bytes that follow a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// This many bytes.
+    /// N bytes.
     Bytes(u64),
-    /// This many numbers, of 8 bytes if the header says so, or of 4.
+    /// N numbers, of 8 bytes if the header says so, otherwise of 4.
     Numbers(u64),
-    /// A count, and as many elements of this many bytes; padded to 4.
+    /// A count, and that number of elements of N bytes; padded to 4.
     Packed(u64),
-    /// A count, and as many elements of this many numbers, as in [`Shape::Numbers`].
+    /// A count, and that number of elements of N numbers, as in [`Shape::Numbers`].
     PackedNumbers(u64),
-    /// A length, and as many bytes of UTF-8; padded to 4.
+    /// A length, and that number of bytes of UTF-8; padded to 4.
     String,
-    /// A count, and as many of [`Shape::String`].
+    /// A count, and that number of [`Shape::String`].
     Strings,
-    /// Two counts, flags, and as many of [`Shape::String`] as both.
+    /// Two counts, flags, and as many of [`Shape::String`] as both counts add up to.
     NodePath,
     /// A string and an object's id.
     Signal,
-    /// An id; or a name and properties, if the header says so.
+    /// An id. Or, if the header says so, a name and properties.
     Object,
-    /// Perhaps a type; a count, and as many Variants.
+    /// A type if the header says so; a count, and that number of Variants.
     Array,
-    /// Perhaps two types; a count, and twice as many Variants.
+    /// Up to two types if the header says so; a count, and twice that number of Variants.
     Dictionary,
 }
 
 pub(super) const NIL: u8 = 0;
 pub(super) const OBJECT: u8 = 24;
 
-/// The bits of a header that are the type's number.
+/// The bits of a header that hold the type's number.
 pub(super) const NUMBER_MASK: u32 = 0xff;
-/// For [`Shape::Numbers`] and [`Shape::PackedNumbers`]: they have 8 bytes.
+/// For [`Shape::Numbers`] and [`Shape::PackedNumbers`]: the numbers have 8 bytes.
 pub(super) const FLAG_WIDE: u32 = 1 << 16;
 /// For [`Shape::Object`]: it is an id.
 pub(super) const FLAG_ID: u32 = 1 << 16;
-/// For [`Shape::Array`], and the keys of [`Shape::Dictionary`]: two bits that say how a type is given.
+/// For [`Shape::Array`], and the keys of [`Shape::Dictionary`]: two bits that tell how a type is given.
 pub(super) const ELEMENT_SHIFT: u32 = 16;
 /// The same for the values of [`Shape::Dictionary`].
 pub(super) const VALUE_SHIFT: u32 = 18;
 
-/// Name and shape, by number.
+/// The name and shape of each type, by number.
 const TYPES: [(&str, Shape); 39] = [
     ("null", Shape::Bytes(0)),
     ("bool", Shape::Bytes(4)),
@@ -84,28 +84,28 @@ const TYPES: [(&str, Shape); 39] = [
     ("PackedVector4Array", Shape::PackedNumbers(4)),
 ];
 
-/// The shape of a type, if there is such a type.
+/// Returns the shape of a type, if the type exists.
 pub(super) fn shape(number: u8) -> Option<Shape> {
     TYPES.get(usize::from(number)).map(|(_, shape)| *shape)
 }
 
-/// The name of a type, for messages.
+/// Returns the name of a type, for messages.
 pub(super) fn name(number: u8) -> &'static str {
     TYPES.get(usize::from(number)).map_or("an unknown type", |(name, _)| name)
 }
 
 impl Shape {
-    /// How many bytes of memory the engine needs for a byte of it, at the most. A character has 4.
+    /// Returns at most how many bytes of memory the engine needs per byte of it. A character takes 4.
     pub(super) fn growth(self) -> u64 {
         match self {
-            // Each has a place in an array and an allocation of its own, be it ever so short.
+            // Each string, however short, takes a place in an array and an allocation.
             Self::Strings | Self::NodePath => 16,
             Self::String | Self::Signal => 4,
             _ => 1,
         }
     }
 
-    /// The bits beside the number that a header of it may have.
+    /// Returns the bits, in addition to the number, that a header of it may have.
     pub(super) fn flags(self, typed_dictionaries: bool) -> u32 {
         match self {
             Self::Numbers(_) | Self::PackedNumbers(_) => FLAG_WIDE,

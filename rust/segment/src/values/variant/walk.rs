@@ -1,4 +1,4 @@
-//! From one header to the next, with the containers that are open on a stack of our own.
+//! A walk from one header to the next, with an explicit stack of open containers.
 
 use super::cursor::Cursor;
 use super::types::{
@@ -6,47 +6,48 @@ use super::types::{
 };
 use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Measured, Source};
 
-/// What the engine needs for a value beside what is in the bytes; in a dictionary, an entry takes most.
+/// The memory that the engine needs for a value in addition to its bytes. An entry of a dictionary takes
+/// most.
 const VALUE_BYTES: u64 = 64;
-/// What it needs for a container beside its values.
+/// The memory that the engine needs for a container in addition to its values.
 const CONTAINER_BYTES: u64 = 192;
 
-/// The type that the elements of a container have, if they must have one.
+/// The type of a container's elements, if it is typed.
 type Element = Option<u8>;
 
-/// A container that is open.
+/// A container that is not complete yet.
 struct Open {
-    /// How many values are still to come. A dictionary has two for each entry.
+    /// The number of values to come. A dictionary has two for each entry.
     left: u64,
-    /// The types of those with an odd number of values to come, and with an even one: a dictionary's values and
-    /// keys; in an array both are the same.
+    /// The element types when an odd and when an even number of values is to come. That is a dictionary's
+    /// values and its keys. In an array, both are the same.
     elements: [Element; 2],
     is_dictionary: bool,
-    /// How many containers from the outermost key inwards this one is; 0 if it is in no key.
+    /// The number of containers from the outermost key inwards to this one; 0 outside keys.
     key_depth: usize,
 }
 
-/// What a value has to be, because of where it is.
-struct Place {
+/// The rules for a value that follow from its container.
+struct Context {
     element: Element,
-    /// What [`Open::key_depth`] is if it is a container.
+    /// The [`Open::key_depth`] of the value if it is a container.
     key_depth: usize,
 }
 
-/// Measures what the cursor is at.
+/// Measures the value at the cursor.
 pub(super) fn measure<S: Source + ?Sized>(
     mut cursor: Cursor<'_, S>,
     engine: Engine,
 ) -> Result<Measured, Error> {
     let mut memory = 0;
     let mut open: Vec<Open> = Vec::new();
-    let mut place = Place { element: None, key_depth: 0 };
+    let mut context = Context { element: None, key_depth: 0 };
     loop {
         if open.len() > MAX_DEPTH {
             return Err(Error::TooDeep { at: cursor.at() });
         }
         let before = cursor.passed();
-        let (shape, container) = value(&mut cursor, &place, engine)?;
+        let (shape, container) = value(&mut cursor, &context, engine)?;
         memory += VALUE_BYTES + (cursor.passed() - before) * shape.growth();
         if let Some(container) = container {
             memory += CONTAINER_BYTES;
@@ -54,29 +55,29 @@ pub(super) fn measure<S: Source + ?Sized>(
         }
         while open.pop_if(|container| container.left == 0).is_some() {}
         match open.last_mut() {
-            Some(container) => place = container.next(),
+            Some(container) => context = container.next(),
             None => return Ok(Measured { size: cursor.passed(), memory }),
         }
     }
 }
 
 impl Open {
-    /// The place of the next value.
-    fn next(&mut self) -> Place {
+    /// Takes the next value from the count, and returns the rules for it.
+    fn next(&mut self) -> Context {
         let even = self.left.is_multiple_of(2);
         self.left -= 1;
         let in_key = self.key_depth > 0 || (self.is_dictionary && even);
-        Place {
+        Context {
             element: self.elements[usize::from(even)],
             key_depth: if in_key { self.key_depth + 1 } else { 0 },
         }
     }
 }
 
-/// Passes a value; if it is a container, only its beginning, and the values are next.
+/// Passes a value. Of a container, passes only the beginning: its values come next.
 fn value<S: Source + ?Sized>(
     cursor: &mut Cursor<'_, S>,
-    place: &Place,
+    context: &Context,
     engine: Engine,
 ) -> Result<(Shape, Option<Open>), Error> {
     let at = cursor.at();
@@ -85,7 +86,7 @@ fn value<S: Source + ?Sized>(
     if header & !(NUMBER_MASK | shape.flags(engine.typed_dictionaries)) != 0 {
         return Err(Error::UnknownFlags { at, header, name: name(number) });
     }
-    match place.element {
+    match context.element {
         Some(wanted) if wanted != number && (wanted, number) != (OBJECT, NIL) => {
             return Err(Error::WrongElement { at, found: name(number), wanted: name(wanted) });
         }
@@ -110,19 +111,19 @@ fn value<S: Source + ?Sized>(
         Shape::Object if header & FLAG_ID == 0 => return Err(Error::Object { at }),
         Shape::Object => cursor.skip(8)?,
         Shape::Array | Shape::Dictionary => {
-            if place.key_depth > MAX_KEY_DEPTH {
+            if context.key_depth > MAX_KEY_DEPTH {
                 return Err(Error::KeyTooDeep { at });
             }
             let is_dictionary = shape == Shape::Dictionary;
             let first = element(cursor, header >> ELEMENT_SHIFT)?;
             let second = if is_dictionary { element(cursor, header >> VALUE_SHIFT)? } else { first };
-            // The engine ignores the upper bit: long ago it meant that the container is shared.
+            // The engine ignores the upper bit, which once meant that the container is shared.
             let count = u64::from(cursor.u32()? & 0x7fff_ffff);
             let left = if is_dictionary { count * 2 } else { count };
-            // The shortest value is a header. Also keeps a lying count from being believed for long.
+            // The shortest value is a header. So a false count is noticed at once.
             cursor.check(left * 4)?;
             let elements = [second, first];
-            let container = Open { left, elements, is_dictionary, key_depth: place.key_depth };
+            let container = Open { left, elements, is_dictionary, key_depth: context.key_depth };
             return Ok((shape, Some(container)));
         }
     }
@@ -134,17 +135,17 @@ fn type_of(number: u32, at: u64) -> Result<(u8, Shape), Error> {
     known.ok_or(Error::UnknownType { at, number })
 }
 
-/// The type of a container's elements, in the way that the two lower bits of `kind` say.
+/// Returns the type of a container's elements, which the two lower bits of `kind` describe.
 fn element<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, kind: u32) -> Result<Element, Error> {
     let at = cursor.at();
     match kind & 0b11 {
         0b00 => Ok(None),
-        // By its number.
+        // The type's number.
         0b01 => {
             let (number, _) = type_of(cursor.u32()?, at)?;
             Ok(Some(number).filter(|number| *number != NIL))
         }
-        // By the name of a class or the path of a script. Both are read and ignored where objects aren't decoded.
+        // The name of a class or the path of a script. The engine ignores both where objects aren't decoded.
         _ => cursor.string().map(|()| Some(OBJECT)),
     }
 }
@@ -166,7 +167,7 @@ fn node_path<S: Source + ?Sized>(cursor: &mut Cursor<'_, S>, at: u64) -> Result<
     }
     let subnames = cursor.u32()?;
     let flags = cursor.u32()?;
-    // 1: absolute. 2: one name more, from before properties were part of the path.
+    // 1: absolute. 2: one more name, from the time before properties were part of the path.
     let more = u64::from(flags & 2 != 0);
     strings(cursor, u64::from(names & 0x7fff_ffff) + u64::from(subnames) + more)
 }

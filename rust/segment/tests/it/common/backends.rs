@@ -1,37 +1,37 @@
-//! What the tests of backends share: places where each puts its segments.
+//! Helpers of the tests of backends: names and paths for segments, and a partner in Python.
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use shm_segment::{Backend, Options};
 
-/// Those that this system has.
+/// The backends of this system.
 #[cfg(target_os = "linux")]
 pub const BACKENDS: [Backend; 4] = [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd];
 #[cfg(not(target_os = "linux"))]
 pub const BACKENDS: [Backend; 2] = [Backend::Native, Backend::File];
 
-/// What `partner/backends.py` calls them.
+/// The names of backends in `partner/backends.py`.
 pub const OF_PYTHON: [(Backend, &str); 3] =
     [(Backend::File, "file"), (Backend::SystemV, "sysv"), (Backend::Memfd, "memfd")];
 
-/// A folder of this test program, which is also where memfds' meta files go.
+/// A folder of this test program. The meta files of memfds go there, too.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(shm_segment::generate_name("rust-test").unwrap());
-    // SAFETY: whoever reads the environment in this program does it through Rust's own functions, which wait for
-    // each other; each test comes through here before it calls what reads this variable.
+    // SAFETY: this program reads the environment only through Rust's own functions, which lock it. Each test
+    // comes through here before it calls a function that reads this variable.
     unsafe { std::env::set_var("XDG_RUNTIME_DIR", &folder) };
     folder
 });
 
-/// How many places are in use. The folder is there as long as any is.
+/// The number of places in use. The folder exists while there is any.
 static IN_USE: Mutex<usize> = Mutex::new(0);
 
 pub fn folder() -> &'static Path {
     &FOLDER
 }
 
-/// A name that nobody else has; what has it at the end is removed.
+/// A name that nothing else has. Whatever has it at the end is removed.
 pub struct Place {
     pub backend: Backend,
     pub name: String,
@@ -56,7 +56,7 @@ impl Place {
         Self { backend, name }
     }
 
-    /// The file that leads to the memory, or is it.
+    /// Returns the path of the file that leads to the memory, or is the memory.
     pub fn path(&self) -> PathBuf {
         match self.backend {
             Backend::Memfd => folder().join(format!(".memfd_{}.meta", self.name)),
@@ -80,20 +80,22 @@ impl Drop for Place {
     }
 }
 
-/// The partner, who knows nothing of this crate.
+/// Returns the partner, which shares no code with this crate.
 pub fn python() -> std::process::Command {
     let mut command = std::process::Command::new("python3");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partner/backends.py"));
     command
 }
 
-/// Runs `body` as a user that owns nothing, and tells it whether it does: only root can become another user.
+/// Runs `body` as a user that owns nothing, and tells it whether that worked: only root can become another
+/// user.
 #[cfg(target_os = "linux")]
 pub fn as_nobody(body: impl FnOnce(bool) + Send) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             const NOBODY: libc::c_long = 65534;
-            // SAFETY: numbers only. Not `setresuid(3)`, which changes all threads; this thread ends soon.
+            // SAFETY: the call takes numbers only. Unlike `setresuid(3)`, it changes this thread only, which
+            // ends soon.
             let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1_i64, NOBODY, -1_i64) } == 0;
             if !changed {
                 println!("not root: this user stays the owner");

@@ -1,4 +1,5 @@
-//! What the tests of wire formats share: planted bytes, golden files, chance, and partners in other languages.
+//! Helpers of the tests of wire formats: planted bytes, golden files, random numbers, and partners in other
+//! languages.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,18 +11,18 @@ use shm_segment::{Access, Options, Segment};
 
 use crate::common::{Name, Peer};
 
-/// Long enough for a process that doesn't get to run for a while.
+/// Long enough even if a process doesn't get to run for a while.
 pub const WAIT: Duration = Duration::from_secs(20);
 pub const ONCE: Duration = Duration::ZERO;
 
-/// A segment of zeros, under a name that is removed at the end.
+/// Returns a segment of zeros, and its name, which is removed at the end.
 pub fn fresh(size: u64) -> (Name, Segment) {
     let name = Name::new();
     let ours = Options::new(&name).create(size).unwrap();
     (name, ours)
 }
 
-/// A segment that holds these bytes, as its creator sees it and as an opener does.
+/// Returns a segment with these bytes twice: its creator's, and an opener's.
 pub fn planted(bytes: &[u8]) -> (Segment, Segment) {
     let (name, ours) = fresh(bytes.len() as u64);
     ours.write(0, bytes).unwrap();
@@ -29,7 +30,7 @@ pub fn planted(bytes: &[u8]) -> (Segment, Segment) {
     (ours, theirs)
 }
 
-/// All of it: whole pages, on some systems.
+/// Opens the whole segment: on some systems, that is whole pages.
 pub fn open(name: &str) -> Segment {
     open_part(name, 0)
 }
@@ -42,7 +43,7 @@ pub fn read_only(name: &str) -> Segment {
     Options::new(name).open(0, Access::ReadOnly).unwrap()
 }
 
-/// All bytes of a segment.
+/// Returns all bytes of a segment.
 pub fn bytes_of(segment: &Segment) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(segment.size()).unwrap()];
     segment.read(0, &mut bytes).unwrap();
@@ -53,7 +54,7 @@ pub fn little_endian<const SIZE: usize>(values: &[[u8; SIZE]]) -> Vec<u8> {
     values.concat()
 }
 
-/// The bytes of a golden file: what the partner in Python made, as committed.
+/// Returns the bytes of a golden file, as the partner in Python has made them and as committed.
 pub fn golden(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).with_extension("hex");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -71,7 +72,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What no length, count or index may be believed to be, in memory of this size.
+/// Returns values that no length, count or index may have, in memory of this size.
 pub fn hostile_values(size: u64) -> Vec<u64> {
     let mut values =
         vec![0, 1, 2, 3, 4, 5, 7, 8, 0x7F, 0x80, 0xFF, u64::MAX, u64::MAX - 15, 1 << 63, 1 << 60];
@@ -85,7 +86,7 @@ pub fn hostile_values(size: u64) -> Vec<u64> {
 pub struct Random(pub u64);
 
 impl Random {
-    /// A seed from the clock or `SHM_SEGMENT_SEED`, printed.
+    /// Takes the seed from `SHM_SEGMENT_SEED` or from the clock, and prints it.
     pub fn new() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
@@ -103,7 +104,7 @@ impl Random {
     }
 }
 
-/// `SHM_SEGMENT_ROUNDS` overrides how often.
+/// Returns the number of rounds, which `SHM_SEGMENT_ROUNDS` overrides.
 pub fn rounds(default: u64) -> u64 {
     from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(default)
 }
@@ -116,23 +117,24 @@ fn partner(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partner").join(file)
 }
 
-/// The partner in Python, which maps `/dev/shm/NAME`.
+/// Starts the partner in Python, which maps `/dev/shm/NAME`.
 pub fn python() -> Peer {
     Peer::of(Command::new("python3").arg(partner("lsm.py")))
 }
 
-/// The golden files as the partner makes them now.
+/// Lets the partner make the golden files again.
 pub fn python_writes_golden_files(folder: &Path) {
     let status = Command::new("python3").arg(partner("lsm.py")).arg("golden").arg(folder).status().unwrap();
     assert!(status.success());
 }
 
-/// The partner in C, compiled at its first use. It maps `/dev/shm/NAME`.
+/// Starts the partner in C, which is compiled at its first use. It maps `/dev/shm/NAME`.
 pub fn c_program() -> Peer {
     static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        // Another test program may be compiling it, too: each has its own, and the last one stays.
+        // Another test program may compile it at the same time, so each has a file of its own. The last one
+        // stays.
         let own = folder.join(format!("lsm-{}", process::id()));
         let status = Command::new("cc")
             .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])

@@ -1,4 +1,4 @@
-//! What the tests share: names that are cleaned up, and other processes.
+//! Helpers of all tests: names that are cleaned up, and other processes.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 pub mod backends;
@@ -23,7 +23,7 @@ pub use posix::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
 #[cfg(windows)]
 pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole, wide};
 
-/// A name nobody else has. It is removed at the end, whatever the test left there.
+/// A name that nothing else has. It is removed at the end, whatever the test has left there.
 pub struct Name(pub String);
 
 impl Name {
@@ -48,8 +48,8 @@ impl std::ops::Deref for Name {
     }
 }
 
-/// This test program, started again as another process. It runs a test that reads commands from its standard input, a line
-/// each, and answers each with a line.
+/// This test program, started again as another process. It runs a test that reads commands from its standard
+/// input, one per line, and answers each with a line.
 pub struct Peer {
     child: Child,
     to: ChildStdin,
@@ -65,15 +65,16 @@ impl Peer {
         )
     }
 
-    /// Another program instead, in C: `partner/partner.c`.
+    /// Starts another program, in C: `partner/partner.c`.
     #[cfg(windows)]
     pub fn partner() -> Self {
-        let program = std::env::var_os("SHM_SEGMENT_PARTNER")
-            .expect("SHM_SEGMENT_PARTNER names partner/partner.c, built; ./build.sh test-windows sees to it");
+        let program = std::env::var_os("SHM_SEGMENT_PARTNER").expect(
+            "SHM_SEGMENT_PARTNER must name the built partner/partner.c, as ./build.sh test-windows sets it",
+        );
         Self::of(&mut Command::new(program))
     }
 
-    /// Another program, which answers as `serve` does.
+    /// Starts another program, which answers as `serve` does.
     pub fn of(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let to = child.stdin.take().unwrap();
@@ -86,12 +87,12 @@ impl Peer {
         writeln!(self.to, "{command}").unwrap();
     }
 
-    /// The next answer.
+    /// Waits for the next answer.
     pub fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the peer has ended");
-            // The test harness talks on the same stream.
+            // The test harness prints to the same stream.
             if let Some(at) = line.find("answer: ") {
                 return line[at + "answer: ".len()..].trim_end().to_owned();
             }
@@ -103,13 +104,13 @@ impl Peer {
         self.answer()
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and returns its exit code.
     #[cfg(windows)]
     pub fn exit_code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
-    /// Ends it as the system's SIGKILL does: it can clean up nothing.
+    /// Kills it, as SIGKILL does: it can't clean up anything.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

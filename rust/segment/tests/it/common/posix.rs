@@ -1,4 +1,4 @@
-//! Where names are files in `/dev/shm`, if the tests look at them at all.
+//! Linux: names are files in `/dev/shm`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use super::Name;
 /// The call that finds that there is no room.
 pub const RESERVING: &str = "MemAvailable";
 
-/// What a segment of `size` bytes has.
+/// Returns the size that a segment of `size` bytes has.
 pub fn whole(size: u64) -> u64 {
     size
 }
@@ -19,7 +19,7 @@ impl Name {
         Path::new("/dev/shm").join(&self.0)
     }
 
-    /// Is there anything of this name, be it a segment or not?
+    /// Returns whether anything has this name, even if it isn't a segment.
     pub fn is_there(&self) -> bool {
         fs::symlink_metadata(self.path()).is_ok()
     }
@@ -33,7 +33,7 @@ impl Drop for Name {
     }
 }
 
-/// A segment as any other program would make it.
+/// A segment of another program.
 pub struct Foreign;
 
 impl Foreign {
@@ -43,13 +43,14 @@ impl Foreign {
     }
 }
 
-/// Just what a creator leaves that was killed: the mark, and no lock. (Real kills are tried elsewhere.)
+/// Leaves what a killed creator leaves: the mark, and no lock. Other tests do kill processes.
 pub fn leave_a_dead_owner(name: &Name) {
     fs::write(name.path(), [0; 4096]).unwrap();
     fs::set_permissions(name.path(), fs::Permissions::from_mode(0o1600)).unwrap();
 }
 
-/// Does the name lead to a segment with the mode and the mark of one that was created with [`Scope::Local`](shm_segment::Scope)?
+/// Returns whether the segment has the mode and the mark of one that was created with
+/// [`Scope::Local`](shm_segment::Scope).
 pub fn is_as_created(name: &Name) -> bool {
     fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777 == 0o1600
 }

@@ -1,4 +1,4 @@
-//! Where segments are no files that one can see (macOS, FreeBSD), and are reached by `shm_open(3)` alone.
+//! macOS and FreeBSD: segments are not visible as files, and are reached through `shm_open(3)` alone.
 
 use rustix::fs::Mode;
 use rustix::shm::{self, OFlags};
@@ -8,13 +8,13 @@ use super::{Name, Peer};
 /// The call that finds that there is no room.
 pub const RESERVING: &str = if cfg!(target_os = "macos") { "ftruncate" } else { "fallocate" };
 
-/// What a segment of `size` bytes has.
+/// Returns the size that a segment of `size` bytes has.
 pub fn whole(size: u64) -> u64 {
     if cfg!(target_os = "macos") { size.next_multiple_of(rustix::param::page_size() as u64) } else { size }
 }
 
 impl Name {
-    /// Is there anything of this name? Only segments can be.
+    /// Returns whether anything has this name: only segments can.
     pub fn is_there(&self) -> bool {
         self.exists()
     }
@@ -26,7 +26,7 @@ impl Drop for Name {
     }
 }
 
-/// A segment as any other program would make it.
+/// A segment of another program.
 pub struct Foreign;
 
 impl Foreign {
@@ -38,14 +38,14 @@ impl Foreign {
     }
 }
 
-/// What a creator leaves that is killed.
+/// Leaves what a killed creator leaves.
 pub fn leave_a_dead_owner(name: &Name) {
-    let mut peer = Peer::start();
+    let mut peer = Peer::start("peer");
     assert_eq!(peer.ask(&format!("create {}", &**name)), "created");
     peer.kill();
 }
 
-/// Does the name lead to a segment of [`Scope::Local`](shm_segment::Scope)?
+/// Returns whether the name leads to a segment of [`Scope::Local`](shm_segment::Scope).
 pub fn is_as_created(name: &Name) -> bool {
     let found = shm::open(format!("/{}", &**name), OFlags::RDONLY, Mode::empty()).unwrap();
     rustix::fs::fstat(&found).unwrap().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-//! Where names are those of sections, which are there while somebody has them open.
+//! Windows: names are those of sections, which exist while a process has them open.
 
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
@@ -15,13 +15,13 @@ use super::Name;
 /// The call that finds that there is no room.
 pub const RESERVING: &str = "CreateFileMappingW";
 
-/// What a segment of `size` bytes has.
+/// Returns the size that a segment of `size` bytes has.
 pub fn whole(size: u64) -> u64 {
     size.next_multiple_of(4096)
 }
 
 impl Name {
-    /// Is there anything of this name, be it a segment or not?
+    /// Returns whether a section has this name, in either scope.
     pub fn is_there(&self) -> bool {
         self.exists() || shm_segment::Options::new(self).scope(shm_segment::Scope::Global).exists()
     }
@@ -31,7 +31,7 @@ pub fn wide(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
 }
 
-/// A segment as any other program would make it.
+/// A segment of another program.
 pub struct Foreign(OwnedHandle);
 
 impl Foreign {
@@ -45,7 +45,7 @@ impl Foreign {
 
     pub fn with_access_list(name: &str, size: usize, list: &str) -> Self {
         let (list, mut descriptor) = (wide(list), ptr::null_mut());
-        // SAFETY: `list` ends with a zero; the call makes a descriptor, which is freed when it has been used.
+        // SAFETY: `list` ends with a zero. The call makes a descriptor, which is freed after its use.
         unsafe {
             let done = ConvertStringSecurityDescriptorToSecurityDescriptorW(
                 list.as_ptr(),
@@ -70,7 +70,7 @@ impl Foreign {
         let size = u64::try_from(size).unwrap();
         let high = u32::try_from(size >> 32).unwrap();
         let low = u32::try_from(size & u64::from(u32::MAX)).unwrap();
-        // SAFETY: `name` ends with a zero; `attributes` are none, or valid.
+        // SAFETY: `name` ends with a zero. `attributes` is null, or leads to valid attributes.
         unsafe {
             let handle =
                 CreateFileMappingW(INVALID_HANDLE_VALUE, attributes, flags, high, low, name.as_ptr());
@@ -85,10 +85,10 @@ impl Foreign {
     }
 }
 
-/// A creator that was killed leaves nothing here.
+/// Does nothing: a killed creator leaves nothing here.
 pub fn leave_a_dead_owner(_: &Name) {}
 
-/// Does the name lead to a segment of the session?
+/// Returns whether the name leads to a segment of the session.
 pub fn is_as_created(name: &Name) -> bool {
     name.exists() && !shm_segment::Options::new(name).scope(shm_segment::Scope::Global).exists()
 }

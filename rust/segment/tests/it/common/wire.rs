@@ -1,4 +1,4 @@
-//! Wire formats for processes that are killed in the middle of them, while others store anything into the same memory.
+//! Wire formats for the tests that kill processes, while other processes store anything into the same memory.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use shm_segment::layout::stream::{self, Kind, Stream};
 use shm_segment::layout::{Error, Result};
 use shm_segment::{Error as SegmentError, Segment};
 
-/// Who holds a lock may be dead already.
+/// The holder of a lock may be dead already.
 const ONCE: Duration = Duration::ZERO;
-/// Some slots of a queue fit, each so long that a kill may well hit in the middle of its copy.
+/// A few slots of a queue fit. Each is so long that a kill may well hit in the middle of its copy.
 const LONGEST: u32 = 50_000;
 const STRIDE: u64 = 8;
 
-/// What is done to memory as one format has it.
+/// The operations of one format.
 pub(crate) struct Format {
-    /// What the names of its operations begin with.
+    /// The beginning of the names of its operations.
     pub(crate) label: &'static str,
     write: fn(&Segment, &[u8]) -> Result<()>,
     read: fn(&Segment, &mut Vec<u8>) -> Result<()>,
@@ -44,12 +44,12 @@ type Write = fn(&Segment, &[u8]) -> Result<()>;
 type Read = fn(&Segment, &mut Vec<u8>) -> Result<()>;
 
 const fn stream_of(label: &'static str, write: Write, read: Read) -> Format {
-    // A stream that nobody has written to is all zeros.
+    // An empty stream is all zeros.
     Format { label, write, read, reset: |segment| Ok(segment.fill(0, 40, 0)?) }
 }
 
 const fn queue_of(label: &'static str, write: Write, read: Read) -> Format {
-    // No method does this for memory that somebody else has made: its creator lays it out, or `reset` by who was there.
+    // Lays the header out by hand: the crate does that only for a segment's creator.
     let reset = |segment: &Segment| {
         let slots = u32::try_from((segment.size() - 28) / u64::from(4 + LONGEST)).unwrap();
         Ok(segment.write(0, &[0, 0, slots, 0, LONGEST, 0, 0].map(u32::to_le_bytes).concat())?)
@@ -75,18 +75,19 @@ fn dequeue(segment: &Segment, version: queue::Version, into: &mut Vec<u8>) -> Re
     Queue::attach(segment, version, LONGEST.into())?.dequeue_into(segment, into, ONCE)
 }
 
-/// The format that an operation belongs to.
+/// Returns the format of an operation.
 pub(crate) fn format_of(operation: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| operation.starts_with(format.label))
 }
 
 impl Format {
-    /// Writes `bytes`, or a part of them. Where what is in memory doesn't let it, makes it so that the next time does.
+    /// Writes `bytes`, or a part of them. If the bytes in memory don't allow that, lays them out, so that the
+    /// next call works.
     pub(crate) fn write(&self, segment: &Segment, bytes: &[u8]) -> std::result::Result<(), SegmentError> {
         self.documented(segment, (self.write)(segment, bytes))
     }
 
-    /// Reads what there is, and puts something there if there is nothing.
+    /// Reads a message, or writes one if there is none.
     pub(crate) fn read(&self, segment: &Segment, bytes: &[u8]) -> std::result::Result<(), SegmentError> {
         let mut into = Vec::new();
         match (self.read)(segment, &mut into) {
@@ -95,7 +96,7 @@ impl Format {
         }
     }
 
-    /// What may come of memory that others use at the same time.
+    /// Accepts every error that memory in concurrent use may cause.
     fn documented(&self, segment: &Segment, result: Result<()>) -> std::result::Result<(), SegmentError> {
         match result {
             Ok(()) => Ok(()),
@@ -113,8 +114,8 @@ impl Format {
         }
     }
 
-    /// What whoever is left does after somebody died: nothing may hang, and everything works after a reset. Returns
-    /// whether the dead one has left a lock.
+    /// Does what a survivor does after a kill: no call may hang, and everything works after a reset. Returns
+    /// whether the dead process has left a lock taken.
     pub(crate) fn recover(&self, segment: &Segment, bytes: &[u8]) -> bool {
         let mut back = Vec::new();
         let is_locked = [(self.read)(segment, &mut back), (self.write)(segment, bytes)]
