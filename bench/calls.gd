@@ -1,5 +1,5 @@
 extends RefCounted
-## What a call costs, beside the cheapest call of the engine on the same object.
+## The cost of a call, beside the cheapest call of the engine on the same object.
 
 const Loop := preload("loop.gd")
 const Segments := preload("segments.gd")
@@ -53,7 +53,7 @@ func run(options: Dictionary) -> Dictionary:
 	for line in CALLS:
 		if shm.has_method(line.get_slice("(", 0)):
 			statements[line] = "shm." + line
-	# What a library at hand lacks that is older than these classes is left out.
+	# An older library lacks these classes: they are left out.
 	if ClassDB.class_exists("SharedMemoryStream"):
 		statements.merge(MESSAGES)
 		variables.merge(_messengers(options.prefix))

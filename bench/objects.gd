@@ -1,5 +1,5 @@
 extends RefCounted
-## What objects cost: creating and closing, memory, and many threads at once.
+## The cost of objects: creating and closing, memory, and many threads at once.
 
 const Loop := preload("loop.gd")
 const Segments := preload("segments.gd")

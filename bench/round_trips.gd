@@ -78,7 +78,7 @@ class Transport:
 		return PackedStringArray([ProjectSettings.globalize_path(PARTNER)] + arguments)
 
 
-## What is in the memory: two counters and two messages. Each side writes its message first, then
+## The memory holds two counters and two messages. Each side writes its message first, then
 ## its counter.
 class Memory:
 	extends Transport

@@ -1,7 +1,7 @@
 extends "res://test_case.gd"
 ## Every method, every argument, hostile values: the documented error, and nothing has changed.
 ##
-## What there is to call comes from ClassDB, what is expected from the table in
+## ClassDB lists the methods; the expected results come from the table in
 ## calls/methods.gd. Each call is made on objects in every state, typed and untyped.
 
 const Argument := preload("res://calls/argument.gd")
@@ -13,7 +13,7 @@ const STATES := ["new", "creator", "opener", "reader", "closed", "failed"]
 const HOLDERS := ["creator", "opener", "reader"]
 
 var _methods := Methods.new()
-## Whose segment the openers have, and who keeps it.
+## The owner of the segment that the openers have.
 var _owner := SharedMemory.new()
 
 

@@ -81,7 +81,7 @@ func test_wrong_types_and_numbers_are_refused() -> void:
 				assert_eq(methods.call_untyped(object, method, arguments), null, method.name)
 
 
-## Whatever is in the memory: a documented error, no crash, no wait without an end.
+## Any bytes in the memory lead to a documented error, without a crash or an endless wait.
 func test_random_memory_is_refused_or_read() -> void:
 	var chance := RandomNumberGenerator.new()
 	chance.seed = randi()

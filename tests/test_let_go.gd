@@ -21,7 +21,7 @@ func let_go(_ignored: Variant = null) -> void:
 	var weak: WeakRef = weakref(object)
 	object = null
 	freed += int(weak.get_ref() == null)
-	# Whatever is free now gets other contents.
+	# Freed memory gets other contents.
 	for size in range(16, 1600, 8):
 		var bytes := PackedByteArray()
 		bytes.resize(size)

@@ -313,7 +313,7 @@ func _write_and_read(stream: SharedMemoryStream, text: String) -> String:
 	for _i in 2000:
 		if stream.write(text) != OK:
 			return "write: " + stream.get_last_error_message()
-		# Whose message it is, nobody knows; but it is one.
+		# Either writer may have written the message.
 		var got: Variant = stream.read()
 		if not got is String or got != got[0].repeat(200):
 			return str(got)

@@ -17,8 +17,8 @@ const CAPACITY := 44
 const LONGEST_MESSAGE := 5
 const ELEMENTS := 12
 
-# What an argument accepts. Others accept a range [lowest, highest] of values, or of numbers of
-# elements.
+# The values that an argument accepts. Others accept a range [lowest, highest] of values, or of
+# numbers of elements.
 const ANY_VALUE := "any value"
 const NEW_SIZE := "a size for a new segment"
 ## An offset at which an element of the method's type fits: `u32` of `decode_u32`.

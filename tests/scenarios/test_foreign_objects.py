@@ -59,7 +59,7 @@ def runtime_folder(session):
 def test_name_that_is_not_unicode_is_refused(
     cleanup, session, unique_name, start_agent, runtime_folder
 ):
-    # What U+110000 would be in UTF-8, if it were a character.
+    # The bytes of U+110000 in UTF-8, if it were a character.
     folder = os.path.join(os.fsencode(SHARED), b"\xf4\x90\x80\x80")
     os.mkdir(folder)
     cleanup.callback(os.rmdir, folder)

@@ -37,7 +37,7 @@ os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})
 """
-# What another program may try on a segment. `spare` is a file of its own.
+# The attacks of another program on a segment. `spare` is a file of its own.
 TRIES = """
 path, spare, pid = sys.argv[1:]
 open(spare, "wb").close()

@@ -112,7 +112,7 @@ fn the_size_is_that_of_the_engine() {
     for bytes in corpus() {
         let length = bytes.len() as u64;
         assert_eq!(measure(bytes).unwrap(), length, "{bytes:?}");
-        // Whatever follows it.
+        // The bytes after it make no difference.
         for after in [0, 0xff] {
             let mut more = bytes.to_vec();
             more.extend([after; 300]);

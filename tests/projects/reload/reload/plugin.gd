@@ -76,7 +76,7 @@ func _replace_library() -> void:
 		DirAccess.rename_absolute(path + ".new", path)
 
 
-## What was set up for the whole process has to be set up again.
+## The library has to set up again its part of the whole process.
 func _check_truncated(label: String) -> void:
 	var memory := SharedMemory.new()
 	_check(memory.create(_name + "e", 8192) == OK, label + "create to cut")

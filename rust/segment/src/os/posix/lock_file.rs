@@ -120,7 +120,7 @@ fn mark_text(stat: &Stat) -> String {
     format!("{device} {inode} {} {}\n", stat.st_uid, stat.st_size)
 }
 
-/// Returns the folder for lock files, to which only this user may write; `None` if there can be no such folder.
+/// Returns the folder for lock files, to which only this user may write, or `None` if it can't be had.
 pub(super) fn private_folder() -> Option<PathBuf> {
     // On macOS, the folder for temporary files is this user's own.
     private_folder_in(&env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from))
