@@ -53,6 +53,25 @@ fn a_reader_keeps_the_value() {
 }
 
 #[test]
+fn nested_readers_keep_both_values() {
+    let (drops, others) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (outer, inner) = (AtomicOption::default(), AtomicOption::default());
+    outer.put(value(&drops));
+    inner.put(value(&others));
+    outer.with(|first| {
+        inner.with(|second| {
+            outer.take(|_| ());
+            inner.take(|_| ());
+            assert!(!second.unwrap().is_dropped.load(Ordering::SeqCst));
+        });
+        assert_eq!(others.load(Ordering::SeqCst), 1);
+        assert_eq!(drops.load(Ordering::SeqCst), 0);
+        assert!(!first.unwrap().is_dropped.load(Ordering::SeqCst));
+    });
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn take_if_takes_the_expected_value_only() {
     let drops = Arc::new(AtomicUsize::new(0));
     let option = AtomicOption::default();

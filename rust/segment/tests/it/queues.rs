@@ -301,6 +301,31 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
     assert!(start.elapsed() < Duration::from_secs(5), "{context}");
 }
 
+/// A header that says something wrong is refused by its field, not only by the operation that needs it.
+#[test]
+fn attach_names_the_wrong_field() {
+    for (_, version, header) in VERSIONS {
+        let (name, ours, queue) = new_queue(version, header, 4, 16);
+        queue.enqueue(&ours, b"one", ONCE).unwrap();
+        let theirs = open(&name);
+        for (at, value, what) in [
+            (WRITE_INDEX, 4, "the write index"),
+            (READ_INDEX, 4, "the read index"),
+            (COUNT, 5, "the number of messages"),
+            (CAPACITY, 0, "the capacity"),
+            (MAX_MESSAGE, 0, "the longest message"),
+        ] {
+            let before = ours.load_u32(at).unwrap();
+            ours.store_u32(at, value).unwrap();
+            let error = Queue::attach(&theirs, version, 0).unwrap_err();
+            assert!(matches!(error, Error::Invalid { .. }), "{what}: {error}");
+            assert!(error.to_string().contains(what), "{what}: {error}");
+            ours.store_u32(at, before).unwrap();
+        }
+        Queue::attach(&theirs, version, 0).unwrap();
+    }
+}
+
 #[test]
 fn no_field_is_believed() {
     for (label, version, header) in VERSIONS {

@@ -362,6 +362,33 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
     assert!(start.elapsed() < Duration::from_secs(5), "{context}");
 }
 
+/// A message in a state that no writer leaves is refused, unless a writer may be at work.
+#[test]
+fn attach_to_v2_refuses_a_wrong_message_that_is_not_being_written() {
+    const LOCK: u64 = 16;
+    let mut bytes = vec![0; 64];
+    // Flags of no kind, and a revision.
+    bytes[0] = 0xF0;
+    bytes[4] = 1;
+    let (_ours, theirs) = planted(&bytes);
+    let error = Stream::attach(&theirs, Version::V2).unwrap_err();
+    assert!(error.to_string().contains("stream of version V2"), "{error}");
+    theirs.store_u32(LOCK, 1).unwrap();
+    Stream::attach(&theirs, Version::V2).unwrap();
+}
+
+#[test]
+fn errors_name_the_version() {
+    for (version, name) in [(Version::V0, "stream of version V0"), (Version::V1, "stream of version V1")] {
+        let (_ours, theirs) = planted(&[0xF0; 64]);
+        let error = Stream::attach(&theirs, version).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        let (_name, small) = fresh(4);
+        let error = Stream::attach(&small, version).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
 #[test]
 fn no_field_is_believed() {
     const SIZE: usize = 100;
