@@ -71,27 +71,31 @@ impl Freed {
 }
 
 /// The end of a frame's call, even if the method panics.
-struct End<'a>(&'a Frame);
+struct End<'a> {
+    calls: &'a Calls,
+    frame: &'a Frame,
+}
 
 impl Drop for End<'_> {
     #[inline]
     fn drop(&mut self) {
-        CALLS.with(|calls| {
-            calls.innermost.set(self.0.outer);
-            if calls.has_deferred.get() {
-                drop_deferred(calls);
-            }
-        });
+        self.calls.innermost.set(self.frame.outer);
+        if self.calls.has_deferred.get() {
+            drop_deferred(self.calls);
+        }
     }
 }
 
 /// Runs `call`, which is a call of `method` of `instance`.
 #[inline]
 pub(super) fn during<R>(instance: *const (), method: &'static MethodData, call: impl FnOnce() -> R) -> R {
-    let frame = CALLS.with(|calls| Frame { instance, method, outer: calls.innermost.get() });
-    let _end = End(&frame);
-    CALLS.with(|calls| calls.innermost.set(&raw const frame));
-    call()
+    // Once per call: in a library, finding a thread's variable is a call of the linker's.
+    CALLS.with(|calls| {
+        let frame = Frame { instance, method, outer: calls.innermost.get() };
+        let _end = End { calls, frame: &frame };
+        calls.innermost.set(&raw const frame);
+        call()
+    })
 }
 
 /// Returns the names of the class and of the innermost method that this thread is running.
