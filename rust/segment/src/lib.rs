@@ -25,6 +25,11 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    not(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows)),
+    allow(dead_code, reason = "no backend is available there")
+)]
+
 mod available;
 mod error;
 #[cfg(fuzzing)]
