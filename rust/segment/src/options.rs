@@ -86,7 +86,7 @@ impl Backend {
 /// let name = shm_segment::generate_name("doc")?;
 /// let ours = Options::new(&name).create(1024)?;
 /// let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
-/// assert_eq!(theirs.size(), 1024);
+/// assert!(theirs.size() >= 1024); // Whole pages on Windows.
 /// # Ok(())
 /// # }
 /// ```
