@@ -56,7 +56,7 @@ def main(arguments):
             start = time.monotonic()
             say(f"./build.sh {command}, there")
             into = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", IN_SYSTEM, "sh", SYSTEM, SYSTEM]
-            there = ["env", "--ignore-environment", *env, "/root/repository/build.sh", command]
+            there = ["env", "--ignore-environment", *env, "/opt/repository/build.sh", command]
             must([*into, *there], f"test-fresh: {command} failed", log=log, limit=3000)
             say(f"test-fresh: {command} took {time.monotonic() - start:.0f} s")
     finally:
@@ -84,7 +84,7 @@ def make_system(log):
     settings = re.findall("(?m)^Acquire::(?!IndexTargets).*;$", output("apt-config", "dump"))
     (apt / "apt.conf.d/90settings").write_text("\n".join(settings) + "\n")
     shutil.copy("/etc/resolv.conf", SYSTEM / "etc/resolv.conf")
-    must(["git", "clone", "--quiet", ROOT, SYSTEM / "root/repository"])
+    must(["git", "clone", "--quiet", ROOT, SYSTEM / "opt/repository"])
 
 
 def network_settings():
