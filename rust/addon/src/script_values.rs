@@ -16,9 +16,12 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 pub(crate) fn packed_from<A: Packed>(bytes: &[u8]) -> Result<A> {
     let mut array = A::default();
     if !bytes.is_empty() {
-        let elements = resized(&mut array, bytes.len() / A::STRIDE, 0);
-        let elements = elements.ok_or_else(|| no_room("an array", bytes.len()))?;
-        elements.copy_from_slice(&bytes[..elements.len()]);
+        let elements = resized("an array", &mut array, bytes.len() / A::STRIDE, 0)?;
+        // Not a part of the bytes: their number must be a multiple of an element's.
+        if elements.len() != bytes.len() {
+            return Err(no_room("an array", bytes.len()));
+        }
+        elements.copy_from_slice(bytes);
     }
     Ok(array)
 }
@@ -133,14 +136,20 @@ fn can_be_reserved(length: usize) -> bool {
     length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
-/// Makes an empty array `count` zeroed elements long, and returns their bytes. `None` if there is no room for
-/// them and for `extra` bytes more.
-pub(crate) fn resized<A: Packed>(array: &mut A, count: usize, extra: usize) -> Option<&mut [u8]> {
-    let length = count.checked_mul(A::STRIDE)?;
+/// Makes an empty array `count` zeroed elements long, and returns their bytes. Fails, in the name of `what`,
+/// if there is no room for them and for `extra` bytes more.
+pub(crate) fn resized<'a, A: Packed>(
+    what: &str,
+    array: &'a mut A,
+    count: usize,
+    extra: usize,
+) -> Result<&'a mut [u8]> {
+    let length = count.saturating_mul(A::STRIDE);
     // Godot rounds an array's allocation up to a power of two.
-    let is_room =
-        is_room_for(length.checked_add(extra)?) && can_be_reserved(length.checked_next_power_of_two()?);
-    is_room.then(|| packed::resize(array, count)).flatten()
+    let is_room = is_room_for(length.saturating_add(extra))
+        && length.checked_next_power_of_two().is_some_and(can_be_reserved);
+    let bytes = is_room.then(|| packed::resize(array, count)).flatten();
+    bytes.ok_or_else(|| no_room(what, length))
 }
 
 /// Returns the most bytes of memory that the engine uses for an `Array` of `count` values, without the memory
@@ -177,9 +186,7 @@ pub(crate) fn structs_memory(format: &Format, count: usize) -> usize {
 pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) -> Result<A> {
     let mut array = A::default();
     let length = count.saturating_mul(A::STRIDE as u64);
-    let whole = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let bytes = resized(&mut array, whole(count), whole(segment.to_supply(length)));
-    let bytes = bytes.ok_or_else(|| no_room("an array", whole(length)))?;
+    let bytes = resized("an array", &mut array, to_usize(count), to_usize(segment.to_supply(length)))?;
     segment.read(offset, bytes)?;
     Ok(array)
 }

@@ -17,7 +17,7 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
 use crate::error::Failure;
-use crate::script_values::{no_room, require_room, resized, to_usize};
+use crate::script_values::{require_room, resized, to_usize};
 use crate::unicode::utf8_length_of;
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -45,7 +45,7 @@ pub(crate) fn decode(
 ) -> Result<Variant> {
     let (size, extra) = (to_usize(measured.size), to_usize(measured.memory.saturating_add(unsupplied)));
     let mut array = PackedByteArray::new();
-    let bytes = resized(&mut array, size, extra).ok_or_else(|| no_room("a value", size))?;
+    let bytes = resized("a value", &mut array, size, extra)?;
     copy(bytes)?;
     // Measured again: another program may have changed the value between measuring and copying.
     match measure(&*bytes, 0, size as u64, engine()) {

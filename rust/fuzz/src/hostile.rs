@@ -76,7 +76,7 @@ enum Call {
 
 /// The same bytes as in `life_lock.rs`. Tests of the segment crate fail if those change.
 const LIFE: i64 = 1 << 62;
-const REMAINS: i64 = LIFE + 2;
+const RECLAIM: i64 = LIFE + 2;
 
 /// A lock on a file, from the first byte of the range to its last.
 struct HeldLock {
@@ -202,7 +202,7 @@ fn is_free(found: Option<&Metadata>, locks: &[HeldLock], is_ours: bool) -> Optio
     let covers = |byte: i64| ranges().any(|(first, last)| (first..=last).contains(&byte));
     let is_life = ranges().any(|range| range == (LIFE, LIFE));
     let is_wider = ranges().any(|range| range != (LIFE, LIFE) && (range.0..=range.1).contains(&LIFE));
-    match (covers(REMAINS), is_life, is_wider) {
+    match (covers(RECLAIM), is_life, is_wider) {
         (true, ..) | (false, true, false) => Some(false),
         (false, false, _) => Some(true),
         (false, true, true) => None,

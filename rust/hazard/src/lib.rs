@@ -100,7 +100,7 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         let value = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel))?;
         // SAFETY: no thread drops the value before this one retires it.
         let result = work(unsafe { value.as_ref() });
-        // SAFETY: as in `put`, for `value`.
+        // SAFETY: it came from `Box::into_raw` and is unlinked; the swap gave it to this thread alone.
         unsafe { retired::retire(value) };
         Some(result)
     }
@@ -112,7 +112,7 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         let order = (Ordering::AcqRel, Ordering::Relaxed);
         let value = self.0.compare_exchange(expected_ptr, ptr::null_mut(), order.0, order.1).ok()?;
         let result = work(expected);
-        // SAFETY: as in `put`; the exchange gave it to this thread alone.
+        // SAFETY: it came from `Box::into_raw` and is unlinked; the exchange gave it to this thread alone.
         unsafe { retired::retire(NonNull::new(value)?) };
         Some(result)
     }

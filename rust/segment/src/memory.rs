@@ -33,7 +33,8 @@ pub(crate) struct Memory {
 
 // SAFETY: the mapping may be used and dropped in any thread, and `start` is only its address.
 unsafe impl Send for Memory {}
-// SAFETY: as above. Why concurrent accesses to the bytes are sound is in the module's text.
+// SAFETY: no method changes the value itself. The module's text says why concurrent accesses to the bytes
+// are sound.
 unsafe impl Sync for Memory {}
 
 /// The reason why an access failed.
@@ -75,7 +76,8 @@ impl Memory {
     /// Copies `from` into the mapping, at `offset`. The mapping must be writable.
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
-        // SAFETY: as in `read`, with the directions swapped. The mapping is writable: see the invariants.
+        // SAFETY: `range` returned the start of `from.len()` bytes in the mapping, which is writable by the
+        // invariants. `from` is memory of this process alone, so the two can't overlap.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
         self.check()
     }

@@ -116,8 +116,8 @@ pub(crate) fn bytes_mut<A: Packed>(array: &mut A) -> &mut [u8] {
     if size == 0 {
         return &mut [];
     }
-    // SAFETY: as in `bytes`. `array` is borrowed exclusively, and the engine shares its elements with no
-    // other array. They are numbers, for which all bytes are valid.
+    // SAFETY: `array` has `size` bytes of elements from index 0 on. It is borrowed exclusively, and the
+    // engine shares its elements with no other array. They are numbers, for which all bytes are valid.
     unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), size) }
 }
 

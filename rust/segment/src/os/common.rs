@@ -43,6 +43,10 @@ pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Erro
     #[cfg(unix)]
     match source.raw_os_error() {
         Some(libc::ELOOP) => return Error::NotASegment { name, found: "a symbolic link" },
+        // FreeBSD's word for a symbolic link that is not to be followed.
+        Some(libc::EMLINK) if cfg!(target_os = "freebsd") => {
+            return Error::NotASegment { name, found: "a symbolic link" };
+        }
         Some(libc::ENXIO) => return Error::NotASegment { name, found: "a FIFO, a socket or a device" },
         _ => {}
     }

@@ -36,7 +36,7 @@ impl Buffer<'_> {
                 let mut copy = unsafe { &*variable.cast::<Variant>() }.to::<PackedByteArray>();
                 let filled = fill(packed::bytes_mut(&mut copy))?;
                 // The `Variant` shares its array with the script's variable: the script sees the changes.
-                // SAFETY: as above.
+                // SAFETY: `variable` points to the live `Variant` that `hold` got.
                 let is_stored = unsafe {
                     call_builtin(variable, "clear", &[])
                         && call_builtin(variable, "append_array", &[copy.to_variant()])

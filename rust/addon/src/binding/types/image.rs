@@ -104,7 +104,7 @@ impl ImageArg<'_> {
         if size == 0 {
             return &mut [];
         }
-        // SAFETY: as in `bytes`, and the engine shares the pixels with no other image.
+        // SAFETY: the image has `size` bytes of pixels, and the engine shares them with no other image.
         unsafe { std::slice::from_raw_parts_mut(interface_fn!(image_ptrw)(self.object), size) }
     }
 
@@ -139,5 +139,5 @@ struct ClassTag(*mut c_void);
 
 // SAFETY: the engine only compares the pointer.
 unsafe impl Send for ClassTag {}
-// SAFETY: as above.
+// SAFETY: threads only compare it.
 unsafe impl Sync for ClassTag {}
