@@ -150,6 +150,14 @@ def output(*command, env=None, **options):
     return done.stdout.rstrip("\n")
 
 
+def tracked(*patterns):
+    """Returns the files here with such names. Git knows which are ours."""
+    # In a container the files may belong to another user.
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "--deduplicate"]
+    files = output(*git, *patterns).splitlines()
+    return [path for path in files if (ROOT / path).exists()]
+
+
 def install_file(source, destination):
     """Puts a file in its place, unless it is there already.
 

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from common import ROOT, TARGET, say
+from common import ROOT, TARGET, say, tracked
 
 WIDTH = 110
 REPORT = TARGET / "prose.txt"
@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 def check():
     """Reports all findings, and returns whether lint goes on."""
-    found = [finding for path in files() for finding in findings(path)]
+    found = [finding for path in tracked(*(f"*{end}" for end in SIGNS)) for finding in findings(path)]
     REPORT.parent.mkdir(exist_ok=True)
     lines = [f"{finding.place}: {finding.rule}: {finding.text}\n" for finding in found]
     REPORT.write_text("".join(lines), encoding="utf-8")
@@ -34,17 +34,8 @@ def check():
     return not found
 
 
-def files():
-    for folder in ("rust", "tools", "demo", "tests", "bench"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in SIGNS and not {"addons", ".godot", "target"} & set(
-                path.parts[len(ROOT.parts) :]
-            ):
-                yield path
-    yield ROOT / "build.sh"
-
-
 def findings(path):
+    path = ROOT / path
     comment = re.compile(rf"\s*(?:{SIGNS[path.suffix]})[ \t]*(.*)")
     goes_on = False
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -10,7 +10,7 @@ import notices
 import prose
 import pypi
 import rust
-from common import ROOT, Failure, output, parse, run, say
+from common import ROOT, Failure, output, parse, run, say, tracked
 
 from . import check_targets, windows
 
@@ -84,14 +84,6 @@ def checks(bin):
     # Users get a copy of the licence with the folder.
     copies = ROOT / "LICENSE", addon.FOLDER / "LICENSE"
     yield "the addon's LICENSE", lambda: filecmp.cmp(*copies, shallow=False)
-
-
-def tracked(pattern):
-    """Returns the files here with such a name. Git knows which are ours."""
-    # In a container the files may belong to another user.
-    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "--deduplicate", pattern]
-    files = output(*git).splitlines()
-    return [path for path in files if (ROOT / path).exists()]
 
 
 def clippy_of_fuzz():
