@@ -6,16 +6,23 @@ use shm_segment::{Error, layout};
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
 /// Why a call failed: the code that it returns, and a message.
+// Boxed, so that the `Result` of a call fits into registers. Each call returns one, and few of them fail.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct Failure {
-    pub(crate) code: Code,
-    pub(crate) message: String,
-}
+#[error("{}", .0.1)]
+pub(crate) struct Failure(Box<(Code, String)>);
 
 impl Failure {
+    #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self(Box::new((code, message.into())))
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.0.0
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.1
     }
 
     /// Returns the failure of a call whose arguments don't fit.
@@ -71,7 +78,7 @@ impl Failure {
         let failure = Self::of_layout(error);
         match error {
             layout::Error::TooLarge { .. } | layout::Error::WrongLength { .. } => {
-                Self::new(failure.code, format!("{argument}: {failure}"))
+                Self::new(failure.code(), format!("{argument}: {failure}"))
             }
             _ => failure,
         }
@@ -103,11 +110,7 @@ impl Failure {
     /// The script has to expect all other failures (absent, taken, busy, not permitted, no room) and handle
     /// them. They are not printed: a loop that waits for a peer must not flood the console.
     pub(crate) fn is_misuse(&self) -> bool {
-        matches!(self.code, Code::ERR_INVALID_PARAMETER | Code::ERR_UNCONFIGURED | Code::ERR_ALREADY_IN_USE)
-    }
-
-    pub(crate) const fn code(&self) -> ErrorCode {
-        ErrorCode(self.code)
+        matches!(self.code(), Code::ERR_INVALID_PARAMETER | Code::ERR_UNCONFIGURED | Code::ERR_ALREADY_IN_USE)
     }
 }
 

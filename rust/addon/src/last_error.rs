@@ -32,11 +32,11 @@ pub(crate) trait Fallible: Class {
     }
 
     fn get_last_error(&self) -> ErrorCode {
-        self.last_error().get().as_ref().map_or(ErrorCode(Code::OK), Failure::code)
+        self.last_error().get().as_ref().map_or(ErrorCode(Code::OK), |failure| ErrorCode(failure.code()))
     }
 
     fn get_last_error_message(&self) -> GString {
-        self.last_error().get().as_ref().map(|failure| GString::from(&failure.message)).unwrap_or_default()
+        self.last_error().get().as_ref().map(|failure| GString::from(failure.message())).unwrap_or_default()
     }
 
     fn clear_last_error(&self) {
@@ -67,7 +67,7 @@ impl LastError {
 
     #[cold]
     fn set(&self, failure: Failure) -> ErrorCode {
-        let code = failure.code();
+        let code = ErrorCode(failure.code());
         let mut place = self.get();
         *place = Some(failure);
         self.is_set.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use godot::builtin::{AnyArray, PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::values::structs::{Format, Value};
-use shm_segment::{Segment, has_room_for, layout};
+use shm_segment::{has_room_for, layout};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
@@ -136,8 +136,8 @@ fn can_be_reserved(length: usize) -> bool {
     length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
-/// Makes an empty array `count` zeroed elements long, and returns their bytes. Fails, in the name of `what`,
-/// if there is no room for them and for `extra` bytes more.
+/// Makes an array `count` elements long, and returns their bytes. Fails, in the name of `what`, if there is
+/// no room for them and for `extra` bytes more.
 pub(crate) fn resized<'a, A: Packed>(
     what: &str,
     array: &'a mut A,
@@ -180,15 +180,6 @@ pub(crate) fn struct_memory(format: &Format) -> usize {
 pub(crate) fn structs_memory(format: &Format, count: usize) -> usize {
     let each = if format.count() == 1 { bytes_memory(format) } else { struct_memory(format) };
     array_memory(count).saturating_add(count.saturating_mul(each))
-}
-
-/// Reads `count` elements from `offset` on as an array. The segment must have them.
-pub(crate) fn array_from<A: Packed>(segment: &Segment, offset: u64, count: u64) -> Result<A> {
-    let mut array = A::default();
-    let length = count.saturating_mul(A::STRIDE as u64);
-    let bytes = resized("an array", &mut array, to_usize(count), to_usize(segment.to_supply(length)))?;
-    segment.read(offset, bytes)?;
-    Ok(array)
 }
 
 /// Converts a number of bytes. One beyond the address space becomes `usize::MAX`: there is never room for it.

@@ -64,6 +64,7 @@ impl Memory {
     }
 
     /// Copies `into.len()` bytes out of the mapping, from `offset` on.
+    #[inline]
     pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Fault> {
         let from = self.range(offset, into.len())?;
         // SAFETY: `range` returned the start of `into.len()` bytes in the mapping. `into` is borrowed
@@ -74,6 +75,7 @@ impl Memory {
     }
 
     /// Copies `from` into the mapping, at `offset`. The mapping must be writable.
+    #[inline]
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
         // SAFETY: `range` returned the start of `from.len()` bytes in the mapping, which is writable by the
@@ -92,6 +94,7 @@ impl Memory {
     }
 
     /// Returns the word at `offset`.
+    #[inline]
     pub(crate) fn load(&self, offset: u64) -> Result<u32, Fault> {
         // The mapping may be read-only, where Rust allows relaxed loads of a word and no other atomic access.
         let word = self.word(offset)?.load(Ordering::Relaxed);
@@ -100,6 +103,7 @@ impl Memory {
     }
 
     /// Stores the word at `offset`. The mapping must be writable.
+    #[inline]
     pub(crate) fn store(&self, offset: u64, value: u32) -> Result<(), Fault> {
         self.word(offset)?.store(value.to_le(), Ordering::Release);
         self.check()
@@ -129,6 +133,7 @@ impl Memory {
         self.check().map(|()| found)
     }
 
+    #[inline]
     fn word(&self, offset: u64) -> Result<&AtomicU32, Fault> {
         let at = self.range(offset, size_of::<AtomicU32>())?.cast::<u32>();
         if !at.is_aligned() {
@@ -141,10 +146,12 @@ impl Memory {
         Ok(unsafe { AtomicU32::from_ptr(at) })
     }
 
+    #[inline]
     fn check(&self) -> Result<(), Fault> {
         if self.watch.faulted() { Err(Fault::Gone) } else { Ok(()) }
     }
 
+    #[inline]
     fn range(&self, offset: u64, length: usize) -> Result<*mut u8, Fault> {
         let offset = usize::try_from(offset).map_err(|_| Fault::OutOfBounds)?;
         let end = offset.checked_add(length).ok_or(Fault::OutOfBounds)?;

@@ -48,6 +48,7 @@ impl Segment {
     /// [`Error::OutOfBounds`], and [`Error::OutOfMemory`] if there is no memory for pages that the copy would
     /// be the first to touch: `into` is unchanged. [`Error::Truncated`] if another process has taken the
     /// memory away, perhaps during the copy: the bytes in `into` mean nothing.
+    #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
         self.check_supply(into.len() as u64)?;
@@ -59,6 +60,7 @@ impl Segment {
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::OutOfBounds`], and [`Error::OutOfMemory`] as in [`read`](Self::read):
     /// not a byte is written. [`Error::Truncated`].
+    #[inline(always)] // As `read`.
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
@@ -85,6 +87,7 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`].
+    #[inline]
     pub fn load_u32(&self, offset: u64) -> Result<u32> {
         self.check_truncation()?;
         self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
@@ -94,6 +97,7 @@ impl Segment {
     ///
     /// # Errors
     /// The errors of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    #[inline]
     pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
@@ -206,6 +210,7 @@ impl Segment {
         }
     }
 
+    #[inline]
     fn check_writable(&self) -> Result<()> {
         match self.access {
             Access::ReadWrite => Ok(()),
@@ -216,11 +221,14 @@ impl Segment {
     /// Checks whether a peer has truncated the segment: a truncation within the last page raises no fault.
     /// Asking for the size costs more than copying a few bytes, so it happens at most once per tick of the
     /// coarse clock.
+    #[inline]
     fn check_truncation(&self) -> Result<()> {
         let now = os::coarse_clock();
-        if self.size_checked_at.load(Ordering::Relaxed) == now {
-            return Ok(());
-        }
+        if self.size_checked_at.load(Ordering::Relaxed) == now { Ok(()) } else { self.check_size(now) }
+    }
+
+    #[cold]
+    fn check_size(&self, now: u64) -> Result<()> {
         let actual = self.object.size()?;
         if actual < self.size() {
             return Err(self.truncated(actual));
@@ -231,6 +239,7 @@ impl Segment {
 
     /// Checks that there is memory for the pages that an access of `length` bytes may be the first to touch.
     /// A peer may have made far more pages than the machine has. Small accesses are not checked.
+    #[inline]
     pub(crate) fn check_supply(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
         if has_room_for(self.to_supply(size)) {
@@ -240,6 +249,7 @@ impl Segment {
         Err(Error::OutOfMemory { name, size, call: "MemAvailable", source })
     }
 
+    #[cold]
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -44,7 +43,7 @@ pub(super) struct Method {
 }
 
 impl Method {
-    pub(super) fn new<T: Target<P, R>, P: Parameters, R: Return>(
+    pub(super) fn new<C, T: Target<C, P, R>, P: Parameters, R: Return>(
         kind: Kind,
         name: (&'static str, &'static str),
         parameters: &[&'static str],
@@ -55,8 +54,8 @@ impl Method {
             returns: R::INFO,
             data: MethodData { name, defaults },
             kind,
-            varcall: Some(varcall::<T, P, R>),
-            ptrcall: Some(ptrcall::<T, P, R>),
+            varcall: Some(varcall::<C, T, P, R>),
+            ptrcall: Some(ptrcall::<C, T, P, R>),
         }
     }
 
@@ -117,45 +116,64 @@ impl Method {
 }
 
 /// The Rust function behind a method.
-pub(crate) trait Target<P: Parameters, R> {
-    /// Calls the function.
+pub(crate) trait Target<C, P: Parameters, R> {
+    /// Calls the function, and puts what it returns in `result`.
     ///
     /// # Safety
     /// `instance` is the pointer that the engine passes for an object of the class, or null if it is static.
-    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R;
+    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R);
 }
 
-pub(super) struct OfObject<C, F>(PhantomData<(C, F)>);
+/// A function that returns the result of a method.
+pub(crate) struct OfObject<F>(pub(crate) F);
 
-impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<P, R> for OfObject<C, F> {
-    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the
-        // last reference to the object goes. If that happens on this thread, `calls::free` waits for the end
-        // of this call. Against another thread, the script must hold a reference of its own, as for every
-        // method of the engine. The help says so. `C` is `Sync`, so any number of threads may be here at
-        // once.
-        let object = unsafe { &(*instance.cast::<Instance<C>>()).class };
-        function::<F>().call(object, arguments)
+impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<C, P, R> for OfObject<F> {
+    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
+        // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
+        *result = function::<F>().call(unsafe { object_in::<C>(instance) }, arguments);
     }
 }
 
-pub(super) struct OfClass<F>(PhantomData<F>);
+/// A function that sets the result of a method in place.
+pub(crate) struct InPlace<F>(pub(crate) F);
 
-impl<P: Parameters, R: Return, F: StaticFunction<P, R>> Target<P, R> for OfClass<F> {
-    unsafe fn call(_: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>) -> R {
-        function::<F>().call(arguments)
+impl<C: Class, P: Parameters, R: Return, F: InPlaceFunction<C, P, R>> Target<C, P, R> for InPlace<F> {
+    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
+        // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
+        function::<F>().call(unsafe { object_in::<C>(instance) }, arguments, result);
     }
+}
+
+/// A function that returns the result of a static method.
+pub(crate) struct OfClass<F>(pub(crate) F);
+
+impl<C, P: Parameters, R: Return, F: StaticFunction<P, R>> Target<C, P, R> for OfClass<F> {
+    unsafe fn call(_: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
+        *result = function::<F>().call(arguments);
+    }
+}
+
+/// Returns the state of an object while a call uses it.
+///
+/// # Safety
+/// `instance` is the pointer that the engine passes for an object of `C`.
+unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) -> &'a C {
+    // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the last
+    // reference to the object goes. If that happens on this thread, `calls::free` waits for the end of this
+    // call. Against another thread, the script must hold a reference of its own, as for every method of the
+    // engine. The help says so. `C` is `Sync`, so any number of threads may be here at once.
+    unsafe { &(*instance.cast::<Instance<C>>()).class }
 }
 
 /// Returns the value of a function's own type. The type of a function, or of a closure that captures nothing,
 /// has one value, of no bytes. A call therefore needs no pointer to it, and the compiler can inline it.
 fn function<F>() -> &'static F {
     const { assert!(size_of::<F>() == 0, "a method is a function, or a closure that captures nothing") };
-    // SAFETY: such a value exists, as `Definition::method` got an `F`, and it has no bytes.
+    // SAFETY: such a value exists, as `OfObject` and its siblings hold an `F`, and it has no bytes.
     unsafe { NonNull::<F>::dangling().as_ref() }
 }
 
-unsafe extern "C" fn ptrcall<T: Target<P, R>, P: Parameters, R: Return>(
+unsafe extern "C" fn ptrcall<C, T: Target<C, P, R>, P: Parameters, R: Return>(
     userdata: *mut c_void,
     instance: sys::GDExtensionClassInstancePtr,
     arguments: *const sys::GDExtensionConstTypePtr,
@@ -163,15 +181,17 @@ unsafe extern "C" fn ptrcall<T: Target<P, R>, P: Parameters, R: Return>(
 ) {
     // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
     let method = unsafe { &*userdata.cast::<MethodData>() };
-    let returned = guard(instance, method, || {
-        // SAFETY: the engine passes as many arguments as were declared, each of the declared type.
-        unsafe { T::call(instance, P::from_ptrs(arguments)) }
-    });
+    let call = |result: &mut R| {
+        guard(instance, method, result, |result| {
+            // SAFETY: the engine passes as many arguments as were declared, each of the declared type.
+            unsafe { T::call(instance, P::from_ptrs(arguments), result) };
+        });
+    };
     // SAFETY: the engine passes a place for a value of the declared type.
-    unsafe { returned.store(result) };
+    unsafe { R::store(result, call) };
 }
 
-unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
+unsafe extern "C" fn varcall<C, T: Target<C, P, R>, P: Parameters, R: Return>(
     userdata: *mut c_void,
     instance: sys::GDExtensionClassInstancePtr,
     arguments: *const sys::GDExtensionConstVariantPtr,
@@ -188,7 +208,7 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
             Ok(count) if count > 0 => std::slice::from_raw_parts(arguments, count),
             _ => &[],
         };
-        called::<T, P, R>(instance, given, method).map(|value| *result.cast::<Variant>() = value)
+        called::<C, T, P, R>(instance, given, method).map(|value| *result.cast::<Variant>() = value)
     };
     let ok = sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
     // SAFETY: the engine passes a pointer to the error that the call fills in.
@@ -199,7 +219,7 @@ unsafe extern "C" fn varcall<T: Target<P, R>, P: Parameters, R: Return>(
 ///
 /// # Safety
 /// `given` are live `Variant`s, and `instance` meets the contract of [`Target::call`].
-unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
+unsafe fn called<C, T: Target<C, P, R>, P: Parameters, R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     given: &[sys::GDExtensionConstVariantPtr],
     method: &'static MethodData,
@@ -218,11 +238,12 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     // SAFETY: `given` are live `Variant`s by this function's contract.
     match unsafe { P::hold(given, defaults) } {
         Ok(mut held) => {
-            let returned = guard(instance, method, || {
+            let mut result = R::failed();
+            guard(instance, method, &mut result, |result| {
                 // SAFETY: `instance` meets the contract of `Target::call` by this function's contract.
-                unsafe { T::call(instance, P::lend(&mut held)) }
+                unsafe { T::call(instance, P::lend(&mut held), result) };
             });
-            Ok(returned.to_variant())
+            Ok(result.to_variant())
         }
         Err((argument, expected)) => {
             let expected = usize::try_from(expected).unwrap_or(0);
@@ -231,19 +252,20 @@ unsafe fn called<T: Target<P, R>, P: Parameters, R: Return>(
     }
 }
 
-/// Calls a method. If the method panics, reports the panic and returns the value that stands for a failure.
+/// Calls a method. If the method panics, reports the panic and sets the result that stands for a failure.
 fn guard<R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     method: &'static MethodData,
-    call: impl FnOnce() -> R,
-) -> R {
+    result: &mut R,
+    call: impl FnOnce(&mut R),
+) {
     calls::during(instance.cast_const().cast(), method, || {
-        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|cause| {
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| call(&mut *result))) {
             let ((class, name), words) = (method.name, panic_words(&*cause));
             godot_error!("{class}.{name}() panicked, please report it: {words}");
-            R::failed()
-        })
-    })
+            *result = R::failed();
+        }
+    });
 }
 
 fn panic_words(cause: &(dyn Any + Send)) -> &str {
@@ -290,6 +312,12 @@ pub(crate) trait Parameters: 'static {
 pub(crate) trait Function<C, P: Parameters, R>: Copy + 'static {
     /// Calls the function.
     fn call<'a>(&self, object: &C, arguments: P::Args<'a>) -> R;
+}
+
+/// A function that is a method of `C`, with parameters `P`, and that sets the result in place.
+pub(crate) trait InPlaceFunction<C, P: Parameters, R>: Copy + 'static {
+    /// Calls the function.
+    fn call<'a>(&self, object: &C, arguments: P::Args<'a>, result: &mut R);
 }
 
 /// A function that is a static method, with parameters `P`.
@@ -345,6 +373,17 @@ macro_rules! parameters {
             #[inline(always)]
             fn call<'a>(&self, object: &C, ($($name,)*): ($($name::Arg<'a>,)*)) -> R {
                 self(object, $($name),*)
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<C: 'static, R, Fun, $($name: Param),*> InPlaceFunction<C, ($($name,)*), R> for Fun
+        where
+            Fun: for<'a> Fn(&C, $($name::Arg<'a>,)* &mut R) + Copy + 'static,
+        {
+            #[inline(always)]
+            fn call<'a>(&self, object: &C, ($($name,)*): ($($name::Arg<'a>,)*), result: &mut R) {
+                self(object, $($name,)* result);
             }
         }
 

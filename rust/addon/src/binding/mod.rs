@@ -36,7 +36,7 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-pub(crate) use call::{Kind, Parameters};
+pub(crate) use call::{InPlace, Kind, OfClass, OfObject, Parameters};
 pub(crate) use calls::current_method;
 pub(crate) use engine::globalize_path;
 use object::Instance;
@@ -88,28 +88,15 @@ impl<C: Class> Definition<C> {
     }
 
     /// Adds a method; [`methods!`] calls this. `defaults` are the default values of the last parameters.
-    pub(crate) fn method<P: Parameters, R: Return, F: call::Function<C, P, R>>(
+    pub(crate) fn method<P: Parameters, R: Return, T: call::Target<C, P, R>>(
         &mut self,
         kind: Kind,
         name: &'static str,
         parameters: &[&'static str],
         defaults: Vec<DefaultValue>,
-        _function: F,
+        _target: T,
     ) {
-        let name = (C::NAME, name);
-        self.methods.push(call::Method::new::<call::OfObject<C, F>, P, R>(kind, name, parameters, defaults));
-    }
-
-    /// Adds a method that needs no object, as [`method`](Self::method) does.
-    pub(crate) fn static_method<P: Parameters, R: Return, F: call::StaticFunction<P, R>>(
-        &mut self,
-        name: &'static str,
-        parameters: &[&'static str],
-        defaults: Vec<DefaultValue>,
-        _function: F,
-    ) {
-        let (kind, name) = (Kind::Static, (C::NAME, name));
-        self.methods.push(call::Method::new::<call::OfClass<F>, P, R>(kind, name, parameters, defaults));
+        self.methods.push(call::Method::new::<C, T, P, R>(kind, (C::NAME, name), parameters, defaults));
     }
 
     /// Adds a signal with one argument.
@@ -130,15 +117,26 @@ impl<C: Class> Definition<C> {
 
 /// Adds methods to the [`Definition`] of a class, in the syntax of an interface description: parameters with
 /// their types and defaults, and the result. A `const fn` changes nothing, a `static fn` needs no object.
+/// With `-> &mut Type`, the function gets the result as its last parameter, and sets it in place.
 macro_rules! methods {
     ($class:ident, $Class:ty {}) => {};
     ($class:ident, $Class:ty { const fn $($rest:tt)* }) => {
-        methods!(@object Const $class, $Class { $($rest)* });
+        methods!(@method Const OfObject $class, $Class { $($rest)* });
+    };
+    ($class:ident, $Class:ty { static fn $($rest:tt)* }) => {
+        methods!(@method Static OfClass $class, $Class { $($rest)* });
     };
     ($class:ident, $Class:ty { fn $($rest:tt)* }) => {
-        methods!(@object Method $class, $Class { $($rest)* });
+        methods!(@method Method OfObject $class, $Class { $($rest)* });
     };
-    (@object $kind:ident $class:ident, $Class:ty {
+    (@method $kind:ident $target:ident $class:ident, $Class:ty {
+        $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) -> &mut $result:ty; $($rest:tt)*
+    }) => {
+        methods!(@method $kind InPlace $class, $Class {
+            $name($($parameter: $type $(= $default)?),*) -> $result; $($rest)*
+        });
+    };
+    (@method $kind:ident $target:ident $class:ident, $Class:ty {
         $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?; $($rest:tt)*
     }) => {
         $class.method::<($($type,)*), methods!(@result $($result)?), _>(
@@ -146,19 +144,7 @@ macro_rules! methods {
             stringify!($name),
             &[$(stringify!($parameter)),*],
             vec![$($($crate::binding::DefaultValue::from($default),)?)*],
-            <$Class>::$name,
-        );
-        methods!($class, $Class { $($rest)* });
-    };
-    ($class:ident, $Class:ty {
-        static fn $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?;
-        $($rest:tt)*
-    }) => {
-        $class.static_method::<($($type,)*), methods!(@result $($result)?), _>(
-            stringify!($name),
-            &[$(stringify!($parameter)),*],
-            vec![$($($crate::binding::DefaultValue::from($default),)?)*],
-            <$Class>::$name,
+            $crate::binding::$target(<$Class>::$name),
         );
         methods!($class, $Class { $($rest)* });
     };

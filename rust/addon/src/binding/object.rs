@@ -188,13 +188,15 @@ impl<C: Class> Param for Reference<C> {
 impl<C: Class> Return for Option<Reference<C>> {
     const INFO: TypeInfo = TypeInfo::object(C::NAME);
 
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        let object = self.as_ref().map_or(std::ptr::null_mut(), |reference| {
+    unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
+        let mut value = None;
+        call(&mut value);
+        let object = value.as_ref().map_or(std::ptr::null_mut(), |reference| {
             // SAFETY: the instance lives, as in `deref`.
             unsafe { reference.instance.as_ref() }.this.0
         });
         // The engine takes over the reference.
-        std::mem::forget(self);
+        std::mem::forget(value);
         // SAFETY: a ptrcall returns an object as a pointer, to which `to` points by this function's contract.
         unsafe { to.cast::<sys::GDExtensionObjectPtr>().write(object) };
     }

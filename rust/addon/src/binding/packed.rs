@@ -121,7 +121,7 @@ pub(crate) fn bytes_mut<A: Packed>(array: &mut A) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), size) }
 }
 
-/// Makes an empty array `count` zeroed elements long, and returns their bytes. `None` if there is no room.
+/// Makes an array `count` elements long, and returns their bytes. `None` if there is no room.
 pub(crate) fn resize<A: Packed>(array: &mut A, count: usize) -> Option<&mut [u8]> {
     let (functions, wanted) = (A::functions()?, i64::try_from(count).ok()?);
     let mut error = 0_i64;

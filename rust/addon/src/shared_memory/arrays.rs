@@ -13,14 +13,13 @@ use super::args::{offset_inside, unsigned};
 use crate::binding::packed::{self, Packed};
 use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::Failure;
-use crate::script_values::array_from;
 
 #[cfg(target_endian = "big")]
 compile_error!("arrays are copied as they are, and the memory is little-endian");
 
 impl SharedMemory {
-    fn read_array<A: Packed>(&self, count: i64, byte_offset: i64) -> A {
-        self.with(|segment| {
+    fn read_array<A: Packed>(&self, count: i64, byte_offset: i64, result: &mut A) {
+        self.read_elements(result, |segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let stride = A::STRIDE as u64;
             let fit = (segment.size() - offset) / stride;
@@ -36,9 +35,8 @@ impl SharedMemory {
                     return Err(Failure::argument("count", count, &limit));
                 }
             };
-            array_from(segment, offset, count)
-        })
-        .unwrap_or_default()
+            Ok((offset, count))
+        });
     }
 
     fn write_array<A: Packed>(&self, data: &A, byte_offset: i64) -> ErrorCode {
@@ -52,15 +50,15 @@ macro_rules! arrays {
         pub(super) fn define(class: &mut Definition<SharedMemory>) {
             $(
                 methods!(class, SharedMemory {
-                    const fn $read(count: i64 = 0, byte_offset: i64 = 0) -> $array;
+                    const fn $read(count: i64 = 0, byte_offset: i64 = 0) -> &mut $array;
                     fn $write(data: $array, byte_offset: i64 = 0) -> ErrorCode;
                 });
             )+
         }
 
         impl SharedMemory {$(
-            fn $read(&self, count: i64, byte_offset: i64) -> $array {
-                self.read_array(count, byte_offset)
+            fn $read(&self, count: i64, byte_offset: i64, result: &mut $array) {
+                self.read_array(count, byte_offset, result);
             }
 
             fn $write(&self, data: &$array, byte_offset: i64) -> ErrorCode {

@@ -2,16 +2,18 @@
 
 use godot::builtin::PackedByteArray;
 use godot::global::Error as Code;
+use shm_segment::Segment;
 
-use super::SharedMemory;
 use super::args::{range, unsigned};
-use crate::binding::{Buffer, BytesOut, Definition, ErrorCode, methods, packed};
+use super::{Result, SharedMemory};
+use crate::binding::packed::{self, Packed};
+use crate::binding::{Buffer, BytesOut, Definition, ErrorCode, methods};
 use crate::error::{Failure, code_of};
-use crate::script_values::array_from;
+use crate::script_values::{resized, to_usize};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
-        const fn read(size: i64 = 0, offset: i64 = 0) -> PackedByteArray;
+        const fn read(size: i64 = 0, offset: i64 = 0) -> &mut PackedByteArray;
         const fn read_into(buffer: BytesOut, offset: i64 = 0) -> ErrorCode;
         fn write(data: PackedByteArray, offset: i64 = 0) -> ErrorCode;
         fn fill(value: i64, offset: i64 = 0, size: i64 = 0) -> ErrorCode;
@@ -19,12 +21,26 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 }
 
 impl SharedMemory {
-    fn read(&self, size: i64, offset: i64) -> PackedByteArray {
-        self.with(|segment| {
-            let (offset, size) = range(segment, offset, size)?;
-            array_from(segment, offset, size)
-        })
-        .unwrap_or_default()
+    fn read(&self, size: i64, offset: i64, result: &mut PackedByteArray) {
+        self.read_elements(result, |segment| range(segment, offset, size));
+    }
+
+    /// Sets `result` to the elements that `place` finds: their offset and their number. If there are none,
+    /// sets it to an empty array.
+    pub(super) fn read_elements<A: Packed>(
+        &self,
+        result: &mut A,
+        place: impl FnOnce(&Segment) -> Result<(u64, u64)>,
+    ) {
+        let read = self.with(|segment| {
+            let (offset, count) = place(segment)?;
+            let length = count.saturating_mul(A::STRIDE as u64);
+            let supply = to_usize(segment.to_supply(length));
+            Ok(segment.read(offset, resized("an array", result, to_usize(count), supply)?)?)
+        });
+        if read.is_err() {
+            *result = A::default();
+        }
     }
 
     fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {

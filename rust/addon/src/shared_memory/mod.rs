@@ -147,7 +147,7 @@ impl SharedMemory {
     /// Releases the segment if a peer has truncated its memory and no other thread has released it.
     #[cold]
     fn release_if_lost(&self, segment: &Segment, failure: &Failure) {
-        if failure.code == Code::ERR_FILE_CORRUPT {
+        if failure.code() == Code::ERR_FILE_CORRUPT {
             self.segment.take_if(segment, |segment| {
                 *lock(&self.cause) = Some(failure.clone());
                 self.release(segment, Status::Error);

@@ -43,7 +43,7 @@ impl SharedMemory {
 
 /// Reports a failure that is the script's fault.
 pub(super) fn reported<T>(result: Result<T>) -> Result<T, ErrorCode> {
-    result.inspect_err(report).map_err(|failure| failure.code())
+    result.inspect_err(report).map_err(|failure| ErrorCode(failure.code()))
 }
 
 fn scope_and_backend(scope: &EnumArg<Scope>, backend: &EnumArg<Backend>) -> Result<(Scope, Backend)> {

@@ -38,7 +38,7 @@ impl SharedMemory {
             match measure(segment, offset) {
                 Ok(_) => Ok(true),
                 // For this method, invalid bytes are an answer, and not a failure.
-                Err(failure) if failure.code == Code::ERR_INVALID_DATA => Ok(false),
+                Err(failure) if failure.code() == Code::ERR_INVALID_DATA => Ok(false),
                 Err(failure) => Err(failure),
             }
         })

@@ -33,9 +33,11 @@ pub(crate) struct Enum<E>(pub(crate) E);
 impl<E: ScriptEnum> Return for Enum<E> {
     const INFO: TypeInfo = TypeInfo::enumeration(E::NAME, E::HINT);
 
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
+    unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
+        let mut value = Self::failed();
+        call(&mut value);
         // SAFETY: a ptrcall returns an enum as an integer, to which `to` points by this function's contract.
-        unsafe { self.0.number().store(to) };
+        unsafe { to.cast::<i64>().write(value.0.number()) };
     }
 
     fn to_variant(self) -> Variant {

@@ -144,16 +144,16 @@ pub(crate) trait Return: Sized + 'static {
     /// The description for the engine. `NIL` stands for no value.
     const INFO: TypeInfo;
 
-    /// Stores the value as the result of a ptrcall.
+    /// Stores the value that `call` sets as the result of a ptrcall.
     ///
     /// # Safety
     /// `to` points to an initialised value of this type, as ptrcalls return it.
-    unsafe fn store(self, to: sys::GDExtensionTypePtr);
+    unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self));
 
     /// Returns the value as the result of a varcall.
     fn to_variant(self) -> Variant;
 
-    /// Returns the result of a method that has panicked.
+    /// Returns the result of a method that has panicked, and the first value for `call`.
     fn failed() -> Self;
 }
 

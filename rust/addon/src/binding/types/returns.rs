@@ -1,11 +1,11 @@
 //! The types of results.
 
 use godot::builtin::{
-    GString, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array, PackedInt32Array,
-    PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array, PackedVector4Array,
-    StringName, VarArray, Variant,
+    GString, PackedArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
+    PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
+    PackedVector4Array, StringName, VarArray, Variant,
 };
-use godot::meta::ToGodot;
+use godot::meta::{PackedElement, ToGodot};
 use godot::sys::{self, GodotFfi, PtrcallType};
 
 use super::{Return, TypeInfo};
@@ -14,7 +14,9 @@ use super::{Return, TypeInfo};
 impl Return for () {
     const INFO: TypeInfo = TypeInfo::plain(sys::GDEXTENSION_VARIANT_TYPE_NIL);
 
-    unsafe fn store(self, _: sys::GDExtensionTypePtr) {}
+    unsafe fn store(_: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
+        call(&mut ());
+    }
 
     fn to_variant(self) -> Variant {
         Variant::nil()
@@ -29,9 +31,11 @@ macro_rules! plain_return {
         impl Return for $type {
             const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
 
-            unsafe fn store(self, to: sys::GDExtensionTypePtr) {
+            unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
+                let mut value = $failed;
+                call(&mut value);
                 // SAFETY: `to` points to a `$stored` by this function's contract.
-                unsafe { to.cast::<$stored>().write(self.into()) };
+                unsafe { to.cast::<$stored>().write(value.into()) };
             }
 
             fn to_variant(self) -> Variant {
@@ -55,9 +59,9 @@ plain_return! {
 impl Return for Variant {
     const INFO: TypeInfo = TypeInfo::variant();
 
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
+    unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
         // SAFETY: `to` points to an initialised `Variant` by this function's contract.
-        unsafe { *to.cast::<Self>() = self };
+        call(unsafe { &mut *to.cast::<Self>() });
     }
 
     fn to_variant(self) -> Variant {
@@ -76,9 +80,11 @@ pub(crate) struct ErrorCode(pub(crate) godot::global::Error);
 impl Return for ErrorCode {
     const INFO: TypeInfo = TypeInfo::enumeration("Error", "");
 
-    unsafe fn store(self, to: sys::GDExtensionTypePtr) {
-        // SAFETY: `to` points to an integer by this function's contract.
-        unsafe { self.code().store(to) };
+    unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
+        let mut value = Self::failed();
+        call(&mut value);
+        // SAFETY: a ptrcall returns an enum as an integer, to which `to` points by this function's contract.
+        unsafe { to.cast::<i64>().write(value.code()) };
     }
 
     fn to_variant(self) -> Variant {
@@ -97,15 +103,15 @@ impl ErrorCode {
     }
 }
 
-/// Implements [`Return`] for types of gdext.
+/// Implements [`Return`] for types of gdext. `$store` is one of the two functions below.
 macro_rules! engine_return {
-    ($($type:ty => $kind:ident),+ $(,)?) => {$(
+    ($store:ident: $($type:ty => $kind:ident),+ $(,)?) => {$(
         impl Return for $type {
             const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
 
-            unsafe fn store(self, to: sys::GDExtensionTypePtr) {
+            unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
                 // SAFETY: `to` points to an initialised value of this type by this function's contract.
-                unsafe { self.move_return_ptr(to, PtrcallType::Standard) };
+                unsafe { $store(to, call) };
             }
 
             fn to_variant(self) -> Variant {
@@ -119,9 +125,12 @@ macro_rules! engine_return {
     )+};
 }
 
-engine_return! {
+engine_return! { moved:
     GString => GDEXTENSION_VARIANT_TYPE_STRING,
     StringName => GDEXTENSION_VARIANT_TYPE_STRING_NAME,
+    VarArray => GDEXTENSION_VARIANT_TYPE_ARRAY,
+}
+engine_return! { in_place:
     PackedByteArray => GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY,
     PackedInt32Array => GDEXTENSION_VARIANT_TYPE_PACKED_INT32_ARRAY,
     PackedInt64Array => GDEXTENSION_VARIANT_TYPE_PACKED_INT64_ARRAY,
@@ -132,5 +141,27 @@ engine_return! {
     PackedVector3Array => GDEXTENSION_VARIANT_TYPE_PACKED_VECTOR3_ARRAY,
     PackedColorArray => GDEXTENSION_VARIANT_TYPE_PACKED_COLOR_ARRAY,
     PackedVector4Array => GDEXTENSION_VARIANT_TYPE_PACKED_VECTOR4_ARRAY,
-    VarArray => GDEXTENSION_VARIANT_TYPE_ARRAY,
+}
+
+/// Moves the value to its place.
+///
+/// # Safety
+/// `to` points to an initialised value of this type.
+unsafe fn moved<T: GodotFfi + Default>(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut T)) {
+    let mut value = T::default();
+    call(&mut value);
+    // SAFETY: `to` points to a value of this type by this function's contract.
+    unsafe { value.move_return_ptr(to, PtrcallType::Standard) };
+}
+
+/// Lets `call` set the value in its place, which saves two calls of the engine.
+///
+/// # Safety
+/// `to` points to an initialised value of this type.
+unsafe fn in_place<E: PackedElement>(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut PackedArray<E>)) {
+    type Stored = sys::types::OpaquePackedByteArray;
+    const { assert!(size_of::<PackedArray<E>>() == size_of::<Stored>(), "it has fields besides the engine's") };
+    // SAFETY: `to` points to a value of this type by this function's contract, and gdext's type has nothing
+    // but that value.
+    call(unsafe { &mut *to.cast() });
 }

@@ -309,6 +309,7 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
 
 /// Returns a time in steps of about a millisecond, from an arbitrary start. A call takes a few nanoseconds
 /// (`clock_gettime(2)`, `CLOCK_MONOTONIC_COARSE`).
+#[inline]
 pub(crate) fn coarse_clock() -> u64 {
     #[cfg(target_os = "linux")]
     let clock = libc::CLOCK_MONOTONIC_COARSE;
