@@ -1,10 +1,13 @@
 extends RefCounted
-## The cost of a call, beside the cheapest call of the engine on the same object.
+## The cost of a call, beside a call of the engine: the cheapest one on the same object, or one that
+## makes the same array.
 
 const Loop := preload("loop.gd")
 const Segments := preload("segments.gd")
 
 const YARDSTICK := "get_reference_count()"
+const ARRAY_YARDSTICK := "bytes.slice(0, 64)"
+const ARRAY_CALLS: Array[String] = ["read(64, 0)", "read(64)"]
 ## One line each. The last three leave out arguments that have defaults: the engine passes those on
 ## in another way.
 const CALLS: Array[String] = [
@@ -49,7 +52,7 @@ func run(options: Dictionary) -> Dictionary:
 		"value: PackedByteArray": bytes,
 	}
 	shm.encode_var(64, bytes)
-	var statements := {}
+	var statements := {ARRAY_YARDSTICK: ARRAY_YARDSTICK}
 	for line in CALLS:
 		if shm.has_method(line.get_slice("(", 0)):
 			statements[line] = "shm." + line
@@ -59,6 +62,8 @@ func run(options: Dictionary) -> Dictionary:
 		variables.merge(_messengers(options.prefix))
 	return {
 		"yardstick": YARDSTICK,
+		"array_yardstick": ARRAY_YARDSTICK,
+		"array_calls": ARRAY_CALLS,
 		"ns": Loop.compare(statements, variables, ROUNDS, BATCH_USEC),
 	}
 

@@ -117,7 +117,7 @@ def in_editor(godot):
         for transport, sizes in results["round_trips"].items()
     }
     return {
-        "yardstick": results["calls"]["yardstick"],
+        "yardsticks": [results["calls"][kind] for kind in ("yardstick", "array_yardstick")],
         "calls": call_times(results["calls"]),
         "copies_ns": medians(results["copies"]),
         "round_trips_us": trips,
@@ -153,12 +153,15 @@ def project_with_addon(name):
 
 
 def call_times(results):
-    yardstick = results["ns"][results["yardstick"]]
+    def yardstick(call):
+        kind = "array_yardstick" if call in results["array_calls"] else "yardstick"
+        return results["ns"][results[kind]]
+
     return {
         call: {
             "ns": statistics.median(rounds),
             # Within each round: what slows a round down slows down both.
-            "multiple": statistics.median(a / b for a, b in zip(rounds, yardstick)),
+            "multiple": statistics.median(a / b for a, b in zip(rounds, yardstick(call))),
         }
         for call, rounds in results["ns"].items()
     }

@@ -41,7 +41,7 @@ def calls(results):
         for call in results["calls"]
     ]
     yield from rows("A call (64 bytes)", columns, lines)
-    yield f"(multiple: of {results['yardstick']})"
+    yield "(multiple: of {}; for read(), of {})".format(*results["yardsticks"])
 
 
 def copies(directions):
