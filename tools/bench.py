@@ -7,15 +7,14 @@ import pathlib
 import platform
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import threading
 
 import addon
 import bench_chart
 import bench_report
+import common
 from common import MACHINE, ROOT, say
 from godot import version
 
@@ -31,44 +30,18 @@ PREFIX = f"bench-{os.getpid()}-"
 
 
 def run(command, **options):
-    """Returns the output of a program. Its progress ("==> ...") is shown, and an error ends everything."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        # Its own group, so that what it started can be ended with it.
-        start_new_session=True,
-        **options,
-    )
-    late = threading.Event()
-
-    def end():
-        late.set()
-        os.killpg(process.pid, signal.SIGKILL)
-
-    limit = threading.Timer(TIME_LIMIT, end)
-    limit.start()
-    lines = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("==> "):
-                say(line[4:].rstrip())
-            # At once: the next call might fail as well, a million times.
-            if line.startswith(("ERROR:", "SCRIPT ERROR:")):
-                raise SystemExit(f"bench: {command[0]} printed: {line.rstrip()}")
-        if process.wait() != 0:
-            why = f"was not done after {TIME_LIMIT} s" if late.is_set() else "failed"
-            raise SystemExit(f"bench: {command[0]} {why}\n{''.join(lines[-20:])}")
-    finally:
-        limit.cancel()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    return "".join(lines)
+    """Returns the output of a program. If it fails, or prints an error of Godot's, everything ends."""
+    log = FOLDER / "log"
+    with open(log, "wb") as file:
+        code = common.run(
+            command, limit=TIME_LIMIT, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **options
+        )
+    text = log.read_text(encoding="utf-8", errors="replace")
+    error = re.search(r"^(SCRIPT )?ERROR:.*", text, re.MULTILINE)
+    if code != 0 or error:
+        why = error[0] if error else f"exit code {code}; see {log}"
+        raise common.Failure(f"bench: {command[0]}: {why}")
+    return text
 
 
 def output_of(*command):
@@ -105,7 +78,7 @@ def measured(command, *parts):
     values.unlink(missing_ok=True)
     run([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
     if not values.exists():
-        raise SystemExit(f"bench: the script in {command[0]} broke off")
+        raise common.Failure(f"bench: the script in {command[0]} broke off")
     return json.loads(values.read_text())
 
 
@@ -140,7 +113,7 @@ def in_exported_game(godot, template):
     game.parent.mkdir()
     home = {f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")}
     options = ["--headless", "--path", project, "--export-release", "Game", game]
-    run([godot, *options], env={**os.environ, **home})
+    run([godot, *options], env=home)
     results = measured([game, "--headless"], "calls", "objects")
     return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
 
@@ -186,7 +159,7 @@ def load_times(godot):
     for _ in range(LOADS):
         line = re.search(r"^loaded in (\d+)$", run([godot, *script]), re.MULTILINE)
         if not line:
-            raise SystemExit("bench: the library was not loaded")
+            raise common.Failure("bench: the library was not loaded")
         found.append(int(line.group(1)))
     return statistics.median(found)
 
@@ -197,7 +170,7 @@ UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
 def in_rust(program):
     """Medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
     options = ["--bench", "--color", "never", "--sample-count", 500, "--max-time", 1]
-    text = run([program, *options], env={**os.environ, "BENCH_PREFIX": PREFIX})
+    text = run([program, *options], env={"BENCH_PREFIX": PREFIX})
     tree = {}
     path = []
     for line in text.splitlines():

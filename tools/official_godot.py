@@ -1,21 +1,15 @@
-#!/usr/bin/env python3
-"""Fetch an official build of Godot for this system, and print the path of its executable.
-
-    official_godot.py VERSION FOLDER [SOURCE]
-
-VERSION as in the releases' names: 4.3, 4.4.1. The file is checked against the checksums of its release, and
-unpacked into FOLDER, once. SOURCE is where the releases are, if not where the engine publishes them.
-"""
+"""Fetches an official build of Godot for this system, checked against the checksums of its release."""
 
 import hashlib
 import os
 import pathlib
-import platform
 import shutil
 import sys
 import tempfile
 import urllib.request
 import zipfile
+
+from common import MACHINE, SYSTEM
 
 SOURCE = "https://github.com/godotengine/godot-builds/releases/download"
 
@@ -35,11 +29,9 @@ class NotFetched(Exception):
 
 
 def build_for_this_system(release):
-    machine = platform.machine().lower()
-    machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
-    build = BUILDS.get((platform.system(), machine))
+    build = BUILDS.get((SYSTEM, MACHINE))
     if build is None:
-        raise NotFetched(f"no build for {platform.system()} on {machine} is known")
+        raise NotFetched(f"no build for {SYSTEM} on {MACHINE} is known")
     return [name.format(release) for name in build]
 
 
@@ -70,7 +62,10 @@ def unpack(path, folder):
 
 
 def fetch(version, folder, source=SOURCE):
-    """Returns the path of the executable, fetched into the folder if it isn't there."""
+    """Returns the path of the executable, fetched into the folder if it isn't there.
+
+    The version is as in the releases' names: 4.3, 4.4.1.
+    """
     release = f"{version}-stable"
     source = f"{source}/{release}"
     name, program = build_for_this_system(release)
@@ -89,20 +84,3 @@ def fetch(version, folder, source=SOURCE):
             shutil.rmtree(folder, ignore_errors=True)
             (pathlib.Path(work) / "unpacked").rename(folder)
     return folder / program
-
-
-def main():
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    version, folder, *source = sys.argv[1:]
-    try:
-        program = fetch(version, pathlib.Path(folder).resolve(), *source)
-    except NotFetched as error:
-        sys.exit(f"official_godot.py: {error}")
-    # On Windows, too, as bash reads paths and lines.
-    sys.stdout.reconfigure(newline="\n")
-    print(program.as_posix())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """The tools that check packages and fetch Godot refuse what is wrong."""
 
 import hashlib
-import importlib.util
+import importlib
 import subprocess
 import sys
 import zipfile
@@ -78,11 +78,8 @@ class Release:
 
     CONTENT = b"the program"
 
-    def __init__(self, folder):
-        path = TOOLS / "official_godot.py"
-        specification = importlib.util.spec_from_file_location("official_godot", path)
-        tool = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(tool)
+    def __init__(self, tool, folder):
+        self.tool = tool
         archive, program = tool.build_for_this_system("4.9-stable")
         self.source, self.folder = folder / "releases", folder / "godot"
         self.program = self.folder / program
@@ -97,36 +94,33 @@ class Release:
         self.sums.write_text(f"{digest}  {archive}\n", encoding="utf-8")
 
     def fetch(self):
-        return run("official_godot.py", "4.9", self.folder, self.source.as_uri())
+        return self.tool.fetch("4.9", self.folder, self.source.as_uri())
 
 
 @pytest.fixture
-def release(tmp_path):
-    return Release(tmp_path)
+def release(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    return Release(importlib.import_module("official_godot"), tmp_path)
 
 
 def test_official_godot_is_fetched_once(release):
-    done = release.fetch()
-    told = f"{release.program.as_posix()}\n"
-    assert (done.returncode, done.stdout) == (0, told), done.stderr
+    assert release.fetch() == release.program
     assert release.program.read_bytes() == release.CONTENT
     assert release.program.stat().st_mode & 0o100, "it can be started"
     release.archive.unlink()
-    assert release.fetch().stdout == told
+    assert release.fetch() == release.program
 
 
 def test_official_godot_with_wrong_checksum_is_refused(release):
     with open(release.archive, "ab") as file:
         file.write(b"!")
-    done = release.fetch()
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "is not what its release lists" in done.stderr
+    with pytest.raises(release.tool.NotFetched, match="is not what its release lists"):
+        release.fetch()
     assert not release.folder.exists()
 
 
 def test_official_godot_without_checksum_is_refused(release):
     release.sums.write_text("", encoding="utf-8")
-    done = release.fetch()
-    assert done.returncode == 1
-    assert "no checksum" in done.stderr
+    with pytest.raises(release.tool.NotFetched, match="no checksum"):
+        release.fetch()
     assert not release.folder.exists()

@@ -121,37 +121,17 @@ pub(crate) trait Target<C, P: Parameters, R> {
     ///
     /// # Safety
     /// `instance` is the pointer that the engine passes for an object of the class, or null if it is static.
-    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R);
+    unsafe fn call<'a>(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'a>, result: &mut R);
 }
 
 /// A function that returns the result of a method.
 pub(crate) struct OfObject<F>(pub(crate) F);
 
-impl<C: Class, P: Parameters, R: Return, F: Function<C, P, R>> Target<C, P, R> for OfObject<F> {
-    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
-        // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
-        *result = function::<F>().call(unsafe { object_in::<C>(instance) }, arguments);
-    }
-}
-
 /// A function that sets the result of a method in place.
 pub(crate) struct InPlace<F>(pub(crate) F);
 
-impl<C: Class, P: Parameters, R: Return, F: InPlaceFunction<C, P, R>> Target<C, P, R> for InPlace<F> {
-    unsafe fn call(instance: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
-        // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
-        function::<F>().call(unsafe { object_in::<C>(instance) }, arguments, result);
-    }
-}
-
 /// A function that returns the result of a static method.
 pub(crate) struct OfClass<F>(pub(crate) F);
-
-impl<C, P: Parameters, R: Return, F: StaticFunction<P, R>> Target<C, P, R> for OfClass<F> {
-    unsafe fn call(_: sys::GDExtensionClassInstancePtr, arguments: P::Args<'_>, result: &mut R) {
-        *result = function::<F>().call(arguments);
-    }
-}
 
 /// Returns the state of an object while a call uses it.
 ///
@@ -308,24 +288,6 @@ pub(crate) trait Parameters: 'static {
     fn lend(held: &mut Self::Held) -> Self::Args<'_>;
 }
 
-/// A function that is a method of `C`, with parameters `P`.
-pub(crate) trait Function<C, P: Parameters, R>: Copy + 'static {
-    /// Calls the function.
-    fn call<'a>(&self, object: &C, arguments: P::Args<'a>) -> R;
-}
-
-/// A function that is a method of `C`, with parameters `P`, and that sets the result in place.
-pub(crate) trait InPlaceFunction<C, P: Parameters, R>: Copy + 'static {
-    /// Calls the function.
-    fn call<'a>(&self, object: &C, arguments: P::Args<'a>, result: &mut R);
-}
-
-/// A function that is a static method, with parameters `P`.
-pub(crate) trait StaticFunction<P: Parameters, R>: Copy + 'static {
-    /// Calls the function.
-    fn call<'a>(&self, arguments: P::Args<'a>) -> R;
-}
-
 macro_rules! parameters {
     ($count:literal; $($name:ident $index:tt),*) => {
         #[allow(unused_variables, unused_unsafe, non_snake_case, clippy::unused_unit)]
@@ -366,35 +328,46 @@ macro_rules! parameters {
         }
 
         #[allow(non_snake_case)]
-        impl<C: 'static, R, Fun, $($name: Param),*> Function<C, ($($name,)*), R> for Fun
+        impl<C: Class, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for OfObject<F>
         where
-            Fun: for<'a> Fn(&C, $($name::Arg<'a>),*) -> R + Copy + 'static,
+            F: for<'a> Fn(&C, $($name::Arg<'a>),*) -> R + 'static,
         {
-            #[inline(always)]
-            fn call<'a>(&self, object: &C, ($($name,)*): ($($name::Arg<'a>,)*)) -> R {
-                self(object, $($name),*)
+            unsafe fn call<'a>(
+                instance: sys::GDExtensionClassInstancePtr,
+                ($($name,)*): ($($name::Arg<'a>,)*),
+                result: &mut R,
+            ) {
+                // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
+                *result = function::<F>()(unsafe { object_in::<C>(instance) }, $($name),*);
             }
         }
 
         #[allow(non_snake_case)]
-        impl<C: 'static, R, Fun, $($name: Param),*> InPlaceFunction<C, ($($name,)*), R> for Fun
+        impl<C: Class, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for InPlace<F>
         where
-            Fun: for<'a> Fn(&C, $($name::Arg<'a>,)* &mut R) + Copy + 'static,
+            F: for<'a> Fn(&C, $($name::Arg<'a>,)* &mut R) + 'static,
         {
-            #[inline(always)]
-            fn call<'a>(&self, object: &C, ($($name,)*): ($($name::Arg<'a>,)*), result: &mut R) {
-                self(object, $($name,)* result);
+            unsafe fn call<'a>(
+                instance: sys::GDExtensionClassInstancePtr,
+                ($($name,)*): ($($name::Arg<'a>,)*),
+                result: &mut R,
+            ) {
+                // SAFETY: `instance` meets the contract of `object_in` by this function's contract.
+                function::<F>()(unsafe { object_in::<C>(instance) }, $($name,)* result);
             }
         }
 
         #[allow(non_snake_case)]
-        impl<R, Fun, $($name: Param),*> StaticFunction<($($name,)*), R> for Fun
+        impl<C, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for OfClass<F>
         where
-            Fun: for<'a> Fn($($name::Arg<'a>),*) -> R + Copy + 'static,
+            F: for<'a> Fn($($name::Arg<'a>),*) -> R + 'static,
         {
-            #[inline(always)]
-            fn call<'a>(&self, ($($name,)*): ($($name::Arg<'a>,)*)) -> R {
-                self($($name),*)
+            unsafe fn call<'a>(
+                _: sys::GDExtensionClassInstancePtr,
+                ($($name,)*): ($($name::Arg<'a>,)*),
+                result: &mut R,
+            ) {
+                *result = function::<F>()($($name),*);
             }
         }
     };
