@@ -81,7 +81,7 @@ func test_static_methods_leave_nothing() -> void:
 
 ## Typed, untyped, and with arguments left out.
 func test_calls_of_every_method_leave_nothing() -> void:
-	var rounds := int(effort("SHM_TEST_ROUNDS", 100_000))
+	var rounds := int(effort("SHM_TEST_ROUNDS", 30_000))
 	var calls := 0
 	for of_class: String in Methods.TABLES:
 		var methods := Methods.new(of_class)
@@ -127,7 +127,9 @@ func _check_method(
 	if not before[1].is_empty():
 		assert_true(after[1].files <= before[1].files, "%s: open files" % why)
 		# The engine does not count this library's own memory.
-		assert_true(after[1].kib - before[1].kib < 2000, "%s: memory in KiB" % why)
+		# The smallest allocation of malloc's has 32 bytes: one lost in each call is 940 KiB.
+		var kib: int = after[1].kib - before[1].kib
+		assert_true(kib * 1024 < 25 * rounds, "%s: memory in KiB: %d" % [why, kib])
 
 
 func test_open_files_can_be_counted() -> void:

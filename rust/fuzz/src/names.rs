@@ -55,7 +55,9 @@ fn check_error(name: &str, plain: &str, error: &Error) {
     assert_eq!(reported, name);
     match *problem {
         NameProblem::Empty => assert!(plain.is_empty()),
-        NameProblem::TooLong { bytes } => assert!(bytes == plain.len() && bytes > MAX_NAME_BYTES),
+        NameProblem::TooLong { bytes, limit } => {
+            assert!(bytes == plain.len() && bytes > limit && limit == MAX_NAME_BYTES);
+        }
         NameProblem::Forbidden(c) => assert!(plain.contains(c) && "\0/\\".contains(c)),
         NameProblem::Dots => assert!(plain == "." || plain == ".."),
         other => panic!("{other:?}"),

@@ -19,10 +19,12 @@ pub const MAX_NAME_BYTES: usize = if cfg!(target_vendor = "apple") { 30 } else {
 pub enum NameProblem {
     /// The name is empty, or only a leading `/`.
     Empty,
-    /// The name has more than [`MAX_NAME_BYTES`] bytes.
+    /// The name is too long.
     TooLong {
         /// Its length in bytes.
         bytes: usize,
+        /// The longest length: [`MAX_NAME_BYTES`], or less for some backends.
+        limit: usize,
     },
     /// The name contains a character that a name can't have.
     Forbidden(char),
@@ -36,8 +38,8 @@ impl fmt::Display for NameProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("is empty"),
-            Self::TooLong { bytes } => {
-                write!(f, "is {bytes} bytes long; this system allows {MAX_NAME_BYTES}")
+            Self::TooLong { bytes, limit } => {
+                write!(f, "is {bytes} bytes long; this system allows {limit}")
             }
             Self::Forbidden(c) => write!(f, "contains {c:?}, which is not allowed in a name"),
             Self::Dots => f.write_str("must not be \".\" or \"..\""),
@@ -57,7 +59,7 @@ impl fmt::Display for NameProblem {
 pub(crate) fn portable(name: &str) -> Result<&str> {
     let plain = name.strip_prefix('/').unwrap_or(name);
     check(name, plain, b"\0/\\")?;
-    check_length(name, plain)?;
+    check_length(name, plain, MAX_NAME_BYTES)?;
     if plain == "." || plain == ".." {
         return Err(invalid(name, NameProblem::Dots));
     }
@@ -76,7 +78,7 @@ pub(crate) fn foreign(name: &str) -> Result<&str> {
         check(name, plain, b"\0")?;
     } else {
         check(name, plain, b"\0/")?;
-        check_length(name, plain)?;
+        check_length(name, plain, MAX_NAME_BYTES)?;
     }
     Ok(plain)
 }
@@ -93,11 +95,10 @@ fn check(name: &str, plain: &str, forbidden: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn check_length(name: &str, plain: &str) -> Result<()> {
-    if plain.len() > MAX_NAME_BYTES {
-        return Err(invalid(name, NameProblem::TooLong { bytes: plain.len() }));
-    }
-    Ok(())
+/// Checks that a name has at most `limit` bytes.
+pub(crate) fn check_length(name: &str, plain: &str, limit: usize) -> Result<()> {
+    let bytes = plain.len();
+    if bytes > limit { Err(invalid(name, NameProblem::TooLong { bytes, limit })) } else { Ok(()) }
 }
 
 pub(crate) fn invalid(name: &str, problem: NameProblem) -> Error {
@@ -120,7 +121,7 @@ pub fn generate(prefix: &str) -> Result<String> {
     const MAX_PREFIX: usize = MAX_GENERATED_BYTES - 1 - RANDOM_CHARS;
     let prefix = portable(prefix)?;
     if prefix.len() > MAX_PREFIX {
-        // Not `TooLong`, whose text names the limit of whole names.
+        // Not `TooLong`, whose text speaks of whole names.
         return Err(Error::InvalidPrefix { prefix: prefix.to_owned(), limit: MAX_PREFIX });
     }
     let mut random = [0u8; RANDOM_CHARS];
@@ -173,8 +174,8 @@ mod tests {
         assert!(portable(&longest).is_ok());
         assert!(portable(&format!("/{longest}")).is_ok());
         let umlauts = "ä".repeat(MAX_NAME_BYTES / 2 + 1);
-        let bytes = umlauts.len();
-        assert_eq!(problem(portable(&umlauts)), Some(NameProblem::TooLong { bytes }));
+        let too_long = NameProblem::TooLong { bytes: umlauts.len(), limit: MAX_NAME_BYTES };
+        assert_eq!(problem(portable(&umlauts)), Some(too_long));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::common::{CHANGING, checked_size, creation_failure, failure, map};
 use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unsupplied};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
-use crate::name::{self, NameProblem};
+use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
 
 pub(super) struct Memfds;
@@ -103,9 +103,7 @@ impl Provider for Memfds {
 /// Checks a name as the native backend does, with a lower limit on its length.
 fn checked(name: &str) -> Result<&str> {
     let plain = name::portable(name)?;
-    if plain.len() > MAX_BYTES {
-        return Err(name::invalid(name, NameProblem::TooLong { bytes: plain.len() }));
-    }
+    name::check_length(name, plain, MAX_BYTES)?;
     Ok(plain)
 }
 
