@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## How much memory a call takes because another program says so.
 
 const MIB := 1 << 20
-## Of an Array, and of a PackedByteArray in one, beside its values: rust/addon/src/values.rs.
+## Of an Array, and of a PackedByteArray in one, beside its values: rust/addon/src/script_values.rs.
 const ARRAY := 192
 const PACKED := 160
 

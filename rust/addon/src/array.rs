@@ -64,7 +64,7 @@ impl Attached for SharedMemoryArray {
         &self.attachment
     }
 
-    fn lay_out(elements: &Elements, segment: &Segment) -> LayoutResult<()> {
+    fn reset_layout(elements: &Elements, segment: &Segment) -> LayoutResult<()> {
         elements.array.reset(segment)
     }
 }

@@ -76,7 +76,7 @@ pub(crate) trait Attached: Fallible {
     fn attachment(&self) -> &Attachment<Self::Layout>;
 
     /// Lays the memory out again.
-    fn lay_out(layout: &Self::Layout, segment: &Segment) -> layout::Result<()>;
+    fn reset_layout(layout: &Self::Layout, segment: &Segment) -> layout::Result<()>;
 
     /// Attaches the object to the segment of `memory`. `make` finds the layout there, or lays the segment
     /// out. If that fails, the object keeps its previous attachment.
@@ -117,7 +117,7 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn reset(&self) -> ErrorCode {
-        code_of(self.with(|layout, segment| Ok(Self::lay_out(layout, segment)?)))
+        code_of(self.with(|layout, segment| Ok(Self::reset_layout(layout, segment)?)))
     }
 
     fn set_lock_timeout_msec(&self, msec: i64) {

@@ -8,21 +8,27 @@ use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 /// Why a call failed: the code that it returns, and a message.
 // Boxed, so that the `Result` of a call fits into registers. Each call returns one, and few of them fail.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", .0.1)]
-pub(crate) struct Failure(Box<(Code, String)>);
+#[error("{}", .0.message)]
+pub(crate) struct Failure(Box<Details>);
+
+#[derive(Debug, Clone)]
+struct Details {
+    code: Code,
+    message: String,
+}
 
 impl Failure {
     #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new((code, message.into())))
+        Self(Box::new(Details { code, message: message.into() }))
     }
 
     pub(crate) fn code(&self) -> Code {
-        self.0.0
+        self.0.code
     }
 
     pub(crate) fn message(&self) -> &str {
-        &self.0.1
+        &self.0.message
     }
 
     /// Returns the failure of a call whose arguments don't fit.
@@ -68,7 +74,6 @@ impl Failure {
             E::Empty => Code::ERR_DOES_NOT_EXIST,
             E::NoAcknowledgement { .. } => Code::ERR_UNAVAILABLE,
             E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
-            _ => Code::FAILED,
         };
         Self::new(code, error.to_string())
     }
@@ -100,7 +105,8 @@ impl Failure {
             Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
             Error::Truncated { .. } | Error::PageLost { .. } => Code::ERR_FILE_CORRUPT,
             Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
-            _ => other,
+            Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
+            Error::System { .. } => other,
         };
         Self::new(code, error.to_string())
     }

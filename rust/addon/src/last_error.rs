@@ -32,11 +32,11 @@ pub(crate) trait Fallible: Class {
     }
 
     fn get_last_error(&self) -> ErrorCode {
-        self.last_error().get().as_ref().map_or(ErrorCode(Code::OK), |failure| ErrorCode(failure.code()))
+        self.last_error().lock().as_ref().map_or(ErrorCode(Code::OK), |failure| ErrorCode(failure.code()))
     }
 
     fn get_last_error_message(&self) -> GString {
-        self.last_error().get().as_ref().map(|failure| GString::from(failure.message())).unwrap_or_default()
+        self.last_error().lock().as_ref().map(|failure| GString::from(failure.message())).unwrap_or_default()
     }
 
     fn clear_last_error(&self) {
@@ -68,7 +68,7 @@ impl LastError {
     #[cold]
     fn set(&self, failure: Failure) -> ErrorCode {
         let code = ErrorCode(failure.code());
-        let mut place = self.get();
+        let mut place = self.lock();
         *place = Some(failure);
         self.is_set.store(true, Ordering::Relaxed);
         code
@@ -83,13 +83,13 @@ impl LastError {
 
     #[cold]
     fn forget(&self) {
-        let mut place = self.get();
+        let mut place = self.lock();
         *place = None;
         self.is_set.store(false, Ordering::Relaxed);
     }
 
     /// Locks the failure. A panic can't leave it half stored, so a poisoned lock is as good as any.
-    fn get(&self) -> MutexGuard<'_, Option<Failure>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -75,7 +75,7 @@ impl Attached for SharedMemoryQueue {
         &self.attachment
     }
 
-    fn lay_out(queue: &Queue, segment: &Segment) -> LayoutResult<()> {
+    fn reset_layout(queue: &Queue, segment: &Segment) -> LayoutResult<()> {
         queue.reset(segment)
     }
 }

@@ -71,7 +71,7 @@ impl Attached for SharedMemoryStream {
         &self.attachment
     }
 
-    fn lay_out(stream: &Stream, segment: &Segment) -> LayoutResult<()> {
+    fn reset_layout(stream: &Stream, segment: &Segment) -> LayoutResult<()> {
         stream.reset(segment)
     }
 }

@@ -37,13 +37,13 @@ pub(crate) fn measure_value<S: Source + ?Sized>(source: &S, offset: u64, limit: 
 }
 
 /// Decodes a value that was `measured` in memory that other programs may change. `copy` copies it from there,
-/// and `unsupplied` is the [`Segment::to_supply`](shm_segment::Segment::to_supply) of its size.
+/// and `unpopulated` is the [`Segment::to_populate`](shm_segment::Segment::to_populate) of its size.
 pub(crate) fn decode(
     measured: Measured,
-    unsupplied: u64,
+    unpopulated: u64,
     copy: impl FnOnce(&mut [u8]) -> Result<()>,
 ) -> Result<Variant> {
-    let (size, extra) = (to_usize(measured.size), to_usize(measured.memory.saturating_add(unsupplied)));
+    let (size, extra) = (to_usize(measured.size), to_usize(measured.memory.saturating_add(unpopulated)));
     let mut array = PackedByteArray::new();
     let bytes = resized("a value", &mut array, size, extra)?;
     copy(bytes)?;

@@ -360,7 +360,7 @@ impl Model {
             assert_eq!(open.segment.size(), open.size);
             let is_current = self.names[open.name].as_ref().is_some_and(|content| open.is(content));
             assert_eq!(open.segment.name().is_current(), is_current);
-            assert_eq!(open.segment.mapped_size().unwrap(), open.content.borrow().bytes.len() as u64);
+            assert_eq!(open.segment.current_size().unwrap(), open.content.borrow().bytes.len() as u64);
         }
     }
 }

@@ -7,7 +7,6 @@ use std::io;
 /// Each text names the refused value and the limit, or the failed system call and the system's own words. It
 /// fits after "`create`: " unchanged.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The name can't be the name of a segment.
     #[error("the name {} {problem}", short(name))]

@@ -13,7 +13,7 @@
 //! let ours = Options::new(&name).create(1024)?;
 //! ours.write(0, b"hello")?;
 //!
-// In this process or any other. The size 0 stands for the whole segment.
+//! // In this process or any other. The size 0 stands for the whole segment.
 //! let theirs = Options::new(&name).open(0, Access::ReadOnly)?;
 //! let mut text = [0; 5];
 //! theirs.read(0, &mut text)?;

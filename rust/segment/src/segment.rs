@@ -51,7 +51,7 @@ impl Segment {
     #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
-        self.check_supply(into.len() as u64)?;
+        self.check_room(into.len() as u64)?;
         self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
@@ -64,7 +64,7 @@ impl Segment {
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
-        self.check_supply(from.len() as u64)?;
+        self.check_room(from.len() as u64)?;
         self.memory.write(offset, from).map_err(|fault| self.fault(fault, offset, from.len() as u64))
     }
 
@@ -75,7 +75,7 @@ impl Segment {
     pub fn fill(&self, offset: u64, length: u64, value: u8) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
-        self.check_supply(length)?;
+        self.check_room(length)?;
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
@@ -147,7 +147,7 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::System`].
-    pub fn mapped_size(&self) -> Result<u64> {
+    pub fn current_size(&self) -> Result<u64> {
         self.object.size()
     }
 
@@ -156,15 +156,15 @@ impl Segment {
     /// The system supplies a page of the segment when it is first touched. A peer may have made a large
     /// segment without touching any page.
     #[must_use]
-    pub fn unsupplied(&self, length: u64) -> u64 {
-        self.object.unsupplied().min(length)
+    pub fn unpopulated(&self, length: u64) -> u64 {
+        self.object.unpopulated().min(length)
     }
 
-    /// Returns the same as [`unsupplied`](Self::unsupplied), but 0 for a few megabytes, without asking the
+    /// Returns the same as [`unpopulated`](Self::unpopulated), but 0 for a few megabytes, without asking the
     /// system: for a check before a copy.
     #[must_use]
-    pub fn to_supply(&self, length: u64) -> u64 {
-        if length < SMALL { 0 } else { self.unsupplied(length) }
+    pub fn to_populate(&self, length: u64) -> u64 {
+        if length < SMALL { 0 } else { self.unpopulated(length) }
     }
 
     /// Returns whether this value created the segment. Otherwise, it opened an existing one.
@@ -240,9 +240,9 @@ impl Segment {
     /// Checks that there is memory for the pages that an access of `length` bytes may be the first to touch.
     /// A peer may have made far more pages than the machine has. Small accesses are not checked.
     #[inline]
-    pub(crate) fn check_supply(&self, length: u64) -> Result<()> {
+    pub(crate) fn check_room(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
-        if has_room_for(self.to_supply(size)) {
+        if has_room_for(self.to_populate(size)) {
             return Ok(());
         }
         let (name, source) = (self.name.as_str().to_owned(), io::ErrorKind::OutOfMemory.into());

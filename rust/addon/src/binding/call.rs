@@ -9,7 +9,7 @@ use godot::builtin::{StringName, Variant};
 use godot::global::godot_error;
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::calls;
+use super::frames;
 use super::object::Instance;
 use super::types::{DefaultValue, PROPERTY_USAGE_DEFAULT, Param, Return, TypeInfo};
 use super::{Class, PropertyInfo, first_or_null, name_ptr};
@@ -136,10 +136,10 @@ pub(crate) struct OfClass<F>(pub(crate) F);
 /// Returns the state of an object while a call uses it.
 ///
 /// # Safety
-/// `instance` is the pointer that the engine passes for an object of `C`.
+/// `instance` is the pointer that the engine passes for an object of `C`. `'a` ends with the call.
 unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) -> &'a C {
     // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the last
-    // reference to the object goes. If that happens on this thread, `calls::free` waits for the end of this
+    // reference to the object goes. If that happens on this thread, `frames::free` waits for the end of this
     // call. Against another thread, the script must hold a reference of its own, as for every method of the
     // engine. The help says so. `C` is `Sync`, so any number of threads may be here at once.
     unsafe { &(*instance.cast::<Instance<C>>()).class }
@@ -149,7 +149,8 @@ unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) ->
 /// has one value, of no bytes. A call therefore needs no pointer to it, and the compiler can inline it.
 fn function<F>() -> &'static F {
     const { assert!(size_of::<F>() == 0, "a method is a function, or a closure that captures nothing") };
-    // SAFETY: such a value exists, as `OfObject` and its siblings hold an `F`, and it has no bytes.
+    // SAFETY: `Definition::method` got such a value, which is `Copy` by the bounds on `Target`, and it has no
+    // bytes.
     unsafe { NonNull::<F>::dangling().as_ref() }
 }
 
@@ -239,7 +240,7 @@ fn guard<R: Return>(
     result: &mut R,
     call: impl FnOnce(&mut R),
 ) {
-    calls::during(instance.cast_const().cast(), method, || {
+    frames::during(instance.cast_const().cast(), method, || {
         if let Err(cause) = catch_unwind(AssertUnwindSafe(|| call(&mut *result))) {
             let ((class, name), words) = (method.name, panic_words(&*cause));
             godot_error!("{class}.{name}() panicked, please report it: {words}");
@@ -330,7 +331,7 @@ macro_rules! parameters {
         #[allow(non_snake_case)]
         impl<C: Class, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for OfObject<F>
         where
-            F: for<'a> Fn(&C, $($name::Arg<'a>),*) -> R + 'static,
+            F: for<'a> Fn(&C, $($name::Arg<'a>),*) -> R + Copy + 'static,
         {
             unsafe fn call<'a>(
                 instance: sys::GDExtensionClassInstancePtr,
@@ -345,7 +346,7 @@ macro_rules! parameters {
         #[allow(non_snake_case)]
         impl<C: Class, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for InPlace<F>
         where
-            F: for<'a> Fn(&C, $($name::Arg<'a>,)* &mut R) + 'static,
+            F: for<'a> Fn(&C, $($name::Arg<'a>,)* &mut R) + Copy + 'static,
         {
             unsafe fn call<'a>(
                 instance: sys::GDExtensionClassInstancePtr,
@@ -360,7 +361,7 @@ macro_rules! parameters {
         #[allow(non_snake_case)]
         impl<C, R, F, $($name: Param),*> Target<C, ($($name,)*), R> for OfClass<F>
         where
-            F: for<'a> Fn($($name::Arg<'a>),*) -> R + 'static,
+            F: for<'a> Fn($($name::Arg<'a>),*) -> R + Copy + 'static,
         {
             unsafe fn call<'a>(
                 _: sys::GDExtensionClassInstancePtr,

@@ -24,8 +24,8 @@
 //! gdext's version is pinned.
 
 mod call;
-mod calls;
 mod engine;
+mod frames;
 mod object;
 pub(crate) mod packed;
 mod types;
@@ -37,8 +37,8 @@ use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 pub(crate) use call::{InPlace, Kind, OfClass, OfObject, Parameters};
-pub(crate) use calls::current_method;
 pub(crate) use engine::globalize_path;
+pub(crate) use frames::current_method;
 use object::Instance;
 pub(crate) use object::{Reference, This};
 pub(crate) use types::*;
@@ -129,7 +129,7 @@ macro_rules! methods {
     ($class:ident, $Class:ty { fn $($rest:tt)* }) => {
         methods!(@method Method OfObject $class, $Class { $($rest)* });
     };
-    (@method $kind:ident $target:ident $class:ident, $Class:ty {
+    (@method $kind:ident OfObject $class:ident, $Class:ty {
         $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) -> &mut $result:ty; $($rest:tt)*
     }) => {
         methods!(@method $kind InPlace $class, $Class {

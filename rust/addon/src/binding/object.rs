@@ -12,7 +12,7 @@ use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::engine::Method;
 use super::types::{DefaultValue, Param, Return, TypeInfo};
-use super::{Class, calls};
+use super::{Class, frames};
 
 /// The instance of an object. The engine keeps a pointer to it.
 pub(super) struct Instance<C> {
@@ -42,12 +42,12 @@ impl<C: Class> Instance<C> {
     /// # Safety
     /// `instance` came from [`create`](Self::create) and is freed once. Only calls on this thread may use it.
     pub(super) unsafe fn free(instance: *mut Self) {
-        // SAFETY: the instance lives at least until `calls::free`.
+        // SAFETY: the instance lives at least until `frames::free`.
         let object = unsafe { (*instance).this.0 };
         // First: another object may get the same address before this function returns.
         instances().remove(&object.addr());
         // SAFETY: the pointer came from `Box::into_raw` in `create`; the rest is this function's contract.
-        unsafe { calls::free(instance) };
+        unsafe { frames::free(instance) };
     }
 }
 

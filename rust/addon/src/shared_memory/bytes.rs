@@ -25,8 +25,8 @@ impl SharedMemory {
         self.read_elements(result, |segment| range(segment, offset, size));
     }
 
-    /// Sets `result` to the elements that `place` finds: their offset and their number. If there are none,
-    /// sets it to an empty array.
+    /// Sets `result` to the elements that `place` finds: their offset and their number. If that fails, sets
+    /// it to an empty array.
     pub(super) fn read_elements<A: Packed>(
         &self,
         result: &mut A,
@@ -35,7 +35,7 @@ impl SharedMemory {
         let read = self.with(|segment| {
             let (offset, count) = place(segment)?;
             let length = count.saturating_mul(A::STRIDE as u64);
-            let supply = to_usize(segment.to_supply(length));
+            let supply = to_usize(segment.to_populate(length));
             Ok(segment.read(offset, resized("an array", result, to_usize(count), supply)?)?)
         });
         if read.is_err() {

@@ -175,7 +175,7 @@ impl SharedMemory {
     }
 
     fn get_mapped_size(&self) -> i64 {
-        self.query(|segment| segment.mapped_size().map_or(0, signed))
+        self.query(|segment| segment.current_size().map_or(0, signed))
     }
 
     fn get_status(&self) -> Enum<Status> {

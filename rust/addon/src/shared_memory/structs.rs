@@ -35,8 +35,8 @@ impl SharedMemory {
             let offset = unsigned("byte_offset", byte_offset)?;
             let size = format.size();
             segment.check_bounds(offset, size as u64)?;
-            let unsupplied = to_usize(segment.to_supply(size as u64));
-            require_room("the values", size, struct_memory(&format).saturating_add(unsupplied))?;
+            let unpopulated = to_usize(segment.to_populate(size as u64));
+            require_room("the values", size, struct_memory(&format).saturating_add(unpopulated))?;
             let mut bytes = zeros(size)?;
             segment.read(offset, &mut bytes)?;
             Ok(unpack_struct(&format, &bytes)?.collect())

@@ -26,8 +26,8 @@ impl SharedMemory {
         self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let measured = measure(segment, offset)?;
-            let unsupplied = segment.to_supply(measured.size);
-            variant_codec::decode(measured, unsupplied, |bytes| Ok(segment.read(offset, bytes)?))
+            let unpopulated = segment.to_populate(measured.size);
+            variant_codec::decode(measured, unpopulated, |bytes| Ok(segment.read(offset, bytes)?))
         })
         .unwrap_or_default()
     }

@@ -159,7 +159,7 @@ impl Array {
         self.check_length(element)?;
         let (mut left, mut offset) = (self.count(segment)? * self.stride, ELEMENTS);
         // Checked for the whole range: each piece below is too small to be checked.
-        segment.check_supply(left)?;
+        segment.check_room(left)?;
         let repeated;
         let many = if element.len() < AT_ONCE {
             repeated = element.repeat(AT_ONCE / element.len().max(1));

@@ -6,7 +6,6 @@ use std::time::Duration;
 ///
 /// As in [`crate::Error`], each text fits after "`write`: " unchanged.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// An error of the segment itself, such as read-only or truncated memory.
     #[error(transparent)]

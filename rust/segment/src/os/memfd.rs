@@ -19,7 +19,7 @@ use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::common::{CHANGING, checked_size, creation_failure, failure, map};
-use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unsupplied};
+use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unpopulated};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
 use crate::error::{Error, Result};
 use crate::name;
@@ -336,12 +336,12 @@ struct OpenMemory {
 
 impl OpenSegment for OpenMemory {
     fn size(&self) -> Result<u64> {
-        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure("memfd", "fstat", e))?;
+        let stat = rustix::fs::fstat(&self.fd).map_err(|e| failure("memory of a memfd", "fstat", e))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
-    fn unsupplied(&self) -> u64 {
-        unsupplied(&self.fd)
+    fn unpopulated(&self) -> u64 {
+        unpopulated(&self.fd)
     }
 
     fn scope(&self) -> Scope {

@@ -89,7 +89,7 @@ pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     fn size(&self) -> Result<u64>;
 
     /// Returns how many of its bytes will take memory when they are first read; 0 where that isn't known.
-    fn unsupplied(&self) -> u64 {
+    fn unpopulated(&self) -> u64 {
         0
     }
 

@@ -114,7 +114,7 @@ impl OpenSegment for AttachedSegment {
     }
 
     /// Asks the list of all segments (`proc_sysvipc(5)`): `shmctl` does not tell.
-    fn unsupplied(&self) -> u64 {
+    fn unpopulated(&self) -> u64 {
         let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         supplied(&list, self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
     }

@@ -16,7 +16,7 @@ pub trait Source {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    fn check_supply(&self, length: u64) -> Result<()> {
+    fn check_room(&self, length: u64) -> Result<()> {
         let _ = length;
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Source for Segment {
         self.read(offset, into)
     }
 
-    fn check_supply(&self, length: u64) -> Result<()> {
-        Self::check_supply(self, length)
+    fn check_room(&self, length: u64) -> Result<()> {
+        Self::check_room(self, length)
     }
 }

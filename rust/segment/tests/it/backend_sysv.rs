@@ -44,7 +44,7 @@ fn a_removed_segment_stays_while_it_is_open() {
     let mut bytes = [0; 4];
     segment.read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"kept");
-    assert_eq!(segment.mapped_size().unwrap(), 100);
+    assert_eq!(segment.current_size().unwrap(), 100);
     let opened = Options::new(&place.name).backend(Backend::SystemV).open(0, Access::ReadWrite);
     assert!(matches!(opened, Err(Error::DoesNotExist { .. })), "{opened:?}");
 }

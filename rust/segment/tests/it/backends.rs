@@ -21,7 +21,7 @@ fn each_side_reads_what_the_other_writes() {
         let ours = create(&place, 5000).unwrap();
         assert!(Options::new(&place.name).backend(backend).exists(), "{backend:?}");
         assert!(ours.is_created() && ours.size() == 5000 && ours.name().is_current(), "{backend:?}");
-        assert!(ours.mapped_size().unwrap() >= 5000, "{backend:?}");
+        assert!(ours.current_size().unwrap() >= 5000, "{backend:?}");
         assert_eq!(ours.name().as_str(), place.name, "{backend:?}");
         let mut bytes = [1; 5000];
         ours.read(0, &mut bytes).unwrap();
@@ -184,13 +184,13 @@ fn pages_beyond_available_memory_are_not_touched() {
     let filled = by_path.fill(0, size, 1);
     assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
     let segment = Options::new(&place.name).open(0, Access::ReadWrite).unwrap();
-    assert_eq!((segment.unsupplied(size), by_path.unsupplied(size)), (size, size));
+    assert_eq!((segment.unpopulated(size), by_path.unpopulated(size)), (size, size));
     segment.write(0, &[1; 4096]).unwrap();
-    assert_eq!((segment.unsupplied(size), segment.unsupplied(page)), (size - page, page));
+    assert_eq!((segment.unpopulated(size), segment.unpopulated(page)), (size - page, page));
     let filled = segment.fill(0, size, 1);
     assert!(matches!(filled, Err(Error::OutOfMemory { .. })), "{filled:?}");
     segment.fill(0, 32 << 20, 1).unwrap();
-    assert_eq!(segment.unsupplied(size), size - (32 << 20));
+    assert_eq!(segment.unpopulated(size), size - (32 << 20));
     // The fill consists of pieces, each of which would be allowed.
     segment.write(0, &[size.to_le_bytes(), (size - 16).to_le_bytes()].concat()).unwrap();
     let array = Array::attach(&segment, 1).unwrap();
@@ -199,7 +199,7 @@ fn pages_beyond_available_memory_are_not_touched() {
         matches!(filled, Err(LayoutError::Segment(Error::OutOfMemory { .. }))),
         "an array of one element for each byte: {filled:?}"
     );
-    assert!(segment.unsupplied(size) >= size - (33 << 20), "no more was touched");
+    assert!(segment.unpopulated(size) >= size - (33 << 20), "no more was touched");
     drop(segment);
     Options::new(&place.name).remove().unwrap();
 }
@@ -212,9 +212,9 @@ fn a_created_segment_has_its_pages() {
         let place = Place::new(backend);
         let segment = create(&place, 50_000).unwrap();
         let expected = if backend == Backend::SystemV { 50_000 } else { 0 };
-        assert_eq!(segment.unsupplied(u64::MAX), expected, "{backend:?}");
+        assert_eq!(segment.unpopulated(u64::MAX), expected, "{backend:?}");
         segment.fill(0, 50_000, 1).unwrap();
-        assert_eq!(segment.unsupplied(u64::MAX), 0, "{backend:?}");
+        assert_eq!(segment.unpopulated(u64::MAX), 0, "{backend:?}");
     }
 }
 

@@ -13,7 +13,7 @@ fn a_new_segment_has_its_size_and_is_zero() {
     for size in [1, 4095, 4096, 4097, 1_000_003] {
         let segment = create(&name, size);
         assert_eq!(segment.size(), size);
-        assert_eq!(segment.mapped_size().unwrap(), whole(size));
+        assert_eq!(segment.current_size().unwrap(), whole(size));
         assert!(segment.is_created());
         let mut bytes = vec![1; usize::try_from(size).unwrap()];
         segment.read(0, &mut bytes).unwrap();
@@ -116,7 +116,7 @@ fn an_opener_may_ask_for_less_but_not_more() {
     let _ours = create(&name, 100);
     let prefix = Options::new(&name).open(40, Access::ReadWrite).unwrap();
     assert_eq!(prefix.size(), 40);
-    assert_eq!(prefix.mapped_size().unwrap(), whole(100));
+    assert_eq!(prefix.current_size().unwrap(), whole(100));
     assert!(prefix.write(37, b"four").is_err());
     let more = whole(100) + 1;
     for result in

@@ -16,20 +16,25 @@ const SIZE: usize = 3 << 19;
 /// Calls `body` in another process, which must succeed.
 fn in_another_process(test: &str, body: impl FnOnce()) {
     const CHILD: &str = "SHM_SEGMENT_LIMITED";
+    /// Shows that the name led to the test: with a wrong one, no test runs, and the process succeeds.
+    const DONE: &str = "the body has run";
     if std::env::var_os("SHM_SEGMENT_SANITIZED").is_some() {
         println!("skipped: a sanitizer needs the memory that the limit takes away");
         return;
     }
     if std::env::var_os(CHILD).is_some() {
         body();
+        println!("{DONE}");
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
         .args(["--exact", &format!("limits::{test}"), "--nocapture", "--quiet", "--include-ignored"])
         .env(CHILD, "1");
-    let status = child.status().unwrap();
-    assert!(status.success(), "{test}: {status}");
+    let ended = child.output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    print!("{told}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success() && told.contains(DONE), "{test}: {}", ended.status);
 }
 
 /// Segments that are about to be truncated. All of their pages have been touched.
@@ -52,7 +57,7 @@ impl Victims {
 
     /// Truncates each to half its size while it is in use, until both its reader and its writer have touched
     /// missing pages.
-    fn are_truncated(&mut self) {
+    fn truncate_in_use(&mut self) {
         for (name, writer, reader) in &self.held {
             let file = File::options().write(true).open(format!("/dev/shm/{}", &**name)).unwrap();
             let cut = |to: usize| file.set_len(to as u64).unwrap();
@@ -129,7 +134,7 @@ fn a_truncation_at_the_limit_on_mappings_is_an_error() {
         }
         let mut victims = Victims::new(3);
         let count = use_up_mappings();
-        victims.are_truncated();
+        victims.truncate_in_use();
         eprintln!("truncated with {count} mappings more");
     });
 }
@@ -139,7 +144,7 @@ fn a_truncation_at_the_limit_on_data_is_an_error() {
     in_another_process("a_truncation_at_the_limit_on_data_is_an_error", || {
         let mut victims = Victims::new(3);
         no_private_memory();
-        victims.are_truncated();
+        victims.truncate_in_use();
     });
 }
 
@@ -161,7 +166,7 @@ fn another_file_under_the_sinks_descriptor_is_left_alone() {
         // SAFETY: the child makes system calls and copies, and leaves by `_exit` or by the signal.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            victims.are_truncated();
+            victims.truncate_in_use();
             // SAFETY: the call has no preconditions.
             unsafe { libc::_exit(0) };
         }
@@ -186,7 +191,7 @@ fn the_sink_keeps_its_pages() {
         for size in [0, 4096, 1 << 30] {
             assert!(sink.set_len(size).is_err(), "{size}");
         }
-        victims.are_truncated();
+        victims.truncate_in_use();
     });
 }
 
@@ -223,7 +228,7 @@ fn a_truncation_of_locked_memory_is_an_error() {
         }
         let mut victims = Victims::new(1);
         assert!(try_limit(libc::RLIMIT_MEMLOCK, status("VmLck")));
-        victims.are_truncated();
+        victims.truncate_in_use();
     });
 }
 
@@ -337,6 +342,6 @@ fn a_truncation_where_all_memory_is_committed_is_an_error() {
                 size /= 2;
             }
         }
-        victims.are_truncated();
+        victims.truncate_in_use();
     });
 }

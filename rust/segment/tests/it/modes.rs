@@ -65,7 +65,7 @@ fn a_segment_truncated_by_a_peer_is_an_error() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(segment.mapped_size().unwrap(), 50);
+    assert_eq!(segment.current_size().unwrap(), 50);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn all_calls_may_run_concurrently() {
                             segment.set_lifetime(Lifetime::Persistent).unwrap();
                         }
                         3 | 4 => segment.set_lifetime(Lifetime::Owner).unwrap(),
-                        5 => assert!(segment.mapped_size().unwrap() == SIZE && segment.name().is_current()),
+                        5 => assert!(segment.current_size().unwrap() == SIZE && segment.name().is_current()),
                         6 => assert!(Options::new(name).open(0, Access::ReadWrite).is_ok()),
                         _ => {
                             let again = Options::new(name).create(1);

@@ -83,7 +83,7 @@ impl Source for Holes {
         Ok(())
     }
 
-    fn check_supply(&self, length: u64) -> shm_segment::Result<()> {
+    fn check_room(&self, length: u64) -> shm_segment::Result<()> {
         let left = self.left.get().checked_sub(length);
         self.left.set(left.ok_or(SegmentError::Unsupported { what: "more memory" })?);
         Ok(())

@@ -171,10 +171,10 @@ fn a_creator_has_its_size_and_an_opener_whole_pages() {
     let name = Name::new();
     for (size, pages) in [(1, 4096), (4096, 4096), (4097, 8192)] {
         let ours = create(&name, size).unwrap();
-        assert_eq!((ours.size(), ours.mapped_size().unwrap()), (size, pages));
+        assert_eq!((ours.size(), ours.current_size().unwrap()), (size, pages));
         assert!(matches!(ours.write(size, b"x"), Err(Error::OutOfBounds { .. })));
         let theirs = open(&name).unwrap();
-        assert_eq!((theirs.size(), theirs.mapped_size().unwrap()), (pages, pages));
+        assert_eq!((theirs.size(), theirs.current_size().unwrap()), (pages, pages));
         theirs.write(pages - 1, b"x").unwrap();
     }
 }
@@ -184,7 +184,7 @@ fn sizes_beyond_four_gibibytes_use_both_halves() {
     let name = Name::new();
     let size = (5 << 30) + 1;
     let ours = create(&name, size).unwrap();
-    assert_eq!((ours.size(), ours.mapped_size().unwrap()), (size, whole(size)));
+    assert_eq!((ours.size(), ours.current_size().unwrap()), (size, whole(size)));
     ours.write(size - 1, b"x").unwrap();
     let theirs = Options::new(&name).open(size, Access::ReadOnly).unwrap();
     let mut last = [0];

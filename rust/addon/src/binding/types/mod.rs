@@ -147,13 +147,14 @@ pub(crate) trait Return: Sized + 'static {
     /// Stores the value that `call` sets as the result of a ptrcall.
     ///
     /// # Safety
-    /// `to` points to an initialised value of this type, as ptrcalls return it.
+    /// `to` points to an initialised value of this type, as ptrcalls return it. It is no argument of the
+    /// call, and nothing else uses it until this returns.
     unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self));
 
     /// Returns the value as the result of a varcall.
     fn to_variant(self) -> Variant;
 
-    /// Returns the result of a method that has panicked, and the first value for `call`.
+    /// Returns the result of a method that has panicked.
     fn failed() -> Self;
 }
 

@@ -111,10 +111,10 @@ impl OpenSegment for OpenFile {
     }
 
     #[cfg(target_os = "linux")]
-    fn unsupplied(&self) -> u64 {
+    fn unpopulated(&self) -> u64 {
         // The pages of a file on a disk can be written back, so they take no memory for good.
         if crate::os::system::is_in_memory(&self.file) {
-            crate::os::system::unsupplied(&self.file)
+            crate::os::system::unpopulated(&self.file)
         } else {
             0
         }

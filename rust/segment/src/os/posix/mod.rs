@@ -39,7 +39,7 @@ pub use fuzzing::ByCalls;
 pub(super) use owner::NameLifetime;
 pub(super) use pages::{HUGE_PAGES, has_huge_pages, reserve};
 #[cfg(target_os = "linux")]
-pub(super) use pages::{is_in_memory, unsupplied};
+pub(super) use pages::{is_in_memory, unpopulated};
 
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Posix);
 
@@ -214,8 +214,8 @@ impl OpenSegment for PosixSegment {
     }
 
     #[cfg(target_os = "linux")]
-    fn unsupplied(&self) -> u64 {
-        unsupplied(&self.fd)
+    fn unpopulated(&self) -> u64 {
+        unpopulated(&self.fd)
     }
 
     fn scope(&self) -> Scope {

@@ -45,7 +45,7 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
 
 /// Returns how many bytes of a file in memory (tmpfs) have no page yet.
 #[cfg(target_os = "linux")]
-pub(crate) fn unsupplied(fd: impl AsFd) -> u64 {
+pub(crate) fn unpopulated(fd: impl AsFd) -> u64 {
     /// The unit of `st_blocks` (`stat(3type)`).
     const BLOCK: u64 = 512;
     rustix::fs::fstat(fd).map_or(0, |stat| {

@@ -98,7 +98,7 @@ impl<'s, S: Source + ?Sized> Cursor<'s, S> {
         if self.fetched - self.used < bytes {
             // Bytes that were fetched and not used are fetched again. No decision depends on them yet.
             if self.at >= self.supplied {
-                self.source.check_supply(2 * STEP)?;
+                self.source.check_room(2 * STEP)?;
                 self.supplied = self.at.saturating_add(STEP);
             }
             let length = usize::try_from(self.end - self.at).unwrap_or(WINDOW).min(WINDOW);
