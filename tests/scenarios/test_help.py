@@ -1,6 +1,7 @@
 """The help that F1 shows, against what ClassDB knows, member by member."""
 
 import re
+import textwrap
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -124,12 +125,12 @@ REFERENCE = re.compile(r"\[(method|member|signal|constant|enum|param) ([@\w.]+)\
 ERROR = re.compile(r"\[constant ERR_(\w+)\]")
 # Constants of @GlobalScope, which stand without a prefix, as in the engine's own help.
 GLOBAL = re.compile(r"ERR_\w+|OK|FAILED|Error")
-# How the class description names the methods that share a list of errors: one, or all that begin so.
+# A name, or the beginning of names, of methods that share a list of errors in the class description.
 METHOD = re.compile(r"\[method (\w+)\]|\[code\](\w+_)\[/code\]")
 
 
 def covers(names, method):
-    """Whether a line with these names speaks of the method."""
+    """Returns whether a line with these names speaks of the method."""
     return not names or any(
         method == one or (start and method.startswith(start)) for one, start in names
     )
@@ -207,7 +208,7 @@ def assert_described(entry, text):
 
 
 def assert_parameters(entry, expected):
-    """Compare name, type and enum of each, and its default where one is expected."""
+    """Compares name, type and enum of each, and its default where one is expected."""
     found = sorted(entry.findall("param"), key=lambda p: int(p.get("index")))
     keys = ("name", "type", "enum", "default")[: len(expected[0]) if expected else 0]
     told = [[p.get(key, "" if key == "enum" else None) for key in keys] for p in found]
@@ -282,7 +283,7 @@ def test_errors_of_methods_are_described(help):
 
 
 def shared_errors(help):
-    """Return the errors that the class description lists for several methods.
+    """Returns the errors that the class description lists for several methods.
 
     Each is a list of names and an error. The line before a list of errors has the names;
     a line without names is for all methods.
@@ -317,3 +318,42 @@ def test_references_lead_to_members(help):
                     continue
                 names = parameters if kind == "param" else known[kind]
                 assert name in names, f"[{kind} {name}] in {entry.get('name')}"
+
+
+COMPILE = """
+func run(source):
+	var script = GDScript.new()
+	script.source_code = source
+	return script.reload() == OK
+"""
+EXAMPLE = re.compile(r"\[codeblock\]\n(.*?)\[/codeblock\]", re.DOTALL)
+# Of a script around the examples that are parts of one.
+MEMBERS = {
+    "memory": "SharedMemory.new()",
+    "queue": "SharedMemoryQueue.new()",
+    "frame": "0",
+    "is_running": "true",
+}
+
+
+def whole_script(example):
+    """Returns a script with the example in it, which may be a script already, members or statements."""
+    example = textwrap.dedent(example)
+    if example.startswith("extends "):
+        return example
+    if not re.search("^func ", example, re.MULTILINE):
+        example = "func _ready() -> void:\n" + textwrap.indent(example, "\t")
+    members = [
+        f"var {name} := {value}\n"
+        for name, value in MEMBERS.items()
+        if not re.search(rf"^\s*var {name}\b", example, re.MULTILINE)
+    ]
+    return "extends Node2D\n" + "".join(members) + example
+
+
+def test_examples_compile(help, agent):
+    texts = [entry.text or "" for entry in help.root.iter("description")]
+    examples = [example for text in texts for example in EXAMPLE.findall(text)]
+    assert examples
+    for example in examples:
+        assert agent.run(COMPILE, whole_script(example)), example
