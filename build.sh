@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The one entry to everything that is built, run or checked here. This file finds Python; the rest is in tools/.
+# The one entry to everything that is built, run or checked here. This file finds Python; the rest is
+# in tools/.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

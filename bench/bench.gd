@@ -2,8 +2,8 @@ extends Node
 ## Measures the addon in Godot. Started by tools/bench.py, which reckons with the values that this
 ## writes.
 ##
-## Arguments (after "--"): a file to write them to, a folder on a disk, a prefix for names, the
-## Python to use, and the parts to measure.
+## Arguments (after "--"): a file to write them to, a folder on a disk, a prefix for names, a
+## Python, and the parts to measure.
 
 const PARTS := {
 	"calls": preload("calls.gd"),

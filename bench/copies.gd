@@ -17,9 +17,8 @@ const WRITE := {
 	"FileAccess, disk": "disk.seek(0); disk.store_buffer(bytes); disk.flush()",
 	"memcpy (StreamPeerBuffer.put_data)": "buffer.seek(0); buffer.put_data(bytes)",
 }
-## The files are opened each time: one that stays open gives small reads from its own buffer, and
-## never sees what another process has written since. slice() is a copy into a fresh array, as
-## read() is.
+## The files are opened each time. One that stays open answers small reads from its own buffer, and
+## never sees later writes of another process. slice() is a copy into a fresh array, as read() is.
 const READ := {
 	"read": "shm.read(size, 0)",
 	"read_into": "shm.read_into(into, 0)",

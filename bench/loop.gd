@@ -1,10 +1,11 @@
 extends RefCounted
 ## A statement in a typed loop of its own.
 ##
-## The statement stands there as a user would write it: called through a Callable, it would be
-## measured with a call of the engine's around it. Compiled when the program runs, so that a
-## measurement is one line, and so that one of a method that the library at hand lacks can be left
-## out.
+## The statement stands there as a user would write it. Called through a Callable, it would be
+## measured with a call of the engine's around it.
+##
+## The loop is compiled when the program runs, so that a measurement is one line. If the library at
+## hand lacks a method, its measurement can be left out.
 
 const SOURCE := """
 extends RefCounted
@@ -34,7 +35,7 @@ func run(times: int) -> int:
 	return _script.callv("run", [times] + _values)
 
 
-## How often to execute the statement for [param usec] microseconds, about.
+## Returns a number of executions that take [param usec] microseconds, about.
 func times_for(usec: int) -> int:
 	var times := 1
 	while true:

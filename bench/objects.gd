@@ -11,8 +11,8 @@ const HOLDERS := 500
 const THREADS: Array[int] = [1, 2, 8]
 const THREAD_ROUNDS := 7
 const THREAD_RUNS := 300_000
-## The first two show how far the machine goes, and how far the engine does: in an editor's build,
-## every call on an object takes one lock that all threads share, to see whether the object lives.
+## The first two show how far the machine goes, and how far the engine does. In an editor's build,
+## every call on an object takes a lock that all threads share, to see whether the object lives.
 const THREAD_STATEMENTS: Array[String] = [
 	"pass",
 	"shm.get_reference_count()",

@@ -65,7 +65,7 @@ def pytest_collect_file(file_path, parent):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Select by --filter, and shuffle: files, and tests within their file."""
+    """Selects by --filter, and shuffles: files, and tests within their file."""
     files = {}
     unwanted = []
     for item in items:
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-    """Fail the last test of a file if the file left something, before the next file is blamed."""
+    """Fails the last test of a file if the file left something, before the next file is blamed."""
     try:
         return (yield)
     finally:
@@ -106,7 +106,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_report_teststatus(report):
-    """Show the time and the notes of a test that passes."""
+    """Shows the time and the notes of a test that passes."""
     if report.when != "call" or not report.passed:
         return None
     told = "\n    ".join([f"PASSED ({report.duration:.2f} s)", *notes_of(report)])
@@ -119,7 +119,7 @@ def notes_of(report):
 
 @pytest.fixture(scope="session")
 def session(pytestconfig):
-    """The run: its Godot, its processes, its temporary folder, its names."""
+    """Returns the run: its Godot, its processes, its temporary folder, its names."""
     return pytestconfig.stash[SESSION]
 
 
@@ -142,7 +142,7 @@ def note(record_property):
 
 @pytest.fixture
 def cleanup():
-    """A stack of calls for the end of the test, last in, first out."""
+    """Yields a stack of calls for the end of the test, last in, first out."""
     with contextlib.ExitStack() as stack:
         yield stack
 
@@ -179,5 +179,5 @@ def agent(start_agent):
 
 @pytest.fixture
 def memory(agent):
-    """A SharedMemory in a Godot of its own."""
+    """Returns a SharedMemory in a Godot of its own."""
     return agent.memory()

@@ -1,8 +1,8 @@
 extends "res://test_case.gd"
-## Random calls of every method from eight threads on one stream, one queue and one array, while
-## others attach them again, close their memory and drop them.
+## Random calls of every method from eight threads on one stream, one queue and one array.
 ##
-## As test_anything.gd, from the same table.
+## Meanwhile, other threads attach them again, close their memory and drop them. As
+## test_anything.gd, from the same table.
 
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")

@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
-## A script that runs in the middle of a method and lets go of the object: a Logger, the
-## NOTIFICATION_PREDELETE of what the method lets go of, and what is connected to a signal.
+## A script that runs in the middle of a method and lets go of the object.
+##
+## It is a Logger, the NOTIFICATION_PREDELETE of something that the method frees, or a function that
+## is connected to a signal.
 ##
 ## The method ends as if nothing had happened, and the next one does not find anything broken.
 
@@ -8,7 +10,7 @@ const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")
 
-## The only reference to an object, and a call of each of its methods through that variable: a call
+## The only reference to an object, and a call of each of its methods through that variable. A call
 ## that passed the object on would have another one.
 const HOLDER := """
 extends RefCounted

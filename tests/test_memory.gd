@@ -1,5 +1,5 @@
 extends "res://test_case.gd"
-## How much memory a call takes because another program says so.
+## The memory that a call takes because another program says so.
 
 const MIB := 1 << 20
 ## Of an Array, and of a PackedByteArray in one, beside its values: rust/addon/src/script_values.rs.
@@ -36,8 +36,8 @@ func test_engine_takes_no_more_than_was_checked() -> void:
 		assert_true(taken * 4 > reckoned, "not by far too much: " + why)
 
 
-## A segment of which no page is there yet, an eighth of the memory there is: as many values would
-## take three times what there is.
+## No page of the segment is there yet, and its size is an eighth of the memory there is. As many
+## values would take three times what there is.
 func test_values_without_memory_are_refused() -> void:
 	if not is_linux():
 		return skip("only Linux hands out more memory than there is")
@@ -104,7 +104,7 @@ func _available() -> int:
 	return 0
 
 
-## How much of a file is there, in bytes.
+## Returns the bytes of a file that the system has reserved.
 func _allocated(name: String) -> int:
 	var output := []
 	OS.execute("stat", ["-c", "%b", file_of(name)], output)

@@ -1,6 +1,6 @@
 extends "res://test_case.gd"
-## Structs by the format strings of Python's module struct. That all formats agree with the module
-## is tested in the segment crate; here, what scripts see of it.
+## Structs by the format strings of Python's module struct. The segment crate tests that all
+## formats agree with the module; these tests are about what scripts see of it.
 
 
 func test_structs_are_unpacked_as_packed() -> void:

@@ -3,11 +3,11 @@ extends SceneTree
 ## newer.
 ##
 ## godot --headless --script tests/variant_corpus.gd -- make FILE SEED COUNT
-##     writes COUNT of them into FILE, each after its length (4 bytes).
+##     Writes COUNT of them into FILE, each after its length (4 bytes).
+##
 ## godot --headless --script tests/variant_corpus.gd -- decode FILE
-##     decodes those in FILE, and says how many were of the length that the engine gives. What it
-##     prints about any of them is an error; with "decode-loudly" each is announced first, to tell
-##     which.
+##     Decodes those in FILE, and says how many were of the length that the engine gives. All that
+##     it prints before that is an error. With "decode-loudly" instead, it announces each one.
 
 const SomeValues := preload("res://some_values.gd")
 

@@ -2,10 +2,9 @@
 
 import importlib
 import os
-import signal
 import sys
 
-from common import Failure
+from common import Failure, program
 
 USAGE = """\
 Usage: ./build.sh [COMMAND] [ARGUMENTS]
@@ -63,21 +62,8 @@ def main(arguments):
         command.main(arguments)
 
 
-def stop(number, _frame):
-    """Leaves through every `finally`: no program that was started may outlive this one."""
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
     # On Windows, too: bash takes a carriage return for a part of a line.
     sys.stdout.reconfigure(encoding="utf-8", newline="\n", line_buffering=True)
     sys.stderr.reconfigure(encoding="utf-8")
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
-    try:
-        main(sys.argv[1:])
-    except Failure as failure:
-        sys.exit(f"build.sh: {failure}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    program(main, sys.argv[1:])

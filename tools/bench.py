@@ -66,7 +66,7 @@ def machine(godot):
 
 
 def medians(tree):
-    """The same tree, with the median in place of each list."""
+    """Returns the same tree, with the median in place of each list."""
     if isinstance(tree, dict):
         return {key: medians(value) for key, value in tree.items()}
     return statistics.median(tree) if isinstance(tree, list) else tree
@@ -168,7 +168,7 @@ UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
 
 
 def in_rust(program):
-    """Medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
+    """Returns medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
     options = ["--bench", "--color", "never", "--sample-count", 500, "--max-time", 1]
     text = run([program, *options], env={"BENCH_PREFIX": PREFIX})
     tree = {}
@@ -187,6 +187,8 @@ def in_rust(program):
             for name in path[1:-1]:
                 place = place.setdefault(name, {})
             place[path[-1]] = float(value) * UNITS[unit]
+    if not tree:
+        raise common.Failure(f"bench: no times in the output of {program}")
     return tree
 
 

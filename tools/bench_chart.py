@@ -69,7 +69,7 @@ def line(x1, y1, x2, y2):
 
 
 def scale(values, start, end):
-    """The place of a value between `start` and `end`, by its logarithm; and the powers of ten."""
+    """Returns a function from a value to its place, by its logarithm, and the powers of ten."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
 
     def place(value):

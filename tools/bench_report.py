@@ -24,7 +24,7 @@ def heading(machine):
 
 
 def rows(title, columns, lines):
-    """Numbers to the right of their names."""
+    """Yields lines: numbers to the right of their names."""
     yield ""
     widths = [max(len(str(line[i])) for line in [columns, *lines]) for i in range(1, len(columns))]
     first = max(len(line[0]) for line in [[title], *lines])

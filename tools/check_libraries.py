@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Look into built libraries: what each needs of its system, and whether that is too much.
+"""Looks into built libraries: what each needs of its system, and whether that is too much.
 
-What one is for is told by its name, as the .gdextension file has it. Prints a line for each, and fails where
-one is for another processor, lacks the entry symbol, needs a newer system than it may or a library that not
-every system has, or contains a path of the machine that built it.
+A library's name tells its system, as the .gdextension file has it. Prints a line for each. Fails where one is
+for another processor, lacks the entry symbol, or contains a path of the machine that built it. Also fails
+where one needs a newer system than it may, or a library that not every system has.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 """Checks that a zip's manifest and its files say the same: check_package.py [--complete] ZIP
 
 Every library has a key in the .gdextension file, and every icon that it names is there. With --complete,
-every library that it names is there, too; without, it may be for a system that this zip wasn't made for, but
-one is there.
+every library that it names is there, too. Otherwise, at least one is there, because the zip may be for some
+systems only.
 """
 
 import configparser

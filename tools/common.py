@@ -24,6 +24,26 @@ class Failure(Exception):
     """Ends the command with this message and exit code 1."""
 
 
+def program(main, *arguments):
+    """Runs the main function of this program, and exits.
+
+    A signal leaves through every `finally`: no program that was started may outlive this one.
+    """
+
+    def leave(number, _frame):
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
+    try:
+        sys.exit(main(*arguments))
+    except Failure as failure:
+        sys.exit(f"build.sh: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 def say(text):
     """Tells of progress, on stderr: stdout belongs to the results of a command."""
     print(f"==> {text}", file=sys.stderr, flush=True)
@@ -107,17 +127,17 @@ def copy_output(pipe, log):
             sys.stdout.flush()
 
 
-def interrupt(process):
+def interrupt(process, number=signal.SIGINT):
     """Ends a process as Ctrl+C does, which lets a test run clean up; kills it if it takes too long."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         if os.name != "nt":
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
             process.wait(10)
     kill(process)
 
 
 def kill(process):
-    """Ends a process that run() has started, with everything that it started."""
+    """Ends a process with a group of its own, and everything that it started."""
     if os.name == "nt":
         command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=False)

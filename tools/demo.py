@@ -2,7 +2,7 @@
 """Runs a demo: Godot and its partner in Python, their words side by side.
 
 Without --window both run unattended, twice, so that each side starts first once. Fails if a side fails, does
-not end, or does not tell of the other's message: an exit code alone would not show a script error in Godot.
+not end, or does not tell of the other's message. An exit code alone would not show a script error in Godot.
 """
 
 import argparse
@@ -13,25 +13,37 @@ import sys
 import threading
 import time
 
-from common import ROOT, Failure, say
+from common import ROOT, Failure, interrupt, program, say
 
 PROJECT = ROOT / "demo"
 
-# The partner of each demo, and what each side must have printed by the end.
+# Of each demo: the help, the partner, its packages (tools/requirements-NAME.txt), and each side's last words.
 DEMOS = {
-    "hello": {"partner": "hello.py", "godot": "Hello from Python!", "python": "Hello from Godot!"},
+    "hello": {
+        "help": "(if no NAME is given) Godot writes a text, Python answers; Linux only",
+        "partner": "hello.py",
+        "packages": None,
+        "godot": "Hello from Python!",
+        "python": "Hello from Godot!",
+    },
     "chat": {
+        "help": "texts in both directions, and the bytes in memory",
         "partner": "chat.py",
+        "packages": None,
         "godot": "Hello world from Python Shared Memory!",
         "python": "Hello world from Godot Shared Memory!",
     },
     "telemetry": {
+        "help": "instruments that show what a simulator publishes 120 times a second",
         "partner": "simulator.py",
+        "packages": None,
         "godot": "Godot shows record",
         "python": "Python was read up to record",
     },
     "video": {
+        "help": "pictures of 1280 x 720 by numpy, and one that Godot hands out; puts numpy into target/",
         "partner": "video.py",
+        "packages": "peers",
         "godot": "pictures, and one was taken from it",
         "python": "Python saved 1280 x 720",
     },
@@ -69,7 +81,7 @@ class Side:
                 print(f"[{self.name}] {line}", flush=True)
 
     def wait(self, deadline):
-        """The exit code, or None if it had not ended by then."""
+        """Returns the exit code, or None if it had not ended by then."""
         try:
             code = self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -78,18 +90,9 @@ class Side:
         return code
 
     def end(self):
-        """End it, and what it started, politely at first."""
-        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
-            if self.process.poll() is not None:
-                return
-            if os.name == "posix":
-                os.killpg(self.process.pid, number)
-            else:
-                self.process.terminate()
-            try:
-                self.process.wait(3)
-            except subprocess.TimeoutExpired:
-                continue
+        """Ends it, and what it started, politely at first."""
+        if self.process.poll() is None:
+            interrupt(self.process, signal.SIGTERM)
 
 
 def godot_command(godot, name, *options):
@@ -138,7 +141,7 @@ def run_unattended(godot, python, name, order):
 
 
 def run_window(godot, python, name):
-    """Godot in a window until it is closed, and Python for as long."""
+    """Runs Godot in a window until it is closed, and Python for as long."""
     say(f"{name}: close the window to end both sides")
     # Silent: a machine without sound would fill the screen with complaints.
     command = godot_command(godot, name, "--audio-driver", "Dummy")
@@ -184,18 +187,5 @@ def main():
     return 0
 
 
-def end_with_children(number, _frame):
-    """Leave through every `finally`: what was started must not outlive us."""
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), end_with_children)
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"build.sh: {failure}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    program(main)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a program of Rust tests in Wine, as cargo's runner: in_wine.py WINE PROGRAM ARGUMENTS...
+"""Runs a program of Rust tests in Wine, as cargo's runner: in_wine.py WINE PROGRAM ARGUMENTS...
 
 Under load, Wine sometimes fails to start a process: CreateProcess returns ERROR_INTERNAL_ERROR. Tests that
 failed for that reason alone are run once more.
@@ -14,7 +14,7 @@ from common import ROOT, run
 
 # For each program: cargo has no limit of its own for a test that hangs.
 SECONDS = 300
-# How a test reports it.
+# The report of a test that this happened to.
 INTERNAL_ERROR = re.compile(
     r"[^\n]*panicked at ([^\n]+?):(\d+):\d+:\n[^\n]*\bErr\b[^\n]*: Os \{ code: 1359, "
 )

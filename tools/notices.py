@@ -31,7 +31,7 @@ class Notice(NamedTuple):
 
 
 # The parts that the linkers of ./build.sh cross add to the libraries: name, licence, home, and a file in
-# tools/licenses/ for those that ask for their text even where only the compiled code is passed on.
+# tools/licenses/. The file is for those that ask for their text even where only compiled code is passed on.
 RUNTIMES = [
     ("compiler-rt of Zig (in the libraries for Linux and macOS)", "MIT", "https://ziglang.org", "zig"),
     (

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Run a command on a system that starts arm64 programs through QEMU: with_emulator.py QEMU SYSROOT COMMAND...
+"""Runs a command where Linux starts arm64 programs through QEMU: with_emulator.py QEMU SYSROOT COMMAND...
 
-Tests that start themselves anew need that from the kernel itself (binfmt_misc). It is set up in a user
-namespace of its own, as Linux 6.7 and later can, so that nothing outside of the command sees it. SYSROOT
-holds the arm64 C library.
+Tests that start themselves again need that from the kernel itself (binfmt_misc). Linux 6.7 and later have
+it per user namespace: the command gets one of its own, so that nothing outside of it sees this. SYSROOT holds
+the arm64 C library.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def check(result, what):
 
 
 def map_users(process):
-    """Make every user of the system the same user inside; or, without the right to that, this one alone."""
+    """Makes every user of the system the same user inside; or, without the right to that, this one alone."""
     for kind, mine in (("uid", os.getuid()), ("gid", os.getgid())):
         if os.getuid() == 0:
             # As many as there are in the namespace that this runs in.

@@ -33,7 +33,7 @@ else:
 DEFAULT_NAME = "SharedMemoryExample"
 DEFAULT_SIZE = 1024
 
-# How long to wait between two looks at the memory, in seconds.
+# The time between two looks at the memory, in seconds.
 POLL_INTERVAL = 0.02
 
 # Some creators set the size in a step of its own, and a segment without a size can't be mapped.

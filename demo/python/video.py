@@ -71,8 +71,8 @@ class Waves:
 
     def __init__(self):
         y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH].astype(numpy.float32)
-        # Drawing must take less time than a frame, so it only looks up numbers in tables: the place of each
-        # pixel on each wave (0 to 255), the height of the wave there, and the colour of the sum of heights.
+        # Drawing must take less time than a frame, so it only looks up numbers in tables. They have
+        # the place of each pixel on each wave (0 to 255), the wave's height there, and the colour of the sum.
         self.phases = [
             (numpy.hypot(x - column * WIDTH, y - row * HEIGHT) * (256 / length)).astype(
                 numpy.intp

@@ -11,8 +11,8 @@ const MORE_THAN_ANY_SYSTEM_HAS := 1 << 44
 
 ## The bytes of the segment that all calls use.
 const SIZE := 64
-## In a segment of that size: the bytes of a stream's longest message, the bytes of a queue's
-## longest message, and the number of elements of [constant GOOD_FORMATS] in an array.
+## Of a segment of that size: the bytes of a stream's longest message, and those of a queue's.
+## Then the number of elements of [constant GOOD_FORMATS] in an array.
 const CAPACITY := 44
 const LONGEST_MESSAGE := 5
 const ELEMENTS := 12
@@ -201,8 +201,8 @@ func values() -> Array:
 	return values_of[accepts]
 
 
-## The error of the method for one of [method values], if the other arguments are good; null if the
-## error is unknown, or the call costs too much.
+## Returns the error of the method for one of [method values], if the other arguments are good.
+## Returns null if the error is unknown, or the call costs too much.
 func verdict(value: Variant) -> Variant:
 	var is_allowed := false
 	var refusal := ERR_INVALID_PARAMETER

@@ -51,8 +51,8 @@ func may_return(value: Variant) -> bool:
 	return returns_any or typeof(value) == returns
 
 
-## The codes that it may return, or leave as the last error: if the arguments alone get this
-## [param verdict], and the object holds a segment or not, which may be open for reading only.
+## Returns the codes that it may return, or leave as the last error. The arguments alone get this
+## [param verdict]. The object may hold a segment, which may be open for reading only.
 func codes(verdict: Error, holds: bool, is_reader: bool) -> Array[Error]:
 	var found: Array[Error] = [verdict]
 	match kind:

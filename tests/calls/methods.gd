@@ -1,6 +1,6 @@
 extends RefCounted
-## Every method of the classes as ClassDB lists it, with what ClassDB doesn't know: the values
-## that each argument accepts, and the errors of the method.
+## Every method of the classes as ClassDB lists it, with two things that ClassDB doesn't know. These
+## are the values that each argument accepts, and the errors of the method.
 ##
 ## The tests that call every method use it. A new method is a line in [constant TABLES], unless a
 ## pattern there matches its name.

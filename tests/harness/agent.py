@@ -39,49 +39,49 @@ class Agent:
         self.pid = self._answer("ready")["pid"]
 
     def memory(self):
-        """Make a SharedMemory in that process; its methods are called as if it were here."""
+        """Makes a SharedMemory in that process; its methods are called as if it were here."""
         return Memory(self, self._order("new", "SharedMemory"))
 
     def run(self, source, *arguments):
-        """Compile a GDScript and return what its function `run` returns."""
+        """Compiles a GDScript and returns what its function `run` returns."""
         return self._order("run", source, list(arguments))
 
     @staticmethod
     def run_in_all(agents, source, *arguments):
-        """Run it in several processes at once; return what each returns."""
+        """Runs it in several processes at once; returns what each returns."""
         for agent in agents:
             agent.send("run", source, list(arguments))
         return [agent.receive() for agent in agents]
 
     def send(self, *order):
-        """Give an order without waiting for the answer: agent.gd lists the orders."""
+        """Gives an order without waiting for the answer: agent.gd lists the orders."""
         tell(f"-- {order}")
         self.process.stdin.write(literal(list(order)) + END_OF_ORDER)
         self.process.stdin.flush()
 
     def receive(self):
-        """Wait for the answer to the oldest order."""
+        """Waits for the answer to the oldest order."""
         value = self._answer("answer")["value"]
         missing = self._printed.settle()
         assert not missing, missing
         return decoded(value)
 
     def expect_error(self, text):
-        """Announce that the next call prints this error."""
+        """Announces that the next call prints this error."""
         self._printed.expect(text)
 
     def allow_errors(self, text):
-        """Announce that the next call may print any number of errors with this text."""
+        """Announces that the next call may print any number of errors with this text."""
         self._printed.allow(text)
 
     def kill(self):
-        """End it as the editor's Stop button does: without a warning."""
+        """Ends it as the editor's Stop button does: without a warning."""
         self.is_over = True
         kill(self.process)
         self.process.stdin.close()
 
     def end_if_alive(self):
-        """Ask it to quit, unless it was killed; fail unless it exits with 0."""
+        """Asks it to quit, unless it was killed; fails unless it exits with 0."""
         if self.is_over:
             return
         self.is_over = True
@@ -146,12 +146,12 @@ class Memory:
 
 
 def tell(line):
-    """Print a line, which pytest shows if the test fails."""
+    """Prints a line, which pytest shows if the test fails."""
     print(line if len(line) <= SHOWN else f"{line[:SHOWN]}… ({len(line)} characters)")
 
 
 def literal(value):
-    """Return the Godot text of a value. JSON alone would make each number a float."""
+    """Returns the Godot text of a value. JSON alone would make each number a float."""
     if isinstance(value, (bytes, bytearray)):
         return f"PackedByteArray({', '.join(map(str, value))})"
     if isinstance(value, (list, tuple)):

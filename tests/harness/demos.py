@@ -11,13 +11,13 @@ PARTNERS = DEMO / "python"
 
 
 def runner(session, name, *options):
-    """Return the command that runs both sides of a demo."""
+    """Returns the command that runs both sides of a demo."""
     tool = REPOSITORY / "tools/demo.py"
     return [sys.executable, "-u", tool, "--godot", session.godot, *options, name]
 
 
 def run_demo(session, name, *options):
-    """Run both sides in both orders; return what they said, without their names."""
+    """Runs both sides in both orders; returns what they said, without their names."""
     command = runner(session, name, *options)
     code, lines = session.run(command, 110, cwd=session.folder)
     told = "\n".join(lines)
@@ -28,16 +28,16 @@ def run_demo(session, name, *options):
 
 
 def scene(session, name):
-    """Return the command for one side: the scene."""
+    """Returns the command for one side: the scene."""
     path = f"res://{name}/{name}.tscn"
     return [session.godot, "--headless", "--path", DEMO, path, "--", "--auto"]
 
 
 def partner(script, *options, python=sys.executable):
-    """Return the command for the other side."""
+    """Returns the command for the other side."""
     return [python, "-u", PARTNERS / script, *options]
 
 
 def after(lines, beginning):
-    """Return the rest of each line that has this beginning."""
+    """Returns the rest of each line that has this beginning."""
     return [line[len(beginning) :] for line in lines if line.startswith(beginning)]

@@ -34,7 +34,7 @@ class TestFile:
         self._resource = "res://" + path.relative_to(project).as_posix()
 
     def run(self, session, tests=None, project=PROJECT, game=None):
-        """Run tests in a project, or in an exported game, whose main scene has to be in_game.tscn."""
+        """Runs tests in a project, or in an exported game, whose main scene has to be in_game.tscn."""
         tests = list(self.tests) if tests is None else tests
         editor = [session.godot, "--headless", "--path", project, "-s", RUNNER]
         command = [
@@ -96,6 +96,6 @@ class Item(pytest.Item):
 
 
 def shown(log):
-    """Return the end of a log."""
+    """Returns the end of a log."""
     left_out = len(log) - LOG_LINES_SHOWN
     return [f"({left_out} lines more)"] * (left_out > 0) + log[-LOG_LINES_SHOWN:]

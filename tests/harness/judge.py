@@ -46,7 +46,7 @@ def is_error(line):
 
 
 def mark_in(line):
-    """Return the mark in this line, or None. Text that was printed without a line end may precede it."""
+    """Returns the mark in this line, or None. Text that was printed without a line end may precede it."""
     found = line.find(MARK)
     return None if found < 0 else json.loads(line[found + len(MARK) :])
 
@@ -62,11 +62,11 @@ class Printed:
         self._expected.append(text)
 
     def allow(self, text):
-        """Accept any number of errors with this text, where their number depends on timing."""
+        """Accepts any number of errors with this text, where their number depends on timing."""
         self._allowed.append(text)
 
     def see(self, line):
-        """Return what is wrong with this line, or None."""
+        """Returns what is wrong with this line, or None."""
         if not is_error(line):
             return None
         if "panicked" in line:
@@ -79,7 +79,7 @@ class Printed:
         return f"printed, and not expected here: {line.strip()}"
 
     def settle(self):
-        """Return the errors that should have been printed before."""
+        """Returns the errors that should have been printed before."""
         missing = [f"expected, and not printed: {text}" for text in self._expected]
         self._expected.clear()
         self._allowed.clear()
@@ -146,7 +146,7 @@ class Judge:
         self.closed = (tests, assertions)
 
     def close(self, exit_code, hung_after=None):
-        """Judge what is missing, after the process has ended or was killed."""
+        """Judges what is missing, after the process has ended or was killed."""
         for test, result in self.results.items():
             if test in self._ended:
                 continue
@@ -172,6 +172,6 @@ class Judge:
             )
 
     def failures(self):
-        """Return the problems by name. The process can fail even if each of its tests passes."""
+        """Returns the problems by name. The process can fail even if each of its tests passes."""
         results = [*self.results.values(), self.whole]
         return {result.name: result.problems for result in results if result.problems}

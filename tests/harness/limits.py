@@ -15,14 +15,14 @@ needs_limits = pytest.mark.skipif(
 
 
 def limit(agent, what, value):
-    """Set a soft limit of an agent; return the one before."""
+    """Sets a soft limit of an agent; returns the one before."""
     before, hard = resource.prlimit(agent.pid, what)
     resource.prlimit(agent.pid, what, (value, hard))
     return before
 
 
 def leave_address_space(agent, size):
-    """Let an agent have this many bytes more than it has; return the limit before."""
+    """Lets an agent have this many bytes more than it has; returns the limit before."""
     status = pathlib.Path(f"/proc/{agent.pid}/status").read_text(encoding="utf-8")
     lines = [line.split() for line in status.splitlines()]
     used = next(int(line[1]) * 1024 for line in lines if line[0] == "VmSize:")

@@ -11,7 +11,7 @@ ADDON = PROJECT / "addons/shared_memory"
 
 
 def make(session, kind, addon=ADDON):
-    """Copy one of tests/projects, and put the addon in, if one is given."""
+    """Copies one of tests/projects, and puts the addon in, if one is given."""
     folder = session.folder / session.name(kind)
     shutil.copytree(PROJECTS / kind, folder)
     if addon:
@@ -20,14 +20,14 @@ def make(session, kind, addon=ADDON):
 
 
 def list_addon(folder):
-    """Make Godot load the addon, as the editor does when it first finds it."""
+    """Makes Godot load the addon, as the editor does when it first finds it."""
     (folder / ".godot").mkdir()
     listed = "res://addons/shared_memory/shared_memory.gdextension\n"
     (folder / ".godot/extension_list.cfg").write_text(listed, encoding="utf-8")
 
 
 def architecture():
-    """Return Godot's name of this machine's processor."""
+    """Returns Godot's name of this machine's processor."""
     machine = platform.machine().lower()
     return {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
 

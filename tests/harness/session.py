@@ -42,7 +42,7 @@ class Session:
             remove(path)
 
     def problem(self):
-        """Return the reason why the tests can't run, or None."""
+        """Returns the reason why the tests can't run, or None."""
         library = PROJECT / "addons/shared_memory/shared_memory.gdextension"
         if not library.exists():
             return "tests/addons/ has no addon: run ./build.sh first"
@@ -55,7 +55,7 @@ class Session:
         return f"{self.prefix}p{self._names}{label}"
 
     def environment(self, user=None):
-        """Return variables that give a process a home of its own, away from the user's files and settings."""
+        """Returns variables that give a process a home of its own, without the user's files and settings."""
         home = self.folder / self.name("home")
         home.mkdir()
         if user is not None:
@@ -66,7 +66,7 @@ class Session:
         return {**os.environ, **changed}
 
     def start(self, command, **options):
-        """Start a process in a group of its own, so that its children are killed with it."""
+        """Starts a process in a group of its own, so that its children are killed with it."""
         if "env" not in options:
             options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -78,7 +78,7 @@ class Session:
         return process
 
     def run(self, command, time_limit, **options):
-        """Run a process to its end; return its exit code (None: killed at the limit) and its lines.
+        """Runs a process to its end; returns its exit code (None: killed at the limit) and its lines.
 
         Its output goes to a file, not to a pipe, which a child that outlives it could keep open.
         """
@@ -93,7 +93,7 @@ class Session:
             return code, output.read().decode("utf-8", "replace").splitlines()
 
     def leftovers(self):
-        """Name the segments and processes that the tests left; end and remove them."""
+        """Names the segments and processes that the tests left; ends and removes them."""
         left = []
         for path in self._segments():
             left.append(f"{path} is left")
@@ -136,7 +136,7 @@ class Process(subprocess.Popen):
 
 
 def kill(process):
-    """End a process and its children."""
+    """Ends a process and its children."""
     if sys.platform == "win32":
         process.kill()
     elif not process.is_over:
@@ -146,7 +146,7 @@ def kill(process):
 
 
 def is_group_alive(group):
-    """Return whether any process of the group still runs; a zombie doesn't."""
+    """Returns whether any process of the group still runs; a zombie doesn't."""
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name in brackets may hold anything; state, parent and group follow it.
@@ -161,7 +161,7 @@ def is_group_alive(group):
 
 
 def wait_until(condition, seconds=30):
-    """Wait for something that another process does."""
+    """Waits for something that another process does."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, f"nothing happened within {seconds} s"
@@ -169,7 +169,7 @@ def wait_until(condition, seconds=30):
 
 
 def file_of(name):
-    """Return the file that a segment is, on Linux."""
+    """Returns the file that a segment is, on Linux."""
     return SHARED / name
 
 

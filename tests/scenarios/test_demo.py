@@ -22,7 +22,7 @@ HELLO, CHAT = "hello_example", "SharedMemoryChat"
 
 @pytest.fixture(autouse=True)
 def no_name_left(cleanup):
-    """A Godot that is ended by a signal leaves the name of its memory, as any killed program does."""
+    """Removes the names at the end: a Godot that is ended by a signal leaves them."""
     for name in (HELLO, CHAT):
         cleanup.callback(file_of(name).unlink, missing_ok=True)
 
@@ -93,7 +93,7 @@ def test_readers_of_the_demos(session):
 
 
 def still_running():
-    """Return the command lines of unattended demos that still run, from any folder."""
+    """Returns the command lines of unattended demos that still run, from any folder."""
     left = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:

@@ -72,7 +72,7 @@ def read_until(words, lines, end):
 
 
 def assert_same_record(shown, published):
-    """Compare two descriptions: words, number of the record, and the values except for their rounding."""
+    """Compares two descriptions: words, number of the record, and the values except for their rounding."""
     assert NUMBER.sub("#", shown) == NUMBER.sub("#", published)
     pairs = list(zip(NUMBER.findall(shown), NUMBER.findall(published)))
     assert pairs[0][0] == pairs[0][1]

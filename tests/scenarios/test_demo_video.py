@@ -89,7 +89,7 @@ def rows(pixels):
 
 
 def png(path):
-    """Return size and rows (RGBA) of a PNG such as the demo saves it: filter 0 in each row."""
+    """Returns size and rows (RGBA) of a PNG such as the demo saves it: filter 0 in each row."""
     data, at, body = path.read_bytes(), 8, b""
     while at < len(data):
         length, kind = struct.unpack(">I4s", data[at : at + 8])

@@ -50,7 +50,7 @@ ERR_UNCONFIGURED, ERR_INVALID_PARAMETER = 3, 31
 
 @pytest.fixture
 def runtime_folder(session):
-    """A folder for meta files, and the environment that names it."""
+    """Returns a folder for meta files, and the environment that names it."""
     folder = session.folder / session.name("run")
     folder.mkdir()
     return folder, {**session.environment(), "XDG_RUNTIME_DIR": str(folder)}
@@ -86,7 +86,7 @@ def test_name_that_is_not_unicode_is_refused(
 
 @contextlib.contextmanager
 def lease(path, kind=fcntl.F_WRLCK, mode="r+b"):
-    """Hold a lease on a file."""
+    """Holds a lease on a file."""
     # The system asks for it with a signal that would end this process.
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:

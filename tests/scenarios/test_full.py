@@ -40,7 +40,7 @@ func run(name):
 
 
 def start(session, start_agent, options=f"size={SIZE}"):
-    """Start a Godot; return it, and the path of its segments from outside."""
+    """Starts a Godot; returns it, and the path of its segments from outside."""
     told = []
     for way in WAYS:
         command = [*way, "sh", "-c", MOUNT, options]
@@ -61,7 +61,7 @@ def used(room):
 
 
 def fill(room):
-    """Take all the room, as any other program may."""
+    """Takes all the room, as any other program may."""
     with open(room / "greedy", "wb", buffering=0) as file:
         for size in (PAGE, 1):
             with contextlib.suppress(OSError):
@@ -123,7 +123,7 @@ def test_create_fails_and_open_segments_work_when_full(session, start_agent):
 
 
 def test_access_to_pages_that_the_system_lacks_fails(session, start_agent):
-    """Segments of other programs get their pages when one is touched: here, there are none left."""
+    # Segments of other programs get their pages when one is touched: here, there are none left.
     agent, room = start(session, start_agent)
     memory = agent.memory()
     calls = [

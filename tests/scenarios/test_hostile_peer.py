@@ -25,9 +25,8 @@ OLD, NEW = b"\x55", b"\xaa"
 # A cut that leaves a part of a page looks like zeros for some milliseconds: see the class's description.
 WHOLE_PAGES, ANY_SIZE = 1, 0
 
-# Godot's side: in each round, four threads do nothing but copy. How far both are stands in a segment of four
-# numbers: the rounds that Godot has begun, those that the peer has prepared, how strict to be in this one,
-# and the rounds in which the peer has done it.
+# Godot's side: in each round, four threads do nothing but copy. A segment has four numbers: rounds that
+# Godot has begun, rounds that the peer has prepared, the strictness of this round, and rounds done.
 GODOT = """
 const OLD = 0x55
 const CODES = [ERR_FILE_CORRUPT, ERR_UNCONFIGURED]

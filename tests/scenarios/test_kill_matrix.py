@@ -103,7 +103,7 @@ func run():
 
 
 def kill_each_round(survivor, start_agent, unique_name, chance, operation, beside):
-    """Kill a Godot in the middle of an operation, while another runs `beside`; return how often."""
+    """Kills a Godot in the middle of an operation, while another runs `beside`; returns how often."""
     left = 0
     for _round in range(ROUNDS):
         name = unique_name()

@@ -150,7 +150,7 @@ def test_create_fails_while_owner_lives(name, start_agent):
 
 
 def test_create_works_while_child_of_killed_owner_lives(name, start_agent):
-    """A program that the owner started must not hold its lock after its death."""
+    # A program that the owner started must not hold its lock after its death.
     owner = start_agent()
     assert owner.memory().create(name, 64) == OK
     child = owner.run("func run(): return OS.create_process('sleep', ['1000'])")
@@ -174,7 +174,7 @@ def test_leftover_of_other_user_is_not_reclaimed(name, make_foreign, memory):
 
 
 def leave(make_foreign, names):
-    """Make what killed owners leave, without killing hundreds of them."""
+    """Makes what killed owners leave, without killing hundreds of them."""
     for name in names:
         make_foreign(name, b"old".ljust(64)).chmod(LEFTOVER)
 

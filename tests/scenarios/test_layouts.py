@@ -94,7 +94,7 @@ func run(name):
 
 @pytest.fixture
 def taken(name, cleanup):
-    """A name whose segment goes with the test, whichever program makes it."""
+    """Returns a name whose segment goes with the test, whichever program makes it."""
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     return name
 
@@ -287,7 +287,7 @@ func run(kind, name, attach):
 """
 
 
-"""SHM_TEST_ROUNDS sets how often each of them is killed."""
+# SHM_TEST_ROUNDS sets how often each of them is killed.
 
 
 @pytest.mark.timeout(60 + 4 * ROUNDS)
@@ -296,7 +296,7 @@ func run(kind, name, attach):
 def test_killed_process_leaves_layout_usable(
     session, agent, start_agent, unique_name, cleanup, operation, killed
 ):
-    """SHM_TEST_ROUNDS sets how often each of them is killed."""
+    # SHM_TEST_ROUNDS sets how often each of them is killed.
     chance = random.Random(f"{session.seed} {operation}")
     kind, attach, source = OPERATIONS[operation]
     for _round in range(ROUNDS):

@@ -36,7 +36,7 @@ def check_refused(memory, code, method, *arguments, why=""):
 
 
 def check_works(agent, held):
-    """Check that an open segment can be used under any limit."""
+    """Checks that an open segment can be used under any limit."""
     assert held.write(b"still there") == OK
     assert held.fill(7, 11) == OK
     assert held.read(12) == b"still there\x07"
@@ -101,7 +101,7 @@ def test_read_fails_without_room_for_copy(agent, unique_name):
 
 
 def test_create_fails_at_file_size_limit(make_foreign, agent, unique_name):
-    """At this limit the system sends a signal that ends the process, unless it is ignored."""
+    # At this limit the system sends a signal that ends the process, unless it is ignored.
     name, there = unique_name(), unique_name()
     make_foreign(there, b"Python".ljust(2 << 20))
     memory, held = agent.memory(), agent.memory()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(2 * TIME_LIMIT)
 
 
 def build(session):
-    """Build the library, and return where it is."""
+    """Builds the library, and returns where it is."""
     command = "cargo build --release --locked --package godot_shared_memory --features"
     code, lines = session.run(
         [*command.split(), FEATURE], TIME_LIMIT, cwd=REPOSITORY, env=None

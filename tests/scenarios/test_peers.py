@@ -17,8 +17,8 @@ from harness.constants import (
 from harness.marks import linux_only, segments_are_files
 from harness.session import file_of
 
-# Python's own SharedMemory, in a process of its own: it starts another one, the resource tracker, which
-# before Python 3.13 would remove at its end what this process only opened.
+# Python's own SharedMemory, in a process of its own, because it starts a resource tracker. Before Python
+# 3.13, that one would remove at its end what this process only opened.
 WITH_MULTIPROCESSING = """
 import sys
 from multiprocessing import resource_tracker, shared_memory
@@ -42,7 +42,7 @@ if action == "create":
 
 
 def mapped(path):
-    """Return the bytes of a segment as any program sees them without this addon."""
+    """Returns the bytes of a segment as any program sees them without this addon."""
     with open(path, "r+b") as file:
         return mmap.mmap(file.fileno(), 0)
 
@@ -192,7 +192,7 @@ def test_second_open_or_create_opens(name, start_agent):
 
 
 def test_long_order_reaches_the_agent(agent, unique_name):
-    """Tests the harness: Godot reads its input in parts of 1,023 bytes."""
+    # Of the harness: Godot reads its input in parts of 1,023 bytes.
     memory = agent.memory()
     memory.create(unique_name(), 3000)
     for size in range(960, 1040):

@@ -225,7 +225,7 @@ def start_stranger(session, start_agent):
 
 @pytest.fixture
 def stranger(start_stranger):
-    """A SharedMemory in a Godot of another user."""
+    """Returns a SharedMemory in a Godot of another user."""
     return start_stranger().memory()
 
 

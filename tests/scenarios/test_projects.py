@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300 + seconds_more())
 
 
 def godot(session, *arguments, **options):
-    """Run Godot to its end, which must be without an error."""
+    """Runs Godot to its end, which must be without an error."""
     command = [session.godot, "--headless", *arguments]
     code, lines = session.run(command, TIME_LIMIT, **options)
     told = "\n".join(lines)
@@ -30,16 +30,16 @@ def godot(session, *arguments, **options):
 
 
 def open_in_editor(session, folder):
-    """Let Godot find and import what is in a project, as its editor does when it is first opened.
+    """Lets Godot find and import what is in a project, as its editor does when it is first opened.
 
-    Not with --import: Godot 4.5 and 4.6 crash when they end while they still make the documentation of
-    an extension that they have just found (godotengine/godot#111048).
+    Not with --import: Godot 4.5 and 4.6 crash if they end while they make the documentation of a new
+    extension (godotengine/godot#111048).
     """
     godot(session, "--editor", "--path", folder, "--quit-after", "200")
 
 
 def play(session, command, **options):
-    """Run the game of projects/game, and answer it as any other program would."""
+    """Runs the game of projects/game, and answers it as any other program would."""
     name = session.name()
     game = session.start(
         [*command, "--", name],
@@ -77,7 +77,7 @@ def answer(name, game):
 
 
 def export(session, folder):
-    """Export a copy of projects/game; return the program."""
+    """Exports a copy of projects/game; returns the program."""
     if not session.template:
         pytest.skip("no export template was given (--template)")
     if sys.platform != "linux":
@@ -106,7 +106,7 @@ def test_exported_game(session):
 
 @segments_are_files
 def test_gdscript_tests_pass_in_exported_game(session, note):
-    """A release build of the engine checks less, and has no debugger."""
+    # A release build of the engine checks less, and has no debugger.
     folder = projects.make(session, "game")
     without = (
         "*.py",
@@ -204,7 +204,7 @@ def test_addon_folder_is_complete():
 
 
 def check_addon(folder):
-    """Check that the .gdextension file names each library, and that the icons it names exist."""
+    """Checks that the .gdextension file names each library, and that the icons it names exist."""
     settings = configparser.ConfigParser(delimiters=("=",))
     settings.optionxform = str
     settings.read(folder / "shared_memory.gdextension", encoding="utf-8")

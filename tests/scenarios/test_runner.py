@@ -78,7 +78,7 @@ def run_fixtures(session, tmp_path):
 
 
 def results_in(report):
-    """Return the failures and errors of a JUnit report: lists of (name, text)."""
+    """Returns the failures and errors of a JUnit report: lists of (name, text)."""
     results = {"failure": [], "error": []}
     for case in ElementTree.parse(report).iter("testcase"):
         name = f"{pathlib.Path(case.get('file')).name}:{case.get('name')}"
@@ -177,7 +177,7 @@ def test_seed_repeats_the_order(run_fixtures):
 
 @linux_only
 def test_recycled_pid_is_not_killed(session):
-    """The system gives the PID of a process that has ended to another one."""
+    # The system gives the PID of a process that has ended to another one.
     last = pathlib.Path("/proc/sys/kernel/ns_last_pid")
     with contextlib.closing(Session(session.godot, None, 0)) as other_session:
         ended = other_session.start(["true"])

@@ -1,4 +1,4 @@
-"""The tools that check packages and fetch Godot refuse what is wrong."""
+"""The tools that check packages and prose and fetch Godot refuse what is wrong."""
 
 import hashlib
 import importlib
@@ -124,3 +124,72 @@ def test_official_godot_without_checksum_is_refused(release):
     with pytest.raises(release.tool.NotFetched, match="no checksum"):
         release.fetch()
     assert not release.folder.exists()
+
+
+@pytest.fixture
+def rules(monkeypatch):
+    """Returns a function from the name and text of a file to the broken rules, by line."""
+    monkeypatch.syspath_prepend(TOOLS)
+    prose = importlib.import_module("prose")
+    return lambda path, text: [
+        (number, rule) for rule, number, _words in prose.findings(path, text)
+    ]
+
+
+WIDE = "a line wider than 110"
+LONG = "a sentence of more than 25 words"
+CLAUSE = "a sentence that begins with a clause"
+WORDS_25 = "A" + " b" * 24 + "."
+WORDS_26 = "A" + " b" * 25 + "."
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("a.rs", "//! A noun. How it goes.", [(1, CLAUSE)]),
+        (
+            "a.rs",
+            "fn a() {}\n/// A noun.\n/// That all are equal matters.",
+            [(3, CLAUSE)],
+        ),
+        ("a.rs", "// " + "W" * 108, [(1, WIDE)]),
+        ("a.gd", "\t## Whatever has it.", [(1, CLAUSE)]),
+        ("a.py", f'"""A noun.\n\n{WORDS_26}\n"""', [(3, LONG)]),
+        ("a.py", "x = 1\n# Whether it is.", [(2, CLAUSE)]),
+        (".ci/run", "#!/bin/sh\n# What it takes is there.", [(2, CLAUSE)]),
+        ("a.md", f"# Title\n\n{WORDS_26.replace(' ', chr(10), 9)}", [(3, LONG)]),
+        ("a.md", "- One.\n- Who writes, waits.", [(2, CLAUSE)]),
+        ("a.xml", f"<a>\n\tA noun. {WORDS_26}\n</a>", [(2, LONG)]),
+    ],
+    ids=[
+        "rs",
+        "rs-that",
+        "rs-wide",
+        "gd",
+        "docstring",
+        "py",
+        "sh",
+        "md",
+        "md-list",
+        "xml",
+    ],
+)
+def test_prose_is_found_that_breaks_rule(rules, path, text, found):
+    assert rules(path, text) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a.rs", f"// {WORDS_25}\n// {WORDS_25}\nlet what = 1; // How"),
+        ("a.rs", "/// ```\n/// What a line\n/// ```\n/// That is one."),
+        ("a.py", f'HELP = """\nWhat. {WORDS_26}\n"""'),
+        ("a.md", f"| How | {WORDS_26} |\n\n```sh\nHow {WORDS_26}\n```"),
+        ("a.md", f"- {WORDS_25}\n- `{WORDS_26}` is one word"),
+        ("a.md", "![How " + "W" * 110 + "](image.png)"),
+        ("a.xml", f"[codeblock]\nHow {WORDS_26}\n[/codeblock]\n{'Word. ' * 99}"),
+    ],
+    ids=["rs", "rs-code", "py", "md-table", "md-list", "md-image", "xml"],
+)
+def test_prose_is_not_found_that_keeps_rules(rules, path, text):
+    assert rules(path, text) == []

@@ -196,7 +196,7 @@ def test_truncated_segment_fails_decoding(name, make_foreign, memory, method, fa
 
 @needs_limits
 def test_value_without_room_is_refused(name, made, agent, memory):
-    """An array of empty arrays takes 30 times as much outside the segment."""
+    # An array of empty arrays takes 30 times as much outside the segment.
     view = made(64 << 20)
     count = (64 << 20) // 8 - 1
     view[:] = word(28, count) + word(28, 0) * count

@@ -9,16 +9,14 @@ import needs
 import pypi
 from common import ROOT, TARGET, must, parse, say
 
-HELP = """\
+NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in demo.DEMOS.items())
+HELP = f"""\
 Usage: ./build.sh demo [NAME] [--window]
 
 Builds the addon, starts the demo NAME in Godot and its partner in Python, and shows the output of both. Runs
 twice, with either side starting first, ends by itself, and fails if either side fails.
 
-  hello      (if no NAME is given) Godot writes a text, Python answers; Linux only
-  chat       texts in both directions, and the bytes in memory
-  telemetry  instruments that show what a simulator publishes 120 times a second
-  video      pictures of 1280 x 720 that numpy draws, and one that Godot hands out; puts numpy into target/
+{NAMES}
 
   --window   show the demo in a window instead, until it is closed; lines typed here go to the Python side
 """
@@ -29,10 +27,10 @@ def main(arguments):
     name = words[0] if words else "hello"
     # Before minutes of building: an unknown name, and no Godot.
     demo.check_name(name)
-    video = name == "video"
-    needs.check(*[needs.VENV] * video)
+    packages = demo.DEMOS[name]["packages"]
+    needs.check(*[needs.VENV] * bool(packages))
     program = godot.find()
-    python = pypi.programs("peers") / "python" if video else sys.executable
+    python = pypi.programs(packages) / "python" if packages else sys.executable
     addon.build()
     say(f"demo {name}")
     # The folder for the files that the demo saves.

@@ -18,8 +18,8 @@ HELP = """\
 Usage: ./build.sh lint
 
 Checks Rust (rustfmt, clippy, rustdoc), GDScript (gdformat, gdlint), Python (ruff), shell (shellcheck), the
-workflows and other files for GitHub (check-jsonschema, zizmor), licences, spelling (typos), and counts
-comments that break the rules for prose. All of them run, even if the first ones find something. The tools
+workflows and other files for GitHub (check-jsonschema, zizmor), licences, spelling (typos), and the rules for
+prose that a program can check. All of them run, even if the first ones find something. The tools
 that are not part of Rust come from PyPI, pinned in tools/requirements-lint.txt, into target/lint-venv. Code
 that is compiled for Windows only is checked if rustup has that target, or if ./build.sh windows has been run;
 the oldest Rust that is promised, if rustup has it.

@@ -87,7 +87,7 @@ def contents(libraries, texts):
 
 
 def make_zip(archive, files):
-    """Order, dates and permissions are fixed, so that the same files give the same zip on every machine."""
+    """Makes the same zip of the same files on every machine: order, dates and permissions are fixed."""
     unfinished = archive.with_suffix(".new")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as output:
         for name, file in sorted(files.items()):

@@ -1,6 +1,6 @@
 """This system's own Debian archive as apt sources of another suite.
 
-Mirror, keyring and trust stay as the system's settings have them: the owner of the machine chose them, and
+Mirror, keyring and trust stay as the system's settings have them. The owner of the machine chose them, and
 behind a firewall they may be the only ones that answer. A suite with security updates (`bookworm-security`)
 is looked for where the system gets its own.
 """

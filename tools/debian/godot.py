@@ -18,8 +18,8 @@ FETCHED = ".*"
 
 def set_up(kit):
     # Programs of a newer release don't run on the libraries of an older one, so their own loader is written
-    # into them, too. Started through the loader, the editor would run as well; but an exported game would
-    # take the loader for its executable, and would not find its files.
+    # into them, too. Started through the loader, the editor would run as well. An exported game would take
+    # the loader for its executable, and would not find its files.
     libraries = kit.libraries()
     loader = next(libraries.glob("ld-linux*.so.*"))
     patchelf = [loader, "--library-path", libraries, kit.root / "usr/bin/patchelf"]

@@ -29,8 +29,8 @@ def download(kit):
     (work / "installed").write_text(installed(wanted.FETCHED))
 
     kit.say("packages")
-    # One of several mirrors may be down, or too old to have this release. What is missing shows in the next
-    # step.
+    # One of several mirrors may be down, or too old to have this release. The next step shows
+    # what is missing.
     kit.run(*own_apt(work), "update", check=False)
     kit.run(*own_apt(work), "-y", "--download-only", "install", *wanted.PACKAGES)
     return sorted(work.glob("cache/archives/*.deb"))

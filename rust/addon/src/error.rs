@@ -5,7 +5,7 @@ use shm_segment::{Error, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
-/// Why a call failed: the code that it returns, and a message.
+/// The failure of a call: the code that it returns, and a message.
 // Boxed, so that the `Result` of a call fits into registers. Each call returns one, and few of them fail.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", .0.message)]

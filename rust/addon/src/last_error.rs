@@ -13,7 +13,7 @@ use crate::error::Failure;
 #[derive(Default)]
 pub(crate) struct LastError {
     failure: Mutex<Option<Failure>>,
-    /// Whether there is a failure. After a success, a call that succeeds only reads this, without the lock.
+    /// Set if there is a failure. After a success, a call that succeeds only reads this, without the lock.
     is_set: AtomicBool,
 }
 

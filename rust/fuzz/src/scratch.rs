@@ -4,8 +4,8 @@ use std::fs::{self, Metadata};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A name in `/dev/shm`. Whatever is under it is removed when this is dropped, and before: a run that finds
-/// something ends without cleaning up.
+/// A name in `/dev/shm`. A segment under it is removed when this is dropped, and before this is made: a run
+/// that finds something ends without cleaning up.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) name: String,

@@ -1,5 +1,6 @@
-//! Copies and life cycles of segments, compared with a plain `memcpy` into the same kind of memory, with bare
-//! system calls, and with the crate `shared_memory`. `./build.sh bench` runs it and reads its output.
+//! Copies and life cycles of segments. They are compared with a plain `memcpy` into the same kind of memory,
+//! with bare system calls, and with the crate `shared_memory`. `./build.sh bench` runs it, and reads its
+//! output.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may")]
 
 #[cfg(target_os = "linux")]

@@ -5,9 +5,9 @@
 
 /// Returns how many more bytes this process could use, as far as the system tells.
 ///
-/// On Linux, that is what the whole system has available (`proc_meminfo(5)`), or the rest of a limit on this
-/// process's control group (`cgroups(7)`), if that is less. Returns `None` on other systems, and where
-/// nothing is known.
+/// On Linux, that is the smaller one of two numbers. One is what the whole system has available
+/// (`proc_meminfo(5)`), the other is the rest of a limit on this process's control group (`cgroups(7)`).
+/// Returns `None` on other systems, and where nothing is known.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     #[cfg(target_os = "linux")]
@@ -23,8 +23,8 @@ pub fn available_memory() -> Option<u64> {
 /// Below this size, nothing is asked: asking the system takes longer than copying a few bytes.
 pub(crate) const SMALL: u64 = 1 << 24;
 
-/// Returns whether this process could use `bytes` more bytes, as far as [`available_memory`] tells. A few
-/// megabytes always count as available.
+/// Returns whether this process could use `bytes` more bytes, as far as [`available_memory`] tells. Less
+/// than 16 MiB always count as available.
 #[must_use]
 pub fn has_room_for(bytes: u64) -> bool {
     bytes < SMALL || available_memory().is_none_or(|available| bytes <= available)

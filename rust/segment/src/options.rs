@@ -13,9 +13,9 @@ pub enum Scope {
     /// list with this user and the system.
     #[default]
     Local,
-    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, for
-    /// which the privilege to create global objects is needed, and an access list that lets everybody read
-    /// and write.
+    /// Every user of the machine. POSIX: mode 0666, whatever the umask. Windows: a name of the machine, and
+    /// an access list that lets everybody read and write. Such a name needs the privilege to create global
+    /// objects.
     Global,
 }
 

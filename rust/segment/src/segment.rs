@@ -160,8 +160,8 @@ impl Segment {
         self.object.unpopulated().min(length)
     }
 
-    /// Returns the same as [`unpopulated`](Self::unpopulated), but 0 for a few megabytes, without asking the
-    /// system: for a check before a copy.
+    /// Returns the same as [`unpopulated`](Self::unpopulated), but 0 for less than 16 MiB, without asking
+    /// the system: for a check before a copy.
     #[must_use]
     pub fn to_populate(&self, length: u64) -> u64 {
         if length < SMALL { 0 } else { self.unpopulated(length) }

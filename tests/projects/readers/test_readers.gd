@@ -2,7 +2,7 @@ extends "res://test_case.gd"
 ## The demos read data that changes concurrently whole or not at all.
 ##
 ## The writer is a thread that hardly pauses, with memory opened by name as another program's would
-## be. What is in the memory by the rules always agrees with its number; most of it doesn't.
+## be. Data written by the rules always agree with their number. Most of the other data don't.
 
 const Record := preload("res://telemetry/record.gd")
 const Frames := preload("res://video/frames.gd")

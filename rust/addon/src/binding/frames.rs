@@ -24,7 +24,7 @@ struct Frame {
 /// The calls in progress on one thread.
 struct Calls {
     innermost: Cell<*const Frame>,
-    /// Whether [`DEFERRED`] has an instance.
+    /// Set while [`DEFERRED`] has an instance.
     has_deferred: Cell<bool>,
 }
 

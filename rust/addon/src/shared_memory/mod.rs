@@ -40,7 +40,7 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 #[derive(Default)]
 pub(crate) struct SharedMemory {
     segment: AtomicOption<Segment>,
-    /// Whether the object holds a segment, or is about to.
+    /// Set while the object holds a segment, or is about to.
     occupied: AtomicBool,
     /// Only the thread that has set `occupied`, or has taken the segment out, changes `state` and `size`.
     /// They are here because scripts read them most often: no access to the segment is needed.

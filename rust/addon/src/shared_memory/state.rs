@@ -1,4 +1,4 @@
-//! How an object gets a segment, and releases it.
+//! The ways in which an object gets a segment, and releases it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

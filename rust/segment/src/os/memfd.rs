@@ -1,8 +1,8 @@
 //! Memory without a name, `memfd_create(2)`, on Linux: found through a meta file, as in shared-memory-zig.
 //!
-//! The creator keeps the memory open. It writes where the memory is into the meta file,
-//! `$XDG_RUNTIME_DIR/.memfd_NAME.meta`: size (u64), time (i64, Unix seconds), PID (i32), file descriptor
-//! (i32), 24 bytes in all. Others open `/proc/PID/fd/DESCRIPTOR`, which the system allows to the same user.
+//! The creator keeps the memory open. It writes the place of the memory into the meta file,
+//! `$XDG_RUNTIME_DIR/.memfd_NAME.meta`. These are 24 bytes: size (u64), time (i64, Unix seconds), PID (i32),
+//! file descriptor (i32). Others open `/proc/PID/fd/DESCRIPTOR`, which the system allows to the same user.
 //!
 //! Nothing in a meta file is believed. It may lead to any file of any process of this user. So that file is
 //! checked before it is opened, through `O_PATH`, which does nothing to a device or a FIFO. The file's own

@@ -153,9 +153,10 @@ impl NameHandle {
         self.0.as_str()
     }
 
-    /// Returns the form of the name that the system's own calls take: `/frames` for `shm_open(3)`,
-    /// `Local\frames` on Windows; a file's path; the key of a System V segment; the path of a memfd's meta
-    /// file.
+    /// Returns the form of the name that the system's own calls take.
+    ///
+    /// That is `/frames` for `shm_open(3)`, and `Local\frames` on Windows. For the other backends, it is a
+    /// file's path, the key of a System V segment, or the path of a memfd's meta file.
     #[must_use]
     pub fn native_name(&self) -> String {
         self.0.native_name()

@@ -103,7 +103,7 @@ fn a_leased_meta_file_is_refused_at_once() {
     drop(ours);
 }
 
-/// A memfd can have a lease only while no process has it open for writing: so the holder closes the
+/// A memfd can have a lease only while no process has it open for writing. So the holder closes the
 /// descriptor that it made it with.
 #[test]
 fn a_leased_memfd_is_refused_at_once() {

@@ -98,7 +98,7 @@ def array_element(index, stride):
 
 
 def golden():
-    """Return the bytes of each golden file, by the name of the file."""
+    """Returns the bytes of each golden file, by the name of the file."""
     text = "Grüße".encode()
     floats = struct.pack("<3f", 1.5, -2.25, 1e10)
     doubles = struct.pack("<2d", 0.1, -1e300)

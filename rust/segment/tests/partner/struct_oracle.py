@@ -1,10 +1,10 @@
 """An oracle for `tests/it/structs.rs`: the answers of Python's `struct`.
 
-A question is a line of three words: the format as UTF-8 in hexadecimal; the values to pack, or "-" to pack
-nothing; the bytes to unpack in hexadecimal, or "-". Values are separated by commas: "i-5", "b1", "f" with
-the bits of a double, "s" with bytes, both in hexadecimal. The answer is a line of three words, too: the
-size, the packed bytes in hexadecimal, the unpacked values; each is "error" where the module raises one, and
-"-" where nothing was asked. Nothing at all is written as ".".
+A question is a line of three words: the format, the values to pack, and the bytes to unpack. The format is
+UTF-8 in hexadecimal, and so are the bytes. "-" stands for nothing to pack or unpack. Values are separated
+by commas: "i-5", "b1", "f" with the bits of a double, "s" with bytes, both in hexadecimal. The answer is a
+line of three words, too: the size, the packed bytes in hexadecimal, and the unpacked values. A word is
+"error" where the module raises one, and "-" where nothing was asked. Nothing at all is written as ".".
 """
 
 import struct

@@ -22,7 +22,7 @@ pub(super) fn unlink(path: &str, identity: Identity) -> io::Result<()> {
 }
 
 /// Keeps `open` from following a link at the end of the path. It doesn't wait for the other end of a FIFO or
-/// for the holder of a lease either, and a terminal doesn't become this process's own.
+/// for the holder of a lease either. A terminal doesn't become this process's own.
 pub(super) fn never_block(options: &mut OpenOptions) {
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).mode(0o600);
 }

@@ -17,8 +17,8 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
     if !crate::available::has_room_for(size) && is_in_memory(&fd) {
         return Err(("MemAvailable", Errno::NOMEM.into()));
     }
-    // No process has addresses for more, and macOS must not be asked: it builds an object of any size, from
-    // parts of 4 GiB, and can't be interrupted.
+    // No process has addresses for more. macOS must not be asked: it builds an object of any size, from parts
+    // of 4 GiB, and can't be interrupted.
     #[cfg(target_os = "macos")]
     if size > 1 << 47 {
         return Err(("ftruncate", Errno::NOMEM.into()));

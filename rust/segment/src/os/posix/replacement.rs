@@ -1,8 +1,8 @@
 //! New pages for a place where a peer has taken the memory away, from within a signal handler.
 //!
-//! A limit of the system may refuse new pages at that moment: the number of mappings (`vm.max_map_count`),
-//! the memory that may be committed (`vm.overcommit_memory`), the data segment or the locked memory
-//! (`setrlimit(2)`). So [`prepare`] sets some of each aside beforehand.
+//! A limit of the system may refuse new pages at that moment. It may be the one on mappings
+//! (`vm.max_map_count`), on memory that may be committed (`vm.overcommit_memory`), on the data segment or on
+//! locked memory (`setrlimit(2)`). So [`prepare`] sets some of each aside beforehand.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -19,7 +19,7 @@ const NORESERVE: c_int = 0;
 /// The number of bytes that one fault replaces: what follows is most likely missing, too.
 const AT_ONCE: usize = 1 << 20;
 
-/// Pages that are mappings of their own, for [`replace`] to give up: at the limit on mappings, a new one can
+/// Pages that are mappings of their own, for [`replace`] to give up. At the limit on mappings, a new one can
 /// be made only after another is gone.
 static SPARES: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 /// The start of the range with the spares.

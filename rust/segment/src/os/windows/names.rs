@@ -35,8 +35,8 @@ const fn prefix(scope: Scope) -> &'static str {
     }
 }
 
-/// Returns the native names to try, in this order: the name as it was `given`, then without its leading `/`
-/// (`plain`); in `scope`, or in the session and then in the machine.
+/// Returns the native names to try, in order: the name as it was `given`, then without its leading `/`
+/// (`plain`). Each is tried in `scope`, or in the session and then in the machine.
 pub(super) fn candidates(given: &str, plain: &str, scope: Option<Scope>) -> Vec<Candidate> {
     let mut names = vec![given];
     if plain != given {

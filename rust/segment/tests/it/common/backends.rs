@@ -31,7 +31,7 @@ pub fn folder() -> &'static Path {
     &FOLDER
 }
 
-/// A name that nothing else has. Whatever has it at the end is removed.
+/// A name that nothing else has. A segment that has it at the end is removed.
 pub struct Place {
     pub backend: Backend,
     pub name: String,
