@@ -43,6 +43,8 @@ mod owners;
 mod partner;
 mod peers;
 mod queues;
+#[cfg(target_os = "linux")]
+mod sandboxes;
 mod streams;
 mod structs;
 mod threads;

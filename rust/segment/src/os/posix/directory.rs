@@ -64,6 +64,7 @@ impl Directory {
             Ok(fd) => Ok(Some(fd)),
             // open(2): the file system or the kernel doesn't support it.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
+            Err(errno) if is_forbidden(errno) => Ok(None),
             Err(errno) => Err(request.failure("open", errno)),
         }
     }
@@ -104,8 +105,13 @@ impl Directory {
     fn complete(&self, fd: OwnedFd, stat: &Stat, request: &Request<'_>) -> Result<Option<Created>> {
         // First the lock that a reclaimer needs, then the one that shows a living owner. A reclaimer that was
         // faster checks the latter again.
-        if request.marked && !life_lock::take_reclaim_lock(&fd).map_err(|e| request.failure("fcntl", e))? {
-            return Ok(None);
+        if request.marked {
+            match life_lock::take_reclaim_lock(&fd) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(errno) if has_no_locks(errno) => {}
+                Err(errno) => return Err(request.failure("fcntl", errno)),
+            }
         }
         let owner_lock = lock_and_mark(&fd, request)?;
         if !self.leads_to(request.plain, stat) {
@@ -147,8 +153,11 @@ impl Directory {
             }
             Err(errno) => return Err(errno),
         };
-        if !life_lock::is_dead(&fd)? {
-            return Ok(NameState::Taken(owner::ALIVE));
+        match life_lock::is_dead(&fd) {
+            Ok(true) => {}
+            Ok(false) => return Ok(NameState::Taken(owner::ALIVE)),
+            Err(errno) if has_no_locks(errno) => return Ok(NameState::Taken(owner::UNKNOWN)),
+            Err(errno) => return Err(errno),
         }
         // Of all processes that saw it dead, one at a time goes on.
         if !life_lock::take_reclaim_lock(&fd)? {
@@ -215,7 +224,7 @@ impl Namespace for Directory {
                 Ok(()) => return Ok(Created { fd, map, owner_lock }),
                 Err(Errno::EXIST) => self.vacate(request)?,
                 // There is no `/proc` here. The pages are needed again.
-                Err(Errno::NOENT) => {
+                Err(errno) if errno == Errno::NOENT || is_forbidden(errno) => {
                     drop((fd, map));
                     return self.create_named(request);
                 }
@@ -230,12 +239,23 @@ impl Namespace for Directory {
 fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn OwnerLock>>> {
     let lockable = match life_lock::take_life_lock(fd) {
         Ok(taken) => taken,
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => false,
+        Err(errno) if has_no_locks(errno) => false,
         Err(errno) => return Err(request.failure("fcntl", errno)),
     };
     let mode = if request.marked && lockable { request.mode | life_lock::MARK } else { request.mode };
     rustix::fs::fchmod(fd, mode).map_err(|e| request.failure("fchmod", e))?;
     Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn OwnerLock>))
+}
+
+/// Returns whether a sandbox refuses the call: AppArmor with `EACCES`, seccomp mostly with `EPERM` or `ENOSYS`.
+/// Another way of creating may be allowed. If it isn't either, its own error tells.
+fn is_forbidden(errno: Errno) -> bool {
+    matches!(errno, Errno::ACCESS | Errno::PERM | Errno::NOSYS)
+}
+
+/// Returns whether the system, or a sandbox, has no locks of open file descriptions.
+fn has_no_locks(errno: Errno) -> bool {
+    matches!(errno, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM)
 }
 
 fn pause(request: &Request<'_>) -> Result<()> {

@@ -19,6 +19,9 @@ use crate::options::Lifetime;
 pub(super) const ALIVE: &str = "the process that made it is running";
 pub(super) const NOT_OURS: &str =
     "another program made it, or it was made to be persistent; remove() removes it";
+#[cfg(target_os = "linux")]
+pub(super) const UNKNOWN: &str =
+    "the system refuses the lock that tells whether its owner is running; remove() removes it";
 
 /// Decides whether the creator removes the name at its end.
 #[derive(Debug)]
