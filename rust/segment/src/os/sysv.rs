@@ -254,7 +254,9 @@ unsafe impl Mapping for Attached {
     }
 }
 
-/// Returns the key of a name: the low 32 bits of `std::hash<std::string>` in the C++ library of GCC, on
+/// Returns the key of a name. A name such as `0x1234abcd` is the key itself, as `ipcs(1)` prints it.
+///
+/// The key of any other name is the low 32 bits of `std::hash<std::string>` in the C++ library of GCC, on
 /// 64-bit systems. That is `MurmurHash64A` (Austin Appleby, in the public domain) of the UTF-8, with the seed
 /// `0xc70f6907`.
 fn key_of(name: &str) -> Result<key_t> {
@@ -264,12 +266,19 @@ fn key_of(name: &str) -> Result<key_t> {
     if name.contains('\0') {
         return Err(invalid(name, NameProblem::Forbidden('\0')));
     }
+    let number = key_in(name).map_or_else(|| murmur_hash_64a(name.as_bytes(), 0xc70f_6907), u64::from);
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "as the package has it")]
-    match murmur_hash_64a(name.as_bytes(), 0xc70f_6907) as key_t {
+    match number as key_t {
         // A segment with this key has no name.
         libc::IPC_PRIVATE => Err(invalid(name, NameProblem::NoKey)),
         key => Ok(key),
     }
+}
+
+/// Returns the key that a name of the form `0x1234abcd` is, as `ipcs` prints it.
+fn key_in(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("0x").filter(|digits| digits.len() == 8)?;
+    u32::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 fn murmur_hash_64a(bytes: &[u8], seed: u64) -> u64 {
@@ -353,6 +362,12 @@ mod tests {
     fn keys_are_those_of_the_node_package() {
         assert_eq!(key_of("SharedMemoryExample").unwrap(), 0xf8b4_8f54_u32 as key_t);
         assert_eq!(key_of("MyMemory").unwrap(), 0xae13_73ac_u32 as key_t);
+        assert_eq!(key_of("0x1234abcd").unwrap(), 0x1234_abcd);
+        assert_eq!(key_of("0xFFFFFFFF").unwrap(), -1);
+        assert!(key_of("0x00000000").is_err(), "no segment has it");
+        for other in ["0x1234abc", "0x1234abcde", "0X1234abcd", "0x+234abcd", "1234abcd"] {
+            assert_eq!(key_in(other), None, "{other}");
+        }
         assert!(key_of("").is_err());
         assert!(key_of("a\0b").is_err());
     }

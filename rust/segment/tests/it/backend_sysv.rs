@@ -33,6 +33,24 @@ fn the_system_lists_size_and_permissions() {
     }
 }
 
+/// Other programs' memory has no name, only the key that `ipcs` prints.
+#[test]
+fn the_native_name_opens_the_same_memory() {
+    let place = Place::new(Backend::SystemV);
+    let segment = create(&place, Scope::Local);
+    segment.write(0, b"by key").unwrap();
+    let key = segment.name().native_name();
+    let by_key = Options::new(&key).backend(Backend::SystemV);
+    assert!(by_key.exists());
+    let opened = by_key.open(0, Access::ReadOnly).unwrap();
+    assert_eq!((opened.size(), opened.name().native_name()), (100, key.clone()));
+    let mut bytes = [0; 6];
+    opened.read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"by key");
+    by_key.remove().unwrap();
+    assert!(!segment.name().is_current());
+}
+
 #[test]
 fn a_removed_segment_stays_while_it_is_open() {
     let place = Place::new(Backend::SystemV);
