@@ -18,6 +18,7 @@ const ENUMS := {
 const METHODS := {
 	"create": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0]],
 	"open": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
+	"open_read_only": ["Error", [TYPE_STRING_NAME, TYPE_INT], [0]],
 	"open_or_create": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0]],
 	"read": [TYPE_PACKED_BYTE_ARRAY, [TYPE_INT, TYPE_INT], [0, 0]],
 	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],

@@ -26,8 +26,8 @@ func test_invalid_text_is_refused_in_every_argument() -> void:
 				for text: String in _bad_texts():
 					for how: Callable in [methods.call_typed, methods.call_untyped]:
 						_check_refused(of_class, how, method, position, text)
-	# create, open, open_or_create, exists, remove, generate_name; write_string; the formats.
-	assert_eq(tried, 11, "arguments that are text")
+	# create, open, open_read_only, open_or_create, exists, remove, generate_name; write_string; the formats.
+	assert_eq(tried, 12, "arguments that are text")
 
 
 func test_invalid_names_are_refused_by_every_backend() -> void:
@@ -36,7 +36,10 @@ func test_invalid_names_are_refused_by_every_backend() -> void:
 		memory.backend = backend
 		for text: String in _bad_texts():
 			for call_it: Callable in [
-				memory.create.bind(8), memory.open, memory.open_or_create.bind(8)
+				memory.create.bind(8),
+				memory.open,
+				memory.open_read_only,
+				memory.open_or_create.bind(8)
 			]:
 				expect_error(NOT_UNICODE)
 				assert_code(call_it.call(text), ERR_INVALID_PARAMETER, "backend %d" % backend)

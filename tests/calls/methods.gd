@@ -29,6 +29,8 @@ const TABLES := {
 			Method.OPENS,
 			{"name": Argument.EXISTING_NAME, "size": [0, Argument.SIZE], "access": [0, 1]}
 		],
+		"open_read_only":
+		[Method.OPENS, {"name": Argument.EXISTING_NAME, "size": [0, Argument.SIZE]}],
 		"open_or_create":
 		[Method.OPENS, {"name": Argument.NEW_NAME, "size": Argument.NEW_SIZE, "scope": [0, 1]}],
 		"read": [Method.READS, {"size": [0, Argument.SIZE], "offset": [0, LAST_BYTE]}],

@@ -15,12 +15,22 @@ pub(crate) struct Failure(Box<Details>);
 struct Details {
     code: Code,
     message: String,
+    /// Whether the script itself is wrong.
+    is_misuse: bool,
 }
 
 impl Failure {
     #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Details { code, message: message.into() }))
+        use Code as C;
+        let is_misuse = matches!(code, C::ERR_INVALID_PARAMETER | C::ERR_UNCONFIGURED | C::ERR_ALREADY_IN_USE);
+        Self(Box::new(Details { code, message: message.into(), is_misuse }))
+    }
+
+    /// Returns the failure as one that the state of another program has caused, whatever its code.
+    fn of_other_side(mut self) -> Self {
+        self.0.is_misuse = false;
+        self
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -108,7 +118,12 @@ impl Failure {
             Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
             Error::System { .. } => other,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, error.to_string());
+        match error {
+            // The other program may be about to replace it by a larger one.
+            Error::TooSmall { .. } => failure.of_other_side(),
+            _ => failure,
+        }
     }
 
     /// Returns whether the script itself is wrong, so that the console should say so.
@@ -116,7 +131,7 @@ impl Failure {
     /// The script has to expect all other failures (absent, taken, busy, not permitted, no room) and handle
     /// them. They are not printed: a loop that waits for a peer must not flood the console.
     pub(crate) fn is_misuse(&self) -> bool {
-        matches!(self.code(), Code::ERR_INVALID_PARAMETER | Code::ERR_UNCONFIGURED | Code::ERR_ALREADY_IN_USE)
+        self.0.is_misuse
     }
 }
 

@@ -73,6 +73,7 @@ impl Class for SharedMemory {
         methods!(class, Self {
             fn create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
             fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;
+            fn open_read_only(name: StringName, size: i64 = 0) -> ErrorCode;
             fn open_or_create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
         });
         bytes::define(class);

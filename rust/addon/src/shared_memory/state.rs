@@ -62,12 +62,11 @@ impl SharedMemory {
     }
 
     pub(super) fn open(&self, name: EngineText<'_>, size: i64, access: EnumArg<Access>) -> ErrorCode {
-        self.occupy(|backend, _| {
-            let access = constant("access", &access)?;
-            let (name, size) = (name_in(backend, &name)?, unsigned("size", size)?);
-            let options = Options::new(&name).backend(backend);
-            options.open(size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
-        })
+        self.occupy(|backend, _| open_existing(backend, &name, size, constant("access", &access)?))
+    }
+
+    pub(super) fn open_read_only(&self, name: EngineText<'_>, size: i64) -> ErrorCode {
+        self.occupy(|backend, _| open_existing(backend, &name, size, Access::ReadOnly))
     }
 
     pub(super) fn open_or_create(&self, name: EngineText<'_>, size: i64, scope: EnumArg<Scope>) -> ErrorCode {
@@ -149,6 +148,12 @@ impl SharedMemory {
         let unlinked = name.map_or(Ok(()), |name| name.unlink());
         let _ = self.remember(unlinked.map_err(Failure::from));
     }
+}
+
+fn open_existing(backend: Backend, name: &EngineText<'_>, size: i64, access: Access) -> Result<Segment> {
+    let (name, size) = (name_in(backend, name)?, unsigned("size", size)?);
+    let options = Options::new(&name).backend(backend);
+    options.open(size, access).map_err(|e| Failure::of(&e, Code::ERR_CANT_OPEN))
 }
 
 /// The right to put a segment into an object. It is dropped, even by a panic, if there is no segment to put.
