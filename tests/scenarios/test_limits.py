@@ -16,7 +16,7 @@ from harness.limits import leave_address_space, limit, needs_limits, resource
 from harness.marks import segments_are_files
 from harness.session import file_of
 
-FILES = "Too many open files"
+FILES = "too many files are open (RLIMIT_NOFILE is "
 
 pytestmark = [segments_are_files, needs_limits]
 

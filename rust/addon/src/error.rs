@@ -116,7 +116,7 @@ impl Failure {
             Error::Truncated { .. } | Error::PageLost { .. } => Code::ERR_FILE_CORRUPT,
             Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
             Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
-            Error::System { .. } => other,
+            Error::TooManyFiles { .. } | Error::System { .. } => other,
         };
         let failure = Self::new(code, error.to_string());
         match error {

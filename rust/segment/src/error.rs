@@ -120,6 +120,16 @@ pub enum Error {
         /// The system's own words.
         source: io::Error,
     },
+    /// This process, or the whole system, can open no more files. Each open segment keeps one.
+    #[error("{name:?}: {call} failed: too many files are open ({limit}), and each open segment keeps one")]
+    TooManyFiles {
+        /// The segment's name.
+        name: String,
+        /// The system call that failed.
+        call: &'static str,
+        /// The limit that is reached: its name, and its value if that is known.
+        limit: String,
+    },
     /// The segment was opened for reading only.
     #[error("{name:?} is open for reading only")]
     ReadOnly {

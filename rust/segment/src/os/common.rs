@@ -47,6 +47,14 @@ pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Erro
         Some(libc::EMLINK) if cfg!(target_os = "freebsd") => {
             return Error::NotASegment { name, found: "a symbolic link" };
         }
+        Some(libc::EMFILE) => {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+            let limit = format!("RLIMIT_NOFILE is {}", limit.unwrap_or(u64::MAX));
+            return Error::TooManyFiles { name, call, limit };
+        }
+        Some(libc::ENFILE) => {
+            return Error::TooManyFiles { name, call, limit: "the whole system's".to_owned() };
+        }
         Some(libc::ENXIO) => return Error::NotASegment { name, found: "a FIFO, a socket or a device" },
         _ => {}
     }
