@@ -236,8 +236,8 @@ func _check_refused(
 	assert_eq(_seen(memory), before, why + ": what has changed")
 
 
-## Returns whether it asks for more bytes of an existing segment than that has. That is not printed, as
-## another program may be about to replace the segment.
+## Returns whether it asks for more bytes of an existing segment than that has. That is not printed,
+## as another program may be about to replace the segment.
 func _wants_more_than_there_is(method: Method, arguments: Array) -> bool:
 	return method.name in ["open", "open_read_only"] and arguments[1] > Argument.SIZE
 

@@ -26,7 +26,8 @@ func test_invalid_text_is_refused_in_every_argument() -> void:
 				for text: String in _bad_texts():
 					for how: Callable in [methods.call_typed, methods.call_untyped]:
 						_check_refused(of_class, how, method, position, text)
-	# create, open, open_read_only, open_or_create, exists, remove, generate_name; write_string; the formats.
+	# create, open, open_read_only, open_or_create, exists, remove, generate_name; write_string;
+	# the formats.
 	assert_eq(tried, 12, "arguments that are text")
 
 

@@ -27,7 +27,7 @@ def is_new_enough(version, needed):
     return [int(part) for part in parts[0]] >= [int(part) for part in parts[1]]
 
 
-def about(key, *compiler):
+def told(key, *compiler):
     """Returns a line of what the compiler tells about itself, such as `host`."""
     told = output(*(compiler or ["rustc"]), "-vV")
     return re.search(rf"^{key}: (\S+)", told, re.MULTILINE).group(1)

@@ -86,9 +86,12 @@ class Agent:
             return
         self.is_over = True
         self.process.stdin.close()
-        self._answer("done")
-        self._drain()
-        code = self.process.wait(TIME_LIMIT)
+        try:
+            self._answer("done")
+            self._drain()
+        finally:
+            # Even after an error: a process that is about to end is no leftover.
+            code = self.process.wait(TIME_LIMIT)
         assert code == 0, f"the agent's exit code is {code}"
 
     def _order(self, *order):

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -101,6 +102,22 @@ class Release:
 def release(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     return Release(importlib.import_module("official_godot"), tmp_path)
+
+
+def test_tests_that_security_names_exist():
+    text = (REPOSITORY / "docs/SECURITY.md").read_text(encoding="utf-8")
+    # At least four words: no name of a method or a call has as many.
+    named = set(re.findall(r"`((?:[a-z0-9]+_){3,}[a-z0-9]+)(?:\[\*\])?`", text))
+    assert named
+    files = [
+        path
+        for folder in ("rust", "tests")
+        for kind in ("rs", "py", "gd")
+        for path in (REPOSITORY / folder).rglob(f"*.{kind}")
+    ]
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    defined = set(re.findall(r"\b(?:fn|def|func) (\w+)", sources))
+    assert named - defined == set()
 
 
 def test_official_godot_is_fetched_once(release):

@@ -79,7 +79,7 @@ def build(targets):
     options = ["--fuzz-dir", ".", "--sanitizer", sanitizer, "--target-dir", OUT / sanitizer]
     for target in targets:
         must([cargo_fuzz, "build", *options, target], "fuzz: a target could not be built", env=env, cwd=FUZZ)
-    return OUT / sanitizer / rust.about("host") / "release"
+    return OUT / sanitizer / rust.told("host") / "release"
 
 
 def installed_cargo_fuzz():

@@ -15,7 +15,7 @@ pub(crate) struct Failure(Box<Details>);
 struct Details {
     code: Code,
     message: String,
-    /// Whether the script itself is wrong.
+    /// The script itself is wrong.
     is_misuse: bool,
 }
 
@@ -23,7 +23,8 @@ impl Failure {
     #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         use Code as C;
-        let is_misuse = matches!(code, C::ERR_INVALID_PARAMETER | C::ERR_UNCONFIGURED | C::ERR_ALREADY_IN_USE);
+        let is_misuse =
+            matches!(code, C::ERR_INVALID_PARAMETER | C::ERR_UNCONFIGURED | C::ERR_ALREADY_IN_USE);
         Self(Box::new(Details { code, message: message.into(), is_misuse }))
     }
 

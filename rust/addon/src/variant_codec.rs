@@ -37,7 +37,7 @@ pub(crate) fn measure_value<S: Source + ?Sized>(source: &S, offset: u64, limit: 
 }
 
 /// Decodes a value that was `measured` in memory that other programs may change. `copy` copies it from there,
-/// and `unpopulated` is the [`Segment::to_populate`](shm_segment::Segment::to_populate) of its size.
+/// and `unpopulated` is [`unpopulated_if_large`](shm_segment::Segment::unpopulated_if_large) of its size.
 pub(crate) fn decode(
     measured: Measured,
     unpopulated: u64,

@@ -54,7 +54,8 @@ pub enum Backend {
     /// System V (`shmget(2)`), on Linux: the key is the hash of the name that the Node package
     /// `@markusjx/shared_memory` computes.
     ///
-    /// The name goes with its creator. If the creator is killed, the name stays, and is never reclaimed.
+    /// Unless it is persistent, the name goes with its creator. If the creator is killed, the name stays, and
+    /// is never reclaimed.
     SystemV,
     /// Memory without a name (`memfd_create(2)`), on Linux, as in shared-memory-zig: a meta file in
     /// `$XDG_RUNTIME_DIR` tells which process has it. Only this user can open it, and it goes with its

@@ -46,8 +46,9 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::OutOfBounds`], and [`Error::OutOfMemory`] if there is no memory for pages that the copy would
-    /// be the first to touch: `into` is unchanged. [`Error::Truncated`] if another process has taken the
-    /// memory away, perhaps during the copy: the bytes in `into` mean nothing.
+    /// be the first to touch: `into` is unchanged. [`Error::Truncated`] or [`Error::PageLost`] if
+    /// memory has gone, perhaps during the copy: the bytes in `into` mean nothing. [`Error::System`] if the
+    /// system doesn't tell the size.
     #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
@@ -59,7 +60,7 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::OutOfBounds`], and [`Error::OutOfMemory`] as in [`read`](Self::read):
-    /// not a byte is written. [`Error::Truncated`].
+    /// not a byte is written. [`Error::Truncated`]; [`Error::PageLost`]; [`Error::System`].
     #[inline(always)] // As `read`.
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
@@ -86,7 +87,8 @@ impl Segment {
     /// [stored](Self::store_u32) the word.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`].
+    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`]; [`Error::PageLost`];
+    /// [`Error::System`].
     #[inline]
     pub fn load_u32(&self, offset: u64) -> Result<u32> {
         self.check_truncation()?;
@@ -163,7 +165,7 @@ impl Segment {
     /// Returns the same as [`unpopulated`](Self::unpopulated), but 0 for less than 16 MiB, without asking
     /// the system: for a check before a copy.
     #[must_use]
-    pub fn to_populate(&self, length: u64) -> u64 {
+    pub fn unpopulated_if_large(&self, length: u64) -> u64 {
         if length < SMALL { 0 } else { self.unpopulated(length) }
     }
 
@@ -242,7 +244,7 @@ impl Segment {
     #[inline]
     pub(crate) fn check_room(&self, length: u64) -> Result<()> {
         let size = length.min(self.size());
-        if has_room_for(self.to_populate(size)) {
+        if has_room_for(self.unpopulated_if_large(size)) {
             return Ok(());
         }
         let (name, source) = (self.name.as_str().to_owned(), io::ErrorKind::OutOfMemory.into());

@@ -35,7 +35,7 @@ impl SharedMemory {
         let read = self.with(|segment| {
             let (offset, count) = place(segment)?;
             let length = count.saturating_mul(A::STRIDE as u64);
-            let supply = to_usize(segment.to_populate(length));
+            let supply = to_usize(segment.unpopulated_if_large(length));
             Ok(segment.read(offset, resized("an array", result, to_usize(count), supply)?)?)
         });
         if read.is_err() {

@@ -35,7 +35,7 @@ impl SharedMemory {
             let offset = unsigned("byte_offset", byte_offset)?;
             let size = format.size();
             segment.check_bounds(offset, size as u64)?;
-            let unpopulated = to_usize(segment.to_populate(size as u64));
+            let unpopulated = to_usize(segment.unpopulated_if_large(size as u64));
             require_room("the values", size, struct_memory(&format).saturating_add(unpopulated))?;
             let mut bytes = zeros(size)?;
             segment.read(offset, &mut bytes)?;

@@ -26,7 +26,7 @@ impl SharedMemory {
         self.with(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let measured = measure(segment, offset)?;
-            let unpopulated = segment.to_populate(measured.size);
+            let unpopulated = segment.unpopulated_if_large(measured.size);
             variant_codec::decode(measured, unpopulated, |bytes| Ok(segment.read(offset, bytes)?))
         })
         .unwrap_or_default()

@@ -51,7 +51,7 @@ pub(super) fn check_length(bytes: &[u8], limit: u64) -> Result<u32> {
 /// otherwise, a peer would decide how much is allocated.
 pub(super) fn copy(segment: &Segment, offset: u64, length: u64, into: &mut Vec<u8>) -> Result<()> {
     let out_of_memory = Error::OutOfMemory { size: length };
-    if !has_room_for(length.saturating_add(segment.to_populate(length))) {
+    if !has_room_for(length.saturating_add(segment.unpopulated_if_large(length))) {
         return Err(out_of_memory);
     }
     let Ok(length) = usize::try_from(length) else { return Err(out_of_memory) };

@@ -39,7 +39,7 @@ impl Provider for SystemV {
             }
         })?;
         let name = KeyName { name: name.to_owned(), key, id };
-        let memory = match Attached::new(id, length, Access::ReadWrite) {
+        let memory = match Attachment::new(id, length, Access::ReadWrite) {
             Ok(memory) => memory,
             Err(source) => {
                 let _ = name.unlink();
@@ -65,7 +65,8 @@ impl Provider for SystemV {
         let actual = found.shm_segsz as u64;
         let size = checked_size(name, actual, size)?;
         let length = usize::try_from(size).unwrap_or(found.shm_segsz);
-        let mut memory = Attached::new(id, found.shm_segsz, access).map_err(|e| failure(name, "shmat", e))?;
+        let mut memory =
+            Attachment::new(id, found.shm_segsz, access).map_err(|e| failure(name, "shmat", e))?;
         if memory.has_huge_pages().map_err(|e| failure(name, "madvise", e))? {
             return Err(Error::NotASegment { name: name.to_owned(), found: HUGE_PAGES });
         }
@@ -173,7 +174,7 @@ impl Named for KeyName {
 
 /// The bytes of an attached segment.
 #[derive(Debug)]
-struct Attached {
+struct Attachment {
     start: NonNull<u8>,
     /// The size of the whole segment in bytes, in whole pages.
     mapped: usize,
@@ -182,11 +183,11 @@ struct Attached {
 }
 
 // SAFETY: the memory belongs to the process, not to a thread. For the bytes themselves see `memory.rs`.
-unsafe impl Send for Attached {}
+unsafe impl Send for Attachment {}
 // SAFETY: as above.
-unsafe impl Sync for Attached {}
+unsafe impl Sync for Attachment {}
 
-impl Attached {
+impl Attachment {
     /// Attaches a segment of `size` bytes.
     fn new(id: c_int, size: usize, access: Access) -> io::Result<Self> {
         let flags = match access {
@@ -229,7 +230,7 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
+impl Drop for Attachment {
     fn drop(&mut self) {
         // `shmdt(2)` would leave the pages that the fault handler has put in.
         // SAFETY: the range is what `shmat` mapped, and nothing uses it any more.
@@ -244,7 +245,7 @@ impl Drop for Attached {
 
 // SAFETY: the whole segment stays mapped until the value is dropped. Its size never changes, and `length` is
 // at most that size.
-unsafe impl Mapping for Attached {
+unsafe impl Mapping for Attachment {
     fn as_mut_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -384,7 +385,7 @@ mod tests {
     fn replaced_pages_are_unmapped_with_the_rest() {
         let page = rustix::param::page_size();
         let id = shmget(libc::IPC_PRIVATE, 3 * page, libc::IPC_CREAT | 0o600).unwrap();
-        let memory = Attached::new(id, 3 * page, Access::ReadWrite).unwrap();
+        let memory = Attachment::new(id, 3 * page, Access::ReadWrite).unwrap();
         remove(id).unwrap();
         let start = memory.start.as_ptr();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;

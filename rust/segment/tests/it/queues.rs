@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::Peer;
 use crate::common::layouts::{
-    ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
+    NO_WAIT, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
 };
 use shm_segment::Segment;
 use shm_segment::layout::Error;
@@ -27,12 +27,12 @@ const CONSUMERS_LOCK: u64 = 24;
 
 fn dequeue(queue: &Queue, segment: &Segment) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    queue.dequeue_into(segment, &mut bytes, ONCE).map(|()| bytes)
+    queue.dequeue_into(segment, &mut bytes, NO_WAIT).map(|()| bytes)
 }
 
 fn peek(queue: &Queue, segment: &Segment) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    queue.peek_into(segment, &mut bytes, ONCE).map(|()| bytes)
+    queue.peek_into(segment, &mut bytes, NO_WAIT).map(|()| bytes)
 }
 
 /// Creates a queue for `capacity` messages of up to `longest` bytes.
@@ -53,7 +53,7 @@ fn a_queue_is_empty_until_there_is_a_message() {
         let (_name, segment) = fresh(4096);
         let queue = Queue::attach(&segment, version, 16).unwrap();
         assert!(queue.is_empty(&segment).unwrap());
-        queue.enqueue(&segment, b"one", ONCE).unwrap();
+        queue.enqueue(&segment, b"one", NO_WAIT).unwrap();
         assert!(!queue.is_empty(&segment).unwrap());
         assert_eq!(dequeue(&queue, &segment).unwrap(), b"one");
         assert!(queue.is_empty(&segment).unwrap());
@@ -90,17 +90,17 @@ fn written_bytes_match_the_golden_files() {
         same(&ours, "new");
         for message in ["first", "", "nine byte"] {
             assert!(!queue.is_full(&ours).unwrap());
-            queue.enqueue(&ours, message.as_bytes(), ONCE).unwrap();
+            queue.enqueue(&ours, message.as_bytes(), NO_WAIT).unwrap();
         }
         same(&ours, "full");
-        assert!(matches!(queue.enqueue(&ours, b"x", ONCE), Err(Error::Full { capacity: 3 })), "{label}");
+        assert!(matches!(queue.enqueue(&ours, b"x", NO_WAIT), Err(Error::Full { capacity: 3 })), "{label}");
         assert!(matches!(
-            queue.enqueue(&ours, b"ten bytes!", ONCE),
+            queue.enqueue(&ours, b"ten bytes!", NO_WAIT),
             Err(Error::TooLarge { size: 10, limit: 9 })
         ));
         same(&ours, "full");
         dequeue(&queue, &ours).unwrap();
-        queue.enqueue(&ours, b"around", ONCE).unwrap();
+        queue.enqueue(&ours, b"around", NO_WAIT).unwrap();
         same(&ours, "around");
         queue.reset(&ours).unwrap();
         assert_eq!(
@@ -135,7 +135,7 @@ fn only_the_creator_lays_out_a_queue() {
         }
         let queue = Queue::attach(&ours, version, 16).unwrap();
         assert_eq!(queue.capacity(&ours).unwrap(), 5, "{label}");
-        queue.enqueue(&ours, b"x", ONCE).unwrap();
+        queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
         // Attaching again finds the existing queue.
         let again = Queue::attach(&ours, version, 50).unwrap();
         assert_eq!((again.count(&ours).unwrap(), again.max_message_size(&ours).unwrap()), (1, 16), "{label}");
@@ -148,7 +148,7 @@ fn only_the_creator_lays_out_a_queue() {
         let (_name, ours) = fresh(header + 5);
         let queue = Queue::attach(&ours, version, 1).unwrap();
         for byte in [b"1", b"2", b"3"] {
-            queue.enqueue(&ours, byte, ONCE).unwrap();
+            queue.enqueue(&ours, byte, NO_WAIT).unwrap();
             assert_eq!(dequeue(&queue, &ours).unwrap(), byte, "{label}");
         }
     }
@@ -165,7 +165,7 @@ fn attach_finds_nothing_wrong_while_the_header_is_laid_out() {
                 scope.spawn(|| {
                     both.wait();
                     let queue = Queue::attach(&ours, version, 9).unwrap();
-                    queue.enqueue(&ours, b"x", ONCE).unwrap();
+                    queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
                 });
                 both.wait();
                 let start = Instant::now();
@@ -185,13 +185,13 @@ fn attach_finds_nothing_wrong_while_the_header_is_laid_out() {
 fn read_only_memory_is_not_changed() {
     for (label, version, header) in VERSIONS {
         let (name, ours, queue) = new_queue(version, header, 3, 9);
-        queue.enqueue(&ours, b"x", ONCE).unwrap();
+        queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
         let before = bytes_of(&ours);
         let theirs = read_only(&name);
         let looking = Queue::attach(&theirs, version, 0).unwrap();
         assert_eq!(looking.count(&theirs).unwrap(), 1);
         let mut refused = vec![
-            looking.enqueue(&theirs, b"y", ONCE),
+            looking.enqueue(&theirs, b"y", NO_WAIT),
             dequeue(&looking, &theirs).map(|_| ()),
             looking.reset(&theirs),
         ];
@@ -212,7 +212,7 @@ fn read_only_memory_is_not_changed() {
 #[test]
 fn each_wait_for_a_lock_has_a_limit() {
     let (_name, ours, queue) = new_queue(Version::V2, 28, 3, 9);
-    queue.enqueue(&ours, b"before", ONCE).unwrap();
+    queue.enqueue(&ours, b"before", NO_WAIT).unwrap();
     for wait in [Duration::ZERO, Duration::from_millis(20)] {
         ours.store_u32(PRODUCERS_LOCK, 1).unwrap();
         let before = bytes_of(&ours);
@@ -225,7 +225,7 @@ fn each_wait_for_a_lock_has_a_limit() {
         ours.store_u32(PRODUCERS_LOCK, 0).unwrap();
 
         ours.store_u32(CONSUMERS_LOCK, u32::MAX).unwrap();
-        queue.enqueue(&ours, b"before", ONCE).unwrap();
+        queue.enqueue(&ours, b"before", NO_WAIT).unwrap();
         let before = bytes_of(&ours);
         let mut bytes = Vec::new();
         let result = queue.dequeue_into(&ours, &mut bytes, wait);
@@ -239,7 +239,7 @@ fn each_wait_for_a_lock_has_a_limit() {
     ours.store_u32(CONSUMERS_LOCK, 1).unwrap();
     Queue::attach(&ours, Version::V2, 0).unwrap().reset(&ours).unwrap();
     assert!(queue.is_empty(&ours).unwrap());
-    queue.enqueue(&ours, b"after", ONCE).unwrap();
+    queue.enqueue(&ours, b"after", NO_WAIT).unwrap();
     assert_eq!(dequeue(&queue, &ours).unwrap(), b"after");
 }
 
@@ -248,14 +248,14 @@ fn every_return_releases_the_lock() {
     let (_name, ours, queue) = new_queue(Version::V2, 28, 1, 9);
     let locks = || (ours.load_u32(PRODUCERS_LOCK).unwrap(), ours.load_u32(CONSUMERS_LOCK).unwrap());
     dequeue(&queue, &ours).unwrap_err();
-    queue.enqueue(&ours, b"x", ONCE).unwrap();
-    queue.enqueue(&ours, b"x", ONCE).unwrap_err();
+    queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
+    queue.enqueue(&ours, b"x", NO_WAIT).unwrap_err();
     ours.store_u32(28, 10).unwrap();
     assert!(matches!(dequeue(&queue, &ours), Err(Error::Invalid { found: 10, .. })));
     assert_eq!(queue.count(&ours).unwrap(), 1, "a message that can't be taken out stays");
     ours.store_u32(WRITE_INDEX, 1).unwrap();
     ours.store_u32(COUNT, 0).unwrap();
-    assert!(matches!(queue.enqueue(&ours, b"x", ONCE), Err(Error::Invalid { found: 1, .. })));
+    assert!(matches!(queue.enqueue(&ours, b"x", NO_WAIT), Err(Error::Invalid { found: 1, .. })));
     assert_eq!(locks(), (0, 0));
 }
 
@@ -284,19 +284,19 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
     };
     let mut bytes = Vec::new();
     for _ in 0..3 {
-        expected(queue.peek_into(segment, &mut bytes, ONCE));
+        expected(queue.peek_into(segment, &mut bytes, NO_WAIT));
         assert!((bytes.len() as u64) < segment.size(), "{context}");
-        expected(queue.dequeue_into(segment, &mut bytes, ONCE));
+        expected(queue.dequeue_into(segment, &mut bytes, NO_WAIT));
         assert!((bytes.len() as u64) < segment.size(), "{context}");
     }
     for _ in 0..6 {
-        expected(queue.enqueue(segment, b"x", ONCE));
+        expected(queue.enqueue(segment, b"x", NO_WAIT));
     }
-    expected(queue.enqueue(segment, &[1; 4096], ONCE));
+    expected(queue.enqueue(segment, &[1; 4096], NO_WAIT));
     expected(queue.count(segment).map(|_| ()));
     expected(queue.capacity(segment).map(|_| ()));
     queue.reset(segment).unwrap();
-    queue.enqueue(segment, b"y", ONCE).unwrap();
+    queue.enqueue(segment, b"y", NO_WAIT).unwrap();
     assert_eq!(dequeue(&queue, segment).unwrap(), b"y", "{context}");
     assert!(start.elapsed() < Duration::from_secs(5), "{context}");
 }
@@ -306,7 +306,7 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
 fn attach_names_the_wrong_field() {
     for (_, version, header) in VERSIONS {
         let (name, ours, queue) = new_queue(version, header, 4, 16);
-        queue.enqueue(&ours, b"one", ONCE).unwrap();
+        queue.enqueue(&ours, b"one", NO_WAIT).unwrap();
         let theirs = open(&name);
         for (at, value, what) in [
             (WRITE_INDEX, 4, "the write index"),
@@ -400,9 +400,9 @@ fn a_header_that_changes_during_a_call_does_no_harm() {
                 let mut outcomes = [0; 2];
                 for _ in 0..50_000 {
                     for result in [
-                        queue.dequeue_into(&theirs, &mut bytes, ONCE),
-                        queue.peek_into(&theirs, &mut bytes, ONCE),
-                        queue.enqueue(&theirs, b"x", ONCE),
+                        queue.dequeue_into(&theirs, &mut bytes, NO_WAIT),
+                        queue.peek_into(&theirs, &mut bytes, NO_WAIT),
+                        queue.enqueue(&theirs, b"x", NO_WAIT),
                     ] {
                         outcomes[usize::from(result.is_ok())] += 1;
                         assert!(!matches!(result, Err(Error::Segment(_))), "{label}: {result:?}");
@@ -428,11 +428,11 @@ fn operations_interrupted_by_death_are_mended() {
                 let (_name, ours, queue) = new_queue(Version::V1, 20, capacity.into(), 9);
                 let mut next = 0u8;
                 for _ in 0..begin {
-                    queue.enqueue(&ours, b"x", ONCE).unwrap();
+                    queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
                     dequeue(&queue, &ours).unwrap();
                 }
                 for _ in 0..filled {
-                    queue.enqueue(&ours, &[next], ONCE).unwrap();
+                    queue.enqueue(&ours, &[next], NO_WAIT).unwrap();
                     next += 1;
                 }
                 let state = bytes_of(&ours);
@@ -441,7 +441,7 @@ fn operations_interrupted_by_death_are_mended() {
                 // A producer that died before it counted the last message. With one slot, that can't be seen.
                 if filled > 0 && capacity > 1 {
                     ours.store_u32(COUNT, count - 1).unwrap();
-                    let result = queue.enqueue(&ours, &[next], ONCE);
+                    let result = queue.enqueue(&ours, &[next], NO_WAIT);
                     assert_eq!(matches!(result, Err(Error::Full { .. })), filled == capacity, "{context}");
                     let expected = if result.is_ok() { next + 1 } else { next };
                     for i in 0..expected {
@@ -466,7 +466,7 @@ fn operations_interrupted_by_death_are_mended() {
                 if filled > 0 && filled < capacity && capacity > 1 {
                     ours.store_u32(READ_INDEX, (begin + 1) % capacity).unwrap();
                     ours.store_u32(COUNT, count - 1).unwrap();
-                    queue.enqueue(&ours, &[next], ONCE).unwrap();
+                    queue.enqueue(&ours, &[next], NO_WAIT).unwrap();
                     for i in 1..=next {
                         assert_eq!(dequeue(&queue, &ours).unwrap(), [i], "{context}");
                     }
@@ -484,7 +484,7 @@ fn peek_stores_nothing() {
     for left in [2, 1, 0] {
         queue.reset(&ours).unwrap();
         for message in ["taken", "second", "third"].iter().take(left + 1) {
-            queue.enqueue(&ours, message.as_bytes(), ONCE).unwrap();
+            queue.enqueue(&ours, message.as_bytes(), NO_WAIT).unwrap();
         }
         // The first of the consumer's two stores.
         ours.store_u32(READ_INDEX, 1).unwrap();
@@ -517,7 +517,7 @@ fn v1_stays_valid_with_too_many_producers_and_consumers() {
                 let queue = Queue::attach(&segment, Version::V1, 0).unwrap();
                 while start.elapsed() < TIME {
                     let result = match number % 3 {
-                        0 => queue.enqueue(&segment, b"message", ONCE),
+                        0 => queue.enqueue(&segment, b"message", NO_WAIT),
                         1 => dequeue(&queue, &segment).map(|_| ()),
                         _ => peek(&queue, &segment).map(|_| ()),
                     };
@@ -532,13 +532,13 @@ fn v1_stays_valid_with_too_many_producers_and_consumers() {
 fn a_message_stays_if_taking_it_fails() {
     for (label, version, header) in VERSIONS {
         let (_name, ours, queue) = new_queue(version, header, 3, 10);
-        queue.enqueue(&ours, b"message", ONCE).unwrap();
+        queue.enqueue(&ours, b"message", NO_WAIT).unwrap();
         let before = bytes_of(&ours);
-        let refused: Result<(), _> =
-            queue.dequeue_as(&ours, ONCE, |message| Err(Error::OutOfMemory { size: message.len() as u64 }));
+        let refused: Result<(), _> = queue
+            .dequeue_as(&ours, NO_WAIT, |message| Err(Error::OutOfMemory { size: message.len() as u64 }));
         assert!(matches!(refused, Err(Error::OutOfMemory { size: 7 })), "{label}: {refused:?}");
         assert_eq!(bytes_of(&ours), before, "{label}");
-        let taken = queue.dequeue_as(&ours, ONCE, |message| Ok(message.to_vec()));
+        let taken = queue.dequeue_as(&ours, NO_WAIT, |message| Ok(message.to_vec()));
         assert_eq!(taken.unwrap(), b"message", "{label}");
         assert!(queue.is_empty(&ours).unwrap(), "{label}");
     }
@@ -741,7 +741,7 @@ fn a_killed_producer_loses_nothing() {
             let noted = ours.load_u32(ours.size() - 4).unwrap();
             let mut drain = |expected: &mut u32| {
                 loop {
-                    match queue.dequeue_into(&ours, &mut bytes, ONCE) {
+                    match queue.dequeue_into(&ours, &mut bytes, NO_WAIT) {
                         Ok(()) => assert_eq!(number_of(&bytes, &context), *expected, "{context}"),
                         Err(Error::Empty) => return,
                         Err(other) => panic!("{context}: {other}"),
@@ -757,14 +757,14 @@ fn a_killed_producer_loses_nothing() {
             if matches!(next, Err(Error::TimedOut { .. })) && version == Version::V2 {
                 left_locked += 1;
                 queue.reset(&ours).unwrap();
-                next = queue.enqueue(&ours, &message(NEXT), ONCE);
+                next = queue.enqueue(&ours, &message(NEXT), NO_WAIT);
             }
             let mut after = 0;
             if version == Version::V1 {
                 // The last message may become visible only now.
                 let count = queue.count(&ours).unwrap() - u32::from(next.is_ok());
                 for _ in 0..count {
-                    queue.dequeue_into(&ours, &mut bytes, ONCE).unwrap();
+                    queue.dequeue_into(&ours, &mut bytes, NO_WAIT).unwrap();
                     assert_eq!(number_of(&bytes, &context), expected, "{context}");
                     expected += 1;
                 }
@@ -778,10 +778,10 @@ fn a_killed_producer_loses_nothing() {
             }
             let first = after;
             for i in first..20 {
-                queue.enqueue(&ours, &message(NEXT + i), ONCE).unwrap();
+                queue.enqueue(&ours, &message(NEXT + i), NO_WAIT).unwrap();
                 after += 1;
                 if after >= 5 {
-                    queue.dequeue_into(&ours, &mut bytes, ONCE).unwrap();
+                    queue.dequeue_into(&ours, &mut bytes, NO_WAIT).unwrap();
                     assert_eq!(number_of(&bytes, &context), NEXT + after - 5, "{context}");
                 }
             }
@@ -853,7 +853,7 @@ fn a_killed_consumer_loses_at_most_one_message() {
                 }
             }
             for i in 0..20 {
-                queue.enqueue(&ours, &message(i), ONCE).unwrap();
+                queue.enqueue(&ours, &message(i), NO_WAIT).unwrap();
                 assert_eq!(number_of(&dequeue(&queue, &ours).unwrap(), &context), i, "{context}");
             }
         }
@@ -886,8 +886,8 @@ mod partners {
                 let there = message(i);
                 assert_eq!(python.ask(&format!("enqueue {label} {}", hex(&there))), "done");
                 assert_eq!(dequeue(&queue, &theirs).unwrap(), there, "{label}");
-                queue.enqueue(&theirs, &there, ONCE).unwrap();
-                queue.enqueue(&theirs, b"\0", ONCE).unwrap();
+                queue.enqueue(&theirs, &there, NO_WAIT).unwrap();
+                queue.enqueue(&theirs, b"\0", NO_WAIT).unwrap();
                 assert_eq!(python.ask(&format!("dequeue {label}")), hex(&there), "{label}");
                 assert_eq!(python.ask(&format!("dequeue {label}")), "00", "{label}");
             }
@@ -924,10 +924,10 @@ mod partners {
     fn a_truncated_segment_is_an_error() {
         for (label, version, header) in VERSIONS {
             let (name, ours, queue) = new_queue(version, header, 100, 90);
-            queue.enqueue(&ours, b"x", ONCE).unwrap();
+            queue.enqueue(&ours, b"x", NO_WAIT).unwrap();
             std::fs::File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
             for result in [
-                queue.enqueue(&ours, b"x", ONCE),
+                queue.enqueue(&ours, b"x", NO_WAIT),
                 dequeue(&queue, &ours).map(|_| ()),
                 queue.count(&ours).map(|_| ()),
                 queue.reset(&ours),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::Peer;
 use crate::common::layouts::{
-    ONCE, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
+    NO_WAIT, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
 };
 use shm_segment::Segment;
 use shm_segment::layout::Error;
@@ -35,7 +35,7 @@ fn values() -> [(&'static str, Kind, Vec<u8>); 4] {
 
 fn read(stream: &Stream, segment: &Segment) -> Result<(Kind, Vec<u8>), Error> {
     let mut bytes = Vec::new();
-    stream.read_into(segment, &mut bytes, ONCE).map(|kind| (kind, bytes))
+    stream.read_into(segment, &mut bytes, NO_WAIT).map(|kind| (kind, bytes))
 }
 
 fn assert_read_only<T: std::fmt::Debug>(result: Result<T, Error>) {
@@ -60,7 +60,7 @@ fn written_bytes_match_the_golden_files() {
     for (label, version) in VERSIONS {
         for (kind_label, kind, bytes) in values() {
             let (_name, ours) = fresh(64);
-            Stream::attach(&ours, version).unwrap().write(&ours, kind, &bytes, ONCE).unwrap();
+            Stream::attach(&ours, version).unwrap().write(&ours, kind, &bytes, NO_WAIT).unwrap();
             assert_eq!(
                 hex(&bytes_of(&ours)),
                 hex(&golden(&format!("stream_{label}_{kind_label}"))),
@@ -69,8 +69,8 @@ fn written_bytes_match_the_golden_files() {
         }
         let (_name, ours) = fresh(64);
         let stream = Stream::attach(&ours, version).unwrap();
-        stream.write(&ours, Kind::Doubles, &values()[3].2, ONCE).unwrap();
-        stream.write(&ours, Kind::String, b"2nd", ONCE).unwrap();
+        stream.write(&ours, Kind::Doubles, &values()[3].2, NO_WAIT).unwrap();
+        stream.write(&ours, Kind::String, b"2nd", NO_WAIT).unwrap();
         read(&stream, &ours).unwrap();
         stream.mark_as_read(&ours).unwrap();
         assert_eq!(hex(&bytes_of(&ours)), hex(&golden(&format!("stream_{label}_second"))), "{label}");
@@ -94,7 +94,7 @@ fn a_message_that_does_not_fit_changes_nothing() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(61);
         let stream = Stream::attach(&ours, version).unwrap();
-        stream.write(&ours, Kind::String, b"before", ONCE).unwrap();
+        stream.write(&ours, Kind::String, b"before", NO_WAIT).unwrap();
         let before = bytes_of(&ours);
         for kind in [Kind::Bytes, Kind::String, Kind::Floats, Kind::Doubles] {
             let data_at = match (version, kind) {
@@ -107,18 +107,18 @@ fn a_message_that_does_not_fit_changes_nothing() {
             let longest = usize::try_from(limit).unwrap();
             let element = usize::try_from(kind.element_size()).unwrap();
             for size in [longest + element, 4096] {
-                let result = stream.write(&ours, kind, &vec![1; size], ONCE);
+                let result = stream.write(&ours, kind, &vec![1; size], NO_WAIT);
                 assert!(
                     matches!(result, Err(Error::TooLarge { size: found, limit: l }) if found == size as u64 && l == limit),
                     "{label} {kind:?}: {result:?}"
                 );
             }
             if element > 1 {
-                let result = stream.write(&ours, kind, &vec![1; element + 1], ONCE);
+                let result = stream.write(&ours, kind, &vec![1; element + 1], NO_WAIT);
                 assert!(matches!(result, Err(Error::WrongLength { .. })), "{label} {kind:?}: {result:?}");
             }
             assert_eq!(hex(&bytes_of(&ours)), hex(&before), "{label} {kind:?}");
-            stream.write(&ours, kind, &vec![1; longest], ONCE).unwrap();
+            stream.write(&ours, kind, &vec![1; longest], NO_WAIT).unwrap();
             assert_eq!(read(&stream, &ours).unwrap(), (kind, vec![1; longest]), "{label} {kind:?}");
             ours.write(0, &before).unwrap();
         }
@@ -136,10 +136,10 @@ fn attach_refuses_a_segment_that_is_too_small() {
         );
         let (_name, ours) = fresh(header);
         let stream = Stream::attach(&ours, version).unwrap();
-        stream.write(&ours, Kind::String, b"", ONCE).unwrap();
+        stream.write(&ours, Kind::String, b"", NO_WAIT).unwrap();
         assert_eq!(read(&stream, &ours).unwrap(), (Kind::String, vec![]), "{label}");
         assert!(matches!(
-            stream.write(&ours, Kind::String, b"x", ONCE),
+            stream.write(&ours, Kind::String, b"x", NO_WAIT),
             Err(Error::TooLarge { size: 1, limit: 0 })
         ));
     }
@@ -154,7 +154,7 @@ fn an_empty_message_outside_the_segment_changes_nothing() {
             let stream = Stream::attach(&ours, Version::V0).unwrap();
             let before = vec![0x11; size as usize];
             ours.write(0, &before).unwrap();
-            let result = stream.write(&ours, kind, &[], ONCE);
+            let result = stream.write(&ours, kind, &[], NO_WAIT);
             assert!(
                 matches!(result, Err(Error::SegmentTooSmall { needed: n, .. }) if n == needed),
                 "{result:?}"
@@ -163,7 +163,7 @@ fn an_empty_message_outside_the_segment_changes_nothing() {
         }
         let (_name, ours) = fresh(needed);
         let stream = Stream::attach(&ours, Version::V0).unwrap();
-        stream.write(&ours, kind, &[], ONCE).unwrap();
+        stream.write(&ours, kind, &[], NO_WAIT).unwrap();
         assert_eq!(read(&stream, &ours).unwrap(), (kind, vec![]));
     }
 }
@@ -175,7 +175,7 @@ fn in_v2_each_side_sees_what_the_other_has_done() {
     let (writer, reader) =
         (Stream::attach(&ours, Version::V2).unwrap(), Stream::attach(&theirs, Version::V2).unwrap());
     for text in ["one", "two", "three"] {
-        writer.write(&ours, Kind::String, text.as_bytes(), ONCE).unwrap();
+        writer.write(&ours, Kind::String, text.as_bytes(), NO_WAIT).unwrap();
         assert!(reader.has_new_data(&theirs).unwrap());
         assert!(!writer.is_message_read(&ours).unwrap());
         read(&reader, &theirs).unwrap();
@@ -185,9 +185,9 @@ fn in_v2_each_side_sees_what_the_other_has_done() {
         assert!(writer.is_message_read(&ours).unwrap());
     }
     // A message that comes between reading and marking is new and unread.
-    writer.write(&ours, Kind::String, b"four", ONCE).unwrap();
+    writer.write(&ours, Kind::String, b"four", NO_WAIT).unwrap();
     read(&reader, &theirs).unwrap();
-    writer.write(&ours, Kind::String, b"five", ONCE).unwrap();
+    writer.write(&ours, Kind::String, b"five", NO_WAIT).unwrap();
     reader.mark_as_read(&theirs).unwrap();
     assert!(reader.has_new_data(&theirs).unwrap() && !writer.is_message_read(&ours).unwrap());
     // Marking without reading marks the current message.
@@ -205,7 +205,7 @@ fn in_v0_and_v1_a_flag_announces_a_message() {
     let (writer, reader) =
         (Stream::attach(&ours, Version::V1).unwrap(), Stream::attach(&theirs, Version::V1).unwrap());
     for text in ["one", "two", "three"] {
-        writer.write(&ours, Kind::String, text.as_bytes(), ONCE).unwrap();
+        writer.write(&ours, Kind::String, text.as_bytes(), NO_WAIT).unwrap();
         assert!(reader.has_new_data(&theirs).unwrap() && !writer.is_message_read(&ours).unwrap());
         read(&reader, &theirs).unwrap();
         assert!(!reader.has_new_data(&theirs).unwrap() && !writer.is_message_read(&ours).unwrap());
@@ -213,9 +213,9 @@ fn in_v0_and_v1_a_flag_announces_a_message() {
         assert!(!reader.has_new_data(&theirs).unwrap() && writer.is_message_read(&ours).unwrap());
     }
     // A message that comes between reading and marking is still seen as new.
-    writer.write(&ours, Kind::String, b"four", ONCE).unwrap();
+    writer.write(&ours, Kind::String, b"four", NO_WAIT).unwrap();
     read(&reader, &theirs).unwrap();
-    writer.write(&ours, Kind::String, b"five", ONCE).unwrap();
+    writer.write(&ours, Kind::String, b"five", NO_WAIT).unwrap();
     reader.mark_as_read(&theirs).unwrap();
     assert!(reader.has_new_data(&theirs).unwrap());
     assert_eq!(read(&reader, &theirs).unwrap().1, b"five");
@@ -225,7 +225,7 @@ fn in_v0_and_v1_a_flag_announces_a_message() {
     let (writer, reader) =
         (Stream::attach(&ours, Version::V0).unwrap(), Stream::attach(&theirs, Version::V0).unwrap());
     for text in ["one", "two", "three"] {
-        writer.write(&ours, Kind::String, text.as_bytes(), ONCE).unwrap();
+        writer.write(&ours, Kind::String, text.as_bytes(), NO_WAIT).unwrap();
         assert!(reader.has_new_data(&theirs).unwrap());
         reader.mark_as_read(&theirs).unwrap();
         assert!(!reader.has_new_data(&theirs).unwrap());
@@ -240,10 +240,10 @@ fn read_only_memory_is_not_changed() {
         let theirs = read_only(&name);
         let writer = Stream::attach(&ours, version).unwrap();
         let reader = Stream::attach(&theirs, version).unwrap();
-        writer.write(&ours, Kind::Floats, &[1; 12], ONCE).unwrap();
+        writer.write(&ours, Kind::Floats, &[1; 12], NO_WAIT).unwrap();
         assert_eq!(read(&reader, &theirs).unwrap(), (Kind::Floats, vec![1; 12]), "{label}");
         let before = bytes_of(&ours);
-        assert_read_only(reader.write(&theirs, Kind::String, b"x", ONCE));
+        assert_read_only(reader.write(&theirs, Kind::String, b"x", NO_WAIT));
         assert_read_only(reader.reset(&theirs));
         if version != Version::V0 {
             assert_read_only(reader.mark_as_read(&theirs));
@@ -259,7 +259,7 @@ fn each_wait_for_a_lock_has_a_limit() {
     let (name, ours) = fresh(64);
     let (theirs, looking) = (open(&name), read_only(&name));
     let stream = Stream::attach(&ours, Version::V2).unwrap();
-    stream.write(&ours, Kind::String, b"before", ONCE).unwrap();
+    stream.write(&ours, Kind::String, b"before", NO_WAIT).unwrap();
     for lock in [1, 2, u32::MAX] {
         ours.store_u32(LOCK, lock).unwrap();
         let before = bytes_of(&ours);
@@ -280,7 +280,7 @@ fn each_wait_for_a_lock_has_a_limit() {
     stream.reset(&theirs).unwrap();
     assert_eq!(hex(&bytes_of(&ours)[..20]), "00".repeat(20));
     assert!(matches!(read(&stream, &ours), Err(Error::Empty)));
-    stream.write(&theirs, Kind::String, b"after", ONCE).unwrap();
+    stream.write(&theirs, Kind::String, b"after", NO_WAIT).unwrap();
     assert_eq!(read(&stream, &ours).unwrap().1, b"after");
 }
 
@@ -318,7 +318,7 @@ fn a_reset_stream_is_empty_and_usable() {
         stream.reset(&ours).unwrap();
         assert!(matches!(read(&stream, &ours), Err(Error::Empty)), "{label}");
         for (_, kind, bytes) in values() {
-            stream.write(&ours, kind, &bytes, ONCE).unwrap();
+            stream.write(&ours, kind, &bytes, NO_WAIT).unwrap();
             assert!(stream.has_new_data(&ours).unwrap());
             assert_eq!(read(&stream, &ours).unwrap(), (kind, bytes), "{label}");
         }
@@ -337,7 +337,7 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
         Err(other) => panic!("{context}: {other}"),
     };
     let mut bytes = Vec::new();
-    match stream.read_into(segment, &mut bytes, ONCE) {
+    match stream.read_into(segment, &mut bytes, NO_WAIT) {
         Ok(kind) => {
             assert!(bytes.len() as u64 <= stream.capacity(segment, kind), "{context}");
             assert_eq!(bytes.len() as u64 % kind.element_size(), 0, "{context}");
@@ -348,14 +348,14 @@ fn call_everything(segment: &Segment, version: Version, context: &str) {
     stream.has_new_data(segment).unwrap();
     stream.mark_as_read(segment).unwrap();
     let _ = stream.is_message_read(segment);
-    match stream.write(segment, Kind::Floats, &[0; 8], ONCE) {
+    match stream.write(segment, Kind::Floats, &[0; 8], NO_WAIT) {
         Ok(()) => {
-            stream.read_into(segment, &mut bytes, ONCE).unwrap();
+            stream.read_into(segment, &mut bytes, NO_WAIT).unwrap();
             assert_eq!(bytes, [0; 8], "{context}");
         }
         Err(Error::TimedOut { .. }) => {
             stream.reset(segment).unwrap();
-            stream.write(segment, Kind::Floats, &[0; 8], ONCE).unwrap();
+            stream.write(segment, Kind::Floats, &[0; 8], NO_WAIT).unwrap();
         }
         Err(other) => panic!("{context}: {other}"),
     }
@@ -454,7 +454,7 @@ fn a_size_that_changes_during_a_read_does_no_harm() {
                 let start = Instant::now();
                 while (good < 10_000 || bad < 10_000) && start.elapsed() < WAIT {
                     let Ok(stream) = Stream::attach(&theirs, version) else { continue };
-                    match stream.read_into(&theirs, &mut bytes, ONCE) {
+                    match stream.read_into(&theirs, &mut bytes, NO_WAIT) {
                         Ok(_) => good += 1,
                         Err(Error::Invalid { .. }) => bad += 1,
                         Err(other) => panic!("{label}: {other}"),
@@ -474,12 +474,12 @@ fn a_message_stays_unread_if_reading_it_fails() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(100);
         let stream = Stream::attach(&ours, version).unwrap();
-        stream.write(&ours, Kind::String, b"message", ONCE).unwrap();
-        let refused: Result<(), _> =
-            stream.read_as(&ours, ONCE, |_, message| Err(Error::OutOfMemory { size: message.len() as u64 }));
+        stream.write(&ours, Kind::String, b"message", NO_WAIT).unwrap();
+        let refused: Result<(), _> = stream
+            .read_as(&ours, NO_WAIT, |_, message| Err(Error::OutOfMemory { size: message.len() as u64 }));
         assert!(matches!(refused, Err(Error::OutOfMemory { size: 7 })), "{label}: {refused:?}");
         assert!(stream.has_new_data(&ours).unwrap(), "{label}");
-        let taken = stream.read_as(&ours, ONCE, |kind, message| Ok((kind, message.to_vec())));
+        let taken = stream.read_as(&ours, NO_WAIT, |kind, message| Ok((kind, message.to_vec())));
         assert_eq!(taken.unwrap(), (Kind::String, b"message".to_vec()), "{label}");
         assert!(!stream.has_new_data(&ours).unwrap(), "{label}");
     }
@@ -596,7 +596,7 @@ fn no_call_hangs_when_a_peer_is_killed() {
                     other => panic!("{context}: {other:?}"),
                 }
                 assert!(start.elapsed() < Duration::from_secs(5), "{context}");
-                stream.write(&ours, Kind::String, b"next", ONCE).unwrap();
+                stream.write(&ours, Kind::String, b"next", NO_WAIT).unwrap();
                 assert_eq!(read(&stream, &ours).unwrap(), (Kind::String, b"next".to_vec()), "{context}");
             }
             println!("{label}, killed in {operation}: {left_locked} of {rounds} left the lock taken");
@@ -652,7 +652,7 @@ mod partners {
                     stream.mark_as_read(&segment).unwrap();
                     assert_eq!(python.ask(&format!("is_read {label}")), "True");
                 }
-                stream.write(&segment, kind, &bytes, ONCE).unwrap();
+                stream.write(&segment, kind, &bytes, NO_WAIT).unwrap();
                 assert_eq!(python.ask(&format!("read {label}")), format!("{kind_label} {}", hex(&bytes)));
                 if version != Version::V0 {
                     assert!(!stream.is_message_read(&segment).unwrap());
@@ -743,7 +743,7 @@ mod partners {
         let result = stream.write(&ours, Kind::String, b"x", Duration::from_millis(10));
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
         stream.reset(&ours).unwrap();
-        stream.write(&ours, Kind::String, b"x", ONCE).unwrap();
+        stream.write(&ours, Kind::String, b"x", NO_WAIT).unwrap();
     }
 
     #[test]
@@ -751,11 +751,11 @@ mod partners {
         for (label, version) in VERSIONS {
             let (name, ours) = fresh(8192);
             let stream = Stream::attach(&ours, version).unwrap();
-            stream.write(&ours, Kind::Bytes, &[1; 8000], ONCE).unwrap();
+            stream.write(&ours, Kind::Bytes, &[1; 8000], NO_WAIT).unwrap();
             std::fs::File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
             for result in [
                 read(&stream, &ours).map(|_| ()),
-                stream.write(&ours, Kind::Bytes, b"x", ONCE),
+                stream.write(&ours, Kind::Bytes, b"x", NO_WAIT),
                 stream.has_new_data(&ours).map(|_| ()),
                 stream.reset(&ours),
             ] {

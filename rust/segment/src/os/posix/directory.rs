@@ -247,7 +247,7 @@ fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn O
     Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn OwnerLock>))
 }
 
-/// Returns whether a sandbox refuses the call: AppArmor with `EACCES`, seccomp mostly with `EPERM` or `ENOSYS`.
+/// Returns whether a sandbox refuses the call: AppArmor does with `EACCES`, seccomp with `EPERM` or `ENOSYS`.
 /// Another way of creating may be allowed. If it isn't either, its own error tells.
 fn is_forbidden(errno: Errno) -> bool {
     matches!(errno, Errno::ACCESS | Errno::PERM | Errno::NOSYS)

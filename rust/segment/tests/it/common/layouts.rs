@@ -13,7 +13,7 @@ use crate::common::{Name, Peer};
 
 /// Long enough even if a process doesn't get to run for a while.
 pub const WAIT: Duration = Duration::from_secs(20);
-pub const ONCE: Duration = Duration::ZERO;
+pub const NO_WAIT: Duration = Duration::ZERO;
 
 /// Returns a segment of zeros, and its name, which is removed at the end.
 pub fn fresh(size: u64) -> (Name, Segment) {

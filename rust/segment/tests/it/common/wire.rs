@@ -9,7 +9,7 @@ use shm_segment::layout::{Error, Result};
 use shm_segment::{Error as SegmentError, Segment};
 
 /// The holder of a lock may be dead already.
-const ONCE: Duration = Duration::ZERO;
+const NO_WAIT: Duration = Duration::ZERO;
 /// A few slots of a queue fit. Each is so long that a kill may well hit in the middle of its copy.
 const LONGEST: u32 = 50_000;
 const STRIDE: u64 = 8;
@@ -58,21 +58,21 @@ const fn queue_of(label: &'static str, write: Write, read: Read) -> Format {
 }
 
 fn write(segment: &Segment, version: stream::Version, bytes: &[u8]) -> Result<()> {
-    Stream::attach(segment, version)?.write(segment, Kind::Bytes, &bytes[..200_000], ONCE)
+    Stream::attach(segment, version)?.write(segment, Kind::Bytes, &bytes[..200_000], NO_WAIT)
 }
 
 fn read(segment: &Segment, version: stream::Version, into: &mut Vec<u8>) -> Result<()> {
     let stream = Stream::attach(segment, version)?;
-    stream.read_into(segment, into, ONCE)?;
+    stream.read_into(segment, into, NO_WAIT)?;
     stream.mark_as_read(segment)
 }
 
 fn enqueue(segment: &Segment, version: queue::Version, bytes: &[u8]) -> Result<()> {
-    Queue::attach(segment, version, LONGEST.into())?.enqueue(segment, &bytes[..LONGEST as usize], ONCE)
+    Queue::attach(segment, version, LONGEST.into())?.enqueue(segment, &bytes[..LONGEST as usize], NO_WAIT)
 }
 
 fn dequeue(segment: &Segment, version: queue::Version, into: &mut Vec<u8>) -> Result<()> {
-    Queue::attach(segment, version, LONGEST.into())?.dequeue_into(segment, into, ONCE)
+    Queue::attach(segment, version, LONGEST.into())?.dequeue_into(segment, into, NO_WAIT)
 }
 
 /// Returns the format of an operation.
