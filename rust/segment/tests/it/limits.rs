@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::ptr;
 
-use crate::common::Name;
 use crate::common::backends::{BACKENDS, Place};
+use crate::common::{Name, must_run};
 use shm_segment::{Access, Error, Options, Segment};
 
 const PAGE: usize = 4096;
@@ -16,7 +16,6 @@ const SIZE: usize = 3 << 19;
 /// Calls `body` in another process, which must succeed.
 fn in_another_process(test: &str, body: impl FnOnce()) {
     const CHILD: &str = "SHM_SEGMENT_LIMITED";
-    /// Shows that the name led to the test: with a wrong one, no test runs, and the process succeeds.
     const DONE: &str = "the body has run";
     if std::env::var_os("SHM_SEGMENT_SANITIZED").is_some() {
         println!("skipped: a sanitizer needs the memory that the limit takes away");
@@ -31,10 +30,7 @@ fn in_another_process(test: &str, body: impl FnOnce()) {
     child
         .args(["--exact", &format!("limits::{test}"), "--nocapture", "--quiet", "--include-ignored"])
         .env(CHILD, "1");
-    let ended = child.output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stdout);
-    print!("{told}{}", String::from_utf8_lossy(&ended.stderr));
-    assert!(ended.status.success() && told.contains(DONE), "{test}: {}", ended.status);
+    must_run(&mut child, DONE);
 }
 
 /// Segments that are about to be truncated. All of their pages have been touched.

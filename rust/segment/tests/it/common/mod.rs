@@ -161,3 +161,12 @@ pub fn serve() {
         }
     }
 }
+
+/// Runs a test of this program in another process, which must succeed and print `sign`. If the name leads to
+/// no test, the process succeeds, too, but prints nothing of the test.
+pub fn must_run(command: &mut Command, sign: &str) {
+    let ended = command.output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    print!("{told}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success() && told.contains(sign), "{command:?}: {}", ended.status);
+}
