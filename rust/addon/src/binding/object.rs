@@ -11,7 +11,7 @@ use godot::builtin::{StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::engine::Method;
-use super::types::{DefaultValue, Param, Return, TypeInfo};
+use super::types::{DefaultValue, Param, Return, TypeInfo, result_of};
 use super::{Class, frames};
 
 /// The instance of an object. The engine keeps a pointer to it.
@@ -189,8 +189,7 @@ impl<C: Class> Return for Option<Reference<C>> {
     const INFO: TypeInfo = TypeInfo::object(C::NAME);
 
     unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
-        let mut value = None;
-        call(&mut value);
+        let value = result_of::<Self>(call);
         let object = value.as_ref().map_or(std::ptr::null_mut(), |reference| {
             // SAFETY: the instance lives, as in `deref`.
             unsafe { reference.instance.as_ref() }.this.0

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use godot::builtin::Variant;
 use godot::sys;
 
-use super::{DefaultValue, Param, Return, TypeInfo};
+use super::{DefaultValue, Param, Return, TypeInfo, result_of};
 
 /// An enum that scripts see as constants of a class.
 pub(crate) trait ScriptEnum: Copy + PartialEq + 'static {
@@ -34,10 +34,8 @@ impl<E: ScriptEnum> Return for Enum<E> {
     const INFO: TypeInfo = TypeInfo::enumeration(E::NAME, E::HINT);
 
     unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
-        let mut value = Self::failed();
-        call(&mut value);
         // SAFETY: a ptrcall returns an enum as an integer, to which `to` points by this function's contract.
-        unsafe { to.cast::<i64>().write(value.0.number()) };
+        unsafe { to.cast::<i64>().write(result_of::<Self>(call).0.number()) };
     }
 
     fn to_variant(self) -> Variant {

@@ -158,6 +158,13 @@ pub(crate) trait Return: Sized + 'static {
     fn failed() -> Self;
 }
 
+/// Returns the value that `call` sets.
+pub(super) fn result_of<R: Return>(call: impl FnOnce(&mut R)) -> R {
+    let mut result = R::failed();
+    call(&mut result);
+    result
+}
+
 /// Returns the object in a `Variant`, or null. `None` if it holds a value of another type, or a freed object.
 ///
 /// # Safety

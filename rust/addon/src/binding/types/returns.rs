@@ -8,7 +8,7 @@ use godot::builtin::{
 use godot::meta::{PackedElement, ToGodot};
 use godot::sys::{self, GodotFfi, PtrcallType};
 
-use super::{Return, TypeInfo};
+use super::{Return, TypeInfo, result_of};
 
 /// No result.
 impl Return for () {
@@ -32,10 +32,8 @@ macro_rules! plain_return {
             const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
 
             unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
-                let mut value = $failed;
-                call(&mut value);
                 // SAFETY: `to` points to a `$stored` by this function's contract.
-                unsafe { to.cast::<$stored>().write(value.into()) };
+                unsafe { to.cast::<$stored>().write(result_of::<Self>(call).into()) };
             }
 
             fn to_variant(self) -> Variant {
@@ -81,10 +79,8 @@ impl Return for ErrorCode {
     const INFO: TypeInfo = TypeInfo::enumeration("Error", "");
 
     unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
-        let mut value = Self::failed();
-        call(&mut value);
         // SAFETY: a ptrcall returns an enum as an integer, to which `to` points by this function's contract.
-        unsafe { to.cast::<i64>().write(value.code()) };
+        unsafe { to.cast::<i64>().write(result_of::<Self>(call).code()) };
     }
 
     fn to_variant(self) -> Variant {
@@ -147,11 +143,9 @@ engine_return! { in_place:
 ///
 /// # Safety
 /// `to` points to an initialised value of this type.
-unsafe fn moved<T: GodotFfi + Default>(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut T)) {
-    let mut value = T::default();
-    call(&mut value);
+unsafe fn moved<T: GodotFfi + Return>(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut T)) {
     // SAFETY: `to` points to a value of this type by this function's contract.
-    unsafe { value.move_return_ptr(to, PtrcallType::Standard) };
+    unsafe { result_of(call).move_return_ptr(to, PtrcallType::Standard) };
 }
 
 /// Lets `call` set the value in its place, which saves two calls of the engine.
