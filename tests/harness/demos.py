@@ -12,7 +12,7 @@ PARTNERS = DEMO / "python"
 
 def runner(session, name, *options):
     """Returns the command that runs both sides of a demo."""
-    tool = REPOSITORY / "tools/demo.py"
+    tool = REPOSITORY / "tools/run_demo.py"
     return [sys.executable, "-u", tool, "--godot", session.godot, *options, name]
 
 

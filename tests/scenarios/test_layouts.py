@@ -21,10 +21,10 @@ from harness.session import REPOSITORY, file_of
 pytestmark = segments_are_files
 
 # Written from the formats of other programs. The tests of the segment crate use it, too.
-PARTNER = REPOSITORY / "rust/segment/tests/partner/lsm.py"
-SPECIFICATION = importlib.util.spec_from_file_location("lsm", PARTNER)
-lsm = importlib.util.module_from_spec(SPECIFICATION)
-SPECIFICATION.loader.exec_module(lsm)
+PARTNER = REPOSITORY / "rust/segment/tests/partner/libsharedmemory.py"
+SPECIFICATION = importlib.util.spec_from_file_location("partner", PARTNER)
+partner = importlib.util.module_from_spec(SPECIFICATION)
+SPECIFICATION.loader.exec_module(partner)
 
 ROUNDS = rounds(1)
 STREAMS = {"v0": 1, "v1": 2, "v2": 3}
@@ -133,12 +133,12 @@ def test_godot_reads_stream_of_python(
 ):
     make_foreign(name, bytes(64))
     view = mapped(name)
-    lsm.stream_write(view, version, kind, data)
+    partner.stream_write(view, version, kind, data)
     calls = ["has_new_data"], ["read"], ["mark_as_read"]
     answers = called("SharedMemoryStream", name, [STREAMS[version]], *calls)
     assert answers == [True, expected, OK]
     if version != "v0":
-        assert lsm.stream_is_read(view, version)
+        assert partner.stream_is_read(view, version)
 
 
 @pytest.mark.parametrize("version", STREAMS)
@@ -146,10 +146,10 @@ def test_python_reads_stream_of_godot(taken, mapped, called, version):
     attach = "SharedMemoryStream", taken, [STREAMS[version]]
     assert called(*attach, ["write", "Grüße"], size=64) == [OK]
     view = mapped(taken)
-    assert lsm.stream_read(view, version) == ("string", "Grüße".encode())
+    assert partner.stream_read(view, version) == ("string", "Grüße".encode())
     if version != "v0":
-        assert not lsm.stream_is_read(view, version)
-        lsm.stream_mark(view, version)
+        assert not partner.stream_is_read(view, version)
+        partner.stream_mark(view, version)
         assert called(*attach, ["is_message_read"]) == [True]
 
 
@@ -157,9 +157,9 @@ def test_python_reads_stream_of_godot(taken, mapped, called, version):
 def test_godot_uses_queue_of_python(name, make_foreign, mapped, called, version):
     make_foreign(name, bytes(200))
     view = mapped(name)
-    lsm.queue_create(view, version, 5, 10)
+    partner.queue_create(view, version, 5, 10)
     for message in (b"first", b"", b"0123456789"):
-        lsm.enqueue(view, version, message)
+        partner.enqueue(view, version, message)
     answers = called(
         "SharedMemoryQueue",
         name,
@@ -173,20 +173,20 @@ def test_godot_uses_queue_of_python(name, make_foreign, mapped, called, version)
         ["enqueue", b"back"],
     )
     assert answers == [5, 10, 3, b"first", b"", b"0123456789", OK]
-    assert lsm.dequeue(view, version) == b"0123456789"
-    assert lsm.dequeue(view, version) == b"back"
+    assert partner.dequeue(view, version) == b"0123456789"
+    assert partner.dequeue(view, version) == b"back"
 
 
 @pytest.mark.parametrize("version", QUEUES)
 def test_python_uses_queue_of_godot(taken, mapped, called, version):
-    size = lsm.QUEUE_HEADER[version] + 3 * 14
+    size = partner.QUEUE_HEADER[version] + 3 * 14
     attach = "SharedMemoryQueue", taken, [QUEUES[version], 10]
     calls = ["enqueue", b"one"], ["enqueue", b"two"]
     assert called(*attach, *calls, size=size) == [OK, OK]
     view = mapped(taken)
     assert struct.unpack_from("<5I", view) == (2, 0, 3, 2, 10)
-    assert lsm.dequeue(view, version) == b"one"
-    lsm.enqueue(view, version, b"three")
+    assert partner.dequeue(view, version) == b"one"
+    partner.enqueue(view, version, b"three")
     attach = "SharedMemoryQueue", taken, [QUEUES[version]]
     assert called(*attach, ["dequeue"], ["dequeue"]) == [b"two", b"three"]
 
@@ -194,12 +194,12 @@ def test_python_uses_queue_of_godot(taken, mapped, called, version):
 def test_godot_uses_array_of_python(name, make_foreign, mapped, called):
     make_foreign(name, bytes(16 + 3 * 16))
     view = mapped(name)
-    lsm.array_create(view, 64, 3)
-    view[lsm.array_element(1, 16)] = struct.pack("<i4xd", 42, 6.5)
+    partner.array_create(view, 64, 3)
+    view[partner.array_element(1, 16)] = struct.pack("<i4xd", 42, 6.5)
     calls = ["get_element_count"], ["get_element", 1], ["set_element", 2, [-1, 0.25]]
     answers = called("SharedMemoryArray", name, ["@id"], *calls)
     assert answers == [3, [42, 6.5], OK]
-    assert struct.unpack("<i4xd", view[lsm.array_element(2, 16)]) == (-1, 0.25)
+    assert struct.unpack("<i4xd", view[partner.array_element(2, 16)]) == (-1, 0.25)
 
 
 def test_python_reads_array_of_godot(taken, mapped, called):

@@ -3,8 +3,8 @@
 import json
 
 import addon
-import bench
-import godot
+import bench_measure
+import find_godot
 import needs
 from common import output, parse, require_linux, say
 
@@ -25,12 +25,12 @@ def main(arguments):
     _, options = parse("bench", arguments, options=("--chart",))
     require_linux("bench", "this measures on Linux only")
     needs.check()
-    program = godot.find()
-    template = godot.template_or_none(program, "nothing is measured in an exported game")
+    program = find_godot.find()
+    template = find_godot.template_or_none(program, "nothing is measured in an exported game")
     addon.build()
     library, _ = addon.library_here()
     say("building the segment crate's benchmark")
     cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--bench", "copy", "--no-run"]
     told = map(json.loads, output(*cargo, "--message-format", "json").splitlines())
     (built,) = [message["executable"] for message in told if message.get("executable")]
-    bench.measure(program, template, library, built, "--chart" in options)
+    bench_measure.measure(program, template, library, built, "--chart" in options)

@@ -3,13 +3,13 @@
 import sys
 
 import addon
-import demo
-import godot
+import run_demo
+import find_godot
 import needs
 import pypi
 from common import ROOT, TARGET, must, parse, say
 
-NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in demo.DEMOS.items())
+NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in run_demo.DEMOS.items())
 HELP = f"""\
 Usage: ./build.sh demo [NAME] [--window]
 
@@ -26,15 +26,15 @@ def main(arguments):
     words, options = parse("demo", arguments, options=("--window",), most=1)
     name = words[0] if words else "hello"
     # Before minutes of building: an unknown name, and no Godot.
-    demo.check_name(name)
-    packages = demo.DEMOS[name]["packages"]
+    run_demo.check_name(name)
+    packages = run_demo.DEMOS[name]["packages"]
     needs.check(*[needs.VENV] * bool(packages))
-    program = godot.find()
+    program = find_godot.find()
     python = pypi.programs(packages) / "python" if packages else sys.executable
     addon.build()
     say(f"demo {name}")
     # The folder for the files that the demo saves.
     folder = TARGET / "demo"
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, ROOT / "tools/demo.py", "--godot", program, "--python", python]
+    command = [sys.executable, ROOT / "tools/run_demo.py", "--godot", program, "--python", python]
     must([*command, *options, name], f"the demo {name} failed", cwd=folder)

@@ -1,6 +1,6 @@
 """build.sh godot: finds a Godot to work with."""
 
-import godot
+import find_godot
 from common import parse
 
 HELP = """\
@@ -24,9 +24,9 @@ Prints the path of a Godot 4.3 or newer, and nothing else, on stdout. Looked for
 def main(arguments):
     _, options = parse("godot", arguments, options=("--template", "--official="))
     if "--official" in options:
-        path = godot.official(options["--official"])
+        path = find_godot.official(options["--official"])
     elif "--template" in options:
-        path = godot.find_template(godot.find())
+        path = find_godot.find_template(find_godot.find())
     else:
-        path = godot.find()
+        path = find_godot.find()
     print(path.as_posix())

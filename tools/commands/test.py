@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import addon
-import godot
+import find_godot
 import needs
 import peers
 import pypi
@@ -37,8 +37,8 @@ def main(arguments):
     needs.check(needs.VENV)
     # Before minutes of building.
     partner = build_partner()
-    program = godot.find()
-    template = godot.template_or_none(program, "no test of an exported game")
+    program = find_godot.find()
+    template = find_godot.template_or_none(program, "no test of an exported game")
     for log in ALL_LOGS:
         log.unlink(missing_ok=True)
 

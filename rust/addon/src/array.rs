@@ -85,11 +85,11 @@ impl SharedMemoryArray {
     }
 
     fn get_element_count(&self) -> i64 {
-        self.with(|elements, segment| Ok(signed(elements.array.count(segment)?))).unwrap_or_default()
+        self.with_layout(|elements, segment| Ok(signed(elements.array.count(segment)?))).unwrap_or_default()
     }
 
     fn get_element(&self, index: i64) -> Variant {
-        self.with(|elements, segment| {
+        self.with_layout(|elements, segment| {
             let index = unsigned("index", index)?;
             let size = elements.format.size();
             require_room("the values", size, struct_memory(&elements.format))?;
@@ -101,7 +101,7 @@ impl SharedMemoryArray {
     }
 
     fn set_element(&self, index: i64, value: &Variant) -> ErrorCode {
-        code_of(self.with(|elements, segment| {
+        code_of(self.with_layout(|elements, segment| {
             let index = unsigned("index", index)?;
             let bytes = elements.bytes_of(value)?;
             Ok(elements.array.set(segment, index, &bytes)?)
@@ -109,7 +109,7 @@ impl SharedMemoryArray {
     }
 
     fn to_array(&self) -> VarArray {
-        self.with(|elements, segment| {
+        self.with_layout(|elements, segment| {
             let stride = elements.format.size();
             let require_room_for = |count: usize| {
                 let size = count.saturating_mul(stride);
@@ -130,7 +130,7 @@ impl SharedMemoryArray {
     }
 
     fn fill(&self, value: &Variant) -> ErrorCode {
-        code_of(self.with(|elements, segment| {
+        code_of(self.with_layout(|elements, segment| {
             let bytes = elements.bytes_of(value)?;
             Ok(elements.array.fill(segment, &bytes)?)
         }))

@@ -59,12 +59,12 @@ impl<L: Send + Sync + 'static> Attachment<L> {
     }
 
     /// Calls `work` with the layout and the segment. Both stay valid until it returns.
-    fn with<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
+    fn with_layout<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
         self.bound.with(|bound| {
             let bound = bound.ok_or_else(|| {
                 Failure::new(Code::ERR_UNCONFIGURED, "it is not attached to any memory; call attach() first")
             })?;
-            bound.memory.with_segment(bound.segment, |segment| work(&bound.layout, segment))
+            bound.memory.try_with_same_segment(bound.segment, |segment| work(&bound.layout, segment))
         })
     }
 }
@@ -88,23 +88,26 @@ pub(crate) trait Attached: Fallible {
         let bound =
             memory.ok_or_else(|| Failure::argument("memory", "null", "a SharedMemory")).and_then(|memory| {
                 let (segment, layout) =
-                    memory.with_any_segment(|segment| Ok((segment.id(), make(segment)?)))?;
+                    memory.try_with_segment(|segment| Ok((segment.id(), make(segment)?)))?;
                 Ok(Bound { memory, segment, layout })
             });
         code_of(self.remember(bound.map(|bound| self.attachment().bound.put(bound))))
     }
 
     /// Calls `work` with the layout and the segment, and remembers the result.
-    fn with<T>(&self, work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>) -> Result<T, ErrorCode> {
-        self.remember(self.attachment().with(work))
-    }
-
-    /// Calls `work` as [`with`](Self::with) does, but prints nothing: scripts call `poll` each frame.
-    fn with_quietly<T>(
+    fn with_layout<T>(
         &self,
         work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
     ) -> Result<T, ErrorCode> {
-        self.remember_quietly(self.attachment().with(work))
+        self.remember(self.attachment().with_layout(work))
+    }
+
+    /// Calls `work` as `with_layout` does, but prints nothing: scripts call `poll` each frame.
+    fn with_layout_quietly<T>(
+        &self,
+        work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
+    ) -> Result<T, ErrorCode> {
+        self.remember_quietly(self.attachment().with_layout(work))
     }
 
     fn detach(&self) {
@@ -117,7 +120,7 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn reset(&self) -> ErrorCode {
-        code_of(self.with(|layout, segment| Ok(Self::reset_layout(layout, segment)?)))
+        code_of(self.with_layout(|layout, segment| Ok(Self::reset_layout(layout, segment)?)))
     }
 
     fn set_lock_timeout_msec(&self, msec: i64) {

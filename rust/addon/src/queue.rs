@@ -100,14 +100,14 @@ impl SharedMemoryQueue {
     }
 
     fn enqueue(&self, data: &PackedByteArray) -> ErrorCode {
-        code_of(self.with(|queue, segment| {
+        code_of(self.with_layout(|queue, segment| {
             let timeout = self.attachment.lock_timeout();
             queue.enqueue(segment, packed::bytes(data), timeout).map_err(|e| Failure::of_message("data", &e))
         }))
     }
 
     fn dequeue(&self) -> PackedByteArray {
-        self.with(|queue, segment| self.take(queue, segment)).unwrap_or_default()
+        self.with_layout(|queue, segment| self.take(queue, segment)).unwrap_or_default()
     }
 
     /// Removes the first message and returns it. If the array can't be made, the message stays in the queue.
@@ -116,7 +116,7 @@ impl SharedMemoryQueue {
     }
 
     fn peek(&self) -> PackedByteArray {
-        self.with(|queue, segment| {
+        self.with_layout(|queue, segment| {
             let mut bytes = Vec::new();
             queue.peek_into(segment, &mut bytes, self.attachment.lock_timeout())?;
             packed_from(&bytes)
@@ -145,18 +145,18 @@ impl SharedMemoryQueue {
     }
 
     fn query<T: Default>(&self, getter: fn(&Queue, &Segment) -> LayoutResult<T>) -> T {
-        self.with(|queue, segment| Ok(getter(queue, segment)?)).unwrap_or_default()
+        self.with_layout(|queue, segment| Ok(getter(queue, segment)?)).unwrap_or_default()
     }
 
     fn poll(&self) -> ErrorCode {
         let _reference = self.this.reference();
-        let count = match self.with_quietly(|queue, segment| Ok(queue.count(segment)?)) {
+        let count = match self.with_layout_quietly(|queue, segment| Ok(queue.count(segment)?)) {
             Ok(count) => count,
             Err(code) => return code,
         };
         // Not until the queue is empty: with a fast producer, that would never end.
         for _ in 0..count {
-            let next = self.with_quietly(|queue, segment| self.take(queue, segment));
+            let next = self.with_layout_quietly(|queue, segment| self.take(queue, segment));
             match next {
                 // Outside of the call above: a connected method may do anything, even close the memory.
                 Ok(message) => self.this.emit(MESSAGE_RECEIVED, &[Variant::from(message)]),

@@ -82,7 +82,7 @@ impl SharedMemoryStream {
     }
 
     fn write(&self, value: &Variant) -> ErrorCode {
-        code_of(self.with(|stream, segment| {
+        code_of(self.with_layout(|stream, segment| {
             let message = Message::of(value)?;
             let (kind, bytes) = message.parts();
             let timeout = self.attachment.lock_timeout();
@@ -91,7 +91,7 @@ impl SharedMemoryStream {
     }
 
     fn read(&self) -> Variant {
-        self.with(|stream, segment| self.message(stream, segment)).unwrap_or_default()
+        self.with_layout(|stream, segment| self.message(stream, segment)).unwrap_or_default()
     }
 
     /// Returns the current message as a script's value.
@@ -104,7 +104,7 @@ impl SharedMemoryStream {
     }
 
     fn mark_as_read(&self) -> ErrorCode {
-        code_of(self.with(|stream, segment| Ok(stream.mark_as_read(segment)?)))
+        code_of(self.with_layout(|stream, segment| Ok(stream.mark_as_read(segment)?)))
     }
 
     fn is_message_read(&self) -> bool {
@@ -112,16 +112,17 @@ impl SharedMemoryStream {
     }
 
     fn query(&self, getter: fn(&Stream, &Segment) -> LayoutResult<bool>) -> bool {
-        self.with(|stream, segment| Ok(getter(stream, segment)?)).unwrap_or_default()
+        self.with_layout(|stream, segment| Ok(getter(stream, segment)?)).unwrap_or_default()
     }
 
     fn get_capacity(&self) -> i64 {
-        self.with(|stream, segment| Ok(signed(stream.capacity(segment, Kind::Bytes)))).unwrap_or_default()
+        self.with_layout(|stream, segment| Ok(signed(stream.capacity(segment, Kind::Bytes))))
+            .unwrap_or_default()
     }
 
     fn poll(&self) -> ErrorCode {
         let _reference = self.this.reference();
-        let received = self.with_quietly(|stream, segment| {
+        let received = self.with_layout_quietly(|stream, segment| {
             if !stream.has_new_data(segment)? {
                 return Ok(None);
             }

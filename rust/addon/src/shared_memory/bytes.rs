@@ -32,7 +32,7 @@ impl SharedMemory {
         result: &mut A,
         place: impl FnOnce(&Segment) -> Result<(u64, u64)>,
     ) {
-        let read = self.with(|segment| {
+        let read = self.with_segment(|segment| {
             let (offset, count) = place(segment)?;
             let length = count.saturating_mul(A::STRIDE as u64);
             let supply = to_usize(segment.unpopulated_if_large(length));
@@ -44,7 +44,7 @@ impl SharedMemory {
     }
 
     fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let offset = unsigned("offset", offset)?;
             let lost = || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
             buffer.fill(
@@ -65,7 +65,7 @@ impl SharedMemory {
 
     /// Writes `bytes`. `argument` is the name of the method's parameter `offset`.
     pub(super) fn write_bytes(&self, bytes: &[u8], argument: &str, offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let offset = unsigned(argument, offset)?;
             if bytes.is_empty() {
                 return Err(Failure::argument("the size of data", 0, "at least 1"));
@@ -75,7 +75,7 @@ impl SharedMemory {
     }
 
     fn fill(&self, value: i64, offset: i64, size: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let value =
                 u8::try_from(value).map_err(|_| Failure::argument("value", value, "from 0 to 255"))?;
             let (offset, size) = range(segment, offset, size)?;

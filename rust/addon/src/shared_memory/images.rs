@@ -14,7 +14,7 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 
 impl SharedMemory {
     fn read_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let mut image = usable(image)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             // Before `bytes_mut`, which copies pixels that another image shares: a failure would waste that.
@@ -24,7 +24,7 @@ impl SharedMemory {
     }
 
     fn write_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let image = usable(image)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             check(segment, offset, image.bytes().len())?;

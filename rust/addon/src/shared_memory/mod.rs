@@ -125,12 +125,12 @@ impl Fallible for SharedMemory {
 // Access to the segment, which stays valid until `work` returns, even if another thread closes it.
 impl SharedMemory {
     /// Calls `work` with the segment, and remembers the result.
-    fn with<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
-        self.remember(self.with_any_segment(work))
+    fn with_segment<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T, ErrorCode> {
+        self.remember(self.try_with_segment(work))
     }
 
     /// Calls `work` with the segment. Attached objects use it: they remember their own errors.
-    pub(crate) fn with_any_segment<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
+    pub(crate) fn try_with_segment<T>(&self, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
         self.segment.with(|segment| match segment {
             Some(segment) => work(segment).inspect_err(|failure| self.release_if_lost(segment, failure)),
             None => Err(Failure::not_open(lock(&self.cause).as_ref())),
@@ -138,7 +138,11 @@ impl SharedMemory {
     }
 
     /// Calls `work` with the segment if it is still the one that has this [`id`](Segment::id).
-    pub(crate) fn with_segment<T>(&self, id: u64, work: impl FnOnce(&Segment) -> Result<T>) -> Result<T> {
+    pub(crate) fn try_with_same_segment<T>(
+        &self,
+        id: u64,
+        work: impl FnOnce(&Segment) -> Result<T>,
+    ) -> Result<T> {
         self.segment.with(|segment| match segment.filter(|segment| segment.id() == id) {
             Some(segment) => work(segment).inspect_err(|failure| self.release_if_lost(segment, failure)),
             None => Err(Failure::detached(lock(&self.cause).as_ref())),

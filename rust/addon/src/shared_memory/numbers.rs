@@ -75,7 +75,7 @@ impl SharedMemory {
         &self,
         byte_offset: i64,
     ) -> Script {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let mut bytes = [0; BYTES];
             segment.read(unsigned("byte_offset", byte_offset)?, &mut bytes)?;
             Ok(N::decode(bytes))
@@ -88,9 +88,9 @@ impl SharedMemory {
         byte_offset: i64,
         value: Script,
     ) -> ErrorCode {
-        code_of(
-            self.with(|segment| Ok(segment.write(unsigned("byte_offset", byte_offset)?, &N::encode(value))?)),
-        )
+        code_of(self.with_segment(|segment| {
+            Ok(segment.write(unsigned("byte_offset", byte_offset)?, &N::encode(value))?)
+        }))
     }
 }
 

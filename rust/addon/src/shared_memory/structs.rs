@@ -21,7 +21,7 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 
 impl SharedMemory {
     fn pack(&self, format: EngineText<'_>, values: AnyArray, byte_offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let format = parse_format("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             segment.check_bounds(offset, format.size() as u64)?;
@@ -30,7 +30,7 @@ impl SharedMemory {
     }
 
     fn unpack(&self, format: EngineText<'_>, byte_offset: i64) -> VarArray {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let format = parse_format("format", &format)?;
             let offset = unsigned("byte_offset", byte_offset)?;
             let size = format.size();

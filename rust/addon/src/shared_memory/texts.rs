@@ -19,7 +19,7 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 
 impl SharedMemory {
     fn read_string(&self, max_bytes: i64, byte_offset: i64) -> GString {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let left = segment.size() - offset;
             let length = match unsigned("max_bytes", max_bytes)? {
@@ -32,7 +32,7 @@ impl SharedMemory {
     }
 
     fn write_string(&self, text: EngineText<'_>, byte_offset: i64) -> ErrorCode {
-        code_of(self.with(|segment| {
+        code_of(self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let mut bytes = utf8_of("text", &text)?.into_bytes();

@@ -23,7 +23,7 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
 
 impl SharedMemory {
     fn decode_var(&self, byte_offset: i64) -> Variant {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let measured = measure(segment, offset)?;
             let unpopulated = segment.unpopulated_if_large(measured.size);
@@ -33,7 +33,7 @@ impl SharedMemory {
     }
 
     fn has_encoded_var(&self, byte_offset: i64) -> bool {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             match measure(segment, offset) {
                 Ok(_) => Ok(true),
@@ -46,7 +46,7 @@ impl SharedMemory {
     }
 
     fn decode_var_size(&self, byte_offset: i64) -> i64 {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             Ok(signed(measure(segment, offset)?.size))
         })
@@ -54,7 +54,7 @@ impl SharedMemory {
     }
 
     fn encode_var(&self, byte_offset: i64, value: &Variant) -> i64 {
-        self.with(|segment| {
+        self.with_segment(|segment| {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let room = segment.size() - offset;
             let too_long = |size| {

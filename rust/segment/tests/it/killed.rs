@@ -17,14 +17,14 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("create", |it| it.anew(create)),
     ("open", |it| drop(open(&it.name))),
     ("open_or_create", |it| it.anew(open_or_create)),
-    ("read", |it| it.with(|segment, bytes| segment.read(0, bytes))),
-    ("write", |it| it.with(|segment, bytes| segment.write(0, bytes))),
-    ("fill", |it| it.with(|segment, _| segment.fill(0, SIZE, 7))),
+    ("read", |it| it.with_held(|segment, bytes| segment.read(0, bytes))),
+    ("write", |it| it.with_held(|segment, bytes| segment.write(0, bytes))),
+    ("fill", |it| it.with_held(|segment, _| segment.fill(0, SIZE, 7))),
     ("close", |it| it.once(|_, _| Ok(()))),
     ("release_name", |it| it.once(|segment, _| release_name(segment))),
     ("unlink", |it| it.once(|segment, _| segment.name().unlink())),
     ("remove", |it| it.once(|segment, _| Options::new(segment.name().as_str()).remove())),
-    (SET_LIFETIME, |it| it.with(|segment, _| toggle_lifetime(segment))),
+    (SET_LIFETIME, |it| it.with_held(|segment, _| toggle_lifetime(segment))),
     ("stream_v0_write", |it| it.wire_write("stream_v0")),
     ("stream_v0_read", |it| it.wire_read("stream_v0")),
     ("stream_v1_write", |it| it.wire_write("stream_v1")),
@@ -103,7 +103,7 @@ impl Victim {
     }
 
     /// Calls `call` with the segment that is held, or else with a new one.
-    fn with(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
+    fn with_held(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
         if self.held.is_none() {
             self.anew(if self.side == Side::Owner { create } else { open });
         }
@@ -114,17 +114,17 @@ impl Victim {
 
     fn wire_write(&mut self, format: &str) {
         let format = crate::common::wire::format_of(format).unwrap();
-        self.with(|segment, bytes| format.write(segment, bytes));
+        self.with_held(|segment, bytes| format.write(segment, bytes));
     }
 
     fn wire_read(&mut self, format: &str) {
         let format = crate::common::wire::format_of(format).unwrap();
-        self.with(|segment, bytes| format.read(segment, bytes));
+        self.with_held(|segment, bytes| format.read(segment, bytes));
     }
 
-    /// Does as `with`, and drops the segment.
+    /// Does as `with_held`, and drops the segment.
     fn once(&mut self, call: fn(&Segment, &mut [u8]) -> Result<(), Error>) {
-        self.with(call);
+        self.with_held(call);
         self.held = None;
     }
 }
@@ -138,7 +138,7 @@ fn victim() {
     let (operation, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
     let (_, run) = OPERATIONS.iter().find(|(label, _)| *label == operation).unwrap();
     let mut it = Victim { name, side, held: None, bytes: vec![7; SIZE as usize] };
-    it.with(|_, _| Ok(()));
+    it.with_held(|_, _| Ok(()));
     assert!(it.held.is_some());
     println!("ready");
     loop {

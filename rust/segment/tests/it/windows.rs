@@ -211,7 +211,7 @@ fn a_segment_that_is_too_small_is_not_touched() {
 #[test]
 fn addresses_without_memory_are_not_touched() {
     let name = Name::new();
-    let foreign = Foreign::with(&name, 16 << 12, PAGE_READWRITE | SEC_RESERVE);
+    let foreign = Foreign::with_flags(&name, 16 << 12, PAGE_READWRITE | SEC_RESERVE);
     assert!(matches!(open(&name), Err(Error::NotSizedYet { .. })), "{:?}", open(&name));
     // SAFETY: the handle is open, and the call commits the first two pages of the view.
     let committed = unsafe {
@@ -257,7 +257,7 @@ fn the_image_of_a_program_is_refused() {
 fn pages_without_the_access_are_not_touched() {
     for protection in [PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE | PAGE_GUARD] {
         let name = Name::new();
-        let foreign = Foreign::with(&name, 1 << 20, PAGE_READWRITE | SEC_RESERVE);
+        let foreign = Foreign::with_flags(&name, 1 << 20, PAGE_READWRITE | SEC_RESERVE);
         // SAFETY: the section is open, and the call commits the first page of the view with other rights.
         let page = unsafe {
             let view = MapViewOfFile(foreign.handle(), FILE_MAP_WRITE, 0, 0, 0);

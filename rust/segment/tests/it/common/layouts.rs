@@ -119,12 +119,17 @@ fn partner(file: &str) -> std::path::PathBuf {
 
 /// Starts the partner in Python, which maps `/dev/shm/NAME`.
 pub fn python() -> Peer {
-    Peer::of(Command::new("python3").arg(partner("lsm.py")))
+    Peer::of(Command::new("python3").arg(partner("libsharedmemory.py")))
 }
 
 /// Lets the partner make the golden files again.
 pub fn python_writes_golden_files(folder: &Path) {
-    let status = Command::new("python3").arg(partner("lsm.py")).arg("golden").arg(folder).status().unwrap();
+    let status = Command::new("python3")
+        .arg(partner("libsharedmemory.py"))
+        .arg("golden")
+        .arg(folder)
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -135,15 +140,15 @@ pub fn c_program() -> Peer {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         // Another test program may compile it at the same time, so each has a file of its own. The last one
         // stays.
-        let own = folder.join(format!("lsm-{}", process::id()));
+        let own = folder.join(format!("partner-{}", process::id()));
         let status = Command::new("cc")
             .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&own)
-            .arg(partner("lsm.c"))
+            .arg(partner("libsharedmemory.c"))
             .status()
             .unwrap();
         assert!(status.success(), "cc can't compile the partner");
-        let program = folder.join("lsm");
+        let program = folder.join("partner");
         fs::rename(own, &program).unwrap();
         program
     });

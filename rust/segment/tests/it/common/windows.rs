@@ -36,10 +36,10 @@ pub struct Foreign(OwnedHandle);
 
 impl Foreign {
     pub fn make(name: &str, size: usize) -> Self {
-        Self::with(name, size, PAGE_READWRITE)
+        Self::with_flags(name, size, PAGE_READWRITE)
     }
 
-    pub fn with(name: &str, size: usize, flags: u32) -> Self {
+    pub fn with_flags(name: &str, size: usize, flags: u32) -> Self {
         Self::with_attributes(name, size, flags, ptr::null())
     }
 

@@ -3,7 +3,8 @@
 It reads commands from its standard input, one per line, and answers each with a line. Data are in
 hexadecimal. With the argument `golden` and a folder, it writes the golden files there.
 
-Python has no atomic instructions, so no other process may use the memory concurrently. For that, see lsm.c.
+Python has no atomic instructions, so no other process may use the memory concurrently. For that, see
+libsharedmemory.c.
 """
 
 import mmap

@@ -16,7 +16,7 @@ import bench_chart
 import bench_report
 import common
 from common import MACHINE, ROOT, say
-from godot import version
+from find_godot import version
 
 FOLDER = ROOT / "target" / "bench"
 BENCH = ROOT / "bench"
