@@ -1,5 +1,5 @@
 extends Node
-## Measures the addon in Godot. tools/bench_measure.py starts it, and makes the report of its values.
+## Measures the addon in Godot. tools/bench_measure.py starts it, and reports its values.
 ##
 ## Arguments (after "--"): a file to write them to, a folder on a disk, a prefix for names, a
 ## Python, and the parts to measure.

@@ -3,10 +3,10 @@
 import sys
 
 import addon
-import run_demo
 import find_godot
 import needs
 import pypi
+import run_demo
 from common import ROOT, TARGET, must, parse, say
 
 NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in run_demo.DEMOS.items())
