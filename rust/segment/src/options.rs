@@ -148,6 +148,7 @@ impl<'a> Options<'a> {
         if size == 0 || size > limit {
             return Err(Error::InvalidSize { size, limit });
         }
+        self.catch_faults()?;
         Ok(Segment::new(provider.create(self, size, end)?, Access::ReadWrite, true))
     }
 
@@ -166,7 +167,9 @@ impl<'a> Options<'a> {
     }
 
     fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
-        let opened = self.provider()?.open(self, scope, size, access).map_err(|error| match error {
+        let provider = self.provider()?;
+        self.catch_faults()?;
+        let opened = provider.open(self, scope, size, access).map_err(|error| match error {
             // An opener needs no new memory: addresses are missing.
             Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
             other => other,
@@ -235,6 +238,14 @@ impl<'a> Options<'a> {
     /// segment open can end it; [`Error::System`].
     pub fn remove(&self) -> Result<()> {
         self.provider()?.remove(self)
+    }
+
+    fn catch_faults(&self) -> Result<()> {
+        os::install_fault_handler().map_err(|source| Error::PermissionDenied {
+            name: self.name.to_owned(),
+            call: "sigaction(SIGBUS)",
+            source,
+        })
     }
 
     fn provider(&self) -> Result<&'static dyn Provider> {

@@ -6,7 +6,8 @@
 //!
 //! Each `system` offers besides:
 //! - `NATIVE`: its provider.
-//! - `Watch`: keeps a fault in vanished memory from ending the process, and `uninstall_fault_handler`.
+//! - `Watch`: keeps a fault in vanished memory from ending the process, with `install_fault_handler` and
+//!   `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - For tests, `anonymous`: a mapping that has no name.
 
@@ -47,7 +48,7 @@ pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
-pub(crate) use system::{Watch, coarse_clock};
+pub(crate) use system::{Watch, coarse_clock, install_fault_handler};
 
 /// Makes, opens and removes segments of one backend.
 pub(crate) trait Provider: Sync {

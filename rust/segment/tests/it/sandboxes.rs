@@ -5,7 +5,7 @@ use std::thread;
 
 use libc::{EACCES, EINVAL, ENOSYS, EPERM, c_int, c_long};
 
-use crate::common::Name;
+use crate::common::{Name, in_another_process};
 use shm_segment::{Access, Error, Lifetime, Options, Scope};
 
 /// A system call that is refused, if it has this value in the given bits of the argument.
@@ -23,6 +23,8 @@ const O_TMPFILE: Refused = {
 };
 const SET_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_SETLK as u32 };
+const SIGACTION: Refused =
+    Refused { call: libc::SYS_rt_sigaction, argument: 0, bits: u32::MAX, value: libc::SIGBUS as u32 };
 const ASK_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_GETLK as u32 };
 
@@ -121,4 +123,36 @@ fn a_leftover_is_not_reclaimed_where_its_owner_may_live() {
     });
     drop(owner);
     assert!(!name.exists());
+}
+
+/// Without a handler for SIGBUS, a truncation would end the process.
+#[test]
+fn without_a_fault_handler_no_segment_is_made_or_opened() {
+    in_another_process("sandboxes::without_a_fault_handler_no_segment_is_made_or_opened", || {
+        let (name, there) = (Name::new(), Name::new());
+        std::fs::write(there.path(), [0; 100]).unwrap();
+        for errno in [EPERM, EACCES] {
+            refusing(&[SIGACTION], errno, || {
+                for result in [
+                    Options::new(&name).create(100),
+                    Options::new(&name).open_or_create(100),
+                    Options::new(&there).open(0, Access::ReadOnly),
+                ] {
+                    let refused = result.unwrap_err();
+                    assert!(matches!(refused, Error::PermissionDenied { .. }), "{refused}");
+                    assert!(refused.to_string().contains("sigaction(SIGBUS) was refused"), "{refused}");
+                }
+                assert!(!name.is_there());
+            });
+        }
+        // A handler that is there already stays.
+        let segment = Options::new(&name).create(100).unwrap();
+        refusing(&[SIGACTION], EPERM, || {
+            let opened = Options::new(&name).open(0, Access::ReadOnly).unwrap();
+            std::fs::File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+            thread::sleep(std::time::Duration::from_millis(20));
+            assert!(matches!(opened.read(0, &mut [0]), Err(Error::Truncated { .. })));
+        });
+        drop(segment);
+    });
 }

@@ -36,8 +36,8 @@ use crate::error::{Error, Result, Taken};
 use crate::info::{OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
-pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
+pub(crate) use fault::{Watch, install_fault_handler};
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use fuzzing::ByCalls;
 pub(super) use owner::NameLifetime;
