@@ -79,7 +79,7 @@ fn rounds() -> u32 {
 
 /// Ten processes try to reclaim a name at once: one gets it, and the name leads to the segment that it made.
 #[test]
-fn of_ten_racing_reclaimers_one_wins() {
+fn exactly_one_of_ten_reclaimers_wins() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
     for round in 0..rounds() {
         let name = Name::new();
@@ -101,7 +101,7 @@ fn of_ten_racing_reclaimers_one_wins() {
 
 /// Ten processes open or create a name at once: one creates the segment, and all ten have the same memory.
 #[test]
-fn of_ten_racing_for_one_memory_all_get_it() {
+fn all_of_ten_racing_processes_get_the_memory() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
     for round in 0..rounds() / 2 {
         let name = Name::new();

@@ -90,7 +90,7 @@ fn a_lifetime_can_change() {
 }
 
 #[test]
-fn a_mark_on_another_users_segment_is_not_believed() {
+fn a_mark_on_another_users_segment_is_ignored() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can make another user's file");
         return;

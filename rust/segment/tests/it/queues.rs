@@ -327,7 +327,7 @@ fn attach_names_the_wrong_field() {
 }
 
 #[test]
-fn no_field_is_believed() {
+fn no_field_is_trusted() {
     for (label, version, header) in VERSIONS {
         for state in ["new", "full", "around"] {
             let mut golden = golden(&format!("queue_{label}_{state}"));
