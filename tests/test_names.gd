@@ -75,7 +75,7 @@ func test_names_with_odd_beginnings_work() -> void:
 		var memory := SharedMemory.new()
 		assert_code(memory.create(name, 16), OK, "create '%s'" % name)
 		memory.close()
-		assert_false(SharedMemory.exists(name), "gone")
+		assert_false(SharedMemory.exists(name), "exists")
 
 
 func test_names_that_create_refuses() -> void:

@@ -125,7 +125,7 @@ func test_handler_can_drop_the_queue() -> void:
 	)
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, [bytes([1]), bytes([2])], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
 func test_attach_is_busy_until_creator_lays_out() -> void:

@@ -138,7 +138,7 @@ func test_handler_can_drop_the_stream() -> void:
 	stream = null
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, ["bye"], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
 func test_handler_can_poll() -> void:

@@ -29,7 +29,7 @@ fn golden_files_are_read() {
 
     let (_ours, theirs) = planted(&golden("array_slice"));
     let array = Array::attach(&theirs, 4).unwrap();
-    assert_eq!(array.count(&theirs).unwrap(), 3, "whatever the total is");
+    assert_eq!(array.count(&theirs).unwrap(), 3, "the total has no effect");
     for (index, value) in (0..).zip([1i32, -2, 3]) {
         assert_eq!(get(&array, &theirs, index).unwrap(), value.to_le_bytes());
     }

@@ -49,7 +49,7 @@ fn openers_keep_the_memory_of_a_reclaimed_name() {
     assert_exists_already(&create(&name));
     peer.kill();
     assert!(name.exists());
-    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok(), "what is left can be opened");
+    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok(), "the leftover can be opened");
 
     let new = create(&name).unwrap();
     assert!(new.name().is_current() && !old.name().is_current());
