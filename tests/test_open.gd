@@ -82,7 +82,7 @@ func test_open_refuses_bad_size() -> void:
 
 func test_open_refuses_unknown_access() -> void:
 	var owner := created(100)
-	for access: int in [-1, 2, 1 << 32, (1 << 32) + 1]:
+	for access in numbers_outside("Access"):
 		var memory := SharedMemory.new()
 		expect_error("SharedMemory.open(): ")
 		assert_code(memory.open(owner.get_name(), 0, access), ERR_INVALID_PARAMETER, "open")

@@ -182,7 +182,7 @@ func test_impossible_headers_are_refused() -> void:
 				assert_eq(queue.get_message_count(), 1, "as new")
 
 
-func test_false_message_size_is_refused() -> void:
+func test_wrong_message_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		var queue := attached(memory, layout, 10)

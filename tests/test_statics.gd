@@ -19,10 +19,10 @@ func test_exists_refuses_bad_arguments() -> void:
 	for name: String in ["", "/", "a/b", "x".repeat(300)]:
 		assert_false(SharedMemory.exists(name), "exists '%s'" % name)
 	var memory := created(16)
-	for value: int in [-1, 2, 1 << 32]:
+	for value in numbers_outside("Scope"):
 		expect_error("SharedMemory.exists(): ")
 		assert_false(SharedMemory.exists(memory.get_name(), value), "scope %d" % value)
-	for value: int in [-1, 4, 1 << 32]:
+	for value in numbers_outside("Backend"):
 		expect_error("SharedMemory.exists(): ")
 		assert_false(SharedMemory.exists(memory.get_name(), 0, value), "backend %d" % value)
 
@@ -63,11 +63,11 @@ func test_remove_refuses_bad_arguments() -> void:
 		expect_error("SharedMemory.remove(): ")
 		assert_code(SharedMemory.remove(name), ERR_INVALID_PARAMETER, "remove '%s'" % name)
 	var memory := created(16)
-	for value: int in [-1, 2, 1 << 32]:
+	for value in numbers_outside("Scope"):
 		expect_error("SharedMemory.remove(): ")
 		var code := SharedMemory.remove(memory.get_name(), value)
 		assert_code(code, ERR_INVALID_PARAMETER, "scope %d" % value)
-	for value: int in [-1, 4, 1 << 32]:
+	for value in numbers_outside("Backend"):
 		expect_error("SharedMemory.remove(): ")
 		var code := SharedMemory.remove(memory.get_name(), 0, value)
 		assert_code(code, ERR_INVALID_PARAMETER, "backend %d" % value)

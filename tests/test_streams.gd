@@ -251,7 +251,7 @@ func test_lock_timeout_has_limits() -> void:
 		assert_last_error(stream, ERR_INVALID_PARAMETER, [str(bad)])
 
 
-func test_false_size_is_refused() -> void:
+func test_wrong_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var stream := attached(memory, layout)

@@ -3,7 +3,7 @@ extends "res://test_case.gd"
 ##
 ## SHM_TEST_ROUNDS sets how much of the randomised tests is done.
 
-const SomeValues := preload("res://some_values.gd")
+const SomeValues := preload("res://harness/some_values.gd")
 
 const MIN := -9223372036854775808
 const MAX := 9223372036854775807

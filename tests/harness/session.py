@@ -16,8 +16,8 @@ import pytest
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 REPOSITORY = PROJECT.parent
 SHARED = pathlib.Path("/dev/shm")
-RUNNER = "res://runner.gd"
-AGENT = "res://agent.gd"
+RUNNER = "res://harness/runner.gd"
+AGENT = "res://harness/agent.gd"
 SESSION = pytest.StashKey()
 
 

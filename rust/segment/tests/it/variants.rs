@@ -1,5 +1,5 @@
-//! Variants of the engine (`data/variants.bin`, made by `tests/variant_corpus.gd`), unchanged and with
-//! changed bytes.
+//! Variants of the engine (`data/variants.bin`, made by `tests/harness/variant_corpus.gd`), unchanged and
+//! with changed bytes.
 //!
 //! `SHM_SEGMENT_ROUNDS` sets the number of changes, `SHM_SEGMENT_SEED` repeats a run. With
 //! `SHM_SEGMENT_ACCEPTED=FILE`, the accepted Variants are written to a file, for the same script to decode:
