@@ -1,5 +1,6 @@
 //! The Godot classes. `binding` connects them to the engine; `doc_classes/` has the help that users read.
 
+mod args;
 mod array;
 mod attachment;
 mod binding;

@@ -3,14 +3,12 @@
 use godot::builtin::{AnyArray, PackedByteArray, Variant, VariantType};
 use godot::global::Error as Code;
 use shm_segment::values::structs::{Format, Value};
-use shm_segment::{has_room_for, layout};
+use shm_segment::{SMALL, has_room_for, layout};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::unicode::{utf8_in, utf8_of};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Returns an array with these bytes as its elements.
 pub(crate) fn packed_from<A: Packed>(bytes: &[u8]) -> Result<A> {
@@ -38,7 +36,7 @@ pub(crate) const MAX_TEXT_BYTES: usize = i32::MAX as usize;
 pub(crate) fn is_room_for_text(length: usize) -> bool {
     // Godot stores UTF-32 with a NUL, and rounds allocations up to a power of two.
     let allocated = (length + 1).checked_mul(size_of::<char>()).and_then(usize::checked_next_power_of_two);
-    length <= MAX_TEXT_BYTES && allocated.is_some_and(is_room_for)
+    length <= MAX_TEXT_BYTES && allocated.is_some_and(can_allocate)
 }
 
 /// A script's value for a struct. It owns the text or bytes that a [`Value`] borrows.
@@ -120,20 +118,19 @@ pub(crate) fn zeros(size: usize) -> Result<Vec<u8>> {
 
 /// Fails if there is no room for `size` bytes of `what` and for `extra` bytes more.
 pub(crate) fn require_room(what: &str, size: usize, extra: usize) -> Result<()> {
-    if is_room_for(size.saturating_add(extra)) { Ok(()) } else { Err(no_room(what, size)) }
+    if can_allocate(size.saturating_add(extra)) { Ok(()) } else { Err(no_room(what, size)) }
 }
 
 /// Returns whether this process can have `length` bytes more.
 ///
 /// A peer chooses the sizes, so they are checked first. Godot prints an error when an allocation fails. Linux
 /// allows too large an allocation, and kills the process when it uses the memory.
-pub(crate) fn is_room_for(length: usize) -> bool {
-    has_room_for(length as u64) && can_be_reserved(length)
+pub(crate) fn can_allocate(length: usize) -> bool {
+    has_room_for(length as u64) && can_reserve(length)
 }
 
-fn can_be_reserved(length: usize) -> bool {
-    const SMALL: usize = 1 << 24;
-    length < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
+fn can_reserve(length: usize) -> bool {
+    (length as u64) < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
 /// Makes an array `count` elements long, and returns their bytes. Fails, in the name of `what`, if there is
@@ -146,8 +143,8 @@ pub(crate) fn resized<'a, A: Packed>(
 ) -> Result<&'a mut [u8]> {
     let length = count.saturating_mul(A::STRIDE);
     // Godot rounds an array's allocation up to a power of two.
-    let is_room = is_room_for(length.saturating_add(extra))
-        && length.checked_next_power_of_two().is_some_and(can_be_reserved);
+    let is_room = can_allocate(length.saturating_add(extra))
+        && length.checked_next_power_of_two().is_some_and(can_reserve);
     let bytes = is_room.then(|| packed::resize(array, count)).flatten();
     bytes.ok_or_else(|| no_room(what, length))
 }

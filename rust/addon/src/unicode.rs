@@ -5,10 +5,8 @@ use godot::global::Error as Code;
 use shm_segment::{TextError, utf8_from_units, utf8_length};
 
 use crate::binding::EngineText;
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::script_values::{MAX_TEXT_BYTES, is_room_for_text, no_room};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 const REPLACEMENT: &str = "\u{FFFD}";

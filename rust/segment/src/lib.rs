@@ -43,7 +43,7 @@ mod segment;
 mod text;
 pub mod values;
 
-pub use available::{available_memory, has_room_for};
+pub use available::{SMALL, available_memory, has_room_for};
 pub use error::{Error, Result};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
