@@ -11,9 +11,9 @@ use crate::attachment::{self, Attached, Attachment};
 use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
 use crate::error::{Failure, Result, code_of};
 use crate::last_error::{Fallible, LastError};
+use crate::room::require_room;
 use crate::script_values::{
-    StructValue, pack_struct, parse_format, require_room, struct_memory, structs_memory, to_usize,
-    unpack_struct, zeros,
+    StructValue, pack_struct, parse_format, struct_memory, structs_memory, to_usize, unpack_struct, zeros,
 };
 use crate::shared_memory::SharedMemory;
 

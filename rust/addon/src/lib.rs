@@ -7,6 +7,7 @@ mod binding;
 mod error;
 mod last_error;
 mod queue;
+mod room;
 mod script_values;
 mod shared_memory;
 mod stream;

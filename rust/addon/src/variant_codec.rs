@@ -17,7 +17,8 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
 use crate::error::{Failure, Result};
-use crate::script_values::{require_room, resized, to_usize};
+use crate::room::require_room;
+use crate::script_values::{resized, to_usize};
 use crate::unicode::utf8_length_of;
 
 /// Returns what the running engine can decode.

@@ -7,7 +7,7 @@ use super::args::{offset_inside, unsigned};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
-use crate::script_values::{MAX_TEXT_BYTES, can_allocate, no_room};
+use crate::room::{MAX_TEXT_BYTES, can_allocate, no_room};
 use crate::unicode::{text_from, utf8_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
