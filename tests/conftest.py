@@ -14,7 +14,7 @@ import shutil
 import pytest
 from harness import gdscript
 from harness.agent import Agent
-from harness.session import SESSION, Session, file_of
+from harness.session import NOBODY, PROJECT, SESSION, Session, file_of
 
 
 def pytest_addoption(parser):
@@ -181,3 +181,25 @@ def agent(start_agent):
 def memory(agent):
     """Returns a SharedMemory in a Godot of its own."""
     return agent.memory()
+
+
+@pytest.fixture
+def start_stranger(session, start_agent):
+    """Starts a Godot of another user."""
+
+    def start():
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        environment = session.environment(NOBODY)
+        needed = PROJECT / "project.godot", "-a", "-x", session.godot
+        code, _ = session.run(["test", "-r", *needed], 10, env=environment, **user)
+        if code != 0:
+            pytest.skip("another user may not read this folder")
+        return start_agent(env=environment, **user)
+
+    return start
+
+
+@pytest.fixture
+def stranger(start_stranger):
+    """Returns a SharedMemory in a Godot of another user."""
+    return start_stranger().memory()

@@ -12,6 +12,7 @@ const ENUMS := {
 	},
 	"Access": {"ACCESS_READ_WRITE": 0, "ACCESS_READ_ONLY": 1},
 	"Backend": {"BACKEND_NATIVE": 0, "BACKEND_FILE": 1, "BACKEND_SYSV": 2, "BACKEND_MEMFD": 3},
+	"OwnerState": {"OWNER_UNKNOWN": 0, "OWNER_ALIVE": 1, "OWNER_DEAD": 2},
 }
 
 ## Every method: what it returns, the types of its arguments, the values of the last of them.
@@ -46,6 +47,7 @@ const METHODS := {
 	"get_access": ["SharedMemory.Access", [], []],
 	"is_open": [TYPE_BOOL, [], []],
 	"is_current": [TYPE_BOOL, [], []],
+	"get_owner_state": ["SharedMemory.OwnerState", [], []],
 	"get_last_error": ["Error", [], []],
 	"get_last_error_message": [TYPE_STRING, [], []],
 	"clear_last_error": [TYPE_NIL, [], []],
@@ -55,7 +57,10 @@ const METHODS := {
 	"set_backend": [TYPE_NIL, [TYPE_INT], []],
 	"exists": [TYPE_BOOL, [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
 	"remove": ["Error", [TYPE_STRING_NAME, TYPE_INT, TYPE_INT], [0, 0]],
+	"get_info": [TYPE_DICTIONARY, [TYPE_STRING_NAME, TYPE_INT], [0]],
+	"get_users": [TYPE_PACKED_INT32_ARRAY, [TYPE_STRING_NAME, TYPE_INT], [0]],
 	"list_names": [TYPE_PACKED_STRING_ARRAY, [], []],
+	"list_segments": [TYPE_ARRAY, [], []],
 	"generate_name": [TYPE_STRING, [TYPE_STRING], ["godot"]],
 }
 ## The values of which there are decode_ and encode_, and the arrays of which there are read_ and
@@ -74,7 +79,16 @@ const ARRAYS := {
 	"vector4": TYPE_PACKED_VECTOR4_ARRAY,
 	"color": TYPE_PACKED_COLOR_ARRAY,
 }
-const STATIC := ["calcsize", "exists", "remove", "list_names", "generate_name"]
+const STATIC := [
+	"calcsize",
+	"exists",
+	"remove",
+	"get_info",
+	"get_users",
+	"list_names",
+	"list_segments",
+	"generate_name",
+]
 
 var _methods := METHODS.duplicate()
 
@@ -126,8 +140,9 @@ func test_enums_type_variables_of_scripts() -> void:
 	var access: SharedMemory.Access = memory.get_access()
 	var backend: SharedMemory.Backend = memory.get_backend()
 	var error: Error = memory.get_last_error()
+	var owner: SharedMemory.OwnerState = memory.get_owner_state()
 	scope = memory.get_scope()
-	assert_eq([status, access, backend, error, scope], [0, 0, 0, 0, 0], "of a new object")
+	assert_eq([status, access, backend, error, scope, owner], [0, 0, 0, 0, 0, 0], "of a new object")
 	memory.backend = SharedMemory.BACKEND_FILE
 	backend = memory.backend
 	assert_eq(backend, SharedMemory.BACKEND_FILE, "the property")

@@ -88,7 +88,10 @@ const TABLES := {
 			Method.STATIC,
 			{"name": Argument.EXISTING_NAME, "scope": [0, 1], "backend": Argument.BACKEND}
 		],
+		"get_info": [Method.STATIC, {"name": Argument.ANY_NAME, "backend": Argument.BACKEND}],
+		"get_users": [Method.STATIC, {"name": Argument.ANY_NAME, "backend": Argument.BACKEND}],
 		"list_names": [Method.STATIC, {}],
+		"list_segments": [Method.STATIC, {}],
 		"generate_name": [Method.STATIC, {"prefix": Argument.PREFIX}],
 	},
 	"SharedMemoryStream":

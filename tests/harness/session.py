@@ -15,6 +15,8 @@ import pytest
 
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 REPOSITORY = PROJECT.parent
+# The user ID of another user.
+NOBODY = 65534
 SHARED = pathlib.Path("/dev/shm")
 RUNNER = "res://harness/runner.gd"
 AGENT = "res://harness/agent.gd"

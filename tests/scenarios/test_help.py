@@ -19,6 +19,8 @@ func type_of(info):
 		return [String(info["class_name"]), ""]
 	if info.usage & PROPERTY_USAGE_CLASS_IS_ENUM:
 		return ["int", String(info["class_name"])]
+	if info.hint == PROPERTY_HINT_ARRAY_TYPE:
+		return [info.hint_string + "[]", ""]
 	return [type_string(info.type), ""]
 
 func run(name):
@@ -99,7 +101,7 @@ ERRORS = {
         "calcsize": "",
         "exists": "",
         "generate_name": "",
-        "list_names": "",
+        "list_*": "",
     },
     "SharedMemoryStream": {
         "attach": ATTACHES,

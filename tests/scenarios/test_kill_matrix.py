@@ -5,11 +5,10 @@ SHM_TEST_ROUNDS sets how often each of them is killed.
 """
 
 import random
-import stat
 import time
 
 import pytest
-from harness.constants import OK
+from harness.constants import ERR_ALREADY_EXISTS, OK
 from harness.effort import rounds
 from harness.marks import segments_are_files
 from harness.session import file_of
@@ -129,16 +128,17 @@ def kill_each_round(survivor, start_agent, unique_name, chance, operation, besid
 
 
 def check_next_run(survivor, name, operation):
-    path = file_of(name)
     memory = survivor.memory()
-    if path.exists() and not path.stat().st_mode & stat.S_ISVTX:
-        assert operation == "persistent", "this one stays on purpose"
+    if operation == "persistent" and memory.create(name, 64) == ERR_ALREADY_EXISTS:
+        # This one stays on purpose.
+        assert "made it persistent, and has ended" in memory.get_last_error_message()
         assert memory.remove(name) == OK
+    memory.close()
     assert memory.create(name, 64) == OK, memory.get_last_error_message()
     assert memory.read() == bytes(64)
     memory.close()
     memory.free()
-    assert not path.exists(), "nothing is left"
+    assert not file_of(name).exists(), "nothing is left"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from harness.session import file_of
 
 pytestmark = segments_are_files
 
-# The mode of a dead owner's segment: the sticky bit is the addon's mark.
+# The mode of a dead owner's segment, where its mark is the sticky bit: Linux before 6.0.
 LEFTOVER = 0o1600
 
 # All processes begin at the same moment and take the names in the same order. They meet again and again:

@@ -1,6 +1,8 @@
 //! Errors of segments: what failed, with which name, in which system call.
 
-use std::io;
+use std::{fmt, io};
+
+use crate::info::SegmentInfo;
 
 /// A failed operation on a segment.
 ///
@@ -33,7 +35,7 @@ pub enum Error {
         limit: u64,
     },
     /// The segment is smaller than the size asked for.
-    #[error("{name:?} has {actual} bytes, fewer than the {requested} asked for")]
+    #[error("{name:?} has {actual} bytes, fewer than the {requested} asked for{}", after(": ", info))]
     TooSmall {
         /// The segment's name.
         name: String,
@@ -41,6 +43,8 @@ pub enum Error {
         actual: u64,
         /// The size that was asked for, in bytes.
         requested: u64,
+        /// The facts that are known of the segment, on systems that tell.
+        info: Option<Box<SegmentInfo>>,
     },
     /// The bytes asked for don't all lie in the segment.
     #[error("offset {offset} and length {length} reach past the end of the {size} bytes")]
@@ -64,7 +68,7 @@ pub enum Error {
         /// The name that is taken.
         name: String,
         /// The reason why it was not reclaimed.
-        why: &'static str,
+        why: Taken,
     },
     /// Nothing has this name.
     #[error("{name:?} does not exist ({call}: {source})")]
@@ -171,8 +175,39 @@ pub enum Error {
     },
 }
 
+/// The reason why a name is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// A segment has it.
+    By {
+        /// The facts that are known of that segment.
+        info: Box<SegmentInfo>,
+        /// The size that was asked for, in bytes.
+        requested: u64,
+    },
+    /// Anything else.
+    Otherwise(&'static str),
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::By { info, requested } if info.size != *requested => {
+                write!(f, "{info} (it has {} bytes, and {requested} were asked for)", info.size)
+            }
+            Self::By { info, .. } => write!(f, "{info}"),
+            Self::Otherwise(why) => f.write_str(why),
+        }
+    }
+}
+
 /// The result of a fallible function on segments.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Returns `what` with `start` before it, if there is something.
+fn after(start: &str, what: &Option<impl fmt::Display>) -> String {
+    what.as_ref().map_or_else(String::new, |what| format!("{start}{what}"))
+}
 
 /// Quotes a text, and shortens it if it is long: a name may be of any length.
 fn short(text: &str) -> String {

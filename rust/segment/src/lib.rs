@@ -34,6 +34,7 @@ mod available;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod info;
 pub mod layout;
 mod memory;
 mod name;
@@ -44,9 +45,10 @@ mod text;
 pub mod values;
 
 pub use available::{SMALL, available_memory, has_room_for};
-pub use error::{Error, Result};
+pub use error::{Error, Result, Taken};
+pub use info::{Maker, OwnerState, SegmentInfo};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
-pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
+pub use options::{Access, Backend, Lifetime, Options, Scope, list_names, list_segments};
 pub use os::NameHandle;
 /// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;

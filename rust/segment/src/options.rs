@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::info::SegmentInfo;
 use crate::os::{self, Provider};
 use crate::segment::Segment;
 
@@ -215,6 +216,25 @@ impl<'a> Options<'a> {
         os::provider(self.backend).is_some_and(|provider| provider.exists(self))
     }
 
+    /// Looks at the segment of this name, without mapping it or changing anything.
+    ///
+    /// On Linux, no other process can notice. On Windows, where only a mapping tells the size, the segment is
+    /// mapped for a moment. The name is looked up as in [`open`](Self::open).
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`]; [`Error::Unsupported`];
+    /// [`Error::PermissionDenied`] where it can't even be looked at; [`Error::System`].
+    pub fn info(&self) -> Result<SegmentInfo> {
+        self.provider()?.info(self)
+    }
+
+    /// Returns the PIDs of this user's processes that have the segment mapped, in ascending order. Root gets
+    /// those of every user. Empty on other systems than Linux.
+    #[must_use]
+    pub fn users(&self) -> Vec<u32> {
+        os::provider(self.backend).map_or_else(Vec::new, |provider| provider.users(self))
+    }
+
     /// Removes the name, regardless of its creator. A process that has the segment open keeps it.
     ///
     /// # Errors
@@ -244,4 +264,21 @@ impl<'a> Options<'a> {
 #[must_use]
 pub fn list_names() -> Vec<String> {
     os::provider(Backend::Native).map(Provider::list_names).unwrap_or_default()
+}
+
+/// Returns what is known of each segment whose name the system can list, with its backend and its name.
+///
+/// These are the native ones, and on Linux also memfds and those of System V, which have their keys as names.
+#[must_use]
+pub fn list_segments() -> Vec<(Backend, String, SegmentInfo)> {
+    let backends = [Backend::Native, Backend::SystemV, Backend::Memfd];
+    let providers = backends.into_iter().filter_map(|backend| Some((backend, os::provider(backend)?)));
+    let named = providers
+        .flat_map(|(backend, provider)| provider.list_names().into_iter().map(move |name| (backend, name)));
+    named
+        .filter_map(|(backend, name)| {
+            let info = Options::new(&name).backend(backend).info().ok()?;
+            Some((backend, name, info))
+        })
+        .collect()
 }

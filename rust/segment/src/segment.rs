@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::available::{SMALL, has_room_for};
 use crate::error::{Error, Result};
+use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
 use crate::os::{self, NameHandle, OpenSegment, Opened};
@@ -187,6 +188,12 @@ impl Segment {
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.object.scope()
+    }
+
+    /// Returns the state of the segment's owner. A creator is alive.
+    #[must_use]
+    pub fn owner_state(&self) -> OwnerState {
+        if self.created { OwnerState::Alive } else { self.object.owner_state() }
     }
 
     /// Returns the name, with the segment that it led to.

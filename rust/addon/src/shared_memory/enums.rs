@@ -1,6 +1,6 @@
 //! The enums that scripts see as constants of the class.
 
-use shm_segment::{Access, Backend, Scope};
+use shm_segment::{Access, Backend, OwnerState, Scope};
 
 use crate::binding::ScriptEnum;
 
@@ -47,5 +47,14 @@ impl ScriptEnum for Backend {
         ("BACKEND_FILE", 1, Self::File),
         ("BACKEND_SYSV", 2, Self::SystemV),
         ("BACKEND_MEMFD", 3, Self::Memfd),
+    ];
+}
+
+impl ScriptEnum for OwnerState {
+    const NAME: &'static str = "SharedMemory.OwnerState";
+    const CONSTANTS: &'static [(&'static str, i64, Self)] = &[
+        ("OWNER_UNKNOWN", 0, Self::Unknown),
+        ("OWNER_ALIVE", 1, Self::Alive),
+        ("OWNER_DEAD", 2, Self::Dead),
     ];
 }

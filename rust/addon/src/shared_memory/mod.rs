@@ -20,10 +20,10 @@ mod variants;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use godot::builtin::{GString, PackedStringArray, StringName};
+use godot::builtin::{Array, GString, PackedInt32Array, PackedStringArray, StringName, VarDictionary};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::{Access, Backend, NameHandle, Scope, Segment};
+use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment};
 
 use crate::args::{self, signed};
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
@@ -67,6 +67,7 @@ impl Class for SharedMemory {
         class.enumeration::<Status>();
         class.enumeration::<Access>();
         class.enumeration::<Backend>();
+        class.enumeration::<OwnerState>();
         methods!(class, Self {
             fn create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
             fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;
@@ -92,6 +93,7 @@ impl Class for SharedMemory {
             const fn get_scope() -> Enum<Scope>;
             const fn get_access() -> Enum<Access>;
             const fn is_current() -> bool;
+            const fn get_owner_state() -> Enum<OwnerState>;
         });
         last_error::define(class);
         methods!(class, Self {
@@ -105,7 +107,10 @@ impl Class for SharedMemory {
             static fn remove(
                 name: StringName, scope: Enum<Scope> = LOCAL_SCOPE, backend: Enum<Backend> = BACKEND_NATIVE
             ) -> ErrorCode;
+            static fn get_info(name: StringName, backend: Enum<Backend> = BACKEND_NATIVE) -> VarDictionary;
+            static fn get_users(name: StringName, backend: Enum<Backend> = BACKEND_NATIVE) -> PackedInt32Array;
             static fn list_names() -> PackedStringArray;
+            static fn list_segments() -> Array<VarDictionary>;
             static fn generate_name(prefix: GString = "godot") -> GString;
         });
         class.property::<bool>("persistent", "set_persistent", "is_persistent");
@@ -198,5 +203,9 @@ impl SharedMemory {
 
     fn is_current(&self) -> bool {
         self.query(|segment| segment.name().is_current())
+    }
+
+    fn get_owner_state(&self) -> Enum<OwnerState> {
+        Enum(self.query(Segment::owner_state))
     }
 }

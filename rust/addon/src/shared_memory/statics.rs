@@ -1,11 +1,12 @@
 //! Static methods. They print a failure that is the script's fault, and have no last error.
 
-use godot::builtin::{GString, PackedStringArray};
-use shm_segment::{Backend, Options, Scope};
+use godot::builtin::{Array, GString, PackedInt32Array, PackedStringArray, VarDictionary, Variant};
+use godot::meta::ToGodot;
+use shm_segment::{Backend, Options, Scope, SegmentInfo};
 
-use super::args::name_in;
+use super::args::{name_in, signed};
 use super::{Result, SharedMemory};
-use crate::binding::{EngineText, EnumArg, ErrorCode};
+use crate::binding::{EngineText, EnumArg, ErrorCode, ScriptEnum};
 use crate::error::{code_of, constant};
 use crate::last_error::report;
 use crate::unicode::{engine_text, utf8_of};
@@ -30,8 +31,34 @@ impl SharedMemory {
         code_of(reported(removed))
     }
 
+    pub(super) fn get_info(name: EngineText<'_>, backend: EnumArg<Backend>) -> VarDictionary {
+        let info = reported(constant("backend", &backend)).ok().and_then(|backend| {
+            // An invalid name has no segment.
+            let info = Options::new(&name_in(backend, &name).ok()?).backend(backend).info().ok()?;
+            Some(dictionary_of(backend, &info))
+        });
+        info.unwrap_or_default()
+    }
+
+    pub(super) fn get_users(name: EngineText<'_>, backend: EnumArg<Backend>) -> PackedInt32Array {
+        let users = reported(constant("backend", &backend))
+            .ok()
+            .and_then(|backend| Some(Options::new(&name_in(backend, &name).ok()?).backend(backend).users()));
+        // The system's largest PID has 22 bits (`proc_sys_kernel(5)`, `pid_max`).
+        users.unwrap_or_default().into_iter().filter_map(|user| i32::try_from(user).ok()).collect()
+    }
+
     pub(super) fn list_names() -> PackedStringArray {
         shm_segment::list_names().iter().map(|name| engine_text(name)).collect()
+    }
+
+    pub(super) fn list_segments() -> Array<VarDictionary> {
+        let described = |(backend, name, info): (Backend, String, SegmentInfo)| {
+            let mut segment = dictionary_of(backend, &info);
+            segment.set("name", &engine_text(&name).to_variant());
+            segment
+        };
+        shm_segment::list_segments().into_iter().map(described).collect()
     }
 
     pub(super) fn generate_name(prefix: EngineText<'_>) -> GString {
@@ -39,6 +66,22 @@ impl SharedMemory {
             .and_then(|prefix| Ok(engine_text(&shm_segment::generate_name(&prefix)?)));
         reported(generated).unwrap_or_default()
     }
+}
+
+/// Returns what is known of a segment, as a script sees it. No layout tells its messages yet.
+fn dictionary_of(backend: Backend, info: &SegmentInfo) -> VarDictionary {
+    let mut told = VarDictionary::new();
+    let mut tell = |key: &str, value: Variant| told.set(key, &value);
+    tell("size", signed(info.size).to_variant());
+    tell("scope", info.scope.number().to_variant());
+    tell("owner_state", info.owner.number().to_variant());
+    tell("is_mine", info.other_user.is_none().to_variant());
+    tell("backend", backend.number().to_variant());
+    tell("layout", GString::new().to_variant());
+    tell("incarnation", 0_i64.to_variant());
+    tell("sequence", 0_i64.to_variant());
+    tell("newest_age_usec", (-1_i64).to_variant());
+    told
 }
 
 /// Reports a failure that is the script's fault.

@@ -1,23 +1,50 @@
 //! Steps that several backends share.
 
 use std::io::{self, ErrorKind};
+#[cfg(unix)]
+use std::os::fd::AsRawFd;
 
 use memmap2::{MmapAsRawDesc, MmapOptions, MmapRaw};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Taken};
+use crate::info::SegmentInfo;
 use crate::options::Access;
 
 /// The reason why a name is neither free nor taken for good.
 pub(super) const CHANGING: &str = "other processes are creating or removing it right now";
 
-/// Returns how many bytes to map of a segment that has `actual`: `requested`, or all of them for 0.
-pub(super) fn checked_size(name: &str, actual: u64, requested: u64) -> Result<u64> {
+/// Returns how many bytes to map of a segment that has `actual`: `requested`, or all of them for 0. An error
+/// tells what is known of the segment.
+pub(super) fn checked_size(
+    name: &str,
+    actual: u64,
+    requested: u64,
+    info: impl FnOnce() -> Option<SegmentInfo>,
+) -> Result<u64> {
     match requested {
         _ if actual == 0 => Err(Error::NotSizedYet { name: name.to_owned() }),
         0 => Ok(actual),
-        _ if requested > actual => Err(Error::TooSmall { name: name.to_owned(), actual, requested }),
+        _ if requested > actual => {
+            Err(Error::TooSmall { name: name.to_owned(), actual, requested, info: info().map(Box::new) })
+        }
         _ => Ok(requested),
     }
+}
+
+/// Returns an error if an open file, a segment's, is among the last that this process may open.
+///
+/// A few stay free: the program must still open a file after it has opened too many segments.
+#[cfg(unix)]
+pub(super) fn leave_descriptors(file: &impl AsRawFd, name: &str) -> Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let Some(limit) = limit else { return Ok(()) };
+    let left = (limit / 8).min(32);
+    // The system gives the lowest number that is free.
+    if u64::try_from(file.as_raw_fd()).unwrap_or(0) < limit - left {
+        return Ok(());
+    }
+    let limit = format!("RLIMIT_NOFILE is {limit}, of which {left} stay free for the rest of the program");
+    Err(Error::TooManyFiles { name: name.to_owned(), call: "open", limit })
 }
 
 /// Maps the first `size` bytes of a file.
@@ -60,7 +87,7 @@ pub(super) fn failure(name: &str, call: &'static str, source: impl Into<io::Erro
     }
     match source.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Error::DoesNotExist { name, call, source },
-        ErrorKind::AlreadyExists => Error::AlreadyExists { name, why: CHANGING },
+        ErrorKind::AlreadyExists => Error::AlreadyExists { name, why: Taken::Otherwise(CHANGING) },
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Error::PermissionDenied { name, call, source }
         }

@@ -15,15 +15,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::common::{CHANGING, checked_size, creation_failure, failure, map};
+use super::common::{CHANGING, checked_size, creation_failure, failure, leave_descriptors, map};
 use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unpopulated};
-use super::{NameHandle, Named, OpenSegment, Opened, Provider};
-use crate::error::{Error, Result};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, procfs};
+use crate::error::{Error, Result, Taken};
+use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name;
-use crate::options::{Access, Lifetime, Options, Scope};
+use crate::options::{Access, Backend, Lifetime, Options, Scope};
 
 pub(super) struct Memfds;
 
@@ -44,6 +45,7 @@ impl Provider for Memfds {
         let path = meta_path(plain)?;
         let fd = rustix::fs::memfd_create(plain, MemfdFlags::CLOEXEC)
             .map_err(|e| failure(plain, "memfd_create", e))?;
+        leave_descriptors(&fd, plain)?;
         super::system::reserve(&fd, size)
             .map_err(|(call, source)| creation_failure(plain, size, call, source))?;
         let map = map(&fd, plain, size, Access::ReadWrite)?;
@@ -65,11 +67,13 @@ impl Provider for Memfds {
             return Err(Error::NotSizedYet { name: plain.to_owned() });
         };
         let fd = meta.open(plain, access)?;
+        leave_descriptors(&fd, plain)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
         if has_huge_pages(&fd) {
             return Err(Error::NotASegment { name: plain.to_owned(), found: HUGE_PAGES });
         }
-        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size)?;
+        let info = || Some(describe(&stat));
+        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size, info)?;
         let map = map(&fd, plain, size, access)?;
         let name = MetaName { plain: plain.to_owned(), path, meta };
         let object = OpenMemory { fd, name: name.clone(), lifetime: NameLifetime::new(Lifetime::Persistent) };
@@ -85,6 +89,14 @@ impl Provider for Memfds {
         options.scope == Scope::Local && found().is_some()
     }
 
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+        Ok(describe(&stat_of(options)?))
+    }
+
+    fn users(&self, options: &Options<'_>) -> Vec<u32> {
+        stat_of(options).map_or_else(|_| Vec::new(), |stat| procfs::users_of(stat.st_dev, stat.st_ino))
+    }
+
     fn remove(&self, options: &Options<'_>) -> Result<()> {
         let plain = checked(options.name)?;
         if options.scope == Scope::Global {
@@ -98,20 +110,61 @@ impl Provider for Memfds {
     fn can_persist(&self) -> bool {
         false
     }
+
+    /// Returns the names in meta files that lead to memory.
+    fn list_names(&self) -> Vec<String> {
+        let Ok(folder) = meta_folder() else { return Vec::new() };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().to_str().and_then(plain_in).map(str::to_owned))
+            .filter(|plain| self.exists(&Options::new(plain).backend(Backend::Memfd)))
+            .collect();
+        names.sort_unstable();
+        names
+    }
 }
 
-/// Checks a name as the native backend does, with a lower limit on its length.
+/// Looks at the memory that a name leads to.
+fn stat_of(options: &Options<'_>) -> Result<Stat> {
+    let plain = checked(options.name)?;
+    let meta = Meta::read(&meta_path(plain)?).map_err(|e| failure(plain, "open", e))?;
+    let meta = meta.ok_or_else(|| Error::NotSizedYet { name: plain.to_owned() })?;
+    rustix::fs::fstat(meta.find(plain)?).map_err(|e| failure(plain, "fstat", e))
+}
+
+/// The process that the meta file names has the memory open. Otherwise nothing leads there.
+fn describe(stat: &Stat) -> SegmentInfo {
+    SegmentInfo {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        scope: Scope::Local,
+        owner: OwnerState::Alive,
+        maker: Maker::Unknown,
+        other_user: None,
+        can_remove: true,
+    }
+}
+
+/// Checks a name as the native backend does, with a lower limit on its length. The path of a meta file stands
+/// for the name in it.
 fn checked(name: &str) -> Result<&str> {
-    let plain = name::portable(name)?;
+    let meta_file = meta_folder().ok().and_then(|folder| Path::new(name).strip_prefix(folder).ok()?.to_str());
+    let plain = name::portable(meta_file.and_then(plain_in).unwrap_or(name))?;
     name::check_length(name, plain, MAX_BYTES)?;
     Ok(plain)
 }
 
+fn meta_folder() -> Result<PathBuf> {
+    let folder = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+    folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })
+}
+
 fn meta_path(plain: &str) -> Result<PathBuf> {
-    let folder = env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute());
-    let folder =
-        folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })?;
-    Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
+    Ok(meta_folder()?.join(format!(".memfd_{plain}.meta")))
+}
+
+/// Returns the name in the file name of a meta file.
+fn plain_in(file_name: &str) -> Option<&str> {
+    file_name.strip_prefix(".memfd_")?.strip_suffix(".meta")
 }
 
 /// The content of a meta file.
@@ -183,14 +236,12 @@ impl Meta {
             return Err(absent(io::ErrorKind::InvalidData.into()));
         }
         let path = format!("/proc/{}/fd/{}", self.process, self.descriptor);
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found = rustix::io::retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty()));
-        let found = found.map_err(|errno| match errno {
+        let found = procfs::look_at(path, OFlags::empty()).map_err(|errno| match errno {
             Errno::ACCESS | Errno::PERM => failure(plain, "open", errno),
             _ => absent(errno.into()),
         })?;
         // The name of the file that was opened: the path may lead elsewhere already.
-        let own_name = fs::read_link(path_of(&found)).map_err(absent)?;
+        let own_name = fs::read_link(procfs::path_of(&found)).map_err(absent)?;
         let own_name = own_name.to_string_lossy();
         let has_name =
             ["/memfd:", "/memfd:/"].iter().any(|start| own_name == format!("{start}{plain} (deleted)"));
@@ -198,20 +249,8 @@ impl Meta {
     }
 
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd> {
-        let found = self.find(plain)?;
-        let access = match access {
-            Access::ReadWrite => OFlags::RDWR,
-            Access::ReadOnly => OFlags::RDONLY,
-        };
-        // The creator may hold a lease on the memory, for whose release a blocking call would wait.
-        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        rustix::io::retry_on_intr(|| rustix::fs::open(path_of(&found), flags, Mode::empty()))
-            .map_err(|e| failure(plain, "open", e))
+        procfs::open(&self.find(plain)?, access).map_err(|e| failure(plain, "open", e))
     }
-}
-
-fn path_of(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn open_meta(path: &Path) -> Result<OwnedFd, Errno> {
@@ -262,7 +301,7 @@ fn link_when_free(own: &Path, path: &Path, plain: &str, end: Instant) -> Result<
             // Another process is replacing it.
             Ok(false) if Instant::now() < end => std::thread::sleep(Duration::from_millis(1)),
             Ok(false) => {
-                return Err(Error::AlreadyExists { name: plain.to_owned(), why: CHANGING });
+                return Err(taken(plain, CHANGING));
             }
             Err(e) => return Err(e),
         }
@@ -287,21 +326,18 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
         Err(Errno::WOULDBLOCK) => return Ok(false),
         Err(errno) => return Err(failure(plain, "flock", errno)),
     }
-    let stat = |result: Result<rustix::fs::Stat, Errno>| result.map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    let stat = |result: Result<Stat, Errno>| result.map(|stat| (stat.st_dev, stat.st_ino)).ok();
     let locked = stat(rustix::fs::fstat(&file));
     if locked != stat(rustix::fs::lstat(path)) {
         return Ok(true);
     }
     let meta = Meta::read_from(file.as_fd()).map_err(|e| failure(plain, "read", e))?;
     match meta.map(|meta| meta.find(plain)) {
-        Some(Ok(_)) => return Err(Error::AlreadyExists { name: plain.to_owned(), why: TAKEN }),
+        Some(Ok(_)) => return Err(taken(plain, TAKEN)),
         Some(Err(denied @ Error::PermissionDenied { .. })) => return Err(denied),
         // An incomplete file: a peer is writing it, or died while it did.
         None if is_recent(&file) => {
-            return Err(Error::AlreadyExists {
-                name: plain.to_owned(),
-                why: "its meta file is being written",
-            });
+            return Err(taken(plain, "its meta file is being written"));
         }
         None | Some(Err(_)) => {}
     }
@@ -313,10 +349,11 @@ fn remove_dead(path: &Path, plain: &str) -> Result<bool> {
 
 /// Returns the error for a link, a folder, a FIFO or a socket in the place of the meta file.
 fn not_a_meta_file(plain: &str) -> Error {
-    Error::AlreadyExists {
-        name: plain.to_owned(),
-        why: "the path of its meta file is taken, but not by a file",
-    }
+    taken(plain, "the path of its meta file is taken, but not by a file")
+}
+
+fn taken(plain: &str, why: &'static str) -> Error {
+    Error::AlreadyExists { name: plain.to_owned(), why: Taken::Otherwise(why) }
 }
 
 /// Returns whether the file was changed within the last second or two.
@@ -346,6 +383,11 @@ impl OpenSegment for OpenMemory {
 
     fn scope(&self) -> Scope {
         Scope::Local
+    }
+
+    /// The meta file leads to the owner for as long as that has the memory open.
+    fn owner_state(&self) -> OwnerState {
+        if self.name.meta.find(&self.name.plain).is_ok() { OwnerState::Alive } else { OwnerState::Dead }
     }
 
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {

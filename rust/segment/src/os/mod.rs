@@ -17,6 +17,8 @@ mod file;
 #[cfg(target_os = "linux")]
 mod memfd;
 #[cfg(target_os = "linux")]
+mod procfs;
+#[cfg(target_os = "linux")]
 mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
+use crate::info::{OwnerState, SegmentInfo};
 use crate::options::{Access, Backend, Lifetime, Options, Scope};
 
 #[cfg(all(fuzzing, target_os = "linux"))]
@@ -57,6 +60,15 @@ pub(crate) trait Provider: Sync {
     fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened>;
 
     fn exists(&self, options: &Options<'_>) -> bool;
+
+    /// Looks at the segment that has the name, without changing anything.
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo>;
+
+    /// Returns the processes that have the segment mapped, as far as this user may know them, where the
+    /// system tells.
+    fn users(&self, _: &Options<'_>) -> Vec<u32> {
+        Vec::new()
+    }
 
     fn remove(&self, options: &Options<'_>) -> Result<()>;
 
@@ -94,6 +106,8 @@ pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     }
 
     fn scope(&self) -> Scope;
+
+    fn owner_state(&self) -> OwnerState;
 
     /// Sets when the name goes. Called for a creator only.
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()>;

@@ -17,8 +17,9 @@ use libc::{c_int, key_t};
 
 use super::common::{self, checked_size};
 use super::system::{HUGE_PAGES, NameLifetime, mode_of, scope_of};
-use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider};
-use crate::error::{Error, Result};
+use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider, procfs};
+use crate::error::{Error, Result, Taken};
+use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name::{NameProblem, invalid};
 use crate::options::{Access, Lifetime, Options, Scope};
 
@@ -35,6 +36,7 @@ impl Provider for SystemV {
             match source.raw_os_error() {
                 // `EINVAL`: over the system's limit for one segment. Nothing else can be wrong here.
                 Some(libc::ENOSPC | libc::ENOMEM | libc::EINVAL) => no_room("shmget", source),
+                Some(libc::EEXIST) => taken(name, key, size),
                 _ => failure(name, "shmget", source),
             }
         })?;
@@ -63,7 +65,7 @@ impl Provider for SystemV {
         let id = shmget(key, 0, 0).map_err(|e| failure(name, "shmget", e))?;
         let found = stat(id).map_err(|e| failure(name, "shmctl", e))?;
         let actual = found.shm_segsz as u64;
-        let size = checked_size(name, actual, size)?;
+        let size = checked_size(name, actual, size, || Some(describe(&found)))?;
         let length = usize::try_from(size).unwrap_or(found.shm_segsz);
         let mut memory =
             Attachment::new(id, found.shm_segsz, access).map_err(|e| failure(name, "shmat", e))?;
@@ -89,6 +91,21 @@ impl Provider for SystemV {
         })
     }
 
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+        let name = options.name;
+        let id = shmget(key_of(name)?, 0, 0).map_err(|e| failure(name, "shmget", e))?;
+        Ok(describe(&stat(id).map_err(|e| failure(name, "shmctl", e))?))
+    }
+
+    fn users(&self, options: &Options<'_>) -> Vec<u32> {
+        let Some(id) = key_of(options.name).ok().and_then(|key| shmget(key, 0, 0).ok()) else {
+            return Vec::new();
+        };
+        let id = id.to_string();
+        // The kernel shows a segment as a file whose inode is the segment's ID.
+        procfs::users_where(|mapping| mapping.inode == id && mapping.path.starts_with("/SYSV"))
+    }
+
     fn remove(&self, options: &Options<'_>) -> Result<()> {
         let name = options.name;
         let id = shmget(key_of(name)?, 0, 0).map_err(|e| failure(name, "shmget", e))?;
@@ -98,6 +115,44 @@ impl Provider for SystemV {
     fn can_persist(&self) -> bool {
         true
     }
+
+    /// Returns the keys: the names that they were computed from are nowhere.
+    fn list_names(&self) -> Vec<String> {
+        // A segment with the key 0 has no name. The list has keys as signed numbers.
+        let list = list();
+        #[allow(clippy::cast_possible_truncation, reason = "a key has 32 bits")]
+        let keys = numbers_of(&list, "key").map(|key| key as key_t).filter(|key| *key != libc::IPC_PRIVATE);
+        let mut names: Vec<String> = keys.map(|key| format!("{key:#010x}")).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Returns the error for a name whose key is taken.
+fn taken(name: &str, key: key_t, requested: u64) -> Error {
+    let info = shmget(key, 0, 0).and_then(stat).map(|found| Box::new(describe(&found)));
+    let why = info
+        .map_or(Taken::Otherwise("a segment has the key of this name"), |info| Taken::By { info, requested });
+    Error::AlreadyExists { name: name.to_owned(), why }
+}
+
+fn describe(found: &libc::shmid_ds) -> SegmentInfo {
+    let user = rustix::process::geteuid();
+    let (owner, creator) = (found.shm_perm.uid, found.shm_perm.cuid);
+    SegmentInfo {
+        size: found.shm_segsz as u64,
+        scope: scope_of(found.shm_perm.mode.into()),
+        owner: OwnerState::Unknown,
+        maker: Maker::Unknown,
+        other_user: (owner != user.as_raw()).then_some(owner),
+        // `IPC_RMID`, `shmctl(2)`.
+        can_remove: [owner, creator].contains(&user.as_raw()) || user.is_root(),
+    }
+}
+
+/// Returns the list of all segments (`proc_sysvipc(5)`), one per line.
+fn list() -> String {
+    fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default()
 }
 
 #[derive(Debug)]
@@ -114,14 +169,19 @@ impl OpenSegment for AttachedSegment {
         Ok(self.size)
     }
 
-    /// Asks the list of all segments (`proc_sysvipc(5)`): `shmctl` does not tell.
+    /// Asks the list of all segments: `shmctl` does not tell.
     fn unpopulated(&self) -> u64 {
-        let list = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-        supplied(&list, self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
+        supplied(&list(), self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
     }
 
     fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Returns [`OwnerState::Unknown`]: the system keeps only the creator's PID, and another process may have
+    /// that.
+    fn owner_state(&self) -> OwnerState {
+        OwnerState::Unknown
     }
 
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
@@ -301,18 +361,19 @@ fn murmur_hash_64a(bytes: &[u8], seed: u64) -> u64 {
     hash ^ (hash >> SHIFT)
 }
 
-/// Returns how many bytes of a segment have a page, in memory or swapped out. `list` has one segment per
-/// line.
+/// Returns how many bytes of a segment have a page, in memory or swapped out, by the `list` of all segments.
 fn supplied(list: &str, id: c_int) -> Option<u64> {
+    let at = numbers_of(list, "shmid").position(|shmid| shmid == i64::from(id))?;
+    let number = |column| u64::try_from(numbers_of(list, column).nth(at)?).ok();
+    number("rss")?.checked_add(number("swap")?)
+}
+
+/// Returns a column of the `list` of all segments, up to the first line that lacks it.
+fn numbers_of(list: &str, column: &str) -> impl Iterator<Item = i64> {
     let mut lines = list.lines();
-    let columns: Vec<&str> = lines.next()?.split_whitespace().collect();
-    let column = |name| columns.iter().position(|column| *column == name);
-    let (shmid, rss, swap) = (column("shmid")?, column("rss")?, column("swap")?);
-    lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).find_map(|line| {
-        let number = |at: usize| line.get(at)?.parse::<u64>().ok();
-        (number(shmid)? == u64::try_from(id).ok()?).then_some(())?;
-        number(rss)?.checked_add(number(swap)?)
-    })
+    let columns = lines.next().unwrap_or_default();
+    let at = columns.split_whitespace().position(|name| name == column).unwrap_or(usize::MAX);
+    lines.map_while(move |line| line.split_whitespace().nth(at)?.parse().ok())
 }
 
 fn shmget(key: key_t, size: usize, flags: c_int) -> io::Result<c_int> {
@@ -346,9 +407,6 @@ fn failure(name: &str, call: &'static str, source: io::Error) -> Error {
     match source.raw_os_error() {
         // The segment was removed after it had been found.
         Some(libc::EIDRM | libc::EINVAL) => Error::DoesNotExist { name: name.to_owned(), call, source },
-        Some(libc::EEXIST) => {
-            Error::AlreadyExists { name: name.to_owned(), why: "a segment has the key of this name" }
-        }
         _ => common::failure(name, call, source),
     }
 }

@@ -200,3 +200,83 @@ fn a_new_file_shows_all_of_its_size_or_none() {
         assert!(seen.iter().all(|size| [0, SIZE].contains(size)), "{seen:?}");
     });
 }
+
+/// A program that keeps its memory in a file without a name, as Wine does for named mappings.
+#[cfg(target_os = "linux")]
+fn holder() -> (crate::common::Peer, String) {
+    const PROGRAM: &str = "
+import os, sys
+memory = os.memfd_create('wine-mapping')
+os.ftruncate(memory, 100)
+os.pwrite(memory, b'telemetry', 0)
+print(f'answer: /proc/{os.getpid()}/fd/{memory}', flush=True)
+sys.stdin.readline()
+print(f'answer: {os.pread(memory, 4, 96).decode()}', flush=True)
+sys.stdin.readline()
+";
+    let mut holder = crate::common::Peer::of(Command::new("python3").args(["-c", PROGRAM]));
+    let path = holder.answer();
+    (holder, path)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_open_file_of_a_process_can_be_opened() {
+    let (mut holder, path) = holder();
+    let options = Options::new(&path).backend(Backend::File);
+    assert!(options.exists());
+    let info = options.info().unwrap();
+    assert_eq!((info.size, info.other_user, info.can_remove), (100, None, false));
+    let segment = options.open(0, Access::ReadWrite).unwrap();
+    let mut bytes = [0; 9];
+    segment.read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"telemetry");
+    segment.write(96, b"back").unwrap();
+    assert_eq!(holder.ask("look"), "back");
+    assert!(segment.name().is_current());
+    assert_eq!(options.users(), [std::process::id()], "the holder has not mapped it");
+    assert!(matches!(options.create(100), Err(Error::AlreadyExists { .. })));
+    assert!(options.remove().is_err());
+    holder.kill();
+    assert!(!segment.name().is_current() && !options.exists());
+    segment.read(0, &mut bytes).unwrap();
+    assert!(matches!(options.open(0, Access::ReadOnly), Err(Error::DoesNotExist { .. })));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn only_regular_files_of_a_process_can_be_opened_and_no_other_links() {
+    use std::os::fd::AsRawFd;
+    let (_holder, path) = holder();
+    let (pipe, _end) = std::io::pipe().unwrap();
+    let device = fs::File::open("/dev/zero").unwrap();
+    let folder = fs::File::open("/tmp").unwrap();
+    for other in [pipe.as_raw_fd(), device.as_raw_fd(), folder.as_raw_fd()] {
+        let name = format!("/proc/self/fd/{other}");
+        let opened = Options::new(&name).backend(Backend::File).open(0, Access::ReadOnly);
+        assert!(matches!(opened, Err(Error::NotASegment { .. })), "{opened:?}");
+        assert!(!Options::new(&name).backend(Backend::File).exists());
+    }
+    let link = Place::new(Backend::File);
+    symlink(&path, link.path()).unwrap();
+    let double = path.replace("/fd/", "/fd//");
+    let task = path.replacen("/fd/", "/task/../fd/", 1);
+    for other in [&*link.name, "/proc/self/exe", "/proc/self/cwd", &double, &task] {
+        let opened = Options::new(other).backend(Backend::File).open(0, Access::ReadOnly);
+        assert!(opened.is_err(), "{other}: {opened:?}");
+    }
+}
+
+/// The kernel gives the files of a process to its user and to root only.
+#[cfg(target_os = "linux")]
+#[test]
+fn another_users_process_keeps_its_files() {
+    let (_holder, path) = holder();
+    let options = Options::new(&path).backend(Backend::File);
+    crate::common::backends::as_nobody(|is_other| {
+        if is_other {
+            let opened = options.open(0, Access::ReadOnly);
+            assert!(matches!(opened, Err(Error::PermissionDenied { .. })), "{opened:?}");
+        }
+    });
+}

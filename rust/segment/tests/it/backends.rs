@@ -328,3 +328,47 @@ fn rust_opens_what_python_creates() {
         let _ = Options::new(&place.name).backend(backend).remove();
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_listed_segment_is_described() {
+    for backend in [Backend::Native, Backend::SystemV, Backend::Memfd] {
+        let place = Place::new(backend);
+        let find = |name: &str| {
+            let listed = shm_segment::list_segments();
+            listed.into_iter().find(|found| (found.0, &*found.1) == (backend, name)).map(|found| found.2)
+        };
+        let name = match backend {
+            Backend::SystemV => {
+                let segment = place.options().create(100).unwrap();
+                segment.name().native_name()
+            }
+            _ => place.name.clone(),
+        };
+        assert_eq!(find(&name), None, "{backend:?}");
+        let segment = place.options().create(100).unwrap();
+        let found = find(&name).unwrap();
+        assert_eq!((found.size, found.other_user), (100, None), "{backend:?}");
+        assert_eq!(found, Options::new(&name).backend(backend).info().unwrap());
+        assert_eq!(Options::new(&name).backend(backend).users(), [std::process::id()], "{backend:?}");
+        let opened = Options::new(&name).backend(backend).open(0, Access::ReadOnly).unwrap();
+        assert_eq!(opened.size(), 100);
+        drop(segment);
+        assert_eq!(find(&name), None, "{backend:?}");
+    }
+}
+
+/// The form of the name that a program prints can be opened by another one.
+#[test]
+fn a_native_name_leads_to_the_segment() {
+    for backend in BACKENDS {
+        let place = Place::new(backend);
+        let segment = place.options().create(100).unwrap();
+        segment.write(0, b"native").unwrap();
+        let native = segment.name().native_name();
+        let opened = Options::new(&native).backend(backend).open(0, Access::ReadOnly).unwrap();
+        let mut bytes = [0; 6];
+        opened.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"native", "{backend:?}: {native}");
+    }
+}

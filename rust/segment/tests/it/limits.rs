@@ -8,7 +8,7 @@ use std::ptr;
 
 use crate::common::backends::{BACKENDS, Place};
 use crate::common::{Name, must_run};
-use shm_segment::{Access, Error, Options, Segment};
+use shm_segment::{Access, Backend, Error, Options, Segment};
 
 const PAGE: usize = 4096;
 const SIZE: usize = 3 << 19;
@@ -31,6 +31,42 @@ fn in_another_process(test: &str, body: impl FnOnce()) {
         .args(["--exact", &format!("limits::{test}"), "--nocapture", "--quiet", "--include-ignored"])
         .env(CHILD, "1");
     must_run(&mut child, DONE);
+}
+
+/// The engine opens files all the time: after a script has opened too many segments, it must still do so.
+#[test]
+fn a_process_that_has_opened_too_many_segments_can_still_open_files() {
+    in_another_process("a_process_that_has_opened_too_many_segments_can_still_open_files", || {
+        let limit = libc::rlimit { rlim_cur: 256, rlim_max: 256 };
+        // SAFETY: the call reads one `rlimit`.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+        for backend in BACKENDS {
+            let place = Place::new(backend);
+            let mut held = Vec::new();
+            let first = place.options().create(1).unwrap();
+            let refused = loop {
+                match place.options().open(0, Access::ReadOnly) {
+                    Ok(segment) if held.len() < 300 => held.push(segment),
+                    other => break other,
+                }
+            };
+            if backend == Backend::SystemV {
+                assert!(refused.is_ok(), "no segment keeps a file");
+                continue;
+            }
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, Error::TooManyFiles { .. }), "{refused}");
+            assert!(refused.to_string().contains("RLIMIT_NOFILE is 256, of which 32 stay free"), "{refused}");
+            // To open a memfd takes two files for a moment, so one more may fit.
+            let others = [Place::new(backend), Place::new(backend)];
+            let [_fits, refused] = others.each_ref().map(|place| place.options().create(1));
+            assert!(matches!(refused, Err(Error::TooManyFiles { .. })), "{backend:?}: {refused:?}");
+            assert!(!others[1].options().exists(), "nothing is left");
+            // The fault handler has a file of its own.
+            let files: Vec<File> = (0..30).map(|_| File::open("/dev/null").unwrap()).collect();
+            drop((files, held, first));
+        }
+    });
 }
 
 /// Segments that are about to be truncated. All of their pages have been touched.

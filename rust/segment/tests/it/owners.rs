@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
 
-use crate::common::{Name, Peer};
-use shm_segment::{Access, Error, Lifetime, Options, Scope, Segment};
+use crate::common::backends::as_nobody;
+use crate::common::{Foreign, Name, Peer};
+use shm_segment::{Access, Error, Lifetime, Maker, Options, OwnerState, Scope, Segment};
 
 fn create(name: &str) -> Result<Segment, Error> {
     Options::new(name).create(4096)
@@ -15,17 +17,144 @@ fn assert_exists_already(result: &Result<Segment, Error>) {
     assert!(matches!(result, Err(Error::AlreadyExists { .. })), "{result:?}");
 }
 
+fn message_of_create(name: &Name, size: u64) -> String {
+    Options::new(name).create(size).unwrap_err().to_string()
+}
+
 #[test]
-fn create_tells_why_a_name_is_taken() {
+fn create_tells_why_a_name_is_taken_and_the_way_out() {
     let name = Name::new();
     let owner = create(&name).unwrap();
-    assert!(create(&name).unwrap_err().to_string().contains("is running"));
+    let quoted = format!("{:?}", &*name);
+    assert_eq!(
+        message_of_create(&name, 4096),
+        format!("{quoted} exists already: a running process of this user owns it")
+    );
+    assert_eq!(
+        message_of_create(&name, 100),
+        format!(
+            "{quoted} exists already: a running process of this user owns it \
+             (it has 4096 bytes, and 100 were asked for)"
+        )
+    );
     owner.set_lifetime(Lifetime::Persistent).unwrap();
+    assert!(message_of_create(&name, 1).contains("a running process of this user owns it"));
     drop(owner);
-    assert!(create(&name).unwrap_err().to_string().contains("persistent"));
+    assert_eq!(
+        message_of_create(&name, 4096),
+        format!(
+            "{quoted} exists already: a process of this user made it persistent, and has ended; \
+             remove() removes it"
+        )
+    );
+    name.remove().unwrap();
+    let _foreign = Foreign::make(&name, 10);
+    assert_eq!(
+        message_of_create(&name, 10),
+        format!("{quoted} exists already: another program of this user made it; remove() removes it")
+    );
     name.remove().unwrap();
     fs::create_dir(name.path()).unwrap();
-    assert!(create(&name).unwrap_err().to_string().contains("a directory"));
+    assert!(message_of_create(&name, 1).contains("a directory"));
+}
+
+#[test]
+fn an_opener_of_too_much_is_told_whose_segment_it_is() {
+    let name = Name::new();
+    let owner = create(&name).unwrap();
+    let too_much = || Options::new(&name).open(5000, Access::ReadOnly).unwrap_err().to_string();
+    let start = format!("{:?} has 4096 bytes, fewer than the 5000 asked for: ", &*name);
+    assert_eq!(too_much(), format!("{start}a running process of this user owns it"));
+    owner.set_lifetime(Lifetime::Persistent).unwrap();
+    drop(owner);
+    let way_out = "a process of this user made it persistent, and has ended; remove() removes it";
+    assert_eq!(too_much(), format!("{start}{way_out}"));
+    assert!(matches!(Options::new(&name).open_or_create(5000), Err(Error::TooSmall { .. })));
+}
+
+/// Another user can't remove root's segment from `/dev/shm`, so nothing advises that.
+#[test]
+fn another_user_gets_no_advice_that_cannot_work() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    for (lifetime, owner) in [
+        ("create", "it is left over from a process of another user (ID 0) that has ended"),
+        ("persist", "a process of another user (ID 0) made it persistent, and has ended"),
+    ] {
+        let name = Name::new();
+        let mut peer = Peer::start("peer");
+        assert_eq!(peer.ask(&format!("{lifetime} {}", &*name)), "created");
+        fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        let told = |owner: &str| {
+            let told = as_nobody(|_| message_of_create(&name, 4096));
+            let way_out = "only that user and root can remove it, so use another name";
+            assert_eq!(told, format!("{:?} exists already: {owner}; {way_out}", &*name));
+            let removed = as_nobody(|_| name.remove().map_err(|error| error.to_string()));
+            assert!(removed.unwrap_err().contains("refused"));
+        };
+        told("a running process of another user (ID 0) owns it");
+        peer.kill();
+        told(owner);
+        fs::set_permissions(name.path(), fs::Permissions::from_mode(0o600)).unwrap();
+        let closed =
+            "it belongs to another user (ID 0), and the system does not tell whether its owner is running";
+        told(closed);
+    }
+}
+
+#[test]
+fn the_state_of_an_owner_is_that_of_its_lock() {
+    let name = Name::new();
+    let mut peer = Peer::start("peer");
+    assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
+    let theirs = Options::new(&name).open(0, Access::ReadOnly).unwrap();
+    let info = Options::new(&name).info().unwrap();
+    assert_eq!((theirs.owner_state(), info.owner), (OwnerState::Alive, OwnerState::Alive));
+    assert_eq!((info.size, info.scope, info.other_user), (4096, Scope::Local, None));
+    peer.kill();
+    let info = Options::new(&name).info().unwrap();
+    assert_eq!((theirs.owner_state(), info.owner), (OwnerState::Dead, OwnerState::Dead));
+    let ours = create(&name).unwrap();
+    assert_eq!((theirs.owner_state(), ours.owner_state()), (OwnerState::Dead, OwnerState::Alive));
+    drop(ours);
+    assert!(matches!(Options::new(&name).info(), Err(Error::DoesNotExist { .. })));
+    let _foreign = Foreign::make(&name, 10);
+    let foreign = Options::new(&name).open(0, Access::ReadOnly).unwrap();
+    assert_eq!(foreign.owner_state(), OwnerState::Unknown);
+    assert_eq!(Options::new(&name).info().unwrap().maker, Maker::Other);
+}
+
+/// A stopped process holds its lock, and so does one in a debugger. A zombie holds none.
+#[test]
+fn a_stopped_owner_is_alive_and_a_zombie_is_dead() {
+    let name = Name::new();
+    let mut peer = Peer::start("peer");
+    assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
+    peer.stop();
+    assert_eq!(Options::new(&name).info().unwrap().owner, OwnerState::Alive);
+    peer.end_unseen();
+    // Its first thread may be a zombie before the others have ended.
+    let end = Instant::now() + Duration::from_secs(10);
+    while Options::new(&name).info().unwrap().owner != OwnerState::Dead {
+        assert!(Instant::now() < end, "a zombie is taken for a living owner");
+    }
+}
+
+#[test]
+fn users_are_the_processes_that_map_the_segment() {
+    let name = Name::new();
+    let this = std::process::id();
+    let ours = create(&name).unwrap();
+    let mut peer = Peer::start("peer");
+    assert_eq!(Options::new(&name).users(), [this]);
+    assert_eq!(peer.ask(&format!("open {}", &*name)), "opened");
+    let mut both = [this, peer.id()];
+    both.sort_unstable();
+    assert_eq!(Options::new(&name).users(), both);
+    drop(ours);
+    assert_eq!(Options::new(&name).users(), [0_u32; 0], "the name is gone");
 }
 
 #[test]
@@ -60,6 +189,42 @@ fn openers_keep_the_memory_of_a_reclaimed_name() {
     assert_eq!(bytes, [0; 3]);
     old.name().unlink().unwrap();
     assert!(new.name().is_current(), "the old segment must not remove its successor's name");
+}
+
+/// A user may change the mode in a shell. That takes every bit of the old mode away.
+#[test]
+fn a_dead_owners_name_is_reclaimed_whatever_became_of_its_mode() {
+    for mode in [0o666, 0o600, 0o1666, 0o400, 0o000] {
+        let name = Name::new();
+        let mut peer = Peer::start("peer");
+        assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
+        fs::set_permissions(name.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let alive = create(&name).unwrap_err().to_string();
+        assert!(alive.contains("running"), "{mode:o}: {alive}");
+        let there = fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(there, mode, "asking changes nothing");
+        peer.kill();
+        let ours = Options::new(&name).open_or_create(100).unwrap();
+        assert!(ours.is_created(), "{mode:o}");
+    }
+}
+
+#[test]
+fn a_change_of_the_lifetime_keeps_mode_and_group() {
+    let name = Name::new();
+    let ours = create(&name).unwrap();
+    let groups = rustix::process::getgroups().unwrap();
+    let group = groups.first().map_or_else(|| rustix::process::getegid().as_raw(), |group| group.as_raw());
+    let group = if rustix::process::geteuid().is_root() { 65534 } else { group };
+    std::os::unix::fs::chown(name.path(), None, Some(group)).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o660)).unwrap();
+    for lifetime in [Lifetime::Persistent, Lifetime::Owner, Lifetime::Persistent] {
+        ours.set_lifetime(lifetime).unwrap();
+        let there = fs::metadata(name.path()).unwrap();
+        assert_eq!((there.mode() & 0o777, there.gid()), (0o660, group), "{lifetime:?}");
+    }
+    drop(ours);
+    assert_exists_already(&create(&name));
 }
 
 #[test]

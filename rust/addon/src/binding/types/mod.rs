@@ -33,6 +33,8 @@ const PROPERTY_USAGE_CLASS_IS_ENUM: u32 = 1 << 16;
 const PROPERTY_USAGE_NIL_IS_VARIANT: u32 = 1 << 17;
 /// `PROPERTY_HINT_ENUM`
 const PROPERTY_HINT_ENUM: u32 = 2;
+/// `PROPERTY_HINT_ARRAY_TYPE`
+const PROPERTY_HINT_ARRAY_TYPE: u32 = 31;
 
 /// The engine's description of a type.
 pub(crate) struct TypeInfo {
@@ -55,6 +57,12 @@ impl TypeInfo {
 
     pub(super) const fn object(class_name: &'static str) -> Self {
         Self { class_name, ..Self::plain(sys::GDEXTENSION_VARIANT_TYPE_OBJECT) }
+    }
+
+    /// Describes an array of values of one type.
+    const fn array(of: &'static str) -> Self {
+        let plain = Self::plain(sys::GDEXTENSION_VARIANT_TYPE_ARRAY);
+        Self { hint: PROPERTY_HINT_ARRAY_TYPE, hint_string: of, ..plain }
     }
 
     /// Returns whether it is the type of a method without a result.

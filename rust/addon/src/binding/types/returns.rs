@@ -1,9 +1,9 @@
 //! The types of results.
 
 use godot::builtin::{
-    GString, PackedArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
+    Array, GString, PackedArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
     PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
-    PackedVector4Array, StringName, VarArray, Variant,
+    PackedVector4Array, StringName, VarArray, VarDictionary, Variant,
 };
 use godot::meta::{PackedElement, ToGodot};
 use godot::sys::{self, GodotFfi, PtrcallType};
@@ -101,9 +101,12 @@ impl ErrorCode {
 
 /// Implements [`Return`] for types of gdext. `$store` is one of the two functions below.
 macro_rules! engine_return {
-    ($store:ident: $($type:ty => $kind:ident),+ $(,)?) => {$(
+    ($store:ident: $($type:ty => $kind:ident),+ $(,)?) => {
+        $(engine_return! { $store($type, TypeInfo::plain(sys::$kind)) })+
+    };
+    ($store:ident($type:ty, $info:expr)) => {
         impl Return for $type {
-            const INFO: TypeInfo = TypeInfo::plain(sys::$kind);
+            const INFO: TypeInfo = $info;
 
             unsafe fn store(to: sys::GDExtensionTypePtr, call: impl FnOnce(&mut Self)) {
                 // SAFETY: `to` points to an initialised value of this type by this function's contract.
@@ -118,13 +121,15 @@ macro_rules! engine_return {
                 Self::default()
             }
         }
-    )+};
+    };
 }
 
+engine_return! { moved(Array<VarDictionary>, TypeInfo::array("Dictionary")) }
 engine_return! { moved:
     GString => GDEXTENSION_VARIANT_TYPE_STRING,
     StringName => GDEXTENSION_VARIANT_TYPE_STRING_NAME,
     VarArray => GDEXTENSION_VARIANT_TYPE_ARRAY,
+    VarDictionary => GDEXTENSION_VARIANT_TYPE_DICTIONARY,
 }
 engine_return! { in_place:
     PackedByteArray => GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY,

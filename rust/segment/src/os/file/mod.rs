@@ -3,7 +3,8 @@
 //! A file stays until it is removed. It has no owner that could die, so it is never reclaimed.
 //!
 //! A path may lead into a folder where other users write. So a link at its end is never followed, opening
-//! never blocks (as it would on a FIFO), and only regular files are accepted.
+//! never blocks (as it would on a FIFO), and only regular files are accepted. Linux has one exception: a link
+//! in `/proc/PID/fd` leads to an open file of a process, and no program can plant one there.
 
 #[cfg_attr(windows, path = "windows.rs")]
 #[cfg_attr(unix, path = "posix.rs")]
@@ -14,12 +15,13 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use self::system::{
-    HUGE_PAGES, Identity, has_huge_pages, identity_at, identity_of, never_block, open_to, reserve, scope_of,
-    unlink,
+    HUGE_PAGES, Identity, describe, has_huge_pages, identity_at, identity_of, metadata_of, never_block,
+    open_file, open_to, reserve, scope_of, unlink,
 };
 use super::common::{checked_size, creation_failure, failure, map};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Taken};
+use crate::info::{OwnerState, SegmentInfo};
 use crate::name::{NameProblem, invalid};
 use crate::options::{Access, Lifetime, Options, Scope};
 
@@ -44,9 +46,7 @@ impl Provider for Files {
         let path = checked(options.name)?;
         let file =
             opener(Access::ReadWrite).create_new(true).open(path).map_err(|source| match source.kind() {
-                ErrorKind::AlreadyExists => {
-                    Error::AlreadyExists { name: path.to_owned(), why: "a file has this name" }
-                }
+                ErrorKind::AlreadyExists => taken(path, size),
                 _ => creation_failure(path, size, "open", source),
             })?;
         let name = FilePath::of(&file, path)?;
@@ -62,21 +62,37 @@ impl Provider for Files {
     fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
         let path = checked(options.name)?;
         // Before the file is opened: opening a device may have an effect.
-        let found = fs::symlink_metadata(path).map_err(|e| failure(path, "stat", e))?;
+        let found = metadata_of(path).map_err(|e| failure(path, "stat", e))?;
         check_kind(path, &found)?;
-        let file = opener(access).open(path).map_err(|e| failure(path, "open", e))?;
+        let file = open_file(path, access).map_err(|e| failure(path, "open", e))?;
+        #[cfg(unix)]
+        super::common::leave_descriptors(&file, path)?;
         let metadata = file.metadata().map_err(|e| failure(path, "fstat", e))?;
         check_kind(path, &metadata)?;
         if has_huge_pages(&file) {
             return Err(Error::NotASegment { name: path.to_owned(), found: HUGE_PAGES });
         }
-        let size = checked_size(path, metadata.len(), size)?;
+        let size = checked_size(path, metadata.len(), size, || Some(describe(path, &metadata)))?;
         let name = FilePath::of(&file, path)?;
         opened(file, name, size, access, scope_of(&metadata))
     }
 
     fn exists(&self, options: &Options<'_>) -> bool {
-        checked(options.name).is_ok_and(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()))
+        checked(options.name).is_ok_and(|path| metadata_of(path).is_ok_and(|found| found.is_file()))
+    }
+
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+        let path = checked(options.name)?;
+        let found = metadata_of(path).map_err(|e| failure(path, "stat", e))?;
+        check_kind(path, &found)?;
+        Ok(describe(path, &found))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn users(&self, options: &Options<'_>) -> Vec<u32> {
+        use std::os::unix::fs::MetadataExt;
+        let found = checked(options.name).ok().and_then(|path| metadata_of(path).ok());
+        found.map_or_else(Vec::new, |found| super::procfs::users_of(found.dev(), found.ino()))
     }
 
     fn remove(&self, options: &Options<'_>) -> Result<()> {
@@ -91,8 +107,19 @@ impl Provider for Files {
     }
 }
 
+/// Returns the error for a path that is taken.
+fn taken(path: &str, requested: u64) -> Error {
+    let why = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Taken::By { info: Box::new(describe(path, &found)), requested },
+        _ => Taken::Otherwise("its path is taken, but not by a file"),
+    };
+    Error::AlreadyExists { name: path.to_owned(), why }
+}
+
 /// Gives a new file its permissions, its size and its space on the disk.
 fn prepare(file: &File, path: &str, size: u64, scope: Scope) -> Result<()> {
+    #[cfg(unix)]
+    super::common::leave_descriptors(file, path)?;
     open_to(file, scope).map_err(|e| failure(path, "fchmod", e))?;
     reserve(file, size).map_err(|(call, source)| match source.kind() {
         ErrorKind::InvalidInput => Error::OutOfMemory { name: path.to_owned(), size, call, source },
@@ -122,6 +149,11 @@ impl OpenSegment for OpenFile {
 
     fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Returns [`OwnerState::Unknown`]: a file has no owner that could die.
+    fn owner_state(&self) -> OwnerState {
+        OwnerState::Unknown
     }
 
     /// Does nothing: a file stays, whatever the lifetime.

@@ -3,13 +3,42 @@
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
-use crate::options::Scope;
+use crate::info::{Maker, OwnerState, SegmentInfo};
+use crate::options::{Access, Scope};
+#[cfg(target_os = "linux")]
+use crate::os::procfs::{leads_to_open_file, open_of_process};
+use crate::os::system::can_remove;
 pub(super) use crate::os::system::{HUGE_PAGES, Identity, has_huge_pages, reserve};
 
-/// Returns the file that `path` leads to now, symbolic links not followed.
+/// Returns the metadata of what `path` leads to. A symbolic link is not followed.
+pub(super) fn metadata_of(path: &str) -> io::Result<Metadata> {
+    if leads_to_open_file(path) { fs::metadata(path) } else { fs::symlink_metadata(path) }
+}
+
+/// Opens an existing file.
+pub(super) fn open_file(path: &str, access: Access) -> io::Result<File> {
+    if leads_to_open_file(path) { open_of_process(path, access) } else { super::opener(access).open(path) }
+}
+
+pub(super) fn describe(path: &str, found: &Metadata) -> SegmentInfo {
+    let other_user = (found.uid() != rustix::process::geteuid().as_raw()).then_some(found.uid());
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let can_remove = !leads_to_open_file(path) && can_remove(folder.unwrap_or(Path::new(".")), found.uid());
+    SegmentInfo {
+        size: found.len(),
+        scope: scope_of(found),
+        owner: OwnerState::Unknown,
+        maker: Maker::File,
+        other_user,
+        can_remove,
+    }
+}
+
+/// Returns the file that `path` leads to now.
 pub(super) fn identity_at(path: &str) -> io::Result<Identity> {
-    Ok(Identity::of(&rustix::fs::lstat(path)?))
+    Ok(Identity::at(&metadata_of(path)?))
 }
 
 pub(super) fn identity_of(file: &File) -> io::Result<Identity> {
@@ -37,4 +66,15 @@ pub(super) fn open_to(file: &File, scope: Scope) -> io::Result<()> {
 
 pub(super) fn scope_of(metadata: &Metadata) -> Scope {
     crate::os::system::scope_of(metadata.mode())
+}
+
+/// Returns false: there is no such file system.
+#[cfg(not(target_os = "linux"))]
+const fn leads_to_open_file(_: &str) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_of_process(_: &str, _: Access) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
 }

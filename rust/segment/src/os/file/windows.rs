@@ -1,6 +1,6 @@
 //! Files of Windows.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
@@ -12,7 +12,8 @@ use windows_sys::Win32::Storage::FileSystem::{
     FileDispositionInfoEx, GetFileInformationByHandle, SetFileInformationByHandle,
 };
 
-use crate::options::Scope;
+use crate::info::{Maker, OwnerState, SegmentInfo};
+use crate::options::{Access, Scope};
 
 /// The identity of a file, which its path is not: an open file can be renamed, and another file can take its
 /// name.
@@ -29,6 +30,28 @@ pub(super) fn identity_of(file: &File) -> io::Result<Identity> {
         return Err(io::Error::last_os_error());
     }
     Ok(Identity { volume: found.dwVolumeSerialNumber, index: [found.nFileIndexHigh, found.nFileIndexLow] })
+}
+
+/// Returns the metadata of what `path` leads to, links not followed.
+pub(super) fn metadata_of(path: &str) -> io::Result<Metadata> {
+    fs::symlink_metadata(path)
+}
+
+/// Opens an existing file.
+pub(super) fn open_file(path: &str, access: Access) -> io::Result<File> {
+    super::opener(access).open(path)
+}
+
+/// Returns what is known of a file. Its user is not asked for.
+pub(super) fn describe(_: &str, found: &Metadata) -> SegmentInfo {
+    SegmentInfo {
+        size: found.len(),
+        scope: Scope::Local,
+        owner: OwnerState::Unknown,
+        maker: Maker::File,
+        other_user: None,
+        can_remove: true,
+    }
 }
 
 /// Returns the file that `path` leads to now, links not followed.

@@ -15,11 +15,13 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, linkat, openat, statat, unlin
 use rustix::io::Errno;
 
 use super::life_lock::{self, LifeLock};
-use super::owner::{self, OwnerLock};
-use super::{Created, Namespace, Request, allocate, not_memory};
-use crate::error::Result;
-use crate::options::Access;
-use crate::os::common::CHANGING;
+use super::owner::OwnerLock;
+use super::{Created, Namespace, Request, allocate, can_remove, not_memory, other_user, scope_of};
+use crate::error::{Error, Result};
+use crate::info::{Maker, OwnerState, SegmentInfo};
+use crate::options::{Access, Lifetime};
+use crate::os::common::{CHANGING, failure};
+use crate::os::procfs;
 
 /// glibc keeps named semaphores in the same directory (`sem_overview(7)`).
 const SEMAPHORE_PREFIX: &str = "sem.";
@@ -36,8 +38,10 @@ pub(super) struct Directory {
 enum NameState {
     /// No segment has it.
     Free,
-    /// A segment keeps it, for this reason.
-    Taken(&'static str),
+    /// A segment keeps it.
+    Taken(Box<SegmentInfo>),
+    /// Something else has it.
+    Other(&'static str),
     /// It is changing hands: look again.
     Changing,
 }
@@ -74,8 +78,9 @@ impl Directory {
         let path = self.path.join(request.plain);
         // Marked from the start: if this process is killed at any later instruction, the name can be
         // reclaimed.
-        let mode =
-            if request.marked { Mode::RUSR | Mode::WUSR | life_lock::MARK } else { Mode::RUSR | Mode::WUSR };
+        let is_owned = request.lifetime == Lifetime::Owner;
+        let mark = if is_owned { life_lock::OLD_MARK } else { Mode::empty() };
+        let mode = Mode::RUSR | Mode::WUSR | mark;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let fd = match rustix::io::retry_on_intr(|| openat(CWD, &path, flags, mode)) {
@@ -105,7 +110,7 @@ impl Directory {
     fn complete(&self, fd: OwnedFd, stat: &Stat, request: &Request<'_>) -> Result<Option<Created>> {
         // First the lock that a reclaimer needs, then the one that shows a living owner. A reclaimer that was
         // faster checks the latter again.
-        if request.marked {
+        if request.lifetime == Lifetime::Owner {
             match life_lock::take_reclaim_lock(&fd) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
@@ -126,7 +131,8 @@ impl Directory {
         loop {
             match self.try_reclaim(request.plain).map_err(|e| request.failure("open", e))? {
                 NameState::Free => return Ok(()),
-                NameState::Taken(why) => return Err(request.taken(why)),
+                NameState::Taken(info) => return Err(request.taken_by(info)),
+                NameState::Other(found) => return Err(request.taken(found)),
                 NameState::Changing => pause(request)?,
             }
         }
@@ -134,31 +140,21 @@ impl Directory {
 
     /// Removes the name if its owner is dead.
     fn try_reclaim(&self, plain: &str) -> Result<NameState, Errno> {
-        let found = match self.stat(plain) {
-            Ok(stat) => stat,
+        let info = match self.look(plain) {
+            Ok(Ok(info)) => info,
+            Ok(Err(found)) => return Ok(NameState::Other(found)),
             Err(Errno::NOENT) => return Ok(NameState::Free),
+            Err(errno) if is_of_a_change(errno) => return Ok(NameState::Changing),
             Err(errno) => return Err(errno),
         };
-        if let Some(other) = not_memory(&found) {
-            return Ok(NameState::Taken(other));
+        if !is_reclaimable(&info) {
+            return Ok(NameState::Taken(Box::new(info)));
         }
-        if !life_lock::is_reclaimable(&found) {
-            return Ok(NameState::Taken(owner::NOT_OURS));
-        }
-        let fd = match self.open(plain, Access::ReadWrite) {
+        let fd = match self.open_own(plain, Access::ReadWrite) {
             Ok(fd) => fd,
-            // Removed since the check, or replaced by something that can't be opened.
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::ACCESS) => {
-                return Ok(NameState::Changing);
-            }
+            Err(errno) if is_of_a_change(errno) => return Ok(NameState::Changing),
             Err(errno) => return Err(errno),
         };
-        match life_lock::is_dead(&fd) {
-            Ok(true) => {}
-            Ok(false) => return Ok(NameState::Taken(owner::ALIVE)),
-            Err(errno) if has_no_locks(errno) => return Ok(NameState::Taken(owner::UNKNOWN)),
-            Err(errno) => return Err(errno),
-        }
         // Of all processes that saw it dead, one at a time goes on.
         if !life_lock::take_reclaim_lock(&fd)? {
             return Ok(NameState::Changing);
@@ -167,7 +163,7 @@ impl Directory {
         // segment yet may live. An owner may have made it persistent before it died. The previous reclaimer
         // may have given the name a new owner.
         let stat = rustix::fs::fstat(&fd)?;
-        if !life_lock::is_dead(&fd)? || !life_lock::is_reclaimable(&stat) || !self.leads_to(plain, &stat) {
+        if !is_reclaimable(&self.describe(&stat, Some(&fd))) || !self.leads_to(plain, &stat) {
             return Ok(NameState::Changing);
         }
         match self.unlink(plain) {
@@ -177,7 +173,69 @@ impl Directory {
     }
 }
 
+// The facts about a segment.
+impl Directory {
+    /// Looks at a segment. Returns what else has the name, if it isn't one.
+    fn look(&self, plain: &str) -> Result<Result<SegmentInfo, &'static str>, Errno> {
+        let found = self.stat(plain)?;
+        if let Some(other) = not_memory(&found) {
+            return Ok(Err(other));
+        }
+        match self.open_own(plain, Access::ReadOnly) {
+            Ok(fd) => {
+                let stat = rustix::fs::fstat(&fd)?;
+                Ok(not_memory(&stat).map_or_else(|| Ok(self.describe(&stat, Some(&fd))), Err))
+            }
+            Err(Errno::ACCESS | Errno::PERM) => Ok(Ok(self.describe(&found, None))),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn describe(&self, stat: &Stat, fd: Option<&OwnedFd>) -> SegmentInfo {
+        let maker = fd.map_or(Maker::Unknown, life_lock::maker_of);
+        SegmentInfo {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            scope: scope_of(stat.st_mode),
+            owner: fd.map_or(OwnerState::Unknown, |fd| life_lock::owner_state(fd, maker)),
+            maker,
+            other_user: other_user(stat),
+            can_remove: can_remove(&self.path, stat.st_uid),
+        }
+    }
+
+    /// Opens a segment. If the mode of a segment of this user forbids it, the mode is another one during this
+    /// call.
+    fn open_own(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
+        match self.open(plain, access) {
+            Err(Errno::ACCESS) => {}
+            other => return other,
+        }
+        let found = procfs::look_at(self.path.join(plain), OFlags::NOFOLLOW)?;
+        let stat = rustix::fs::fstat(&found)?;
+        if other_user(&stat).is_some() || not_memory(&stat).is_some() {
+            return Err(Errno::ACCESS);
+        }
+        let (path, mode) = (procfs::path_of(&found), Mode::from_raw_mode(stat.st_mode));
+        rustix::fs::chmod(&path, mode | Mode::RUSR | Mode::WUSR)?;
+        let opened = procfs::open(&found, access);
+        rustix::fs::chmod(&path, mode)?;
+        opened
+    }
+}
+
 impl Namespace for Directory {
+    fn info(&self, plain: &str) -> Result<SegmentInfo> {
+        match self.look(plain) {
+            Ok(Ok(info)) => Ok(info),
+            Ok(Err(found)) => Err(Error::NotASegment { name: plain.to_owned(), found }),
+            Err(errno) => Err(failure(plain, "open", errno)),
+        }
+    }
+
+    fn owner_state(&self, _: &str, segment: &OwnedFd) -> OwnerState {
+        life_lock::owner_state(segment, life_lock::maker_of(segment))
+    }
+
     fn open(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
         let access = match access {
             Access::ReadWrite => OFlags::RDWR,
@@ -234,6 +292,16 @@ impl Namespace for Directory {
     }
 }
 
+/// Returns whether the name may be removed, since its owner is dead.
+fn is_reclaimable(info: &SegmentInfo) -> bool {
+    info.maker == Maker::Ours(Lifetime::Owner) && info.owner == OwnerState::Dead && info.other_user.is_none()
+}
+
+/// Returns whether the call failed on what had got the name since the last look, or on its absence.
+fn is_of_a_change(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::ACCESS)
+}
+
 /// Takes the life lock of a new segment and sets its mode. Some sandboxes have no such locks. There, the
 /// segment gets no mark either, as no process could tell whether its owner lives.
 fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn OwnerLock>>> {
@@ -242,7 +310,12 @@ fn lock_and_mark(fd: &OwnedFd, request: &Request<'_>) -> Result<Option<Box<dyn O
         Err(errno) if has_no_locks(errno) => false,
         Err(errno) => return Err(request.failure("fcntl", errno)),
     };
-    let mode = if request.marked && lockable { request.mode | life_lock::MARK } else { request.mode };
+    let mut mode = request.mode;
+    if lockable {
+        LifeLock.mark(fd, request.lifetime).map_err(|e| request.failure("fchmod", e))?;
+        let stat = rustix::fs::fstat(fd).map_err(|e| request.failure("fstat", e))?;
+        mode |= Mode::from_raw_mode(stat.st_mode) & life_lock::OLD_MARK;
+    }
     rustix::fs::fchmod(fd, mode).map_err(|e| request.failure("fchmod", e))?;
     Ok(lockable.then(|| Box::new(LifeLock) as Box<dyn OwnerLock>))
 }
@@ -293,10 +366,16 @@ mod tests {
             self.directory.path.join(&self.name)
         }
 
-        fn create(&self, size: u64, marked: bool) -> Result<Created> {
+        fn create(&self, size: u64, lifetime: Lifetime) -> Result<Created> {
             let mode = mode_of(Scope::Global);
             let end = Instant::now() + Duration::from_millis(20);
-            self.directory.create(&Request { plain: &self.name, size, mode, marked, end })
+            self.directory.create(&Request { plain: &self.name, size, mode, lifetime, end })
+        }
+
+        /// Returns whether a living owner keeps the name.
+        fn is_owners(&self) -> bool {
+            let found = self.directory.try_reclaim(&self.name);
+            matches!(found, Ok(NameState::Taken(info)) if info.owner == OwnerState::Alive)
         }
 
         /// Makes what a dead owner leaves.
@@ -319,7 +398,7 @@ mod tests {
         let first = scratch.leave();
         assert!(life_lock::is_dead(&first).unwrap() && life_lock::take_reclaim_lock(&first).unwrap());
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Changing)));
-        assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
         assert!(scratch.path().exists());
         drop(first);
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
@@ -334,7 +413,7 @@ mod tests {
             plain: &scratch.name,
             size: 1,
             mode: mode_of(Scope::Local),
-            marked: true,
+            lifetime: Lifetime::Owner,
             end: Instant::now(),
         };
         let unnamed = scratch.directory.unnamed(&request).unwrap().unwrap();
@@ -355,7 +434,7 @@ mod tests {
         let scratch = Scratch::new(false);
         let owner = scratch.leave();
         assert!(life_lock::take_life_lock(&owner).unwrap());
-        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Taken(owner::ALIVE))));
+        assert!(scratch.is_owners());
     }
 
     #[test]
@@ -373,17 +452,18 @@ mod tests {
     fn named_and_unnamed_creation_give_the_same_segment() {
         for named_only in [false, true] {
             let scratch = Scratch::new(named_only);
-            for (marked, mode) in [(true, 0o1666), (false, 0o666)] {
-                let made = scratch.create(5000, marked).unwrap();
+            for lifetime in [Lifetime::Owner, Lifetime::Persistent] {
+                let made = scratch.create(5000, lifetime).unwrap();
                 let there = fs::metadata(scratch.path()).unwrap();
-                assert_eq!((there.mode() & 0o7777, there.size()), (mode, 5000), "{named_only}");
+                assert_eq!((there.mode() & 0o777, there.size()), (0o666, 5000), "{named_only}");
+                assert_eq!(life_lock::maker_of(&made.fd), Maker::Ours(lifetime), "{named_only}");
                 assert_eq!(made.map.len(), 5000);
-                assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+                assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
                 assert!(!life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
                 drop(made);
                 assert!(life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
-                if !marked {
-                    assert!(matches!(scratch.create(1, true), Err(Error::AlreadyExists { .. })));
+                if lifetime == Lifetime::Persistent {
+                    assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
                     fs::remove_file(scratch.path()).unwrap();
                 }
             }
@@ -394,7 +474,7 @@ mod tests {
     fn create_without_room_leaves_no_name() {
         for named_only in [false, true] {
             let scratch = Scratch::new(named_only);
-            assert!(matches!(scratch.create(1 << 50, true), Err(Error::OutOfMemory { .. })));
+            assert!(matches!(scratch.create(1 << 50, Lifetime::Owner), Err(Error::OutOfMemory { .. })));
             assert!(!scratch.path().exists(), "{named_only}");
         }
     }
@@ -408,8 +488,13 @@ mod tests {
         let reclaimer = File::options().read(true).write(true).open(scratch.path()).unwrap();
         assert!(life_lock::is_dead(&reclaimer).unwrap() && life_lock::take_reclaim_lock(&reclaimer).unwrap());
         let end = Instant::now();
-        let wanted =
-            Request { plain: &scratch.name, size: 1, mode: mode_of(Scope::Local), marked: true, end };
+        let wanted = Request {
+            plain: &scratch.name,
+            size: 1,
+            mode: mode_of(Scope::Local),
+            lifetime: Lifetime::Owner,
+            end,
+        };
         assert!(matches!(scratch.directory.complete(new.into(), &stat, &wanted), Ok(None)));
         drop(reclaimer);
         // The other way round: the creator is faster.
@@ -417,7 +502,7 @@ mod tests {
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let made = scratch.directory.complete(new.into(), &stat, &wanted).unwrap().unwrap();
-        assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Taken(owner::ALIVE))));
+        assert!(scratch.is_owners());
         drop(made);
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
     }

@@ -22,8 +22,7 @@ impl ByCalls {
 
     pub fn create(&self, plain: &str, size: u64, lifetime: Lifetime) -> Result<Owned> {
         let mode = mode_of(Scope::Local);
-        let marked = lifetime == Lifetime::Owner;
-        self.0.create(&Request { plain, size, mode, marked, end: Instant::now() }).map(Owned)
+        self.0.create(&Request { plain, size, mode, lifetime, end: Instant::now() }).map(Owned)
     }
 }
 

@@ -1,7 +1,10 @@
 //! The mark and the life lock on the segment itself: Linux.
 //!
-//! The mark is the sticky bit of the segment's mode. It means nothing on a regular file, and no other program
-//! sets it.
+//! The mark is two inode flags (`ioctl_iflags(2)`), which no other program sets on shared memory, and which a
+//! change of the mode leaves alone. `FS_NODUMP_FL` says that this library made the segment. `FS_NOATIME_FL`
+//! beside it says that the segment is persistent. Linux before 6.0 has no such flags in memory. There, the
+//! mark is the sticky bit of the mode, which means nothing on a regular file, but goes when a user changes
+//! the mode. It stands for a segment that is not persistent.
 //!
 //! The life lock is an open file description lock (`F_OFD_SETLK`, fcntl(2)) on a byte far behind the end of
 //! any segment. A process that wants the name asks whether the lock is held (`F_OFD_GETLK`), which takes
@@ -12,25 +15,55 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::{io, ptr};
 
-use rustix::fs::{Mode, Stat};
+use rustix::fs::{IFlags, Mode};
 use rustix::io::Errno;
 
-use super::not_memory;
 use super::owner::OwnerLock;
+use crate::info::{Maker, OwnerState};
+use crate::options::Lifetime;
 
-/// The sticky bit.
-pub(super) const MARK: Mode = Mode::SVTX;
+/// The mark where there are no inode flags: the sticky bit.
+pub(super) const OLD_MARK: Mode = Mode::SVTX;
+const OURS: IFlags = IFlags::NODUMP;
+const PERSISTENT: IFlags = IFlags::NOATIME;
 
-/// The life lock on the segment's own file, held for as long as that is open.
+/// Stands for the life lock on the segment's own file, which is held for as long as that file is open.
 #[derive(Debug)]
 pub(super) struct LifeLock;
 
 impl OwnerLock for LifeLock {
-    fn mark(&self, segment: &OwnedFd, mode: Mode, marked: bool) -> Result<(), Errno> {
-        rustix::fs::fchmod(segment, if marked { mode | MARK } else { mode })
+    fn mark(&self, segment: &OwnedFd, lifetime: Lifetime) -> Result<(), Errno> {
+        let has_flags = set_flags(segment, lifetime).is_ok();
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(segment)?.st_mode);
+        let wanted = match lifetime {
+            Lifetime::Owner if !has_flags => mode | OLD_MARK,
+            Lifetime::Owner | Lifetime::Persistent => mode - OLD_MARK,
+        };
+        // Otherwise untouched: its user may have chosen it.
+        if wanted == mode { Ok(()) } else { rustix::fs::fchmod(segment, wanted) }
     }
 
     fn discard(&self) {}
+}
+
+fn set_flags(segment: &OwnedFd, lifetime: Lifetime) -> Result<(), Errno> {
+    let others = rustix::fs::ioctl_getflags(segment)? - (OURS | PERSISTENT);
+    let mark = match lifetime {
+        Lifetime::Owner => OURS,
+        Lifetime::Persistent => OURS | PERSISTENT,
+    };
+    rustix::fs::ioctl_setflags(segment, others | mark)
+}
+
+/// Returns what the mark says.
+pub(super) fn maker_of(segment: impl AsFd) -> Maker {
+    let flags = rustix::fs::ioctl_getflags(&segment).unwrap_or_else(|_| IFlags::empty());
+    if flags.contains(OURS | PERSISTENT) {
+        return Maker::Ours(Lifetime::Persistent);
+    }
+    let has_old_mark =
+        || rustix::fs::fstat(&segment).is_ok_and(|stat| Mode::from_raw_mode(stat.st_mode).contains(OLD_MARK));
+    if flags.contains(OURS) || has_old_mark() { Maker::Ours(Lifetime::Owner) } else { Maker::Other }
 }
 
 /// The offset of the life lock. No segment is that large, so a lock on a part of its contents is never in the
@@ -45,13 +78,6 @@ pub(super) fn take_life_lock(segment: impl AsFd) -> Result<bool, Errno> {
     take(segment, LIFE_BYTE)
 }
 
-/// Returns whether this is a segment of this user that may be reclaimed once its owner is dead.
-pub(super) fn is_reclaimable(stat: &Stat) -> bool {
-    not_memory(stat).is_none()
-        && Mode::from_raw_mode(stat.st_mode).contains(MARK)
-        && stat.st_uid == rustix::process::geteuid().as_raw()
-}
-
 /// Returns whether no process holds the life lock.
 pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
     let mut found = lock_of(LIFE_BYTE);
@@ -59,6 +85,15 @@ pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
     // Another program may hold a lock on the whole file, but not while a process holds the life lock.
     let is_life = found.l_start == LIFE_BYTE && found.l_len == 1;
     Ok(i32::from(found.l_type) == libc::F_UNLCK || !is_life)
+}
+
+/// Returns the state of the owner of a segment that `maker` made.
+pub(super) fn owner_state(segment: impl AsFd, maker: Maker) -> OwnerState {
+    match is_dead(segment) {
+        Ok(false) => OwnerState::Alive,
+        Ok(true) if matches!(maker, Maker::Ours(_)) => OwnerState::Dead,
+        _ => OwnerState::Unknown,
+    }
 }
 
 /// Takes the right to remove the name of a dead owner's segment. Returns false if another process has it.

@@ -8,13 +8,38 @@ use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
-use rustix::fs::{FlockOperation, Mode, Stat, flock};
+use rustix::fs::{FlockOperation, Stat, flock};
 use rustix::io::Errno;
 
 use super::Identity;
 use super::owner::OwnerLock;
+use crate::info::{Maker, OwnerState};
+use crate::options::Lifetime;
+
+/// The time for which a lock is tried again.
+const LOOKED_AT: Duration = Duration::from_millis(20);
+
+/// Returns what the lock file of `plain` tells about a segment, if it is about this one. Takes a shared lock
+/// for some microseconds: [`LockFile::take`] tries again.
+pub(super) fn look(folder: &Path, plain: &str, segment: &Stat) -> Option<(Maker, OwnerState)> {
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(folder.join(file_name(plain)))
+        .ok()?;
+    let is_locked = !lock(&file, FlockOperation::NonBlockingLockShared).ok()?;
+    let owner = if is_locked { OwnerState::Alive } else { OwnerState::Dead };
+    let text = text_of(&file)?;
+    if text == mark_text(segment) {
+        return Some((Maker::Ours(Lifetime::Owner), owner));
+    }
+    // Of a persistent segment, there is only the lock.
+    (is_locked && text.is_empty()).then_some((Maker::Ours(Lifetime::Persistent), owner))
+}
 
 /// A file that stands for the owner of a name. A process that has locked it owns the name, or is about to.
 #[derive(Debug)]
@@ -28,6 +53,7 @@ impl LockFile {
     /// locked it.
     pub(super) fn take(folder: &Path, plain: &str) -> io::Result<Option<Self>> {
         let path = folder.join(file_name(plain));
+        let end = Instant::now() + LOOKED_AT;
         loop {
             let file = File::options()
                 .read(true)
@@ -38,7 +64,12 @@ impl LockFile {
                 .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
                 .open(&path)?;
             if !lock(&file, FlockOperation::NonBlockingLockExclusive)? {
-                return Ok(None);
+                // It may be a process that looks, and not an owner.
+                if Instant::now() >= end {
+                    return Ok(None);
+                }
+                sleep(Duration::from_millis(1));
+                continue;
             }
             // Its last owner may have removed it between `open` and the lock.
             let ours = file.metadata()?;
@@ -55,12 +86,7 @@ impl LockFile {
 
     /// Returns whether the file was a dead owner's, and `segment` is what that owner made.
     pub(super) fn is_mark_of(&self, segment: &Stat) -> bool {
-        let mut found = String::new();
-        let mut file = &self.file;
-        file.rewind().is_ok()
-            // The text of a mark is short: anything longer is not one.
-            && file.take(256).read_to_string(&mut found).is_ok()
-            && found == mark_text(segment)
+        text_of(&self.file).is_some_and(|text| text == mark_text(segment))
     }
 
     /// Removes the file after a failed creation, unless it is still the mark of a dead owner's segment.
@@ -72,9 +98,9 @@ impl LockFile {
 }
 
 impl OwnerLock for LockFile {
-    fn mark(&self, segment: &OwnedFd, _: Mode, marked: bool) -> Result<(), Errno> {
+    fn mark(&self, segment: &OwnedFd, lifetime: Lifetime) -> Result<(), Errno> {
         rustix::fs::ftruncate(&self.file, 0)?;
-        if !marked {
+        if lifetime == Lifetime::Persistent {
             return Ok(());
         }
         let stat = rustix::fs::fstat(segment)?;
@@ -111,6 +137,14 @@ fn lock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(errno),
     }
+}
+
+fn text_of(mut file: &File) -> Option<String> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    // The text of a mark is short: anything longer is not one.
+    file.take(256).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// Returns what is known of a segment that a stranger's segment of the same name would not share. On macOS,

@@ -19,17 +19,21 @@ mod replacement;
 mod shm_open;
 
 use std::fmt;
+use std::fs::Metadata;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use memmap2::MmapRaw;
-use rustix::fs::{FileType, Mode, Stat};
+use rustix::fs::{Access as Right, FileType, Mode, Stat};
 use rustix::io::Errno;
 
-use super::common::{checked_size, creation_failure, failure, map};
+use super::common::{checked_size, creation_failure, failure, leave_descriptors, map};
 use super::{NameHandle, Named, OpenSegment, Opened, Provider};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Taken};
+use crate::info::{OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
 pub(crate) use fault::Watch;
@@ -52,6 +56,12 @@ trait Namespace: Sync + Send {
     fn stat(&self, plain: &str) -> Result<Stat, Errno>;
 
     fn exists(&self, plain: &str) -> bool;
+
+    /// Looks at a segment without changing anything.
+    fn info(&self, plain: &str) -> Result<SegmentInfo>;
+
+    /// Returns the state of the owner of a segment that was opened under this name.
+    fn owner_state(&self, plain: &str, segment: &OwnedFd) -> OwnerState;
 
     /// Returns all names, sorted, where the system can list them.
     fn list(&self) -> Vec<String>;
@@ -91,6 +101,10 @@ impl Identity {
     pub(super) const fn of(stat: &Stat) -> Self {
         Self { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
     }
+
+    pub(super) fn at(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
 }
 
 struct Posix;
@@ -98,8 +112,8 @@ struct Posix;
 impl Provider for Posix {
     fn create(&self, options: &Options<'_>, size: u64, end: Instant) -> Result<Opened> {
         let plain = name::portable(options.name)?;
-        let marked = options.lifetime == Lifetime::Owner;
-        let request = Request { plain, size, mode: mode_of(options.scope), marked, end };
+        let mode = mode_of(options.scope);
+        let request = Request { plain, size, mode, lifetime: options.lifetime, end };
         let Created { fd, map, owner_lock } = namespace().create(&request)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
         let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
@@ -117,11 +131,13 @@ impl Provider for Posix {
     fn open(&self, options: &Options<'_>, _: Option<Scope>, size: u64, access: Access) -> Result<Opened> {
         let plain = name::foreign(options.name)?;
         let fd = namespace().open(plain, access).map_err(|e| failure(plain, "shm_open", e))?;
+        leave_descriptors(&fd, plain)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
         if let Some(found) = not_memory(&stat) {
             return Err(Error::NotASegment { name: plain.to_owned(), found });
         }
-        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size)?;
+        let info = || namespace().info(plain).ok();
+        let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size, info)?;
         let map = map(&fd, plain, size, access)?;
         let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
         #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
@@ -138,6 +154,16 @@ impl Provider for Posix {
 
     fn exists(&self, options: &Options<'_>) -> bool {
         name::foreign(options.name).is_ok_and(|plain| namespace().exists(plain))
+    }
+
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+        namespace().info(name::foreign(options.name)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn users(&self, options: &Options<'_>) -> Vec<u32> {
+        let stat = name::foreign(options.name).ok().and_then(|plain| namespace().stat(plain).ok());
+        stat.map_or_else(Vec::new, |stat| super::procfs::users_of(stat.st_dev, stat.st_ino))
     }
 
     fn remove(&self, options: &Options<'_>) -> Result<()> {
@@ -222,11 +248,13 @@ impl OpenSegment for PosixSegment {
         self.scope
     }
 
+    fn owner_state(&self) -> OwnerState {
+        namespace().owner_state(&self.name.plain, &self.fd)
+    }
+
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         if let Some(owner_lock) = &self.owner_lock {
-            owner_lock
-                .mark(&self.fd, mode_of(self.scope), lifetime == Lifetime::Owner)
-                .map_err(|e| failure(&self.name.plain, "fchmod", e))?;
+            owner_lock.mark(&self.fd, lifetime).map_err(|e| failure(&self.name.plain, "fchmod", e))?;
         }
         self.lifetime.set(lifetime);
         Ok(())
@@ -250,8 +278,7 @@ struct Request<'a> {
     plain: &'a str,
     size: u64,
     mode: Mode,
-    /// True if it may be reclaimed once its owner is dead.
-    marked: bool,
+    lifetime: Lifetime,
     /// The time until which to wait for a name that is changing hands.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the directory shows such a name"))]
     end: Instant,
@@ -259,7 +286,11 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn taken(&self, why: &'static str) -> Error {
-        Error::AlreadyExists { name: self.plain.to_owned(), why }
+        Error::AlreadyExists { name: self.plain.to_owned(), why: Taken::Otherwise(why) }
+    }
+
+    fn taken_by(&self, info: Box<SegmentInfo>) -> Error {
+        Error::AlreadyExists { name: self.plain.to_owned(), why: Taken::By { info, requested: self.size } }
     }
 
     fn failure(&self, call: &'static str, source: impl Into<std::io::Error>) -> Error {
@@ -286,8 +317,24 @@ pub(super) const fn scope_of(mode: u32) -> Scope {
     if mode & 0o002 == 0 { Scope::Local } else { Scope::Global }
 }
 
+/// Returns the ID of the user that a file belongs to, if it isn't this process's user.
+fn other_user(stat: &Stat) -> Option<u32> {
+    (stat.st_uid != rustix::process::geteuid().as_raw()).then_some(stat.st_uid)
+}
+
+/// Returns whether this process may remove a file of the user `owner` from a directory (`unlink(2)`, the
+/// errors `EACCES` and `EPERM`).
+pub(super) fn can_remove(directory: &Path, owner: u32) -> bool {
+    let user = rustix::process::geteuid();
+    let Ok(found) = rustix::fs::stat(directory) else { return false };
+    let is_sticky = Mode::from_raw_mode(found.st_mode).contains(Mode::SVTX);
+    let may_in_sticky = [owner, found.st_uid].contains(&user.as_raw()) || user.is_root();
+    rustix::fs::access(directory, Right::WRITE_OK | Right::EXEC_OK).is_ok() && (!is_sticky || may_in_sticky)
+}
+
 /// Gives a new, empty segment its size and its pages, and maps it.
 fn allocate(fd: &OwnedFd, request: &Request<'_>) -> Result<MmapRaw> {
+    leave_descriptors(fd, request.plain)?;
     reserve(fd, request.size).map_err(|(call, source)| request.failure(call, source))?;
     map(fd, request.plain, request.size, Access::ReadWrite)
 }

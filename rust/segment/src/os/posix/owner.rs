@@ -10,18 +10,9 @@ use std::os::fd::OwnedFd;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::options::Lifetime;
-
-/// Reasons why a name was not reclaimed, in words that tell what to do.
-pub(super) const ALIVE: &str = "the process that made it is running";
-pub(super) const NOT_OURS: &str =
-    "another program made it, or it was made to be persistent; remove() removes it";
-#[cfg(target_os = "linux")]
-pub(super) const UNKNOWN: &str =
-    "the system refuses the lock that tells whether its owner is running; remove() removes it";
 
 /// Decides whether the creator removes the name at its end.
 #[derive(Debug)]
@@ -47,10 +38,10 @@ impl NameLifetime {
     }
 }
 
-/// A creator's life lock: it shows that the creator lives until this is dropped.
+/// The mark of a creator, whose life lock is held.
 pub(super) trait OwnerLock: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// Sets or removes the mark. `mode` is the segment's, without the mark.
-    fn mark(&self, segment: &OwnedFd, mode: Mode, marked: bool) -> Result<(), Errno>;
+    /// Sets the mark, and changes nothing else.
+    fn mark(&self, segment: &OwnedFd, lifetime: Lifetime) -> Result<(), Errno>;
 
     /// Removes what stood for the owner, after the name was removed.
     fn discard(&self);

@@ -8,11 +8,13 @@ use rustix::fs::{Mode, Stat};
 use rustix::io::Errno;
 use rustix::shm;
 
-use super::lock_file::LockFile;
-use super::owner::{self, OwnerLock};
-use super::{Created, Namespace, Request, allocate, not_memory};
-use crate::error::Result;
-use crate::options::Access;
+use super::lock_file::{self, LockFile};
+use super::owner::OwnerLock;
+use super::{Created, Namespace, Request, allocate, not_memory, other_user, scope_of};
+use crate::error::{Error, Result};
+use crate::info::{Maker, OwnerState, SegmentInfo};
+use crate::options::{Access, Lifetime};
+use crate::os::common::{CHANGING, failure};
 
 #[derive(Debug)]
 pub(super) struct ShmOpen {
@@ -29,9 +31,9 @@ impl ShmOpen {
     fn create_locked(&self, request: &Request<'_>, lock: Option<&LockFile>) -> Result<(OwnedFd, MmapRaw)> {
         let fd = match create_exclusive(request) {
             Err(Errno::EXIST) => {
-                let is_dead_owners = |stat| lock.is_some_and(|lock| lock.is_mark_of(&stat));
-                if !self.stat(request.plain).is_ok_and(is_dead_owners) {
-                    return Err(request.taken(owner::NOT_OURS));
+                let stat = self.stat(request.plain);
+                if !stat.is_ok_and(|stat| lock.is_some_and(|lock| lock.is_mark_of(&stat))) {
+                    return Err(self.taken(request));
                 }
                 self.unlink(request.plain).map_err(|e| request.failure("shm_unlink", e))?;
                 create_exclusive(request)
@@ -47,8 +49,8 @@ impl ShmOpen {
                 Err(errno) => return Err(request.failure("fchmod", errno)),
             }
             let map = allocate(&fd, request)?;
-            if let (Some(lock), true) = (lock, request.marked) {
-                lock.mark(&fd, request.mode, true).map_err(|e| request.failure("write", e))?;
+            if let (Some(lock), Lifetime::Owner) = (lock, request.lifetime) {
+                lock.mark(&fd, request.lifetime).map_err(|e| request.failure("write", e))?;
             }
             Ok(map)
         };
@@ -59,6 +61,19 @@ impl ShmOpen {
                 Err(e)
             }
         }
+    }
+
+    /// Returns the error for a name that a segment keeps.
+    fn taken(&self, request: &Request<'_>) -> Error {
+        self.info(request.plain)
+            .map_or_else(|_| request.taken(CHANGING), |info| request.taken_by(Box::new(info)))
+    }
+
+    /// Returns what the lock file tells about a segment: its maker, and the state of its owner.
+    fn maker_and_owner(&self, plain: &str, segment: &Stat) -> (Maker, OwnerState) {
+        let found = self.lock_folder.as_deref().and_then(|folder| lock_file::look(folder, plain, segment));
+        // The lock files of other users can't be seen.
+        found.unwrap_or((Maker::Unknown, OwnerState::Unknown))
     }
 
     /// Removes the name, unless another process has given it to a segment of its own since.
@@ -101,6 +116,28 @@ impl Namespace for ShmOpen {
         rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
     }
 
+    fn info(&self, plain: &str) -> Result<SegmentInfo> {
+        let stat = self.stat(plain).map_err(|e| failure(plain, "shm_open", e))?;
+        if let Some(found) = not_memory(&stat) {
+            return Err(Error::NotASegment { name: plain.to_owned(), found });
+        }
+        let (maker, owner) = self.maker_and_owner(plain, &stat);
+        let other_user = other_user(&stat);
+        Ok(SegmentInfo {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
+            scope: scope_of(stat.st_mode.into()),
+            owner,
+            maker,
+            other_user,
+            can_remove: other_user.is_none() || rustix::process::geteuid().is_root(),
+        })
+    }
+
+    fn owner_state(&self, plain: &str, segment: &OwnedFd) -> OwnerState {
+        rustix::fs::fstat(segment).map_or(OwnerState::Unknown, |stat| self.maker_and_owner(plain, &stat).1)
+    }
+
     fn exists(&self, plain: &str) -> bool {
         match self.stat(plain) {
             Ok(stat) => not_memory(&stat).is_none(),
@@ -126,7 +163,7 @@ impl Namespace for ShmOpen {
                 // Its owner lives. If the name is gone nevertheless, another program has removed it, and it
                 // is free.
                 Ok(None) if !matches!(self.stat(request.plain), Err(Errno::NOENT)) => {
-                    return Err(request.taken(owner::ALIVE));
+                    return Err(self.taken(request));
                 }
                 Ok(None) | Err(_) => None,
             },
@@ -152,7 +189,6 @@ mod tests {
     //! The namespace of macOS and FreeBSD, also tested on Linux, which has the same calls.
     use super::super::mode_of;
     use super::*;
-    use crate::error::Error;
     use crate::options::Scope;
     use std::fs;
     use std::os::unix::fs::DirBuilderExt;
@@ -177,13 +213,13 @@ mod tests {
             Self { calls: ShmOpen::new(Some(folder.clone())), folder, name }
         }
 
-        fn create(&self, marked: bool) -> Result<Created> {
-            self.create_sized(SIZE, marked)
+        fn create(&self, lifetime: Lifetime) -> Result<Created> {
+            self.create_sized(SIZE, lifetime)
         }
 
-        fn create_sized(&self, size: u64, marked: bool) -> Result<Created> {
+        fn create_sized(&self, size: u64, lifetime: Lifetime) -> Result<Created> {
             let mode = mode_of(Scope::Global);
-            self.calls.create(&Request { plain: &self.name, size, mode, marked, end: Instant::now() })
+            self.calls.create(&Request { plain: &self.name, size, mode, lifetime, end: Instant::now() })
         }
 
         /// Returns the number of lock files.
@@ -209,13 +245,13 @@ mod tests {
     #[test]
     fn a_living_owner_keeps_its_name_and_a_dead_one_does_not() {
         let scratch = Scratch::new();
-        let first = scratch.create(true).unwrap();
+        let first = scratch.create(Lifetime::Owner).unwrap();
         // SAFETY: the mapping is larger than one byte, and no other process has it.
         unsafe { first.map.as_mut_ptr().write(1) };
-        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(scratch.create(Lifetime::Owner), Err(Error::AlreadyExists { .. })));
         // Closes the lock without removing anything, as when a process is killed.
         drop(first);
-        let second = scratch.create(true).unwrap();
+        let second = scratch.create(Lifetime::Owner).unwrap();
         // SAFETY: as above.
         assert_eq!(unsafe { second.map.as_ptr().read() }, 0, "new memory, not the old");
         second.owner_lock.as_ref().unwrap().discard();
@@ -226,7 +262,7 @@ mod tests {
     fn a_segment_has_the_requested_size_and_mode() {
         let scratch = Scratch::new();
         for size in [1, SIZE, 16384, 16385, 1_000_003] {
-            let made = scratch.create_sized(size, false).unwrap();
+            let made = scratch.create_sized(size, Lifetime::Persistent).unwrap();
             assert_eq!(made.map.len() as u64, size);
             let stat = scratch.calls.stat(&scratch.name).unwrap();
             assert_eq!((stat.st_mode & 0o7777, stat.st_size), (0o666, system_size(size)));
@@ -238,7 +274,10 @@ mod tests {
     fn create_without_room_leaves_no_name_and_no_lock() {
         let scratch = Scratch::new();
         for size in [1 << 50, i64::MAX as u64] {
-            assert!(matches!(scratch.create_sized(size, true), Err(Error::OutOfMemory { .. })), "{size}");
+            assert!(
+                matches!(scratch.create_sized(size, Lifetime::Owner), Err(Error::OutOfMemory { .. })),
+                "{size}"
+            );
             assert!(!scratch.calls.exists(&scratch.name));
             assert_eq!(scratch.locks(), 0);
         }
@@ -254,7 +293,7 @@ mod tests {
             name: lower.name.to_uppercase(),
         };
         assert_eq!(lower.name.len(), 30);
-        let (one, other) = (lower.create(true).unwrap(), upper.create(true).unwrap());
+        let (one, other) = (lower.create(Lifetime::Owner).unwrap(), upper.create(Lifetime::Owner).unwrap());
         assert!(one.owner_lock.is_some() && other.owner_lock.is_some(), "each has a lock of its own");
         assert_eq!(lower.locks(), 2);
     }
@@ -262,37 +301,37 @@ mod tests {
     #[test]
     fn a_segment_without_a_mark_is_never_reclaimed() {
         let scratch = Scratch::new();
-        drop(scratch.create(false).unwrap());
-        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        drop(scratch.create(Lifetime::Persistent).unwrap());
+        assert!(matches!(scratch.create(Lifetime::Owner), Err(Error::AlreadyExists { .. })));
         assert_eq!(scratch.locks(), 0, "nothing is left behind");
     }
 
     #[test]
     fn a_strangers_segment_under_a_dead_owners_name_is_not_reclaimed() {
         let scratch = Scratch::new();
-        drop(scratch.create(true).unwrap());
+        drop(scratch.create(Lifetime::Owner).unwrap());
         scratch.calls.unlink(&scratch.name).unwrap();
         let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         let strangers = shm::open(format!("/{}", scratch.name), flags, Mode::RUSR | Mode::WUSR).unwrap();
         // Another number of pages: on macOS, only that tells them apart.
         rustix::fs::ftruncate(&strangers, SIZE + (1 << 16)).unwrap();
-        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(scratch.create(Lifetime::Owner), Err(Error::AlreadyExists { .. })));
     }
 
     #[test]
     fn a_removed_name_is_free_while_its_owner_lives() {
         let scratch = Scratch::new();
-        let first = scratch.create(true).unwrap();
+        let first = scratch.create(Lifetime::Owner).unwrap();
         scratch.calls.unlink(&scratch.name).unwrap();
-        let second = scratch.create(true).unwrap();
+        let second = scratch.create(Lifetime::Owner).unwrap();
         assert!(first.owner_lock.is_some() && second.owner_lock.is_none(), "the lock is the first one's");
-        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(scratch.create(Lifetime::Owner), Err(Error::AlreadyExists { .. })));
     }
 
     #[test]
     fn a_segment_is_opened_with_the_requested_access() {
         let scratch = Scratch::new();
-        let _made = scratch.create(false).unwrap();
+        let _made = scratch.create(Lifetime::Persistent).unwrap();
         assert_eq!(scratch.calls.list(), Vec::<String>::new(), "there is no call for it");
         for (access, can_write) in [(Access::ReadWrite, true), (Access::ReadOnly, false)] {
             let fd = scratch.calls.open(&scratch.name, access).unwrap();
@@ -319,9 +358,9 @@ mod tests {
     #[test]
     fn a_name_that_another_process_took_is_not_removed() {
         let scratch = Scratch::new();
-        let ours = rustix::fs::fstat(&scratch.create(false).unwrap().fd).unwrap();
+        let ours = rustix::fs::fstat(&scratch.create(Lifetime::Persistent).unwrap().fd).unwrap();
         scratch.calls.unlink(&scratch.name).unwrap();
-        let theirs = rustix::fs::fstat(&scratch.create(false).unwrap().fd).unwrap();
+        let theirs = rustix::fs::fstat(&scratch.create(Lifetime::Persistent).unwrap().fd).unwrap();
         scratch.calls.unlink_if_still(&scratch.name, &ours);
         assert!(scratch.calls.exists(&scratch.name));
         scratch.calls.unlink_if_still(&scratch.name, &theirs);
@@ -331,11 +370,43 @@ mod tests {
     #[test]
     fn a_mark_can_be_taken_back() {
         let scratch = Scratch::new();
-        let made = scratch.create(true).unwrap();
+        let made = scratch.create(Lifetime::Owner).unwrap();
         let owner_lock = made.owner_lock.as_ref().unwrap();
-        owner_lock.mark(&made.fd, mode_of(Scope::Global), false).unwrap();
+        owner_lock.mark(&made.fd, Lifetime::Persistent).unwrap();
         drop(made);
-        assert!(matches!(scratch.create(true), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(scratch.create(Lifetime::Owner), Err(Error::AlreadyExists { .. })));
+    }
+
+    /// While a process looks, it has a shared lock for some microseconds.
+    #[test]
+    fn a_look_at_the_owner_keeps_no_creator_from_reclaiming() {
+        let scratch = Scratch::new();
+        let made = scratch.create(Lifetime::Owner).unwrap();
+        let stat = rustix::fs::fstat(&made.fd).unwrap();
+        let look = || scratch.calls.maker_and_owner(&scratch.name, &stat);
+        let ours = Maker::Ours(Lifetime::Owner);
+        assert_eq!(look(), (ours, OwnerState::Alive));
+        made.owner_lock.as_ref().unwrap().mark(&made.fd, Lifetime::Persistent).unwrap();
+        assert_eq!(look(), (Maker::Ours(Lifetime::Persistent), OwnerState::Alive));
+        made.owner_lock.as_ref().unwrap().mark(&made.fd, Lifetime::Owner).unwrap();
+        drop(made);
+        assert_eq!(look(), (ours, OwnerState::Dead));
+        let info = scratch.calls.info(&scratch.name).unwrap();
+        assert_eq!((info.scope, info.owner, info.can_remove), (Scope::Global, OwnerState::Dead, true));
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                    look();
+                }
+            });
+            let reclaimed: Vec<bool> = (0..50)
+                .map(|_| scratch.create(Lifetime::Owner).is_ok_and(|made| made.owner_lock.is_some()))
+                .collect();
+            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(reclaimed.iter().all(|reclaimed| *reclaimed), "{reclaimed:?}");
+        });
+        assert_eq!(look(), (Maker::Unknown, OwnerState::Unknown), "the name leads to another segment");
     }
 
     #[test]
@@ -344,7 +415,7 @@ mod tests {
         let precious = scratch.folder.join("precious");
         fs::write(&precious, b"precious").unwrap();
         std::os::unix::fs::symlink(&precious, scratch.folder.join(format!("{}.lock", scratch.name))).unwrap();
-        let made = scratch.create(true).unwrap();
+        let made = scratch.create(Lifetime::Owner).unwrap();
         assert!(made.owner_lock.is_none());
         assert_eq!(fs::read(&precious).unwrap(), b"precious");
     }
@@ -354,7 +425,7 @@ mod tests {
     #[test]
     fn the_system_refuses_to_change_a_size() {
         let scratch = Scratch::new();
-        let made = scratch.create(false).unwrap();
+        let made = scratch.create(Lifetime::Persistent).unwrap();
         for size in [0, 1, 1 << 20] {
             assert_eq!(rustix::fs::ftruncate(&made.fd, size), Err(Errno::INVAL), "{size}");
         }
@@ -365,7 +436,7 @@ mod tests {
     #[test]
     fn systems_without_a_segment_directory_use_shm_open() {
         let scratch = Scratch::new();
-        let _made = scratch.create(false).unwrap();
+        let _made = scratch.create(Lifetime::Persistent).unwrap();
         assert!(crate::Options::new(&scratch.name).exists());
         assert_eq!(crate::list_names(), Vec::<String>::new());
     }

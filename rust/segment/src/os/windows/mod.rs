@@ -23,7 +23,8 @@ use std::time::Instant;
 use windows_sys::Win32::Foundation as errors;
 
 use super::{NameHandle, Named, OpenSegment, Opened, Provider, unwatched};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Taken};
+use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
 use failed::Failed;
@@ -39,6 +40,7 @@ pub use unwatched::uninstall_fault_handler;
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Windows);
 
 const TAKEN: &str = "a process has it open, its creator or another one";
+const OTHER_USERS: &str = "another user's process has it open";
 const OTHER_KIND: &str = "an object of another kind (an event, a mutex, ...)";
 
 struct Windows;
@@ -54,7 +56,9 @@ impl Provider for Windows {
         let descriptor = security::Descriptor::new(options.scope).map_err(|e| failure(plain, &e))?;
         let section = match Section::create(&candidate.native, size, &descriptor) {
             Ok(Some(section)) => section,
-            Ok(None) => return Err(Error::AlreadyExists { name: plain.to_owned(), why: TAKEN }),
+            Ok(None) => {
+                return Err(Error::AlreadyExists { name: plain.to_owned(), why: Taken::Otherwise(TAKEN) });
+            }
             Err(e) if e.code() == errors::ERROR_ACCESS_DENIED => {
                 return Err(denied(&candidate, e, is_there(&candidate)));
             }
@@ -87,6 +91,18 @@ impl Provider for Windows {
     fn exists(&self, options: &Options<'_>) -> bool {
         let candidates = |plain| names::candidates(options.name, plain, Some(options.scope));
         name::foreign(options.name).is_ok_and(|plain| candidates(plain).iter().any(is_there))
+    }
+
+    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+        let found = self.open(options, None, 0, Access::ReadOnly)?;
+        Ok(SegmentInfo {
+            size: found.object.size()?,
+            scope: found.object.scope(),
+            owner: OwnerState::Unknown,
+            maker: Maker::Unknown,
+            other_user: None,
+            can_remove: false,
+        })
     }
 
     /// Fails: no call removes a name. A name that doesn't exist is reported as such.
@@ -160,6 +176,10 @@ impl OpenSegment for OpenSection {
         self.scope
     }
 
+    fn owner_state(&self) -> OwnerState {
+        OwnerState::Unknown
+    }
+
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         match lifetime {
             Lifetime::Owner => Ok(()),
@@ -201,7 +221,7 @@ fn is_there(candidate: &Candidate) -> bool {
 fn denied(candidate: &Candidate, failed: Failed, is_there: bool) -> Error {
     let name = candidate.name.clone();
     if is_there {
-        return Error::AlreadyExists { name, why: "another user's process has it open" };
+        return Error::AlreadyExists { name, why: Taken::Otherwise(OTHER_USERS) };
     }
     let Failed { call, source } = failed;
     let source = match candidate.scope {
@@ -218,7 +238,7 @@ fn denied(candidate: &Candidate, failed: Failed, is_there: bool) -> Error {
 }
 
 fn too_small(name: &str, mapping: &Mapping, requested: u64) -> Error {
-    Error::TooSmall { name: name.to_owned(), actual: mapping.committed() as u64, requested }
+    Error::TooSmall { name: name.to_owned(), actual: mapping.committed() as u64, requested, info: None }
 }
 
 /// Returns the error for a failed system call of a creator.
@@ -244,7 +264,9 @@ fn creation_failure(plain: &str, size: u64, failed: Failed) -> Error {
         return Error::OutOfMemory { name: plain.to_owned(), size, call, source };
     }
     match failed.code() {
-        errors::ERROR_INVALID_HANDLE => Error::AlreadyExists { name: plain.to_owned(), why: OTHER_KIND },
+        errors::ERROR_INVALID_HANDLE => {
+            Error::AlreadyExists { name: plain.to_owned(), why: Taken::Otherwise(OTHER_KIND) }
+        }
         _ => failure(plain, &failed),
     }
 }

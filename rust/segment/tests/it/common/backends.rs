@@ -90,9 +90,9 @@ pub fn python() -> std::process::Command {
 /// Runs `body` as a user that owns nothing, and tells it whether that worked: only root can become another
 /// user.
 #[cfg(target_os = "linux")]
-pub fn as_nobody(body: impl FnOnce(bool) + Send) {
+pub fn as_nobody<T: Send>(body: impl FnOnce(bool) -> T + Send) -> T {
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let other = || {
             const NOBODY: libc::c_long = 65534;
             // SAFETY: the call takes numbers only. Unlike `setresuid(3)`, it changes this thread only, which
             // ends soon.
@@ -100,7 +100,8 @@ pub fn as_nobody(body: impl FnOnce(bool) + Send) {
             if !changed {
                 println!("not root: this user stays the owner");
             }
-            body(changed);
-        });
-    });
+            body(changed)
+        };
+        scope.spawn(other).join().unwrap()
+    })
 }

@@ -111,6 +111,42 @@ impl Peer {
         self.child.wait().unwrap().code()
     }
 
+    #[cfg(target_os = "linux")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it, as a debugger does.
+    #[cfg(target_os = "linux")]
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        self.wait_for("T");
+    }
+
+    /// Kills it, and leaves it as a zombie.
+    #[cfg(target_os = "linux")]
+    pub fn end_unseen(&self) {
+        self.signal(libc::SIGKILL);
+        self.wait_for("Z");
+    }
+
+    #[cfg(target_os = "linux")]
+    fn signal(&self, signal: i32) {
+        // SAFETY: the call takes numbers; the process is a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
+    }
+
+    /// Waits until the process has this state (`proc_pid_stat(5)`).
+    #[cfg(target_os = "linux")]
+    fn wait_for(&self, state: &str) {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !std::fs::read_to_string(&path).unwrap().rsplit_once(") ").unwrap().1.starts_with(state) {
+            assert!(std::time::Instant::now() < end, "the process has another state");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// Kills it, as SIGKILL does: it can't clean up anything.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

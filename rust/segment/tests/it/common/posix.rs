@@ -52,5 +52,7 @@ pub fn leave_a_dead_owner(name: &Name) {
 /// Returns whether the segment has the mode and the mark of one that was created with
 /// [`Scope::Local`](shm_segment::Scope).
 pub fn is_as_created(name: &Name) -> bool {
-    fs::metadata(name.path()).unwrap().permissions().mode() & 0o7777 == 0o1600
+    let maker = shm_segment::Options::new(name).info().unwrap().maker;
+    fs::metadata(name.path()).unwrap().permissions().mode() & 0o777 == 0o600
+        && maker == shm_segment::Maker::Ours(shm_segment::Lifetime::Owner)
 }

@@ -1,0 +1,75 @@
+//! The facts that the system tells about a segment without opening it.
+
+use std::fmt;
+
+use crate::options::{Lifetime, Scope};
+
+/// The state of the process that made a segment, by the lock that the kernel drops when that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OwnerState {
+    /// Another program made it, or the system doesn't tell.
+    #[default]
+    Unknown,
+    /// The process that made it has it open.
+    Alive,
+    /// The process that made it has ended, or has closed it.
+    Dead,
+}
+
+/// The facts that are known of a segment with a name.
+///
+/// Displayed, it tells whose the segment is, and what this process can do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The size in bytes; on Windows, in whole pages.
+    pub size: u64,
+    /// The users that may open it: [`Scope::Global`] if others may write.
+    pub scope: Scope,
+    /// The state of its owner.
+    pub owner: OwnerState,
+    /// The program that made it.
+    pub maker: Maker,
+    /// The ID of its user, if that is another than this process's.
+    pub other_user: Option<u32>,
+    /// True if this process may remove it.
+    pub can_remove: bool,
+}
+
+/// The program that made a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// This library, in any process, with this lifetime.
+    Ours(Lifetime),
+    /// Another program.
+    Other,
+    /// Any program: it is a file.
+    File,
+    /// The system doesn't tell.
+    Unknown,
+}
+
+impl fmt::Display for SegmentInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = match self.other_user {
+            None => "this user".to_owned(),
+            Some(id) => format!("another user (ID {id})"),
+        };
+        match (self.owner, self.maker) {
+            (OwnerState::Alive, _) => write!(f, "a running process of {user} owns it")?,
+            (OwnerState::Dead, Maker::Ours(Lifetime::Persistent)) => {
+                write!(f, "a process of {user} made it persistent, and has ended")?;
+            }
+            (OwnerState::Dead, _) => write!(f, "it is left over from a process of {user} that has ended")?,
+            (OwnerState::Unknown, Maker::Other) => write!(f, "another program of {user} made it")?,
+            (OwnerState::Unknown, Maker::File) => write!(f, "it is a file of {user}")?,
+            (OwnerState::Unknown, _) => {
+                write!(f, "it belongs to {user}, and the system does not tell whether its owner is running")?;
+            }
+        }
+        match (self.can_remove, self.owner) {
+            (false, _) => f.write_str("; only that user and root can remove it, so use another name"),
+            (true, OwnerState::Alive) => Ok(()),
+            (true, _) => f.write_str("; remove() removes it"),
+        }
+    }
+}
