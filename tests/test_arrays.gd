@@ -114,7 +114,7 @@ func test_values_of_other_types_are_refused() -> void:
 		expect_error("Cannot convert argument")
 		assert_eq(memory.callv("write_int32_array", [value]), null, str(value))
 	assert_code(memory.callv("write_int32_array", [[1, 2]]), OK, "an Array becomes one")
-	assert_eq(memory.read_int32_array(2), PackedInt32Array([1, 2]), "what it became")
+	assert_eq(memory.read_int32_array(2), PackedInt32Array([1, 2]), "the Array as numbers")
 
 
 func _read(memory: SharedMemory, kind: String, count := 0, offset := 0) -> Variant:

@@ -106,10 +106,10 @@ func _init() -> void:
 
 func test_class_extends_ref_counted() -> void:
 	assert_true(ClassDB.class_exists("SharedMemory"), "the class is there")
-	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "what it extends")
+	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "the parent class")
 	assert_true(ClassDB.can_instantiate("SharedMemory"), "it can be made")
 	var memory: RefCounted = SharedMemory.new()
-	assert_eq(memory.get_class(), "SharedMemory", "its name")
+	assert_eq(memory.get_class(), "SharedMemory", "get_class")
 
 
 func test_enums_agree_with_class_db() -> void:

@@ -85,7 +85,7 @@ func test_attach_lays_out_or_checks_the_memory() -> void:
 	assert_eq(array.to_array(), [], "detached")
 
 
-func test_false_count_is_refused() -> void:
+func test_wrong_count_is_refused() -> void:
 	var memory := created(64)
 	var array := attached(memory, "<i")
 	for count: int in [13, 1 << 32, 1 << 62, -1]:

@@ -125,7 +125,7 @@ func test_handler_can_drop_the_queue() -> void:
 	)
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, [bytes([1]), bytes([2])], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
 func test_attach_is_busy_until_creator_lays_out() -> void:
@@ -182,7 +182,7 @@ func test_impossible_headers_are_refused() -> void:
 				assert_eq(queue.get_message_count(), 1, "as new")
 
 
-func test_false_message_size_is_refused() -> void:
+func test_wrong_message_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		var queue := attached(memory, layout, 10)

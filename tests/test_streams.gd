@@ -138,7 +138,7 @@ func test_handler_can_drop_the_stream() -> void:
 	stream = null
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, ["bye"], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
 func test_handler_can_poll() -> void:
@@ -251,7 +251,7 @@ func test_lock_timeout_has_limits() -> void:
 		assert_last_error(stream, ERR_INVALID_PARAMETER, [str(bad)])
 
 
-func test_false_size_is_refused() -> void:
+func test_wrong_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var stream := attached(memory, layout)

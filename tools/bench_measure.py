@@ -15,7 +15,8 @@ import addon
 import bench_chart
 import bench_report
 import common
-from common import MACHINE, ROOT, say
+import rust
+from common import MACHINE, ROOT, git, output, say
 from find_godot import version
 
 FOLDER = ROOT / "target" / "bench"
@@ -29,7 +30,7 @@ LOADS = 9
 PREFIX = f"bench-{os.getpid()}-"
 
 
-def run(command, **options):
+def logged(command, **options):
     """Returns the output of a program. If it fails, or prints an error of Godot's, everything ends."""
     log = FOLDER / "log"
     with open(log, "wb") as file:
@@ -44,14 +45,9 @@ def run(command, **options):
     return text
 
 
-def output_of(*command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip()
-
-
 def machine(godot):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
@@ -59,9 +55,9 @@ def machine(godot):
         "date": datetime.date.today().isoformat(),
         "load": round(os.getloadavg()[0], 2),
         "godot": version(godot),
-        "rustc": output_of("rustc", "--version").split()[1],
+        "rustc": rust.version(),
         "python": platform.python_version(),
-        "commit": output_of("git", "rev-parse", "--short", "HEAD") + (", changed" if changed else ""),
+        "commit": git("rev-parse", "--short", "HEAD") + (", changed" if changed else ""),
     }
 
 
@@ -76,7 +72,7 @@ def measured(command, *parts):
     """Returns the results of bench.gd for these parts."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
-    run([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
+    logged([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
     if not values.exists():
         raise common.Failure(f"bench: the script in {command[0]} broke off")
     return json.loads(values.read_text())
@@ -113,7 +109,7 @@ def in_exported_game(godot, template):
     game.parent.mkdir()
     home = {f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")}
     options = ["--headless", "--path", project, "--export-release", "Game", game]
-    run([godot, *options], env=home)
+    logged([godot, *options], env=home)
     results = measured([game, "--headless"], "calls", "objects")
     return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
 
@@ -157,7 +153,7 @@ def load_times(godot):
     script = ["--headless", "--path", project, "--script", "res://load.gd"]
     found = []
     for _ in range(LOADS):
-        line = re.search(r"^loaded in (\d+)$", run([godot, *script]), re.MULTILINE)
+        line = re.search(r"^loaded in (\d+)$", logged([godot, *script]), re.MULTILINE)
         if not line:
             raise common.Failure("bench: the library was not loaded")
         found.append(int(line.group(1)))
@@ -170,7 +166,7 @@ UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
 def in_rust(program):
     """Returns medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
     options = ["--bench", "--color", "never", "--sample-count", 500, "--max-time", 1]
-    text = run([program, *options], env={"BENCH_PREFIX": PREFIX})
+    text = logged([program, *options], env={"BENCH_PREFIX": PREFIX})
     tree = {}
     path = []
     for line in text.splitlines():
@@ -195,19 +191,19 @@ def in_rust(program):
 def library(path):
     sections = {}
     if shutil.which("size"):
-        listed = output_of("size", "-A", "-d", str(path))
+        listed = output("size", "-A", "-d", path)
         for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.MULTILINE):
             sections[name] = int(size)
     return {"bytes": path.stat().st_size, "sections": sections}
 
 
-def measure(godot, template, library_here, rust, chart):
+def measure(godot, template, library_here, rust_bench, chart):
     """Measures everything, prints a table, and with `chart` updates the README's. `template` may be None."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         results = {"machine": machine(godot)}
         say("the segment crate")
-        results["rust_ns"] = in_rust(rust)
+        results["rust_ns"] = in_rust(rust_bench)
         say("loading the library")
         results["load_us"] = load_times(godot)
         results["library"] = library(library_here)

@@ -15,7 +15,7 @@ from harness.session import file_of
 
 ROUNDS = rounds(1)
 pytestmark = [segments_are_files, pytest.mark.timeout(60 + 4 * ROUNDS)]
-# The kill comes within so many seconds; the other side goes on for as long.
+# Seconds within which the kill comes. The other side goes on for as long.
 WHILE = 0.03
 
 # The operation of the victim. `held` has the segment open from the beginning; `memory` has nothing.
@@ -119,7 +119,7 @@ def kill_each_round(survivor, start_agent, unique_name, chance, operation, besid
         time.sleep(chance.uniform(0, WHILE))
         assert victim.process.poll() is None, "it is in the middle of it"
         victim.kill()
-        assert survivor.receive() == [], "what went wrong beside it"
+        assert survivor.receive() == [], "errors of the survivor"
         if beside == BESIDE_AN_OPENER:
             survivor.run(LET_GO)
         left += file_of(name).exists()

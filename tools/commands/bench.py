@@ -25,12 +25,12 @@ def main(arguments):
     _, options = parse("bench", arguments, options=("--chart",))
     require_linux("bench", "this measures on Linux only")
     needs.check()
-    program = find_godot.find()
-    template = find_godot.template_or_none(program, "nothing is measured in an exported game")
+    godot = find_godot.find()
+    template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
     library, _ = addon.library_here()
     say("building the segment crate's benchmark")
     cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--bench", "copy", "--no-run"]
     told = map(json.loads, output(*cargo, "--message-format", "json").splitlines())
     (built,) = [message["executable"] for message in told if message.get("executable")]
-    bench_measure.measure(program, template, library, built, "--chart" in options)
+    bench_measure.measure(godot, template, library, built, "--chart" in options)

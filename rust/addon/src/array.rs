@@ -6,18 +6,16 @@ use shm_segment::layout::array::Array;
 use shm_segment::layout::{Error, Result as LayoutResult};
 use shm_segment::values::structs::Format;
 
+use crate::args::{signed, unsigned};
 use crate::attachment::{self, Attached, Attachment};
 use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
-use crate::error::{Failure, code_of};
+use crate::error::{Failure, Result, code_of};
 use crate::last_error::{Fallible, LastError};
+use crate::room::require_room;
 use crate::script_values::{
-    StructValue, pack_struct, parse_format, require_room, struct_memory, structs_memory, to_usize,
-    unpack_struct, zeros,
+    StructValue, pack_struct, parse_format, struct_memory, structs_memory, to_usize, unpack_struct, zeros,
 };
 use crate::shared_memory::SharedMemory;
-use crate::shared_memory::args::{signed, unsigned};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 #[derive(Default)]
 pub(crate) struct SharedMemoryArray {

@@ -5,6 +5,8 @@ use shm_segment::{Error, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
 /// The failure of a call: the code that it returns, and a message.
 // Boxed, so that the `Result` of a call fits into registers. Each call returns one, and few of them fail.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,8 +30,9 @@ impl Failure {
         Self(Box::new(Details { code, message: message.into(), is_misuse }))
     }
 
-    /// Returns the failure as one that the state of another program has caused, whatever its code.
-    fn of_other_side(mut self) -> Self {
+    /// Returns the failure as one that is not printed, whatever its code: the state of another program has
+    /// caused it.
+    fn unprinted(mut self) -> Self {
         self.0.is_misuse = false;
         self
     }
@@ -122,7 +125,7 @@ impl Failure {
         let failure = Self::new(code, error.to_string());
         match error {
             // The other program may be about to replace it by a larger one.
-            Error::TooSmall { .. } => failure.of_other_side(),
+            Error::TooSmall { .. } => failure.unprinted(),
             _ => failure,
         }
     }
@@ -149,7 +152,7 @@ impl From<layout::Error> for Failure {
 }
 
 /// Returns the constant that a script gave as `argument`, or a failure that lists the numbers.
-pub(crate) fn constant<E: ScriptEnum>(argument: &str, given: &EnumArg<E>) -> Result<E, Failure> {
+pub(crate) fn constant<E: ScriptEnum>(argument: &str, given: &EnumArg<E>) -> Result<E> {
     given.get().ok_or_else(|| {
         let numbers = || E::CONSTANTS.iter().map(|constant| constant.1);
         let (first, last) = (numbers().min().unwrap_or_default(), numbers().max().unwrap_or_default());

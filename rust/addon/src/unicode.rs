@@ -5,10 +5,8 @@ use godot::global::Error as Code;
 use shm_segment::{TextError, utf8_from_units, utf8_length};
 
 use crate::binding::EngineText;
-use crate::error::Failure;
-use crate::script_values::{MAX_TEXT_BYTES, is_room_for_text, no_room};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
+use crate::error::{Failure, Result};
+use crate::room::{MAX_TEXT_BYTES, can_allocate_text, no_room};
 
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 const REPLACEMENT: &str = "\u{FFFD}";
@@ -68,7 +66,7 @@ pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
             &repaired
         }
     };
-    if !is_room_for_text(text.len()) {
+    if !can_allocate_text(text.len()) {
         return Err(no_room("a text", end));
     }
     Ok(engine_text(text))

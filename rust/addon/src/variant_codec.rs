@@ -16,11 +16,10 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
-use crate::error::Failure;
-use crate::script_values::{require_room, resized, to_usize};
+use crate::error::{Failure, Result};
+use crate::room::require_room;
+use crate::script_values::{resized, to_usize};
 use crate::unicode::utf8_length_of;
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Returns what the running engine can decode.
 fn engine() -> Engine {

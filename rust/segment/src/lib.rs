@@ -2,7 +2,7 @@
 //!
 //! Another process that has a segment open may change any byte at any time. It may truncate the memory,
 //! remove the name, take the name first, or die at any instruction. So this crate never makes a reference to
-//! the bytes, and believes no length that it finds. It removes a name only while the name still leads to the
+//! the bytes, and trusts no length that it finds. It removes a name only while the name still leads to the
 //! segment that it made.
 //!
 //! ```
@@ -44,7 +44,7 @@ mod segment;
 mod text;
 pub mod values;
 
-pub use available::{available_memory, has_room_for};
+pub use available::{SMALL, available_memory, has_room_for};
 pub use error::{Error, Result, Taken};
 pub use info::{Maker, OwnerState, SegmentInfo};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};

@@ -46,10 +46,11 @@ impl Segment {
     /// Copies `into.len()` bytes out of the segment, from `offset` (in bytes) on.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`], and [`Error::OutOfMemory`] if there is no memory for pages that the copy would
-    /// be the first to touch: `into` is unchanged. [`Error::Truncated`] or [`Error::PageLost`] if
-    /// memory has gone, perhaps during the copy: the bytes in `into` mean nothing. [`Error::System`] if the
-    /// system doesn't tell the size.
+    /// - [`Error::OutOfBounds`]; [`Error::OutOfMemory`] if there is no memory for pages that the copy would
+    ///   be the first to touch. `into` is unchanged.
+    /// - [`Error::Truncated`] or [`Error::PageLost`] if memory has gone, perhaps during the copy. The bytes
+    ///   in `into` mean nothing.
+    /// - [`Error::System`] if the system doesn't tell the size.
     #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
@@ -60,8 +61,8 @@ impl Segment {
     /// Copies `from` into the segment, at `offset` (in bytes).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::OutOfBounds`], and [`Error::OutOfMemory`] as in [`read`](Self::read):
-    /// not a byte is written. [`Error::Truncated`]; [`Error::PageLost`]; [`Error::System`].
+    /// Those of [`read`](Self::read), and [`Error::ReadOnly`]. Bytes are written only if the error is
+    /// [`Error::Truncated`] or [`Error::PageLost`].
     #[inline(always)] // As `read`.
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
@@ -88,8 +89,8 @@ impl Segment {
     /// [stored](Self::store_u32) the word.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`]; [`Error::PageLost`];
-    /// [`Error::System`].
+    /// [`Error::OutOfBounds`]; [`Error::Misaligned`] if `offset` is not a multiple of 4. [`Error::Truncated`]
+    /// or [`Error::PageLost`] if memory has gone; [`Error::System`] if the system doesn't tell the size.
     #[inline]
     pub fn load_u32(&self, offset: u64) -> Result<u32> {
         self.check_truncation()?;
@@ -99,7 +100,7 @@ impl Segment {
     /// Stores the 32-bit word at `offset`. The store releases: see [`load_u32`](Self::load_u32).
     ///
     /// # Errors
-    /// The errors of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
+    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
     #[inline]
     pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
         self.check_writable()?;
@@ -132,7 +133,7 @@ impl Segment {
     /// Checks that `length` bytes from `offset` on lie in the segment.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`].
+    /// [`Error::OutOfBounds`] if they don't.
     pub fn check_bounds(&self, offset: u64, length: u64) -> Result<()> {
         match offset.checked_add(length) {
             Some(end) if end <= self.size() => Ok(()),
@@ -149,7 +150,7 @@ impl Segment {
     /// Returns the size that the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
-    /// [`Error::System`].
+    /// [`Error::System`] if the system doesn't tell it.
     pub fn current_size(&self) -> Result<u64> {
         self.object.size()
     }
@@ -204,7 +205,7 @@ impl Segment {
     /// Sets when the name goes. Does nothing for an opener.
     ///
     /// # Errors
-    /// [`Error::System`] where the system refuses; [`Error::Unsupported`].
+    /// [`Error::System`] if the system refuses; [`Error::Unsupported`] if the backend has one lifetime only.
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         if self.created { self.object.set_lifetime(lifetime) } else { Ok(()) }
     }

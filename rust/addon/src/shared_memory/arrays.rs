@@ -9,7 +9,7 @@ use godot::builtin::{
 };
 
 use super::SharedMemory;
-use super::args::{offset_inside, unsigned};
+use crate::args::{offset_inside, unsigned};
 use crate::binding::packed::{self, Packed};
 use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::Failure;

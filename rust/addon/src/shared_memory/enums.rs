@@ -11,10 +11,10 @@ pub(super) const BACKEND_NATIVE: i64 = 0;
 /// The status of an object, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    Uninitialized = 0,
-    Created = 1,
-    Open = 2,
-    Error = 3,
+    Uninitialized,
+    Created,
+    Open,
+    Error,
 }
 
 impl ScriptEnum for Scope {

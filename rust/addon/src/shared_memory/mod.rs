@@ -5,7 +5,6 @@
 //! the old mapping, and no thread waits. A flag, `occupied`, admits one `create` or `open` at a time. It is
 //! not a lock: a second call fails.
 
-pub(crate) mod args;
 mod arrays;
 mod bytes;
 mod enums;
@@ -26,15 +25,13 @@ use godot::global::Error as Code;
 use hazard::AtomicOption;
 use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment};
 
+use crate::args::{self, signed};
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::last_error::{self, Fallible, LastError};
 use crate::unicode::engine_text;
-use args::signed;
 use enums::{ACCESS_READ_WRITE, BACKEND_NATIVE, LOCAL_SCOPE, Status};
 use state::{State, lock};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The state of an object. The text of this module says how threads share it.
 #[derive(Default)]

@@ -7,8 +7,9 @@ use super::args::{signed, unsigned};
 use super::statics::reported;
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::code_of;
+use crate::room::require_room;
 use crate::script_values::{
-    StructValue, pack_struct, parse_format, require_room, struct_memory, to_usize, unpack_struct, zeros,
+    StructValue, pack_struct, parse_format, struct_memory, to_usize, unpack_struct, zeros,
 };
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {

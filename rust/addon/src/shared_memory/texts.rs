@@ -7,7 +7,7 @@ use super::args::{offset_inside, unsigned};
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, code_of};
-use crate::script_values::{MAX_TEXT_BYTES, is_room_for, no_room};
+use crate::room::{MAX_TEXT_BYTES, can_allocate, no_room};
 use crate::unicode::{text_from, utf8_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
@@ -68,7 +68,7 @@ fn up_to_nul(segment: &Segment, mut offset: u64, length: u64) -> Result<Vec<u8>>
         if length > text.capacity() {
             let doubled = (2 * text.capacity()).max(PIECE);
             if length > MAX_TEXT_BYTES
-                || !is_room_for(doubled)
+                || !can_allocate(doubled)
                 || text.try_reserve_exact(doubled - text.len()).is_err()
             {
                 return Err(no_room("a text", length));

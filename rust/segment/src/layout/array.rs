@@ -1,7 +1,7 @@
 //! The arrays of shared-memory-zig: elements of one type behind a count.
 //!
 //! Total bytes (u64) @0, count (u64) @8, elements from @16 on. The total includes the header. It isn't
-//! believed: for a slice, Zig's side counts 16 bytes per element, whatever its type. The real size is the
+//! trusted: for a slice, Zig's side counts 16 bytes per element, whatever its type. The real size is the
 //! count times the size of an element, which both sides must know.
 //!
 //! There is no lock. An element that is read while a peer writes it may be half old, half new.

@@ -5,7 +5,7 @@
 //!
 //! - **A small value describes what was attached**, and takes the segment again at each call. It holds no
 //!   bytes, so it and the segment may have different owners.
-//! - **Nothing in the header is believed.** A length, a count or an index is read once per operation and
+//! - **Nothing in the header is trusted.** A length, a count or an index is read once per operation and
 //!   checked against the mapping. Only the checked copy is used. The next operation reads it again: a peer
 //!   may change it at any time.
 //! - **`attach` lays the header out** if this process created the segment and the header is all zeros.

@@ -4,7 +4,7 @@
 //! `$XDG_RUNTIME_DIR/.memfd_NAME.meta`. These are 24 bytes: size (u64), time (i64, Unix seconds), PID (i32),
 //! file descriptor (i32). Others open `/proc/PID/fd/DESCRIPTOR`, which the system allows to the same user.
 //!
-//! Nothing in a meta file is believed. It may lead to any file of any process of this user. So that file is
+//! Nothing in a meta file is trusted. It may lead to any file of any process of this user. So that file is
 //! checked before it is opened, through `O_PATH`, which does nothing to a device or a FIFO. The file's own
 //! name must be `/memfd:NAME`. Its own size counts, not the one in the meta file.
 

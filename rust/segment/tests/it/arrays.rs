@@ -29,7 +29,7 @@ fn golden_files_are_read() {
 
     let (_ours, theirs) = planted(&golden("array_slice"));
     let array = Array::attach(&theirs, 4).unwrap();
-    assert_eq!(array.count(&theirs).unwrap(), 3, "whatever the total is");
+    assert_eq!(array.count(&theirs).unwrap(), 3, "the total has no effect");
     for (index, value) in (0..).zip([1i32, -2, 3]) {
         assert_eq!(get(&array, &theirs, index).unwrap(), value.to_le_bytes());
     }
@@ -93,7 +93,7 @@ fn missing_and_partial_elements_are_refused() {
     assert_eq!(bytes_of(&ours), before);
 }
 
-/// Even the header of an array without elements is not believed.
+/// Even the header of an array without elements is not trusted.
 #[test]
 fn attach_refuses_an_element_larger_than_the_segment() {
     let (name, ours) = fresh(16 + 100);
@@ -153,7 +153,7 @@ fn call_everything(segment: &Segment, stride: u64, context: &str) {
 }
 
 #[test]
-fn no_field_is_believed() {
+fn no_field_is_trusted() {
     for (file, stride) in [("array_struct", 16), ("array_slice", 4), ("array_fitting", 4)] {
         let golden = golden(file);
         let (ours, theirs) = planted(&golden);

@@ -390,7 +390,7 @@ fn errors_name_the_version() {
 }
 
 #[test]
-fn no_field_is_believed() {
+fn no_field_is_trusted() {
     const SIZE: usize = 100;
     // The offset and size of each field; in V0, at each offset that it can have.
     let fields: [&[(usize, usize)]; 3] =

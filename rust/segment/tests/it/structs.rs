@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::common::random::{rounds, seed};
 use fastrand::Rng;
 use shm_segment::values::structs::{Format, Value};
 
@@ -310,11 +311,8 @@ fn compare(
 
 #[test]
 fn python_agrees() {
-    let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = variable("SHM_SEGMENT_ROUNDS").unwrap_or(5000);
-    let seed = variable("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("SHM_SEGMENT_SEED={seed} SHM_SEGMENT_ROUNDS={rounds}");
-    let mut rng = Rng::with_seed(seed);
+    let rounds = rounds(5000);
+    let mut rng = Rng::with_seed(seed());
     let mut oracle = Oracle::start();
     let mut seen = Seen::default();
     for _ in 0..rounds {

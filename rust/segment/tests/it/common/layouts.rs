@@ -1,14 +1,14 @@
-//! Helpers of the tests of wire formats: planted bytes, golden files, random numbers, and partners in other
-//! languages.
+//! Helpers of the tests of wire formats: planted bytes, golden files, and partners in other languages.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
-use std::{env, fs, process};
+use std::time::Duration;
+use std::{fs, process};
 
 use shm_segment::{Access, Options, Segment};
 
+pub use crate::common::random::{Random, rounds};
 use crate::common::{Name, Peer};
 
 /// Long enough even if a process doesn't get to run for a while.
@@ -80,37 +80,6 @@ pub fn hostile_values(size: u64) -> Vec<u64> {
         values.extend([middle - 1, middle, middle + 1]);
     }
     values
-}
-
-/// A small generator, so that a failure can be repeated from its seed.
-pub struct Random(pub u64);
-
-impl Random {
-    /// Takes the seed from `SHM_SEGMENT_SEED` or from the clock, and prints it.
-    pub fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-        println!("seed {seed}");
-        Self(seed)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    pub fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).unwrap()
-    }
-}
-
-/// Returns the number of rounds, which `SHM_SEGMENT_ROUNDS` overrides.
-pub fn rounds(default: u64) -> u64 {
-    from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(default)
-}
-
-fn from_environment(variable: &str) -> Option<u64> {
-    env::var(variable).ok().and_then(|n| n.parse().ok())
 }
 
 fn partner(file: &str) -> std::path::PathBuf {

@@ -10,6 +10,7 @@ mod posix;
 mod posix;
 #[cfg(target_os = "linux")]
 pub mod private_shm;
+pub mod random;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]
