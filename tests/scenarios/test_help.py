@@ -116,7 +116,7 @@ for kind in [
 ]:
     ERRORS[f"read_{kind}_array"] = READS + " OUT_OF_MEMORY"
     ERRORS[f"write_{kind}_array"] = WRITES + " OUT_OF_MEMORY"
-for kind in ["read_string", "unpack"]:
+for kind in ["read_string", "unpack", "unpack_dictionary"]:
     ERRORS[kind] = READS + " OUT_OF_MEMORY"
 ERRORS["read_image"] = READS + " OUT_OF_MEMORY"
 for kind in ["write_string", "write_image", "pack"]:

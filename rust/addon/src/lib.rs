@@ -9,6 +9,7 @@ mod queue;
 mod script_values;
 mod shared_memory;
 mod stream;
+mod struct_values;
 mod unicode;
 mod variant_codec;
 

@@ -3,7 +3,7 @@
 use godot::builtin::{
     GString, PackedArray, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
     PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
-    PackedVector4Array, StringName, VarArray, Variant,
+    PackedVector4Array, StringName, VarArray, VarDictionary, Variant,
 };
 use godot::meta::{PackedElement, ToGodot};
 use godot::sys::{self, GodotFfi, PtrcallType};
@@ -125,6 +125,7 @@ engine_return! { moved:
     GString => GDEXTENSION_VARIANT_TYPE_STRING,
     StringName => GDEXTENSION_VARIANT_TYPE_STRING_NAME,
     VarArray => GDEXTENSION_VARIANT_TYPE_ARRAY,
+    VarDictionary => GDEXTENSION_VARIANT_TYPE_DICTIONARY,
 }
 engine_return! { in_place:
     PackedByteArray => GDEXTENSION_VARIANT_TYPE_PACKED_BYTE_ARRAY,
