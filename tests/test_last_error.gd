@@ -38,6 +38,7 @@ func test_success_clears_the_error() -> void:
 		memory.read_string,
 		memory.pack.bind("<I", [1]),
 		memory.unpack.bind("<I"),
+		memory.unpack_dictionary.bind("<I:id:"),
 		memory.encode_var.bind(0, 1),
 		memory.decode_var.bind(0),
 		memory.has_encoded_var.bind(0),

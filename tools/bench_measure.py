@@ -80,7 +80,7 @@ def measured(command, *parts):
 
 def in_editor(godot):
     scene = [godot, "--headless", "--path", BENCH]
-    results = measured(scene, "calls", "copies", "objects", "round_trips")
+    results = measured(scene, "calls", "copies", "objects", "round_trips", "structs")
     trips = {
         transport: {size: trip_times(samples) for size, samples in sizes.items()}
         for transport, sizes in results["round_trips"].items()
@@ -91,6 +91,7 @@ def in_editor(godot):
         "copies_ns": medians(results["copies"]),
         "round_trips_us": trips,
         "objects": medians(results["objects"]),
+        "structs_ns": medians(results["structs"]),
     }
 
 

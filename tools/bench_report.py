@@ -8,6 +8,7 @@ def table(results):
             *calls(results),
             *copies(results["copies_ns"]),
             *trips(results["round_trips_us"]),
+            *structs(results["structs_ns"]),
             *objects(results),
             *rust(results["rust_ns"]),
             *library(results),
@@ -59,6 +60,11 @@ def trips(transports):
         for name, by_size in transports.items()
     ]
     return rows("Round trip Godot-Python-Godot", columns, lines)
+
+
+def structs(times):
+    lines = [[call, time(ns)] for call, ns in times.items()]
+    return rows("128 structs of 1,888 bytes", ["", "time"], lines)
 
 
 def objects(results):

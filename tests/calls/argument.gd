@@ -30,6 +30,8 @@ const IMAGE_THAT_FITS := "an image that fits"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
+## The format of a struct of 4 bytes in which a value has a name.
+const NAMED_FORMAT := "a format with names"
 ## The offset of a value in the engine's encoding. The segment has one, at its beginning.
 const ENCODED_OFFSET := "the offset of a value"
 const VALUE_THAT_FITS := "a value that fits"
@@ -72,7 +74,9 @@ const CONVERTS := {
 	],
 	TYPE_OBJECT: [TYPE_NIL],
 }
-const GOOD_FORMATS := ["<4B", "2B 2B"]
+const GOOD_FORMATS := ["<4B", "2B 2B", "pack(4) 4B:bytes:"]
+const NAMED_FORMATS := ["<4B:bytes:", "3B B:last:", "<pack(8) 2T{H:x:}:pairs:"]
+const BAD_FORMATS := ["y", "5", "<P", "ä", "B:a", "T{B", "T{}", "4B}", "<pack(3)4B", "B:a:B:a:2x"]
 const GOOD_VALUES := [1, 2, 3, 255]
 ## The method fills an argument of this name, so the engine must not convert a copy.
 const FILLED_IN_PLACE := "buffer"
@@ -179,7 +183,13 @@ func values() -> Array:
 			[],
 			{},
 		],
-		FORMAT: GOOD_FORMATS + ["y", "5", "<P", "ä", "9".repeat(30) + "B", "y".repeat(70_000)],
+		FORMAT: GOOD_FORMATS + BAD_FORMATS + ["9".repeat(30) + "B", "y".repeat(70_000)],
+		NAMED_FORMAT:
+		(
+			NAMED_FORMATS
+			+ BAD_FORMATS
+			+ ["<4B", "9".repeat(15) + "T{B}", "T{".repeat(17) + "B:a:" + "}".repeat(17)]
+		),
 		VALUES:
 		[
 			GOOD_VALUES,
@@ -192,6 +202,11 @@ func values() -> Array:
 			["1", 2, 3, 4],
 			[null, 2, 3, 4],
 			[RefCounted.new(), 2, 3, 4],
+			PackedByteArray(GOOD_VALUES),
+			{"a": 1},
+			"1234",
+			null,
+			7,
 		],
 		NEW_NAME: names + ["a\\b", ".", ".."],
 		EXISTING_NAME: names + ["../x"],
@@ -228,7 +243,10 @@ func verdict(value: Variant) -> Variant:
 		FORMAT:
 			is_allowed = value in GOOD_FORMATS
 		VALUES:
-			is_allowed = value is Array and value == GOOD_VALUES
+			var is_list := value is Array or value is PackedByteArray
+			is_allowed = is_list and Array(value) == GOOD_VALUES
+		NAMED_FORMAT:
+			is_allowed = value in NAMED_FORMATS
 		ENCODED_OFFSET:
 			is_allowed = value == 0
 			if value > 0 and value < SIZE:
@@ -271,6 +289,7 @@ func good(new_name: String, old_name: String) -> Variant:
 		PREFIX: "a",
 		TEXT_THAT_FITS: "a",
 		FORMAT: GOOD_FORMATS[0],
+		NAMED_FORMAT: NAMED_FORMATS[0],
 		VALUES: GOOD_VALUES.duplicate(),
 		IMAGE_THAT_FITS: image_of(1),
 		OPEN_MEMORY: memory,

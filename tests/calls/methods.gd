@@ -73,6 +73,8 @@ const TABLES := {
 		],
 		"unpack":
 		[Method.READS, {"format": Argument.FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
+		"unpack_dictionary":
+		[Method.READS, {"format": Argument.NAMED_FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
 		"calcsize": [Method.STATIC, {"format": Argument.FORMAT}, -1],
 		"set_persistent": [Method.CONFIGURES, {"persistent": Argument.ANY_VALUE}],
 		"set_backend": [Method.CONFIGURES_CLOSED, {"backend": [0, 3]}],

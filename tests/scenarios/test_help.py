@@ -78,7 +78,7 @@ ERRORS = {
         "read": READS + " OUT_OF_MEMORY",
         "read_into": READS + " OUT_OF_MEMORY UNAVAILABLE",
         "read_*": READS + " OUT_OF_MEMORY",
-        "unpack": READS + " OUT_OF_MEMORY",
+        "unpack*": READS + " OUT_OF_MEMORY",
         "decode_var": READS + " INVALID_DATA OUT_OF_MEMORY",
         "decode_var_size": READS + " INVALID_DATA",
         "decode_*": READS,

@@ -24,6 +24,7 @@
 //! gdext's version is pinned.
 
 mod call;
+pub(crate) mod containers;
 mod engine;
 mod frames;
 mod object;

@@ -24,6 +24,8 @@ mod backend_memfds;
 mod backend_sysv;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod backends;
+#[cfg(unix)]
+mod c_structs;
 mod contents;
 #[cfg(target_os = "linux")]
 mod hostile;
