@@ -25,6 +25,7 @@ mod backend_sysv;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod backends;
 mod contents;
+mod foreign;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -53,6 +54,7 @@ mod truncation;
 mod variants;
 #[cfg(windows)]
 mod windows;
+mod zeros;
 
 /// Not a test: what `Peer::start("peer")` runs.
 #[test]
