@@ -146,14 +146,15 @@ ALL_ERRORS = {
     "SharedMemory": ERRORS,
     "SharedMemoryStream": {
         "attach": ATTACHES,
-        "write": GONE + " INVALID_PARAMETER UNAUTHORIZED TIMEOUT OUT_OF_MEMORY",
+        "write": GONE
+        + " INVALID_DATA INVALID_PARAMETER UNAUTHORIZED TIMEOUT OUT_OF_MEMORY",
         "read": GONE + " DOES_NOT_EXIST INVALID_DATA TIMEOUT OUT_OF_MEMORY",
-        "has_new_data": GONE,
-        "mark_as_read": GONE + " UNAUTHORIZED",
-        "is_message_read": GONE + " UNAVAILABLE",
+        "has_new_data": GONE + " INVALID_DATA",
+        "mark_as_read": GONE + " INVALID_DATA UNAUTHORIZED",
+        "is_message_read": GONE + " INVALID_DATA UNAVAILABLE",
         "get_capacity": "UNCONFIGURED",
         "poll": GONE + " INVALID_DATA TIMEOUT OUT_OF_MEMORY",
-        "reset": GONE + " UNAUTHORIZED",
+        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
     },
     "SharedMemoryQueue": {
@@ -170,7 +171,7 @@ ALL_ERRORS = {
         "get_capacity": GONE + " INVALID_DATA",
         "get_max_message_size": GONE + " INVALID_DATA",
         "poll": GONE + " UNAUTHORIZED INVALID_DATA TIMEOUT OUT_OF_MEMORY",
-        "reset": GONE + " UNAUTHORIZED",
+        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
     },
     "SharedMemoryArray": {
@@ -181,7 +182,7 @@ ALL_ERRORS = {
         + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
         "to_array": GONE + " INVALID_DATA OUT_OF_MEMORY",
         "fill": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
-        "reset": GONE + " UNAUTHORIZED",
+        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
     },
 }
 
