@@ -128,12 +128,12 @@ func test_handler_can_drop_the_queue() -> void:
 	assert_eq(holder, [], "the handler has dropped it")
 
 
-func test_attach_is_busy_until_creator_lays_out() -> void:
+func test_attach_without_size_is_busy_until_another_lays_out() -> void:
 	var memory := created(200)
 	var early := opened(memory)
 	var queue := SharedMemoryQueue.new()
-	assert_code(queue.attach(early, V2, 10), ERR_BUSY, "too early")
-	assert_last_error(queue, ERR_BUSY, ["not laid it out"])
+	assert_code(queue.attach(early, V2), ERR_BUSY, "too early")
+	assert_last_error(queue, ERR_BUSY, ["no program has laid it out"])
 	attached(memory, V2, 10)
 	assert_code(queue.attach(early, V2), OK, "now")
 

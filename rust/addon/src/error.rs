@@ -77,19 +77,25 @@ impl Failure {
         use layout::Error as E;
         let code = match error {
             E::Segment(error) => return Self::of(error, Code::FAILED),
-            E::Invalid { .. } => Code::ERR_INVALID_DATA,
+            E::Invalid { .. } | E::NotZeros { .. } | E::ResetRefused { .. } => Code::ERR_INVALID_DATA,
             E::NotLaidOutYet { .. } | E::Full { .. } => Code::ERR_BUSY,
             E::SegmentTooSmall { .. }
             | E::TooLarge { .. }
             | E::WrongLength { .. }
             | E::InvalidElementSize { .. }
-            | E::NoSuchElement { .. } => Code::ERR_INVALID_PARAMETER,
+            | E::NoSuchElement { .. }
+            | E::LaidOutSmaller { .. } => Code::ERR_INVALID_PARAMETER,
             E::TimedOut { .. } => Code::ERR_TIMEOUT,
             E::Empty => Code::ERR_DOES_NOT_EXIST,
             E::NoAcknowledgement { .. } => Code::ERR_UNAVAILABLE,
             E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, error.to_string());
+        match error {
+            // Another program decided the size.
+            E::LaidOutSmaller { .. } => failure.unprinted(),
+            _ => failure,
+        }
     }
 
     /// Returns the failure of a call that got a message as `argument`, and names it if its length is wrong.

@@ -27,6 +27,7 @@ mod backends;
 #[cfg(unix)]
 mod c_structs;
 mod contents;
+mod foreign;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -55,6 +56,7 @@ mod truncation;
 mod variants;
 #[cfg(windows)]
 mod windows;
+mod zeros;
 
 /// Not a test: what `Peer::start("peer")` runs.
 #[test]
