@@ -7,6 +7,7 @@
 
 pub(crate) mod args;
 mod arrays;
+mod atomics;
 mod bytes;
 mod enums;
 mod images;
@@ -17,6 +18,7 @@ mod statics;
 mod structs;
 mod texts;
 mod variants;
+mod wait;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -78,6 +80,8 @@ impl Class for SharedMemory {
         });
         bytes::define(class);
         numbers::define(class);
+        atomics::define(class);
+        wait::define(class);
         arrays::define(class);
         texts::define(class);
         images::define(class);

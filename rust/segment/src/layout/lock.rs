@@ -25,7 +25,7 @@ impl<'a> Lock<'a> {
         timeout: Duration,
     ) -> Result<Self> {
         let mut backoff = Backoff::new(what, timeout);
-        while !segment.compare_exchange_u32(offset, 0, 1)? {
+        while segment.compare_exchange_u32(offset, 0, 1)? != 0 {
             backoff.wait()?;
         }
         // A reader without the lock must see that the lock is held before it sees what is written under it.

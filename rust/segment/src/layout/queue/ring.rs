@@ -89,7 +89,7 @@ impl Ring {
     /// laid out yet.
     pub(super) fn lay_out(&self, segment: &Segment, geometry: Geometry) -> Result<()> {
         // Threads may attach at once with different sizes: both fields must come from the same one.
-        if segment.compare_exchange_u32(MAX_MESSAGE, 0, geometry.max_message)? {
+        if segment.compare_exchange_u32(MAX_MESSAGE, 0, geometry.max_message)? == 0 {
             segment.store_u32(CAPACITY, geometry.capacity)?;
         }
         Ok(())
@@ -218,7 +218,7 @@ impl Ring {
         for _ in 0..TRIES {
             let count = self.count(segment, geometry)?;
             let Some(changed) = change(count) else { break };
-            if segment.compare_exchange_u32(COUNT, count, changed)? {
+            if segment.compare_exchange_u32(COUNT, count, changed)? == count {
                 break;
             }
         }
