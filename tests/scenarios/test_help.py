@@ -104,6 +104,12 @@ for kind in [
 ]:
     ERRORS[f"decode_{kind}"] = READS
     ERRORS[f"encode_{kind}"] = WRITES
+for kind in ["u32", "s64"]:
+    ERRORS[f"atomic_load_{kind}"] = READS
+    for change in ["store", "add", "exchange", "compare_exchange"]:
+        ERRORS[f"atomic_{change}_{kind}"] = WRITES
+ERRORS["wait_u32"] = READS + " TIMEOUT"
+ERRORS["notify_u32"] = READS
 for kind in [
     "int32",
     "int64",

@@ -70,7 +70,7 @@ impl Failure {
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
 
-    /// Returns the failure of a call that was waiting when another thread closed the segment. Closing is a way
+    /// Returns the failure of a call that waited when another thread closed the segment. Closing is a way
     /// to end a wait, and not a mistake.
     pub(crate) fn closed_while_waiting() -> Self {
         Self::new(Code::ERR_UNCONFIGURED, "the segment was closed during the wait").of_other_side()

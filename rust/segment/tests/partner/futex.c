@@ -30,27 +30,28 @@ static _Atomic uint32_t *word_at(size_t offset) {
   return (_Atomic uint32_t *)(memory + offset);
 }
 
-// Waits while the word is `expected`. Returns 1 once it has changed, and 0 after the time. A call may end early, for a
-// signal or another store, so the whole time is reckoned here.
-static int wait_word(_Atomic uint32_t *word, uint32_t expected, long milliseconds) {
-  struct timespec now, end;
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  end.tv_sec += milliseconds / 1000;
-  end.tv_nsec += milliseconds % 1000 * 1000000;
-  if (end.tv_nsec >= 1000000000) end.tv_sec++, end.tv_nsec -= 1000000000;
+// Waits while the word is `expected`. Returns 1 once it is another, and 0 at `end`, a time of CLOCK_MONOTONIC.
+static int wait_word(_Atomic uint32_t *word, uint32_t expected, const struct timespec *end) {
   while (atomic_load_explicit(word, memory_order_acquire) == expected) {
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    struct timespec rest = {end.tv_sec - now.tv_sec, end.tv_nsec - now.tv_nsec};
-    if (rest.tv_nsec < 0) rest.tv_sec--, rest.tv_nsec += 1000000000;
-    if (rest.tv_sec < 0) return 0;
-    // Not FUTEX_WAIT_PRIVATE: that is for the threads of one process.
-    syscall(SYS_futex, word, FUTEX_WAIT, expected, &rest, NULL, 0);
+    // Not with FUTEX_PRIVATE_FLAG: that is for the threads of one process. The call also ends for a signal.
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, end, NULL, FUTEX_BITSET_MATCH_ANY);
+    if (result != 0 && errno == ETIMEDOUT) return 0;
   }
   return 1;
 }
 
+// Wakes all threads that wait for the word. Call it after the store, which must release.
 static long notify_word(_Atomic uint32_t *word) {
   return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static struct timespec in_milliseconds(long milliseconds) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_sec += milliseconds / 1000;
+  end.tv_nsec += milliseconds % 1000 * 1000000;
+  if (end.tv_nsec >= 1000000000) end.tv_sec++, end.tv_nsec -= 1000000000;
+  return end;
 }
 
 static void store(_Atomic uint32_t *word, uint32_t value) {
@@ -60,7 +61,8 @@ static void store(_Atomic uint32_t *word, uint32_t value) {
 
 static int answer(uint32_t rounds) {
   for (uint32_t round = 1; round <= rounds; round++) {
-    if (!wait_word(word_at(QUESTION), round - 1, PATIENCE_MS)) return 1;
+    struct timespec limit = in_milliseconds(PATIENCE_MS);
+    if (!wait_word(word_at(QUESTION), round - 1, &limit)) return 1;
     store(word_at(ANSWER), round);
   }
   return 0;
@@ -68,11 +70,12 @@ static int answer(uint32_t rounds) {
 
 static int ask(uint32_t rounds, unsigned pause) {
   for (uint32_t round = 1; round <= rounds; round++) {
-    struct timespec start, end;
+    struct timespec start, end, limit;
     usleep(pause);
+    limit = in_milliseconds(PATIENCE_MS);
     clock_gettime(CLOCK_MONOTONIC, &start);
     store(word_at(QUESTION), round);
-    if (!wait_word(word_at(ANSWER), round - 1, PATIENCE_MS)) return 1;
+    if (!wait_word(word_at(ANSWER), round - 1, &limit)) return 1;
     clock_gettime(CLOCK_MONOTONIC, &end);
     printf("%ld\n", (end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec);
   }
@@ -95,7 +98,8 @@ int main(int count, char **words) {
   if (strcmp(words[1], "ask") == 0) return ask((uint32_t)first, (unsigned)second);
   if (first > SIZE - 4 || first % 4 != 0) return 2;
   if (strcmp(words[1], "wait") == 0 && count > 5) {
-    puts(wait_word(word_at(first), (uint32_t)second, atol(words[5])) ? "changed" : "timed out");
+    struct timespec end = in_milliseconds(atol(words[5]));
+    puts(wait_word(word_at(first), (uint32_t)second, &end) ? "changed" : "timed out");
     return 0;
   }
   if (strcmp(words[1], "notify") == 0) {
