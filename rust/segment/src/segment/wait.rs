@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::Segment;
 use crate::error::Result;
 
-/// The longest sleep. Nothing wakes a thread after a store without a notify, after a truncation, or when its
-/// caller no longer wants to wait. So it looks for these.
-const SLICE: Duration = Duration::from_millis(20);
+/// The shortest and the longest sleep. Nothing wakes a thread after a store without a notify, after a
+/// truncation, or when its caller no longer wants to wait. So it looks for these. Each look takes some 30 µs
+/// of processor time, most of it for the system's timer.
+const SLICES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(40));
 
 /// The longest time of spinning: about as long as the system takes to wake a thread.
 const SPIN: Duration = Duration::from_micros(10);
@@ -29,7 +30,8 @@ impl Segment {
     /// Waits until the word of 4 bytes at `offset` is no longer `expected`. A `timeout` of zero only looks.
     ///
     /// The other side stores the word, then calls [`notify_u32`](Self::notify_u32). Without that call, the
-    /// change is noticed up to 20 ms later. The wait also ends within that time if `is_wanted` returns false.
+    /// change is noticed later, by half of the time waited so far and by 40 ms at most. The wait also ends
+    /// within that time if `is_wanted` returns false.
     /// A word that changed and is `expected` again when this looks has not changed.
     ///
     /// The thread sleeps, so waiting costs no processor time. That is true for a read-only segment as well.
@@ -49,10 +51,10 @@ impl Segment {
             return Ok(Waited::Changed);
         }
         let start = Instant::now();
-        if self.spins.are_worth_it() {
+        if self.spins.is_next() {
             let limit = SPIN.min(timeout);
             let spun = self.spin(offset, expected, start, limit)?;
-            self.spins.note_spin(spun);
+            self.spins.note(spun);
             if spun {
                 return Ok(Waited::Changed);
             }
@@ -63,10 +65,10 @@ impl Segment {
             if rest.is_zero() {
                 return Ok(Waited::TimedOut);
             }
-            let slept = self.memory.sleep(offset, expected, rest.min(SLICE), elapsed);
+            let slice = (elapsed / 2).clamp(SLICES.0, SLICES.1).min(rest);
+            let slept = self.memory.sleep(offset, expected, slice, elapsed);
             slept.map_err(|fault| self.fault(fault, offset, 4))?;
             if self.load_u32(offset)? != expected {
-                self.spins.note_sleep(start.elapsed());
                 return Ok(Waited::Changed);
             }
             if !is_wanted() {
@@ -101,38 +103,50 @@ impl Segment {
     }
 }
 
-/// The number of spins that may still fail on this segment until no wait spins. A wait that was short without
-/// a spin gives the next one another try.
-#[derive(Debug)]
+/// The number of coming waits of a segment that don't spin.
+///
+/// Spinning pays off only if the other side runs on another processor and answers without sleeping. Otherwise
+/// it does harm: the system then wakes the other side on a second processor, which takes longer. So after a
+/// spin that failed, most waits do without.
+#[derive(Debug, Default)]
 pub(super) struct Spins(AtomicU8);
 
-impl Default for Spins {
-    fn default() -> Self {
-        Self(AtomicU8::new(Self::FAILURES))
+impl Spins {
+    const PAUSE: u8 = 63;
+
+    /// Returns whether this wait spins.
+    fn is_next(&self) -> bool {
+        // With one processor, the other side can't run while this one spins.
+        static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
+        let left = self.0.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::Relaxed);
+            return false;
+        }
+        *HAS_PROCESSORS
+            .get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+    }
+
+    fn note(&self, is_success: bool) {
+        self.0.store(if is_success { 0 } else { Self::PAUSE }, Ordering::Relaxed);
     }
 }
 
-impl Spins {
-    const FAILURES: u8 = 2;
-    /// A partner that answers at once takes about this long if both sides sleep.
-    const SHORT: Duration = Duration::from_micros(50);
+#[cfg(test)]
+mod tests {
+    use super::Spins;
 
-    fn are_worth_it(&self) -> bool {
-        // With one processor, the other side can't run while this one spins.
-        static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
-        self.0.load(Ordering::Relaxed) > 0
-            && *HAS_PROCESSORS
-                .get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
-    }
-
-    fn note_spin(&self, is_success: bool) {
-        let left = self.0.load(Ordering::Relaxed);
-        self.0.store(if is_success { Self::FAILURES } else { left.saturating_sub(1) }, Ordering::Relaxed);
-    }
-
-    fn note_sleep(&self, time: Duration) {
-        if time < Self::SHORT {
-            self.0.store(1, Ordering::Relaxed);
+    #[test]
+    fn after_a_failed_spin_most_waits_do_without() {
+        let has_processors = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+        let spins = Spins::default();
+        assert_eq!(spins.is_next(), has_processors);
+        spins.note(false);
+        for _ in 0..Spins::PAUSE {
+            assert!(!spins.is_next());
         }
+        assert_eq!(spins.is_next(), has_processors);
+        spins.note(true);
+        assert_eq!(spins.is_next(), has_processors);
     }
 }

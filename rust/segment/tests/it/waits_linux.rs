@@ -95,7 +95,7 @@ fn c_answers_our_questions() {
         assert_eq!(wait(&segment, ANSWER, round - 1, LONG), Waited::Changed, "{round}");
         assert_eq!(segment.load_u32(ANSWER).unwrap(), round);
     }
-    // Woken, and not found by looking every 20 ms.
+    // C doesn't look without a wake: each one that is missing takes it 10 s.
     assert!(start.elapsed() < Duration::from_millis(5) * ROUNDS, "{:?}", start.elapsed());
     told(c);
 }

@@ -23,6 +23,6 @@ pub(super) fn sleep(word: &AtomicU32, expected: u32, limit: Duration) -> bool {
 
 pub(crate) fn wake(word: &AtomicU32) {
     const ALL: u32 = i32::MAX.unsigned_abs();
-    // A thread that is not woken looks at its word within one slice.
+    // A thread that is not woken looks at its word a little later.
     let _ = futex::wake(word, futex::Flags::empty(), ALL);
 }
