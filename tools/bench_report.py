@@ -8,6 +8,7 @@ def table(results):
             *calls(results),
             *copies(results["copies_ns"]),
             *trips(results["round_trips_us"]),
+            *waits(results["waits"]),
             *objects(results),
             *rust(results["rust_ns"]),
             *library(results),
@@ -59,6 +60,12 @@ def trips(transports):
         for name, by_size in transports.items()
     ]
     return rows("Round trip Godot-Python-Godot", columns, lines)
+
+
+def waits(measured):
+    lines = [[name, time(value)] for name, value in measured["ns"].items()]
+    yield from rows("Round trip of two processes asleep", ["", "median"], lines)
+    yield f"(ratio, pair by pair: {measured['ratio']:.2f})"
 
 
 def objects(results):

@@ -10,7 +10,10 @@ use crate::error::Result;
 /// The shortest and the longest sleep. Nothing wakes a thread after a store without a notify, after a
 /// truncation, or when its caller no longer wants to wait. So it looks for these. Each look takes some 30 µs
 /// of processor time, most of it for the system's timer.
-const SLICES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(40));
+///
+/// A sleep that is shorter than a tick of the system makes it program its timer, which doubles the time of a
+/// round trip.
+const SLICES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(40));
 
 /// The longest time of spinning: about as long as the system takes to wake a thread.
 const SPIN: Duration = Duration::from_micros(10);
@@ -30,8 +33,7 @@ impl Segment {
     /// Waits until the word of 4 bytes at `offset` is no longer `expected`. A `timeout` of zero only looks.
     ///
     /// The other side stores the word, then calls [`notify_u32`](Self::notify_u32). Without that call, the
-    /// change is noticed later, by half of the time waited so far and by 40 ms at most. The wait also ends
-    /// within that time if `is_wanted` returns false.
+    /// change is noticed 10 to 40 ms later. The wait also ends within that time if `is_wanted` returns false.
     /// A word that changed and is `expected` again when this looks has not changed.
     ///
     /// The thread sleeps, so waiting costs no processor time. That is true for a read-only segment as well.
