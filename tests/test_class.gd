@@ -37,6 +37,8 @@ const METHODS := {
 	"decode_var_size": [TYPE_INT, [TYPE_INT], []],
 	"has_encoded_var": [TYPE_BOOL, [TYPE_INT], []],
 	"encode_var": [TYPE_INT, [TYPE_INT, TYPE_NIL], []],
+	"wait_u32": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], []],
+	"notify_u32": ["Error", [TYPE_INT], []],
 	"close": [TYPE_NIL, [], []],
 	"unlink": [TYPE_NIL, [], []],
 	"get_name": [TYPE_STRING_NAME, [], []],
@@ -70,6 +72,8 @@ const NUMBERS := {
 	TYPE_INT: ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"],
 	TYPE_FLOAT: ["half", "float", "double"],
 }
+## The words of which there are atomic_ methods.
+const WORDS := ["u32", "s64"]
 const ARRAYS := {
 	"int32": TYPE_PACKED_INT32_ARRAY,
 	"int64": TYPE_PACKED_INT64_ARRAY,
@@ -99,6 +103,13 @@ func _init() -> void:
 		for kind: String in NUMBERS[type]:
 			_methods["decode_" + kind] = [type, [TYPE_INT], []]
 			_methods["encode_" + kind] = ["Error", [TYPE_INT, type], []]
+	for kind: String in WORDS:
+		_methods["atomic_load_" + kind] = [TYPE_INT, [TYPE_INT], []]
+		_methods["atomic_store_" + kind] = ["Error", [TYPE_INT, TYPE_INT], []]
+		_methods["atomic_add_" + kind] = [TYPE_INT, [TYPE_INT, TYPE_INT], []]
+		_methods["atomic_exchange_" + kind] = [TYPE_INT, [TYPE_INT, TYPE_INT], []]
+		var exchanges := [TYPE_INT, [TYPE_INT, TYPE_INT, TYPE_INT], []]
+		_methods["atomic_compare_exchange_" + kind] = exchanges
 	for kind: String in ARRAYS:
 		var array: int = ARRAYS[kind]
 		_methods["read_%s_array" % kind] = [array, [TYPE_INT, TYPE_INT], [0, 0]]

@@ -189,6 +189,44 @@ def in_rust(program):
     return tree
 
 
+# The rounds of a pair, and the microseconds before each: the other side falls asleep.
+WAIT_ROUNDS = 1000
+WAIT_PAUSE = 200
+# The pairs of each kind. They take turns.
+WAIT_PAIRS = 7
+
+
+def waits(ours):
+    """Returns the median nanoseconds of a round trip of two processes asleep, in C and of this crate."""
+    c = FOLDER / "futex"
+    source = ROOT / "rust/segment/tests/partner/futex.c"
+    common.must(["cc", "-std=gnu11", "-O2", "-o", c, source], f"cc could not build {source}")
+    programs = {"futex in C": c, "wait_u32, notify_u32": ours}
+    found = {name: [] for name in programs}
+    for _ in range(WAIT_PAIRS):
+        for name, program in programs.items():
+            found[name].append(round_trip_of(program))
+    bare, mine = found.values()
+    return {"ns": medians(found), "ratio": statistics.median(a / b for a, b in zip(mine, bare))}
+
+
+def round_trip_of(program):
+    """Returns the median of one pair: a program that asks, and one that answers."""
+    name = PREFIX + "wait"
+    memory = pathlib.Path("/dev/shm") / name
+    memory.write_bytes(bytes(4096))
+    rounds = str(WAIT_ROUNDS)
+    answering = subprocess.Popen([program, "answer", name, rounds])
+    try:
+        text = output(program, "ask", name, rounds, str(WAIT_PAUSE))
+    finally:
+        answering.kill()
+        answering.wait()
+        memory.unlink()
+    # The first tenth is for warming up.
+    return statistics.median(map(int, text.split()[WAIT_ROUNDS // 10 :]))
+
+
 def library(path):
     sections = {}
     if shutil.which("size"):
@@ -198,13 +236,17 @@ def library(path):
     return {"bytes": path.stat().st_size, "sections": sections}
 
 
-def measure(godot, template, library_here, rust_bench, chart):
-    """Measures everything, prints a table, and with `chart` updates the README's. `template` may be None."""
+def measure(godot, template, library_here, rust_benches, chart):
+    """Measures everything, prints a table, and with `chart` updates the README's.
+
+    `rust_benches` has the programs of the segment crate by their names. `template` may be None.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         results = {"machine": machine(godot)}
         say("the segment crate")
-        results["rust_ns"] = in_rust(rust_bench)
+        results["rust_ns"] = in_rust(rust_benches["copy"])
+        results["waits"] = waits(rust_benches["wait"])
         say("loading the library")
         results["load_us"] = load_times(godot)
         results["library"] = library(library_here)

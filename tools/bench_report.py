@@ -9,6 +9,7 @@ def table(results):
             *copies(results["copies_ns"]),
             *trips(results["round_trips_us"]),
             *structs(results["structs_ns"]),
+            *waits(results["waits"]),
             *objects(results),
             *rust(results["rust_ns"]),
             *library(results),
@@ -64,7 +65,13 @@ def trips(transports):
 
 def structs(times):
     lines = [[call, time(ns)] for call, ns in times.items()]
-    return rows("128 structs of 1,888 bytes", ["", "time"], lines)
+    return rows("128 structs of 1,888 bytes", ["time"], lines)
+
+
+def waits(measured):
+    lines = [[name, time(value)] for name, value in measured["ns"].items()]
+    yield from rows("Round trip of two processes asleep", ["median"], lines)
+    yield f"(ratio, pair by pair: {measured['ratio']:.2f})"
 
 
 def objects(results):

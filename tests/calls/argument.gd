@@ -18,11 +18,16 @@ const LONGEST_MESSAGE := 5
 const ELEMENTS := 12
 
 # The values that an argument accepts. Others accept a range [lowest, highest] of values, or of
-# numbers of elements.
+# numbers of elements. A third number stands for multiples of it only.
 const ANY_VALUE := "any value"
 const NEW_SIZE := "a size for a new segment"
 ## An offset at which an element of the method's type fits: `u32` of `decode_u32`.
 const ELEMENT_OFFSET := "an offset of an element"
+## An offset at which a word of the method's type fits, a multiple of its size.
+const WORD_OFFSET := "an offset of a word"
+## A number of 32 bits that is not the word at the segment's beginning, which is 0.
+const OTHER_WORD := "a number that is not the word"
+const TIMEOUT := "a timeout"
 ## A number of such elements that fit, 0 included; or an array of 1 or more.
 const ELEMENT_COUNT := "a number of elements"
 const TEXT_THAT_FITS := "a text that fits"
@@ -154,6 +159,8 @@ func values() -> Array:
 		["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE_THAT_FITS: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
 		BACKEND: INTS + [3, 4],
+		OTHER_WORD: INTS,
+		TIMEOUT: [MIN, -1, 0, 1, 20],
 		ENCODED_OFFSET: INTS + [SIZE - 4, SIZE - 1, SIZE],
 		VALUE_THAT_FITS:
 		[
@@ -223,7 +230,8 @@ func verdict(value: Variant) -> Variant:
 	var refusal := ERR_INVALID_PARAMETER
 	if accepts is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
-		return _code(amount >= accepts[0] and amount <= accepts[1])
+		var is_multiple: bool = accepts.size() < 3 or amount % accepts[2] == 0
+		return _code(amount >= accepts[0] and amount <= accepts[1] and is_multiple)
 	match accepts:
 		ANY_VALUE, ANY_NAME:
 			is_allowed = true
@@ -233,6 +241,11 @@ func verdict(value: Variant) -> Variant:
 			return null
 		NEW_SIZE:
 			is_allowed = value > 0
+		OTHER_WORD:
+			is_allowed = value > 0 and value < TWO_32
+			refusal = ERR_TIMEOUT if value == 0 else refusal
+		TIMEOUT:
+			is_allowed = value >= 0
 		BACKEND when value in [1, 2, 3]:
 			# Its names are others.
 			return null
@@ -287,6 +300,7 @@ func good(new_name: String, old_name: String) -> Variant:
 		EXISTING_NAME: old_name,
 		ANY_NAME: old_name,
 		PREFIX: "a",
+		OTHER_WORD: 1,
 		TEXT_THAT_FITS: "a",
 		FORMAT: GOOD_FORMATS[0],
 		NAMED_FORMAT: NAMED_FORMATS[0],
@@ -302,7 +316,8 @@ func good(new_name: String, old_name: String) -> Variant:
 func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
 	if accepts is Array:
 		if type == TYPE_INT:
-			return chance.randi_range(accepts[0], mini(accepts[1], 2 * SIZE))
+			var number := chance.randi_range(accepts[0], mini(accepts[1], 2 * SIZE))
+			return number - number % accepts[2] if accepts.size() > 2 else number
 		return _array_of(chance.randi_range(maxi(1, accepts[0]), accepts[1]))
 	if accepts == NEW_SIZE:
 		return chance.randi_range(1, 2 * SIZE)

@@ -16,7 +16,7 @@ from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 HELP = """\
 Usage: ./build.sh test [FILTER] [--godot]
 
-Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loom.rs with loom, which
+Runs the tests of the Rust crates with cargo, and those in their loom.rs with loom, which
 tries every order of the threads' steps; builds the addon, then runs tests/ in a real Godot (see ./build.sh
 godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
 PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests,
@@ -89,7 +89,8 @@ def loom_tests(name_filter):
     # A build of its own: with loom in the place of the standard library's atomics. Optimised, as it tries
     # every order.
     env = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": rust.target_folder() / "loom"}
-    command = ["cargo", "test", "--locked", "--release", "-p", "hazard", "--test", "loom"]
+    crates = ["-p", "hazard", "-p", "shm-segment"]
+    command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom"]
     return limited_tests(command, name_filter, LOOM_LOG, 300, env)
 
 

@@ -73,6 +73,12 @@ impl Failure {
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
 
+    /// Returns the failure of a call that waited when another thread closed the segment. Closing is a way
+    /// to end a wait, and not a mistake.
+    pub(crate) fn closed_while_waiting() -> Self {
+        Self::new(Code::ERR_UNCONFIGURED, "the segment was closed during the wait").unprinted()
+    }
+
     fn of_layout(error: &layout::Error) -> Self {
         use layout::Error as E;
         let code = match error {

@@ -56,11 +56,13 @@ pub enum Error {
         /// The size of the segment in bytes.
         size: u64,
     },
-    /// The offset of a 32-bit word is not a multiple of 4.
-    #[error("the offset of a 32-bit word must be a multiple of 4, not {offset}")]
+    /// The offset of a word is not a multiple of its size.
+    #[error("the offset of a word of {alignment} bytes must be a multiple of {alignment}, not {offset}")]
     Misaligned {
         /// The offset as it was given.
         offset: u64,
+        /// The size of the word, in bytes.
+        alignment: u64,
     },
     /// The name is taken, and may not be reclaimed.
     #[error("{name:?} exists already: {why}")]

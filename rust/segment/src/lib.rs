@@ -52,5 +52,5 @@ pub use options::{Access, Backend, Lifetime, Options, Scope, list_names, list_se
 pub use os::NameHandle;
 /// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::Segment;
+pub use segment::{Segment, Waited};
 pub use text::{TextError, utf8_from_units, utf8_length};

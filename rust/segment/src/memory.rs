@@ -8,18 +8,20 @@
 //! in C.
 //!
 //! # Words
-//! Counters and locks that several processes change are 32-bit words, stored in little-endian order at a
-//! multiple of 4. They are accessed as [`AtomicU32`], whose operations allow for any concurrent store. A
-//! store releases and a load acquires: a reader that sees the stored value also sees what was written before
-//! it.
+//! Counters and locks that several processes change are words of 32 or 64 bits, at a multiple of their size.
+//! They are accessed as atomics, whose operations allow for any concurrent store (`words.rs`).
 //!
 //! # When the memory goes away
 //! Another process may truncate the segment, so that mapped pages vanish. [`Watch`] keeps that from ending
 //! this process. Each function asks it, after an access, whether pages were missing.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+mod words;
 
-use crate::os::{Mapping, Watch};
+use std::sync::atomic;
+use std::time::Duration;
+
+use crate::os::{self, Mapping, Watch};
+pub(crate) use words::Word;
 
 /// A mapping of `len` bytes.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ unsafe impl Sync for Memory {}
 pub(crate) enum Fault {
     /// The bytes asked for don't all lie in the mapping. None was touched.
     OutOfBounds,
-    /// The offset of a word is not a multiple of 4. No byte was touched.
+    /// The offset of a word is not a multiple of its size. No byte was touched.
     Misaligned,
     /// Pages of the mapping were missing.
     Gone,
@@ -51,8 +53,8 @@ pub(crate) enum Fault {
 // Invariants that the `unsafe` below rests on:
 // - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
 // - `range` is the only source of an address, and returns none outside the mapping.
-// - All functions except `read` and `load` need a writable mapping: `Segment` checks its access before it
-//   calls them.
+// - All functions except `read`, `load`, `sleep` and `wake` need a writable mapping: `Segment` checks its
+//   access before it calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());
@@ -95,55 +97,66 @@ impl Memory {
 
     /// Returns the word at `offset`.
     #[inline]
-    pub(crate) fn load(&self, offset: u64) -> Result<u32, Fault> {
-        // The mapping may be read-only, where Rust allows relaxed loads of a word and no other atomic access.
-        let word = self.word(offset)?.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        self.check().map(|()| u32::from_le(word))
+    pub(crate) fn load<W: Word>(&self, offset: u64) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, W::load)
     }
 
     /// Stores the word at `offset`. The mapping must be writable.
     #[inline]
-    pub(crate) fn store(&self, offset: u64, value: u32) -> Result<(), Fault> {
-        self.word(offset)?.store(value.to_le(), Ordering::Release);
-        self.check()
+    pub(crate) fn store<W: Word>(&self, offset: u64, value: W) -> Result<(), Fault> {
+        self.with_word::<W, _>(offset, |word| W::store(word, value))
     }
 
-    /// Stores `new` at `offset` if `current` is there, and returns whether it did. The mapping must be
-    /// writable.
-    pub(crate) fn compare_exchange(&self, offset: u64, current: u32, new: u32) -> Result<bool, Fault> {
-        let word = self.word(offset)?;
-        let outcome =
-            word.compare_exchange(current.to_le(), new.to_le(), Ordering::AcqRel, Ordering::Acquire);
-        self.check().map(|()| outcome.is_ok())
+    /// Stores the word at `offset`, and returns the previous one. The mapping must be writable.
+    pub(crate) fn swap<W: Word>(&self, offset: u64, value: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::swap(word, value))
     }
 
     /// Adds `value` to the word at `offset`, wrapping around, and returns the previous word. The mapping must
     /// be writable.
-    pub(crate) fn fetch_add(&self, offset: u64, value: u32) -> Result<u32, Fault> {
-        let word = self.word(offset)?;
-        let found = if cfg!(target_endian = "little") {
-            word.fetch_add(value, Ordering::AcqRel)
-        } else {
-            let add = |word: u32| Some(u32::from_le(word).wrapping_add(value).to_le());
-            // Both variants hold the previous word: `add` never refuses.
-            let (Ok(word) | Err(word)) = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
-            u32::from_le(word)
-        };
-        self.check().map(|()| found)
+    pub(crate) fn fetch_add<W: Word>(&self, offset: u64, value: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::fetch_add(word, value))
+    }
+
+    /// Stores `new` at `offset` if `current` is there, and returns the previous word. The mapping must be
+    /// writable.
+    pub(crate) fn compare_exchange<W: Word>(&self, offset: u64, current: W, new: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::compare_exchange(word, current, new))
+    }
+
+    /// Sleeps while the word at `offset` is `expected`, for `limit` at most: see [`os::wait::sleep`].
+    pub(crate) fn sleep(
+        &self,
+        offset: u64,
+        expected: u32,
+        limit: Duration,
+        elapsed: Duration,
+    ) -> Result<(), Fault> {
+        self.with_word::<u32, _>(offset, |word| os::wait::sleep(word, expected.to_le(), limit, elapsed))
+    }
+
+    /// Wakes every thread of every process that sleeps on the word at `offset`.
+    pub(crate) fn wake(&self, offset: u64) -> Result<(), Fault> {
+        self.with_word::<u32, _>(offset, |word| {
+            os::wait::wake(word);
+            // The system's call raises no fault, so an access must find out whether the page is there.
+            u32::load(word);
+        })
     }
 
     #[inline]
-    fn word(&self, offset: u64) -> Result<&AtomicU32, Fault> {
-        let at = self.range(offset, size_of::<AtomicU32>())?.cast::<u32>();
+    fn with_word<W: Word, T>(&self, offset: u64, access: impl FnOnce(&W::Atomic) -> T) -> Result<T, Fault> {
+        let at = self.range(offset, size_of::<W::Atomic>())?.cast::<W::Atomic>();
         if !at.is_aligned() {
             return Err(Fault::Misaligned);
         }
-        // SAFETY: `range` returned the start of four bytes in the mapping, which lives as long as `self`, and
-        // so as long as this reference. They are aligned. An atomic allows for concurrent stores. Stores
-        // of other processes, and of `write` in other threads, may be non-atomic: accepted as in `read`. The
-        // functions above store only into a writable mapping.
-        Ok(unsafe { AtomicU32::from_ptr(at) })
+        // SAFETY: `range` returned the start of as many bytes in the mapping as the atomic has. The mapping
+        // lives as long as `self`, and so longer than this reference. They are aligned, and any bytes are an
+        // integer. An atomic allows for concurrent stores. Stores of other processes, and of `write` in other
+        // threads, may be non-atomic: accepted as in `read`. The functions above store only into a writable
+        // mapping.
+        let result = access(unsafe { &*at });
+        self.check().map(|()| result)
     }
 
     #[inline]
@@ -169,7 +182,7 @@ mod tests {
     use super::*;
 
     fn memory(len: usize) -> Memory {
-        Memory::new(Box::new(crate::os::anonymous(len)))
+        Memory::new(Box::new(os::anonymous(len)))
     }
 
     #[test]
@@ -211,39 +224,64 @@ mod tests {
     #[test]
     fn words_are_little_endian() {
         let memory = memory(64);
-        memory.store(60, 0x0403_0201).unwrap();
+        memory.store(60, 0x0403_0201_u32).unwrap();
         let mut bytes = [0; 4];
         memory.read(60, &mut bytes).unwrap();
         assert_eq!(bytes, [1, 2, 3, 4]);
-        assert_eq!(memory.load(60), Ok(0x0403_0201));
-        assert_eq!(memory.fetch_add(60, 0x0100_0000), Ok(0x0403_0201));
+        assert_eq!(memory.load(60), Ok(0x0403_0201_u32));
+        assert_eq!(memory.fetch_add(60, 0x0100_0000), Ok(0x0403_0201_u32));
         assert_eq!(memory.fetch_add(60, u32::MAX), Ok(0x0503_0201));
-        assert_eq!(memory.compare_exchange(60, 1, 9), Ok(false));
-        assert_eq!(memory.compare_exchange(60, 0x0503_0200, 9), Ok(true));
-        assert_eq!(memory.load(60), Ok(9));
+        assert_eq!(memory.compare_exchange(60, 1, 9), Ok(0x0503_0200_u32));
+        assert_eq!(memory.compare_exchange(60, 0x0503_0200, 9_u32), Ok(0x0503_0200));
+        assert_eq!(memory.swap(60, 0x0807_0605_u32), Ok(9));
+        assert_eq!(memory.load(60), Ok(0x0807_0605_u32));
+
+        memory.store(48, 0x0807_0605_0403_0201_u64).unwrap();
+        let mut bytes = [0; 8];
+        memory.read(48, &mut bytes).unwrap();
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(memory.fetch_add(48, 0xFF << 56), Ok(0x0807_0605_0403_0201_u64));
+        assert_eq!(memory.compare_exchange(48, 1, 9), Ok(0x0707_0605_0403_0201_u64));
+        assert_eq!(memory.compare_exchange(48, 0x0707_0605_0403_0201_u64, 9), Ok(0x0707_0605_0403_0201));
+        assert_eq!(memory.swap(48, u64::MAX), Ok(9));
+        assert_eq!(memory.load(48), Ok(u64::MAX));
+        assert_eq!(memory.load(56), Ok(0_u32), "its neighbour");
+    }
+
+    fn check_refusals<W: Word + From<u8> + std::fmt::Debug>(refused: &[(u64, Fault)]) {
+        let memory = memory(64);
+        let (zero, one) = (W::from(0), W::from(1));
+        for &(offset, fault) in refused {
+            assert_eq!(memory.load::<W>(offset), Err(fault), "{offset}");
+            assert_eq!(memory.store(offset, one), Err(fault), "{offset}");
+            assert_eq!(memory.swap(offset, one), Err(fault), "{offset}");
+            assert_eq!(memory.compare_exchange(offset, zero, one), Err(fault), "{offset}");
+            assert_eq!(memory.fetch_add(offset, one), Err(fault), "{offset}");
+        }
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
     }
 
     #[test]
     fn a_word_outside_or_misaligned_is_refused() {
-        let memory = memory(64);
-        let refused = [
+        let both = [
             (61, Fault::OutOfBounds),
             (64, Fault::OutOfBounds),
             (u64::MAX - 3, Fault::OutOfBounds),
             (u64::MAX, Fault::OutOfBounds),
             (1, Fault::Misaligned),
             (6, Fault::Misaligned),
-            (59, Fault::Misaligned),
+            (55, Fault::Misaligned),
         ];
-        for (offset, fault) in refused {
-            assert_eq!(memory.load(offset), Err(fault), "{offset}");
-            assert_eq!(memory.store(offset, u32::MAX), Err(fault), "{offset}");
-            assert_eq!(memory.compare_exchange(offset, 0, u32::MAX), Err(fault), "{offset}");
-            assert_eq!(memory.fetch_add(offset, u32::MAX), Err(fault), "{offset}");
+        check_refusals::<u32>(&both);
+        check_refusals::<u64>(&both);
+        check_refusals::<u64>(&[(4, Fault::Misaligned), (52, Fault::Misaligned), (60, Fault::OutOfBounds)]);
+        let memory = memory(64);
+        for (offset, fault) in both {
+            assert_eq!(memory.sleep(offset, 0, Duration::MAX, Duration::ZERO), Err(fault), "{offset}");
+            assert_eq!(memory.wake(offset), Err(fault), "{offset}");
         }
-        let mut all = [1; 64];
-        memory.read(0, &mut all).unwrap();
-        assert_eq!(all, [0; 64]);
     }
 
     #[test]
@@ -253,18 +291,20 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        memory.fetch_add(8, 1).unwrap();
-                        while !memory.compare_exchange(4, 0, 1).unwrap() {
+                        memory.fetch_add(8, 1_u32).unwrap();
+                        memory.fetch_add(16, 1_u64).unwrap();
+                        while memory.compare_exchange(4, 0_u32, 1).unwrap() != 0 {
                             std::thread::yield_now();
                         }
-                        let count = memory.load(12).unwrap();
+                        let count: u32 = memory.load(12).unwrap();
                         memory.store(12, count + 1).unwrap();
-                        memory.store(4, 0).unwrap();
+                        memory.store(4, 0_u32).unwrap();
                     }
                 });
             }
         });
-        assert_eq!((memory.load(8), memory.load(12)), (Ok(100), Ok(100)));
+        assert_eq!((memory.load(8), memory.load(12)), (Ok(100_u32), Ok(100_u32)));
+        assert_eq!(memory.load(16), Ok(100_u64));
     }
 
     #[test]

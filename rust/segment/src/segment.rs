@@ -1,5 +1,8 @@
 //! An open segment.
 
+mod wait;
+mod words;
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +12,8 @@ use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
 use crate::os::{self, NameHandle, OpenSegment, Opened};
+use wait::Spins;
+pub use wait::Waited;
 
 /// An open segment of shared memory.
 ///
@@ -26,6 +31,7 @@ pub struct Segment {
     id: u64,
     /// The time of the last check of the size, by [`os::coarse_clock`].
     size_checked_at: AtomicU64,
+    spins: Spins,
 }
 
 impl Segment {
@@ -34,7 +40,8 @@ impl Segment {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let Opened { object, name, map } = opened;
         let size_checked_at = AtomicU64::new(0);
-        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at }
+        let spins = Spins::default();
+        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at, spins }
     }
 
     /// Returns a number that no other segment of this process has or had.
@@ -80,54 +87,6 @@ impl Segment {
         self.check_truncation()?;
         self.check_room(length)?;
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
-    }
-
-    /// Returns the 32-bit word at `offset` (in bytes, a multiple of 4), which is stored in little-endian
-    /// order.
-    ///
-    /// The load acquires: after it, [`read`](Self::read) sees what the writer wrote before it
-    /// [stored](Self::store_u32) the word.
-    ///
-    /// # Errors
-    /// [`Error::OutOfBounds`]; [`Error::Misaligned`] if `offset` is not a multiple of 4. [`Error::Truncated`]
-    /// or [`Error::PageLost`] if memory has gone; [`Error::System`] if the system doesn't tell the size.
-    #[inline]
-    pub fn load_u32(&self, offset: u64) -> Result<u32> {
-        self.check_truncation()?;
-        self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Stores the 32-bit word at `offset`. The store releases: see [`load_u32`](Self::load_u32).
-    ///
-    /// # Errors
-    /// Those of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
-    #[inline]
-    pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.store(offset, value).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Stores `new` if the word at `offset` is `current`, in one atomic step, and returns whether it did.
-    /// Acquires and releases.
-    ///
-    /// # Errors
-    /// As [`store_u32`](Self::store_u32).
-    pub fn compare_exchange_u32(&self, offset: u64, current: u32, new: u32) -> Result<bool> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.compare_exchange(offset, current, new).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Adds `value` to the word at `offset`, wrapping around, in one atomic step, and returns the previous
-    /// word. Acquires and releases.
-    ///
-    /// # Errors
-    /// As [`store_u32`](Self::store_u32).
-    pub fn fetch_add_u32(&self, offset: u64, value: u32) -> Result<u32> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.fetch_add(offset, value).map_err(|fault| self.fault(fault, offset, 4))
     }
 
     /// Checks that `length` bytes from `offset` on lie in the segment.
@@ -263,7 +222,7 @@ impl Segment {
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),
-            Fault::Misaligned => Error::Misaligned { offset },
+            Fault::Misaligned => Error::Misaligned { offset, alignment: length },
             Fault::Gone => match self.object.size() {
                 Ok(actual) if actual >= self.size() => {
                     Error::PageLost { name: self.name.as_str().to_owned() }

@@ -6,6 +6,7 @@
 //! not a lock: a second call fails.
 
 mod arrays;
+mod atomics;
 mod bytes;
 mod enums;
 mod images;
@@ -16,6 +17,7 @@ mod statics;
 mod structs;
 mod texts;
 mod variants;
+mod wait;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -76,6 +78,8 @@ impl Class for SharedMemory {
         });
         bytes::define(class);
         numbers::define(class);
+        atomics::define(class);
+        wait::define(class);
         arrays::define(class);
         texts::define(class);
         images::define(class);

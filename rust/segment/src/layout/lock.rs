@@ -25,7 +25,7 @@ impl<'a> Lock<'a> {
         timeout: Duration,
     ) -> Result<Self> {
         let mut backoff = Backoff::new(what, timeout, "call reset()");
-        while !segment.compare_exchange_u32(offset, 0, 1)? {
+        while segment.compare_exchange_u32(offset, 0, 1)? != 0 {
             // Waiting for another word to become a free lock would only take time.
             check(segment.load_u32(offset)?, what)?;
             backoff.wait()?;

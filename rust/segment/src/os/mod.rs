@@ -10,6 +10,8 @@
 //!   `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - For tests, `anonymous`: a mapping that has no name.
+//!
+//! `wait` is the way to sleep until another process changes a word.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod common;
@@ -23,6 +25,7 @@ mod procfs;
 mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
+pub(crate) mod wait;
 
 // On all other systems everything compiles, and no backend is available. Android and iOS are Unix, but keep
 // apps from sharing memory by name; the Web has no processes.

@@ -21,6 +21,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("read", |it| it.with_held(|segment, bytes| segment.read(0, bytes))),
     ("write", |it| it.with_held(|segment, bytes| segment.write(0, bytes))),
     ("fill", |it| it.with_held(|segment, _| segment.fill(0, SIZE, 7))),
+    ("atomics", |it| it.with_held(|segment, _| change_words(segment))),
+    ("wait", |it| it.with_held(|segment, _| wait(segment))),
     ("close", |it| it.once(|_, _| Ok(()))),
     ("release_name", |it| it.once(|segment, _| release_name(segment))),
     ("unlink", |it| it.once(|segment, _| segment.name().unlink())),
@@ -81,6 +83,17 @@ fn open_or_create(name: &str) -> Option<Segment> {
 fn release_name(segment: &Segment) -> Result<(), Error> {
     segment.release_name();
     Ok(())
+}
+
+fn change_words(segment: &Segment) -> Result<(), Error> {
+    segment.fetch_add_u32(8, 1)?;
+    segment.swap_u64(16, 1)?;
+    segment.notify_u32(8)
+}
+
+fn wait(segment: &Segment) -> Result<(), Error> {
+    let word = segment.load_u32(8)?;
+    segment.wait_u32(8, word, Duration::from_millis(1), || true).map(|_| ())
 }
 
 fn toggle_lifetime(segment: &Segment) -> Result<(), Error> {

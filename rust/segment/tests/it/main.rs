@@ -54,6 +54,9 @@ mod threads;
 #[cfg(target_os = "linux")]
 mod truncation;
 mod variants;
+mod waits;
+#[cfg(target_os = "linux")]
+mod waits_linux;
 #[cfg(windows)]
 mod windows;
 mod zeros;

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use libc::{EACCES, EINVAL, ENOSYS, EPERM, c_int, c_long};
 
 use crate::common::{Name, in_another_process};
-use shm_segment::{Access, Error, Lifetime, Options, Scope};
+use shm_segment::{Access, Error, Lifetime, Options, Scope, Waited};
 
 /// A system call that is refused, if it has this value in the given bits of the argument.
 struct Refused {
@@ -25,6 +26,11 @@ const SET_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_SETLK as u32 };
 const SIGACTION: Refused =
     Refused { call: libc::SYS_rt_sigaction, argument: 0, bits: u32::MAX, value: libc::SIGBUS as u32 };
+/// The calls for several processes. Those of the standard library have another number.
+const FUTEX_WAIT: Refused =
+    Refused { call: libc::SYS_futex, argument: 1, bits: u32::MAX, value: libc::FUTEX_WAIT as u32 };
+const FUTEX_WAKE: Refused =
+    Refused { call: libc::SYS_futex, argument: 1, bits: u32::MAX, value: libc::FUTEX_WAKE as u32 };
 const ASK_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_GETLK as u32 };
 
@@ -150,9 +156,29 @@ fn without_a_fault_handler_no_segment_is_made_or_opened() {
         refusing(&[SIGACTION], EPERM, || {
             let opened = Options::new(&name).open(0, Access::ReadOnly).unwrap();
             std::fs::File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
-            thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
             assert!(matches!(opened.read(0, &mut [0]), Err(Error::Truncated { .. })));
         });
         drop(segment);
+    });
+}
+
+#[test]
+fn a_wait_looks_again_and_again_where_futex_is_refused() {
+    let name = Name::new();
+    let segment = Options::new(&name).create(64).unwrap();
+    refusing(&[FUTEX_WAIT, FUTEX_WAKE], EPERM, || {
+        let wait = |timeout| segment.wait_u32(8, 0, timeout, || true).unwrap();
+        let start = Instant::now();
+        assert_eq!(wait(Duration::from_millis(200)), Waited::TimedOut);
+        assert!((200..700).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                segment.store_u32(8, 1).unwrap();
+                segment.notify_u32(8).unwrap();
+            });
+            assert_eq!(wait(Duration::from_secs(20)), Waited::Changed);
+        });
     });
 }

@@ -231,7 +231,7 @@ impl Ring {
         for _ in 0..TRIES {
             let count = self.count(segment, geometry)?;
             let Some(changed) = change(count) else { break };
-            if segment.compare_exchange_u32(COUNT, count, changed)? {
+            if segment.compare_exchange_u32(COUNT, count, changed)? == count {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Helpers of the tests of wire formats: planted bytes, golden files, and partners in other languages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -82,7 +82,7 @@ pub fn hostile_values(size: u64) -> Vec<u64> {
     values
 }
 
-fn partner(file: &str) -> std::path::PathBuf {
+fn partner(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partner").join(file)
 }
 
@@ -104,22 +104,24 @@ pub fn python_writes_golden_files(folder: &Path) {
 
 /// Starts the partner in C, which is compiled at its first use. It maps `/dev/shm/NAME`.
 pub fn c_program() -> Peer {
-    static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        // Another test program may compile it at the same time, so each has a file of its own. The last one
-        // stays.
-        let own = folder.join(format!("partner-{}", process::id()));
-        let status = Command::new("cc")
-            .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&own)
-            .arg(partner("libsharedmemory.c"))
-            .status()
-            .unwrap();
-        assert!(status.success(), "cc can't compile the partner");
-        let program = folder.join("partner");
-        fs::rename(own, &program).unwrap();
-        program
-    });
-    Peer::of(&mut Command::new(program))
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    Peer::of(&mut Command::new(PROGRAM.get_or_init(|| compiled("libsharedmemory.c"))))
+}
+
+/// Compiles a partner in C, and returns the program.
+pub fn compiled(source: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Another test program may compile it at the same time, so each has a file of its own. The last one
+    // stays.
+    let own = folder.join(format!("{source}-{}", process::id()));
+    let status = Command::new("cc")
+        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&own)
+        .arg(partner(source))
+        .status()
+        .unwrap();
+    assert!(status.success(), "cc can't compile {source}");
+    let program = folder.join(source).with_extension("");
+    fs::rename(own, &program).unwrap();
+    program
 }
