@@ -12,6 +12,7 @@ const ENUMS := {
 	},
 	"Access": {"ACCESS_READ_WRITE": 0, "ACCESS_READ_ONLY": 1},
 	"Backend": {"BACKEND_NATIVE": 0, "BACKEND_FILE": 1, "BACKEND_SYSV": 2, "BACKEND_MEMFD": 3},
+	"TextEncoding": {"TEXT_UTF8": 0, "TEXT_LATIN1": 1, "TEXT_UTF16": 2, "TEXT_UTF32": 3},
 }
 
 ## Every method: what it returns, the types of its arguments, the values of the last of them.

@@ -31,6 +31,7 @@
 )]
 
 mod available;
+mod encoding;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -45,6 +46,7 @@ pub mod values;
 
 pub use available::{available_memory, has_room_for};
 pub use error::{Error, Result};
+pub use encoding::TextEncoding;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
 pub use os::NameHandle;

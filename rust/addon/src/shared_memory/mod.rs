@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use godot::builtin::{GString, PackedStringArray, StringName};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::{Access, Backend, NameHandle, Scope, Segment};
+use shm_segment::{Access, Backend, NameHandle, Scope, Segment, TextEncoding};
 
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
 use crate::error::Failure;
@@ -70,6 +70,7 @@ impl Class for SharedMemory {
         class.enumeration::<Status>();
         class.enumeration::<Access>();
         class.enumeration::<Backend>();
+        class.enumeration::<TextEncoding>();
         methods!(class, Self {
             fn create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
             fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;

@@ -48,6 +48,7 @@ mod sandboxes;
 mod streams;
 mod structs;
 mod threads;
+mod texts;
 #[cfg(target_os = "linux")]
 mod truncation;
 mod variants;
