@@ -65,9 +65,23 @@ const TABLES := {
 			{"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE], "encoding": [0, 3]}
 		],
 		"read_image":
-		[Method.READS, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.READS,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"write_image":
-		[Method.WRITES, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.WRITES,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"pack":
 		[
 			Method.WRITES,

@@ -107,7 +107,8 @@ impl Failure {
             | Error::InvalidPrefix { .. }
             | Error::InvalidSize { .. }
             | Error::TooSmall { .. }
-            | Error::OutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
+            | Error::OutOfBounds { .. }
+            | Error::RowsOutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
             Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,

@@ -40,17 +40,19 @@ mod memory;
 mod name;
 mod options;
 mod os;
+mod rows;
 mod segment;
 mod text;
 pub mod values;
 
 pub use available::{available_memory, has_room_for};
-pub use error::{Error, Result};
 pub use encoding::TextEncoding;
+pub use error::{Error, Result};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
 pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
 pub use os::NameHandle;
 /// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
+pub use rows::Rows;
 pub use segment::Segment;
 pub use text::{TextError, utf8_from_units, utf8_length};

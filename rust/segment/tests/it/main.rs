@@ -43,12 +43,13 @@ mod owners;
 mod partner;
 mod peers;
 mod queues;
+mod rows;
 #[cfg(target_os = "linux")]
 mod sandboxes;
 mod streams;
 mod structs;
-mod threads;
 mod texts;
+mod threads;
 #[cfg(target_os = "linux")]
 mod truncation;
 mod variants;
