@@ -13,6 +13,12 @@
 //! store releases and a load acquires: a reader that sees the stored value also sees what was written before
 //! it.
 //!
+//! # Order
+//! Reads take effect in the order of a thread's calls, and so do writes. So a number that is written last can
+//! tell that a picture is whole, and one that is read again, that it still was. The copies are plain
+//! accesses. Therefore, a fence that releases stands before each write, and one that acquires behind each
+//! read, in `Watch::faulted`. On x86, neither is an instruction. A read may still overtake a write before it.
+//!
 //! # When the memory goes away
 //! Another process may truncate the segment, so that mapped pages vanish. [`Watch`] keeps that from ending
 //! this process. Each function asks it, after an access, whether pages were missing.
@@ -79,6 +85,7 @@ impl Memory {
     #[inline]
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
+        fence(Ordering::Release);
         // SAFETY: `range` returned the start of `from.len()` bytes in the mapping, which is writable by the
         // invariants. `from` is memory of this process alone, so the two can't overlap.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
@@ -100,6 +107,7 @@ impl Memory {
     /// Copies the rows in `from` into the mapping, and nothing between them. The mapping must be writable.
     pub(crate) fn write_rows(&self, rows: Rows, from: &[u8]) -> Result<(), Fault> {
         let (mut into, step) = self.first_row(rows, from.len())?;
+        fence(Ordering::Release);
         for row in from.chunks_exact(rows.length) {
             // SAFETY: `first_row` has checked that each of these rows lies in the mapping. Otherwise as in
             // `write`.
@@ -113,6 +121,7 @@ impl Memory {
     pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), Fault> {
         let length = usize::try_from(length).map_err(|_| Fault::OutOfBounds)?;
         let into = self.range(offset, length)?;
+        fence(Ordering::Release);
         // SAFETY: as in `write`.
         unsafe { std::ptr::write_bytes(into, value, length) };
         self.check()
