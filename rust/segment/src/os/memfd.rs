@@ -109,8 +109,8 @@ fn checked(name: &str) -> Result<&str> {
 
 fn meta_path(plain: &str) -> Result<PathBuf> {
     let folder = env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute());
-    let folder =
-        folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })?;
+    let folder = folder
+        .ok_or(Error::Unsupported { what: "the folder of meta files, which XDG_RUNTIME_DIR names," })?;
     Ok(Path::new(&folder).join(format!(".memfd_{plain}.meta")))
 }
 
@@ -176,7 +176,7 @@ impl Meta {
     fn find(&self, plain: &str) -> Result<OwnedFd> {
         let absent = |source: io::Error| Error::DoesNotExist {
             name: plain.to_owned(),
-            call: "open of what its meta file leads to",
+            call: "open of the memory that its meta file names",
             source,
         };
         if self.process <= 0 || self.descriptor < 0 {

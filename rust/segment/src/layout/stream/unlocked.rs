@@ -53,10 +53,10 @@ fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
     if segment.size() < offsets.data {
         return Err(Error::Invalid {
             layout: T::LAYOUT,
-            what: "the flags",
+            what: "the flags field",
             found: flags.into(),
             limit: format!(
-                "the data of such a message begins behind the end of the {} bytes",
+                "a message with these flags would begin behind the end of the {} bytes",
                 segment.size()
             ),
         });
