@@ -81,6 +81,14 @@ func test_access_outside_is_refused() -> void:
 	assert_eq(memory.read(), pattern(50), "untouched")
 
 
+func test_refusal_without_room_names_all_sizes() -> void:
+	var memory := created(64)
+	var left := "from byte_offset 57 on there are 7 bytes, fewer than an element's 8"
+	expect_error("SharedMemory.read_int64_array(): " + left)
+	assert_eq(memory.read_int64_array(0, 57), PackedInt64Array(), "no element")
+	assert_last_error(memory, ERR_INVALID_PARAMETER, [left])
+
+
 func test_write_fails_for_reader_and_closed_object() -> void:
 	var owner := created(64)
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)

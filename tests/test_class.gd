@@ -13,6 +13,7 @@ const ENUMS := {
 	"Access": {"ACCESS_READ_WRITE": 0, "ACCESS_READ_ONLY": 1},
 	"Backend": {"BACKEND_NATIVE": 0, "BACKEND_FILE": 1, "BACKEND_SYSV": 2, "BACKEND_MEMFD": 3},
 	"OwnerState": {"OWNER_UNKNOWN": 0, "OWNER_ALIVE": 1, "OWNER_DEAD": 2},
+	"TextEncoding": {"TEXT_UTF8": 0, "TEXT_LATIN1": 1, "TEXT_UTF16": 2, "TEXT_UTF32": 3},
 }
 
 ## Every method: what it returns, the types of its arguments, the values of the last of them.
@@ -25,10 +26,10 @@ const METHODS := {
 	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"write": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"fill": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0]],
-	"read_string": [TYPE_STRING, [TYPE_INT, TYPE_INT], [0, 0]],
-	"write_string": ["Error", [TYPE_STRING, TYPE_INT], [0]],
-	"read_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
-	"write_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
+	"read_string": [TYPE_STRING, [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0, 0]],
+	"write_string": ["Error", [TYPE_STRING, TYPE_INT, TYPE_INT], [0, 0]],
+	"read_image": ["Error", [TYPE_OBJECT, TYPE_INT, TYPE_INT], [0, 0]],
+	"write_image": ["Error", [TYPE_OBJECT, TYPE_INT, TYPE_INT], [0, 0]],
 	"pack": ["Error", [TYPE_STRING, TYPE_NIL, TYPE_INT], [0]],
 	"unpack": [TYPE_ARRAY, [TYPE_STRING, TYPE_INT], [0]],
 	"unpack_dictionary": [TYPE_DICTIONARY, [TYPE_STRING, TYPE_INT], [0]],

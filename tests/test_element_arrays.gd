@@ -82,7 +82,7 @@ func test_attach_lays_out_or_checks_the_memory() -> void:
 	assert_code(array.attach(early, "<i"), OK, "now")
 	assert_eq(array.get_memory(), early, "get_memory")
 	array.detach()
-	expect_error("SharedMemoryArray.to_array(): it is not attached")
+	expect_error("SharedMemoryArray.to_array(): no memory is attached")
 	assert_eq(array.to_array(), [], "detached")
 
 
@@ -103,7 +103,7 @@ func test_wrong_count_is_refused() -> void:
 	# Fewer than fit is no lie.
 	memory.encode_u64(COUNT, 2)
 	assert_eq(array.to_array().size(), 2, "fewer")
-	expect_error("SharedMemoryArray.get_element(): there is no element 2: the array has 2")
+	expect_error("get_element(): there is no element 2: the array has 2 elements, counted from 0")
 	assert_eq(array.get_element(2), null, "not any more")
 
 
@@ -117,7 +117,7 @@ func test_write_fails_for_reader_and_closed_memory() -> void:
 	assert_code(array.fill(1), ERR_UNAUTHORIZED, "fill")
 	assert_code(array.reset(), ERR_UNAUTHORIZED, "reset")
 	reader.close()
-	expect_error("SharedMemoryArray.get_element(): the memory that it was attached to has been")
+	expect_error("SharedMemoryArray.get_element(): the attached memory has been closed")
 	assert_eq(array.get_element(0), null, "closed")
 	assert_last_error(array, ERR_UNCONFIGURED)
 

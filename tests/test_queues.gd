@@ -230,14 +230,14 @@ func test_read_only_memory_refuses_changes() -> void:
 func test_calls_fail_while_not_attached() -> void:
 	var queue := SharedMemoryQueue.new()
 	for method: String in ["dequeue", "peek", "is_empty", "is_full", "get_message_count", "reset"]:
-		expect_error("SharedMemoryQueue.%s(): it is not attached to any memory" % method)
+		expect_error("SharedMemoryQueue.%s(): no memory is attached" % method)
 		queue.call(method)
 		assert_last_error(queue, ERR_UNCONFIGURED)
 	assert_code(queue.poll(), ERR_UNCONFIGURED, "poll prints nothing")
 	var memory := created(200)
 	queue.attach(memory, V2, 10)
 	memory.close()
-	expect_error("SharedMemoryQueue.enqueue(): the memory that it was attached to has been closed")
+	expect_error("SharedMemoryQueue.enqueue(): the attached memory has been closed")
 	assert_code(queue.enqueue(bytes([1])), ERR_UNCONFIGURED, "closed")
 
 

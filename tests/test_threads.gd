@@ -66,6 +66,35 @@ func test_threads_share_an_object() -> void:
 	assert_last_error(memory, OK)
 
 
+## At a multiple of its size, nobody sees half of a number.
+func test_aligned_numbers_are_in_one_piece() -> void:
+	var memory := created(64)
+	var other := opened(memory)
+	var stop := [false]
+	var writer := Thread.new()
+	writer.start(
+		func() -> void:
+			var value := 0
+			while not stop[0]:
+				value = ~value
+				memory.encode_s64(8, value)
+				memory.encode_s32(20, value)
+				memory.encode_s16(26, value)
+	)
+	var seen := {}
+	var end := Time.get_ticks_msec() + 1000
+	while Time.get_ticks_msec() < end:
+		for _round in 1000:
+			seen[other.decode_s64(8)] = true
+			seen[other.decode_s32(20)] = true
+			seen[other.decode_s16(26)] = true
+	stop[0] = true
+	writer.wait_to_finish()
+	var values := seen.keys()
+	values.sort()
+	assert_eq(values, [-1, 0], "the values that were seen")
+
+
 func test_worker_thread_pool_works() -> void:
 	var memory := created(1000)
 	var task := func(index: int) -> void: memory.write(bytes([index % 250 + 1]), index)

@@ -32,6 +32,8 @@ const TIMEOUT := "a timeout"
 const ELEMENT_COUNT := "a number of elements"
 const TEXT_THAT_FITS := "a text that fits"
 const IMAGE_THAT_FITS := "an image that fits"
+## Of an image of one row of one byte: any number of bytes is a stride.
+const STRIDE := "a stride"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
@@ -158,6 +160,7 @@ func values() -> Array:
 		TEXT_THAT_FITS:
 		["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE_THAT_FITS: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
+		STRIDE: INTS,
 		BACKEND: INTS + [3, 4],
 		OTHER_WORD: INTS,
 		TIMEOUT: [MIN, -1, 0, 1, 20],
@@ -233,7 +236,7 @@ func verdict(value: Variant) -> Variant:
 		var is_multiple: bool = accepts.size() < 3 or amount % accepts[2] == 0
 		return _code(amount >= accepts[0] and amount <= accepts[1] and is_multiple)
 	match accepts:
-		ANY_VALUE, ANY_NAME:
+		ANY_VALUE, ANY_NAME, STRIDE:
 			is_allowed = true
 		NEW_SIZE when value >= MORE_THAN_ANY_SYSTEM_HAS:
 			return ERR_OUT_OF_MEMORY
@@ -321,6 +324,8 @@ func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
 		return _array_of(chance.randi_range(maxi(1, accepts[0]), accepts[1]))
 	if accepts == NEW_SIZE:
 		return chance.randi_range(1, 2 * SIZE)
+	if accepts == STRIDE:
+		return chance.randi_range(-2 * SIZE, 2 * SIZE)
 	return chance.randf() < 0.5 if type == TYPE_BOOL else good(a_name, a_name)
 
 

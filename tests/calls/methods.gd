@@ -89,13 +89,33 @@ const TABLES := {
 		"write_*_array":
 		[Method.WRITES, {"data": Argument.ELEMENT_COUNT, "byte_offset": Argument.ELEMENT_OFFSET}],
 		"read_string":
-		[Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.READS,
+			{"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST_BYTE], "encoding": [0, 3]}
+		],
 		"write_string":
-		[Method.WRITES, {"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.WRITES,
+			{"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE], "encoding": [0, 3]}
+		],
 		"read_image":
-		[Method.READS, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.READS,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"write_image":
-		[Method.WRITES, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.WRITES,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"pack":
 		[
 			Method.WRITES,

@@ -335,6 +335,7 @@ MEMBERS = {
     "queue": "SharedMemoryQueue.new()",
     "frame": "0",
     "is_running": "true",
+    "image": "Image.create_empty(8, 8, false, Image.FORMAT_RGBA8)",
 }
 
 

@@ -60,7 +60,7 @@ impl<L: Send + Sync + 'static> Attachment<L> {
     fn try_with_layout<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
         self.bound.with(|bound| {
             let bound = bound.ok_or_else(|| {
-                Failure::new(Code::ERR_UNCONFIGURED, "it is not attached to any memory; call attach() first")
+                Failure::new(Code::ERR_UNCONFIGURED, "no memory is attached; call attach() first")
             })?;
             bound.memory.try_with_same_segment(bound.segment, |segment| work(&bound.layout, segment))
         })

@@ -67,8 +67,8 @@ impl Failure {
     /// Returns the failure of a call whose segment has been closed. `cause` is the failure that closed it.
     pub(crate) fn detached(cause: Option<&Self>) -> Self {
         let message = match cause {
-            None => "the memory that it was attached to has been closed; call attach() again".to_owned(),
-            Some(cause) => format!("the memory that it was attached to is gone: {cause}"),
+            None => "the attached memory has been closed; call attach() with memory that is open".to_owned(),
+            Some(cause) => format!("the attached memory is gone: {cause}"),
         };
         Self::new(Code::ERR_UNCONFIGURED, message)
     }
@@ -122,7 +122,8 @@ impl Failure {
             | Error::InvalidPrefix { .. }
             | Error::InvalidSize { .. }
             | Error::TooSmall { .. }
-            | Error::OutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
+            | Error::OutOfBounds { .. }
+            | Error::RowsOutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
             Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,

@@ -62,8 +62,8 @@ pub(crate) fn encode(value: &Variant, least: u64) -> Result<PackedByteArray> {
     let bytes = packed::bytes(&array);
     match measure(bytes, 0, bytes.len() as u64, engine()) {
         Ok(measured) if measured.size == bytes.len() as u64 => Ok(array),
-        Ok(_) => Err(invalid_value("could not be decoded again")),
-        Err(error) => Err(invalid_value(&format!("could not be decoded again: {error}"))),
+        Ok(_) => Err(invalid_value("has an encoded form that can't be decoded")),
+        Err(error) => Err(invalid_value(&format!("has an encoded form that can't be decoded: {error}"))),
     }
 }
 

@@ -11,16 +11,23 @@
 //! Counters and locks that several processes change are words of 32 or 64 bits, at a multiple of their size.
 //! They are accessed as atomics, whose operations allow for any concurrent store (`words.rs`).
 //!
+//! # Order
+//! Reads take effect in the order of a thread's calls, and so do writes. So a number that is written last can
+//! tell that a picture is whole, and one that is read again, that it still was. The copies are plain
+//! accesses. Therefore, a fence that releases stands before each write, and one that acquires behind each
+//! read, in `Watch::faulted`. On x86, neither is an instruction. A read may still overtake a write before it.
+//!
 //! # When the memory goes away
 //! Another process may truncate the segment, so that mapped pages vanish. [`Watch`] keeps that from ending
 //! this process. Each function asks it, after an access, whether pages were missing.
 
 mod words;
 
-use std::sync::atomic;
+use std::sync::atomic::{self, Ordering, fence};
 use std::time::Duration;
 
 use crate::os::{self, Mapping, Watch};
+use crate::rows::Rows;
 pub(crate) use words::Word;
 
 /// A mapping of `len` bytes.
@@ -80,9 +87,35 @@ impl Memory {
     #[inline]
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
+        fence(Ordering::Release);
         // SAFETY: `range` returned the start of `from.len()` bytes in the mapping, which is writable by the
         // invariants. `from` is memory of this process alone, so the two can't overlap.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
+        self.check()
+    }
+
+    /// Copies as many rows out of the mapping as `into` has whole ones.
+    pub(crate) fn read_rows(&self, rows: Rows, into: &mut [u8]) -> Result<(), Fault> {
+        let (mut from, step) = self.first_row(rows, into.len())?;
+        for row in into.chunks_exact_mut(rows.length) {
+            // SAFETY: `first_row` has checked that each of these rows lies in the mapping. Otherwise as in
+            // `read`.
+            unsafe { std::ptr::copy_nonoverlapping(from, row.as_mut_ptr(), row.len()) };
+            from = from.wrapping_offset(step);
+        }
+        self.check()
+    }
+
+    /// Copies the rows in `from` into the mapping, and nothing between them. The mapping must be writable.
+    pub(crate) fn write_rows(&self, rows: Rows, from: &[u8]) -> Result<(), Fault> {
+        let (mut into, step) = self.first_row(rows, from.len())?;
+        fence(Ordering::Release);
+        for row in from.chunks_exact(rows.length) {
+            // SAFETY: `first_row` has checked that each of these rows lies in the mapping. Otherwise as in
+            // `write`.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), into, row.len()) };
+            into = into.wrapping_offset(step);
+        }
         self.check()
     }
 
@@ -90,6 +123,7 @@ impl Memory {
     pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), Fault> {
         let length = usize::try_from(length).map_err(|_| Fault::OutOfBounds)?;
         let into = self.range(offset, length)?;
+        fence(Ordering::Release);
         // SAFETY: as in `write`.
         unsafe { std::ptr::write_bytes(into, value, length) };
         self.check()
@@ -159,6 +193,15 @@ impl Memory {
         self.check().map(|()| result)
     }
 
+    /// Checks that rows of `length` bytes in all lie in the mapping. Returns the address of the first one,
+    /// and the distance from each to the next.
+    fn first_row(&self, rows: Rows, length: usize) -> Result<(*mut u8, isize), Fault> {
+        rows.span(length, self.len as u64).map_err(|_| Fault::OutOfBounds)?;
+        let first = self.range(rows.offset, rows.length)?;
+        // If there is a second row, the distance to it is less than the mapping's length.
+        Ok((first, isize::try_from(rows.stride).unwrap_or(0)))
+    }
+
     #[inline]
     fn check(&self) -> Result<(), Fault> {
         if self.watch.faulted() { Err(Fault::Gone) } else { Ok(()) }
@@ -219,6 +262,47 @@ mod tests {
         assert_eq!(memory.read(64, &mut []), Ok(()));
         assert_eq!(memory.write(64, &[]), Ok(()));
         assert_eq!(memory.read(65, &mut []), Err(Fault::OutOfBounds));
+    }
+
+    #[test]
+    fn rows_are_copied_up_and_down_to_the_edges() {
+        let memory = memory(64);
+        for (offset, stride) in [(0, 30), (60, -30), (5, 4), (8, -4)] {
+            let rows = Rows::new(offset, 4, stride).unwrap();
+            memory.fill(0, 64, 0).unwrap();
+            // The last byte fills no row.
+            memory.write_rows(rows, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+            let mut all = [0; 64];
+            memory.read(0, &mut all).unwrap();
+            let first = usize::try_from(offset).unwrap();
+            let second = first.checked_add_signed(isize::try_from(stride).unwrap()).unwrap();
+            assert_eq!([&all[first..first + 4], &all[second..second + 4]].concat(), [1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(all.iter().filter(|byte| **byte != 0).count(), 8, "nothing between them");
+            let mut back = [0; 9];
+            memory.read_rows(rows, &mut back).unwrap();
+            assert_eq!(back, [1, 2, 3, 4, 5, 6, 7, 8, 0]);
+        }
+    }
+
+    #[test]
+    fn no_row_outside_the_mapping_is_touched() {
+        let memory = memory(64);
+        for (offset, stride) in
+            [(61, 4), (57, 4), (3, -4), (0, 61), (0, i64::MAX), (60, -61), (60, i64::MIN), (u64::MAX, -4)]
+        {
+            let rows = Rows::new(offset, 4, stride).unwrap();
+            let mut into = [7; 8];
+            assert_eq!(memory.read_rows(rows, &mut into), Err(Fault::OutOfBounds), "{offset}, {stride}");
+            assert_eq!(memory.write_rows(rows, &into), Err(Fault::OutOfBounds), "{offset}, {stride}");
+            assert_eq!(into, [7; 8]);
+        }
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
+        // The stride of a single row leads nowhere.
+        for stride in [i64::MIN, i64::MAX] {
+            assert_eq!(memory.read_rows(Rows::new(60, 4, stride).unwrap(), &mut [7; 4]), Ok(()));
+        }
     }
 
     #[test]

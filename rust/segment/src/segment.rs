@@ -12,6 +12,7 @@ use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
 use crate::os::{self, NameHandle, OpenSegment, Opened};
+use crate::rows::Rows;
 use wait::Spins;
 pub use wait::Waited;
 
@@ -78,6 +79,29 @@ impl Segment {
         self.memory.write(offset, from).map_err(|fault| self.fault(fault, offset, from.len() as u64))
     }
 
+    /// Copies as many rows out of the segment as `into` has whole ones, at least one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), with [`Error::RowsOutOfBounds`] for [`Error::OutOfBounds`].
+    pub fn read_rows(&self, rows: Rows, into: &mut [u8]) -> Result<()> {
+        self.check_truncation()?;
+        let span = self.check_rows(rows, into.len())?;
+        self.check_room(span)?;
+        self.memory.read_rows(rows, into).map_err(|fault| self.fault(fault, rows.offset, span))
+    }
+
+    /// Copies the rows in `from`, at least one, into the segment. The bytes between rows are not written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), with [`Error::RowsOutOfBounds`] for [`Error::OutOfBounds`].
+    pub fn write_rows(&self, rows: Rows, from: &[u8]) -> Result<()> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        let span = self.check_rows(rows, from.len())?;
+        self.check_room(span)?;
+        self.memory.write_rows(rows, from).map_err(|fault| self.fault(fault, rows.offset, span))
+    }
+
     /// Sets `length` bytes from `offset` on to `value`.
     ///
     /// # Errors
@@ -98,6 +122,15 @@ impl Segment {
             Some(end) if end <= self.size() => Ok(()),
             _ => Err(self.out_of_bounds(offset, length)),
         }
+    }
+
+    /// Checks that rows of `length` bytes in all, at least one row, lie in the segment. Returns the number of
+    /// bytes from the beginning of the lowest row to the end of the highest one.
+    ///
+    /// # Errors
+    /// [`Error::RowsOutOfBounds`].
+    pub fn check_rows(&self, rows: Rows, length: usize) -> Result<u64> {
+        rows.span(length, self.size())
     }
 
     /// Returns how many bytes can be read: the size asked for, or the whole size at the time of opening.

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use godot::builtin::{Array, GString, PackedInt32Array, PackedStringArray, StringName, VarDictionary};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment};
+use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment, TextEncoding};
 
 use crate::args::{self, signed};
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
@@ -70,6 +70,7 @@ impl Class for SharedMemory {
         class.enumeration::<Access>();
         class.enumeration::<Backend>();
         class.enumeration::<OwnerState>();
+        class.enumeration::<TextEncoding>();
         methods!(class, Self {
             fn create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
             fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;

@@ -93,7 +93,7 @@ impl SharedMemory {
     /// Puts the segment that `make` returns into the object. Fails if the object holds one already.
     fn occupy(&self, make: impl FnOnce(Backend, Lifetime) -> Result<Segment>) -> ErrorCode {
         if self.occupied.swap(true, Ordering::AcqRel) {
-            let message = "this object holds a segment already; close() it first, or use another object";
+            let message = "this object holds a segment already; call close() first, or use another object";
             return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
         }
         let reservation = Reservation(self);

@@ -85,7 +85,7 @@ pub enum Error {
         expected: String,
     },
     /// The size of an element or of the longest message is 0, or more than fits.
-    #[error("{what} must be from 1 to {limit} bytes, not {given}")]
+    #[error("{what} must have from 1 to {limit} bytes, not {given}")]
     InvalidElementSize {
         /// The part that has this size.
         what: &'static str,
@@ -95,7 +95,7 @@ pub enum Error {
         limit: u64,
     },
     /// The array has no such element.
-    #[error("there is no element {index}: the array has {count}")]
+    #[error("there is no element {index}: the array has {count} elements, counted from 0")]
     NoSuchElement {
         /// The index that was asked for.
         index: u64,

@@ -155,7 +155,7 @@ fn checked(name: &str) -> Result<&str> {
 
 fn meta_folder() -> Result<PathBuf> {
     let folder = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })
+    folder.ok_or(Error::Unsupported { what: "the folder of meta files, which XDG_RUNTIME_DIR names," })
 }
 
 fn meta_path(plain: &str) -> Result<PathBuf> {
@@ -229,7 +229,7 @@ impl Meta {
     fn find(&self, plain: &str) -> Result<OwnedFd> {
         let absent = |source: io::Error| Error::DoesNotExist {
             name: plain.to_owned(),
-            call: "open of what its meta file leads to",
+            call: "open of the memory that its meta file names",
             source,
         };
         if self.process <= 0 || self.descriptor < 0 {

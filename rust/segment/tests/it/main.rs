@@ -46,10 +46,12 @@ mod owners;
 mod partner;
 mod peers;
 mod queues;
+mod rows;
 #[cfg(target_os = "linux")]
 mod sandboxes;
 mod streams;
 mod structs;
+mod texts;
 mod threads;
 #[cfg(target_os = "linux")]
 mod truncation;

@@ -308,7 +308,7 @@ fn attach_names_the_wrong_field() {
             (READ_INDEX, 4, "the read index"),
             (COUNT, 5, "the number of messages"),
             (CAPACITY, 0, "the capacity"),
-            (MAX_MESSAGE, 0, "the longest message"),
+            (MAX_MESSAGE, 0, "the size of the longest message"),
         ] {
             let before = ours.load_u32(at).unwrap();
             ours.store_u32(at, value).unwrap();

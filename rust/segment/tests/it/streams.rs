@@ -302,6 +302,26 @@ fn a_lock_that_is_released_in_time_is_taken() {
 }
 
 #[test]
+fn a_refusal_names_the_field_its_value_and_the_limit() {
+    for (label, version) in VERSIONS {
+        let (_name, ours) = fresh(64);
+        let stream = Stream::attach(&ours, version).unwrap();
+        let told = |stream: &Stream| read(stream, &ours).unwrap_err().to_string();
+        ours.write(0, &[67]).unwrap();
+        let flags = "the flags field is 67, but besides 1, at most one of 2, 4 and 8 may be set";
+        assert!(told(&stream).ends_with(flags), "{label}: {}", told(&stream));
+        if version == Version::V2 {
+            continue; // The next bytes are its lock.
+        }
+        ours.write(0, &[3]).unwrap();
+        ours.write(1, &[0xFF; 20]).unwrap();
+        let size = told(&stream);
+        assert!(size.contains("the size of the message is 4294967295, but at most "), "{label}: {size}");
+        assert!(size.ends_with(" bytes fit"), "{label}: {size}");
+    }
+}
+
+#[test]
 fn a_reset_stream_is_empty_and_usable() {
     for (label, version) in VERSIONS {
         let (_name, ours) = fresh(64);

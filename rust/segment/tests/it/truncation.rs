@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::common::Name;
 use crate::common::random::{Random, rounds};
-use shm_segment::{Access, Error, Options, Segment};
+use shm_segment::{Access, Error, Options, Rows, Segment};
 
 const SIZE: usize = 1 << 20;
 const FULL: u8 = 0xA5;
@@ -35,8 +35,15 @@ fn truncation_at_any_moment_is_an_error_and_never_a_crash() {
         std::thread::scope(|scope| {
             let copy = |segment: &Segment, write: bool| {
                 let mut bytes = vec![FULL; SIZE];
-                loop {
-                    let result = if write { segment.write(0, &bytes) } else { segment.read(0, &mut bytes) };
+                let rows = Rows::new(SIZE as u64 - 4096, 4032, -4096).unwrap();
+                for turn in 0_u64.. {
+                    let part = &mut bytes[..SIZE / 4096 * 4032];
+                    let result = match (turn % 2, write) {
+                        (0, true) => segment.write_rows(rows, part),
+                        (0, false) => segment.read_rows(rows, part),
+                        (_, true) => segment.write(0, &bytes),
+                        (_, false) => segment.read(0, &mut bytes),
+                    };
                     calls.fetch_add(1, Ordering::Relaxed);
                     match result {
                         Ok(()) => {

@@ -79,6 +79,21 @@ impl ImageArg<'_> {
         unsafe { self.call_getter::<u8>(&METHOD, "is_compressed", 36_873_697) != Some(0) }
     }
 
+    /// Returns whether the pixels include mipmaps.
+    pub(crate) fn has_mipmaps(&self) -> bool {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `has_mipmaps` returns a `bool`.
+        unsafe { self.call_getter::<u8>(&METHOD, "has_mipmaps", 36_873_697) != Some(0) }
+    }
+
+    /// Returns the number of rows.
+    pub(crate) fn height(&self) -> usize {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `get_height` returns an `int`.
+        let height = unsafe { self.call_getter::<i64>(&METHOD, "get_height", 3_905_245_786) };
+        usize::try_from(height.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// Returns the number of bytes of the pixels, including mipmaps.
     fn size(&self) -> usize {
         static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();

@@ -37,9 +37,11 @@ impl Ring {
         }
         let claimed = Fields::read(segment)?.max_message;
         let geometry = self.new_geometry(segment, claimed.into()).map_err(|error| match error {
-            Error::InvalidElementSize { limit, .. } => {
-                self.invalid("the longest message", claimed, format!("it must be from 1 to {limit} bytes"))
-            }
+            Error::InvalidElementSize { limit, .. } => self.invalid(
+                "the size of the longest message",
+                claimed,
+                format!("it must be from 1 to {limit} bytes"),
+            ),
             other => other,
         })?;
         segment.compare_exchange_u32(CAPACITY, 0, geometry.capacity)?;
@@ -55,7 +57,11 @@ impl Ring {
                 let fitting = room / (LENGTH_SIZE + max_message);
                 Ok(Geometry { capacity: u32::try_from(fitting).unwrap_or(u32::MAX), max_message: longest })
             }
-            _ => Err(Error::InvalidElementSize { what: "the longest message", given: max_message, limit }),
+            _ => Err(Error::InvalidElementSize {
+                what: "the size of the longest message",
+                given: max_message,
+                limit,
+            }),
         }
     }
 }

@@ -124,8 +124,11 @@ impl Ring {
         }
         let Fields { write_index, read_index, capacity, count, max_message } = fields;
         if !fields.is_laid_out() && !is_unfinished {
-            let (what, found) =
-                if capacity == 0 { ("the capacity", capacity) } else { ("the longest message", max_message) };
+            let (what, found) = if capacity == 0 {
+                ("the capacity", capacity)
+            } else {
+                ("the size of the longest message", max_message)
+            };
             return Err(self.invalid(what, found, "it must be at least 1".to_owned()));
         }
         let geometry = Geometry { capacity, max_message };
@@ -171,7 +174,8 @@ impl Ring {
     fn check_index(&self, geometry: Geometry, at: u64, index: u32) -> Result<u32> {
         if index >= geometry.capacity {
             let what = if at == WRITE_INDEX { "the write index" } else { "the read index" };
-            return Err(self.invalid(what, index, format!("the capacity is {}", geometry.capacity)));
+            let limit = format!("it must be less than the capacity, {}", geometry.capacity);
+            return Err(self.invalid(what, index, limit));
         }
         Ok(index)
     }
@@ -252,7 +256,7 @@ impl Ring {
         let slot = self.slot(geometry, index);
         let length = read_u32(segment, slot)?;
         if length > geometry.max_message {
-            let limit = format!("the longest has {} bytes", geometry.max_message);
+            let limit = format!("a message has at most {} bytes", geometry.max_message);
             return Err(self.invalid("the length of a message", length, limit));
         }
         copy(segment, slot + LENGTH_SIZE, length.into(), into)?;

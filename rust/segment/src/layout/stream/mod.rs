@@ -117,7 +117,7 @@ impl Kind {
     fn of(flags: u8, layout: &'static str) -> Result<Self> {
         Self::of_flags(flags).ok_or_else(|| Error::Invalid {
             layout,
-            what: "the flags",
+            what: "the flags field",
             found: flags.into(),
             limit: "besides 1, at most one of 2, 4 and 8 may be set".to_owned(),
         })
@@ -141,8 +141,8 @@ impl Kind {
             return Ok(size);
         }
         let limit = match self.element_size() {
-            1 => format!("at most {limit} fit"),
-            element => format!("it must be a multiple of {element}, and at most {limit} fit"),
+            1 => format!("at most {limit} bytes fit"),
+            element => format!("it must be a multiple of {element}, and at most {limit} bytes fit"),
         };
         Err(Error::Invalid { layout, what: "the size of the message", found: size, limit })
     }

@@ -65,7 +65,7 @@ impl Found {
         if segment.size() < offsets.data {
             let size = segment.size();
             let limit = format!("the data of such a message begins behind the end of the {size} bytes");
-            return Err(invalid("the flags", flags.into(), limit));
+            return Err(invalid("the flags field", flags.into(), limit));
         }
         let size = read_u32(segment, offsets.size)?;
         let length = Kind::Bytes.check_found(size, stream.room(segment, kind), T::LAYOUT)?;

@@ -104,7 +104,8 @@ impl Watch {
     /// Returns whether memory was found to be missing. If so, the bytes copied before this call mean nothing.
     pub(crate) fn faulted(&self) -> bool {
         // The bytes must be copied before the flag is read. The compiler must keep that order for a fault of
-        // this thread, and the processor for a fault of another one.
+        // this thread, and the processor for a fault of another one. The text of `memory.rs` rests on the
+        // second fence, too.
         compiler_fence(Ordering::SeqCst);
         fence(Ordering::Acquire);
         self.slot.faulted.load(Ordering::Relaxed)

@@ -350,7 +350,7 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
         FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
         // FreeBSD and macOS report no type for a segment.
         FileType::Unknown if cfg!(not(target_os = "linux")) => None,
-        _ => Some("of an unknown type"),
+        _ => Some("a file of an unknown type"),
     }
 }
 
