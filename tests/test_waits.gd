@@ -55,7 +55,7 @@ func test_notify_wakes_a_thread() -> void:
 			memory.atomic_store_u32(4, round_number + 1)
 			memory.notify_u32(4)
 		var woken: Array = thread.wait_to_finish()
-		if not assert_eq(woken.size(), ROUNDS, "how often it was woken") or not is_linux():
+		if not assert_eq(woken.size(), ROUNDS, "the number of wakes") or not is_linux():
 			continue
 		var delays := range(ROUNDS).map(func(i: int) -> int: return woken[i] - changed[i])
 		delays.sort()
