@@ -41,7 +41,7 @@ func test_attach_refuses_pixels() -> void:
 			assert_eq(owner.read(), content, why + ": the memory")
 			for call: Array in _calls[layout[0]]:
 				if call[0] != "poll":
-					expect_error(".%s(): it is not attached" % call[0])
+					expect_error(".%s(): no memory is attached" % call[0])
 				object.callv(call[0], call.slice(1))
 				assert_last_error(object, ERR_UNCONFIGURED)
 			assert_eq(owner.read(), content, why + ": the memory")

@@ -10,7 +10,7 @@ const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")
 
 const CYCLES := 10_000
-## Methods that read long lists of the system. They are called less often, and lose more if they leak.
+## Methods that read long lists of the system: called less often, and losing more if they leak.
 const SLOW := ["get_users", "list_segments"]
 
 
@@ -133,7 +133,9 @@ func _check_method(
 		# The engine does not count this library's own memory.
 		# The smallest allocation of malloc's has 32 bytes: one lost in each call is 940 KiB.
 		var kib: int = after[1].kib - before[1].kib
-		assert_true(kib * 1024 < (2000 if is_slow else 25) * rounds, "%s: memory in KiB: %d" % [why, kib])
+		assert_true(
+			kib * 1024 < (2000 if is_slow else 25) * rounds, "%s: memory in KiB: %d" % [why, kib]
+		)
 
 
 func test_open_files_can_be_counted() -> void:
