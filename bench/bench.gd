@@ -9,6 +9,7 @@ const PARTS := {
 	"copies": preload("copies.gd"),
 	"objects": preload("objects.gd"),
 	"round_trips": preload("round_trips.gd"),
+	"structs": preload("structs.gd"),
 }
 
 

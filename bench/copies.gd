@@ -13,6 +13,8 @@ const SIZES: Array[int] = [64, 4096, 65_536, 1_048_576, 8_294_400]
 const WRITE := {
 	"write": "shm.write(bytes, 0)",
 	"write_image": "shm.write_image(image, 0)",
+	"write_image, padded rows": "shm.write_image(image, 0, padded)",
+	"write_image, rows upwards": "shm.write_image(image, last_row, -padded)",
 	"FileAccess, /dev/shm": "file.seek(0); file.store_buffer(bytes); file.flush()",
 	"FileAccess, disk": "disk.seek(0); disk.store_buffer(bytes); disk.flush()",
 	"memcpy (StreamPeerBuffer.put_data)": "buffer.seek(0); buffer.put_data(bytes)",
@@ -23,10 +25,16 @@ const READ := {
 	"read": "shm.read(size, 0)",
 	"read_into": "shm.read_into(into, 0)",
 	"read_image": "shm.read_image(image, 0)",
+	"read_image, padded rows": "shm.read_image(image, 0, padded)",
+	"read_image, rows upwards": "shm.read_image(image, last_row, -padded)",
 	"FileAccess, /dev/shm": "FileAccess.open(path, FileAccess.READ).get_buffer(size)",
 	"FileAccess, disk": "FileAccess.open(disk_path, FileAccess.READ).get_buffer(size)",
 	"copy to a new array (slice)": "bytes.slice(0)",
 }
+
+## The size of an image of 1080p, whose rows are measured with padding behind them as well.
+const FULL_HD := 1920 * 1080 * 4
+const PADDING := 64
 
 const ROUNDS := 25
 const BATCH_USEC := 4_000
@@ -43,14 +51,15 @@ func run(options: Dictionary) -> Dictionary:
 
 
 func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
-	var shm := Segments.create(name, size)
 	var bytes := PackedByteArray()
 	bytes.resize(size)
 	bytes.fill(0x5A)
 	var into := PackedByteArray()
 	into.resize(size)
-	var width := mini(size, 4096)
-	var image := Image.create_from_data(width, size / width, false, Image.FORMAT_L8, bytes)
+	var image := _image_of(bytes)
+	var padded := size / image.get_height() + PADDING
+	var shm := Segments.create(name, image.get_height() * padded)
+	shm.fill(0x5A)
 	# On Linux a segment is a file: FileAccess gets the very same bytes.
 	var path := "/dev/shm/" + name
 	var disk_path := folder.path_join("copies.bin")
@@ -60,6 +69,8 @@ func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
 		"bytes: PackedByteArray": bytes,
 		"into: PackedByteArray": into,
 		"image: Image": image,
+		"padded: int": padded,
+		"last_row: int": (image.get_height() - 1) * padded,
 		"path: String": path,
 		"disk_path: String": disk_path,
 		"file: FileAccess": FileAccess.open(path, FileAccess.READ_WRITE),
@@ -78,3 +89,11 @@ func _measure(size: int, name: String, folder: String) -> Array[Dictionary]:
 		push_error("a copy of %d bytes is not what was written" % size)
 	DirAccess.remove_absolute(disk_path)
 	return result
+
+
+func _image_of(bytes: PackedByteArray) -> Image:
+	if bytes.size() == FULL_HD:
+		return Image.create_from_data(1920, 1080, false, Image.FORMAT_RGBA8, bytes)
+	var width := mini(bytes.size(), 4096)
+	var height := bytes.size() / width
+	return Image.create_from_data(width, height, false, Image.FORMAT_L8, bytes)

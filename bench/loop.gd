@@ -30,7 +30,7 @@ func _init(statement: String, variables: Dictionary) -> void:
 	_values = variables.values()
 
 
-## Executes the statement so many times; returns the microseconds that took.
+## Executes the statement [param times] times, and returns the microseconds that this took.
 func run(times: int) -> int:
 	return _script.callv("run", [times] + _values)
 

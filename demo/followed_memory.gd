@@ -7,12 +7,14 @@ signal lost
 const CHECK_SECONDS := 0.5
 
 var _followed_name: String
+var _least_size: int
 var _found := false
 var _checked_ago := 0.0
 
 
-func _init(followed_name: String) -> void:
+func _init(followed_name: String, least_size := 0) -> void:
 	_followed_name = followed_name
+	_least_size = least_size
 
 
 ## Opens the memory if there is one, and returns whether it is open. To be called in each frame.
@@ -24,5 +26,5 @@ func follow(delta: float) -> bool:
 			_found = false
 			close()
 			lost.emit()
-	_found = is_open() or open(_followed_name) == OK or _found
+	_found = is_open() or open(_followed_name, _least_size) == OK or _found
 	return is_open()

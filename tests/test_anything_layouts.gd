@@ -1,7 +1,7 @@
 extends "res://test_case.gd"
 ## Random calls of every method from eight threads on one stream, one queue and one array.
 ##
-## Meanwhile, other threads attach them again, close their memory and drop them. As
+## At the same time, other threads attach them again, close their memory and drop them. As
 ## test_anything.gd, from the same table.
 
 const Argument := preload("res://calls/argument.gd")

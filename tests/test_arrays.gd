@@ -81,6 +81,14 @@ func test_access_outside_is_refused() -> void:
 	assert_eq(memory.read(), pattern(50), "untouched")
 
 
+func test_refusal_without_room_names_all_sizes() -> void:
+	var memory := created(64)
+	var left := "from byte_offset 57 on there are 7 bytes, fewer than an element's 8"
+	expect_error("SharedMemory.read_int64_array(): " + left)
+	assert_eq(memory.read_int64_array(0, 57), PackedInt64Array(), "no element")
+	assert_last_error(memory, ERR_INVALID_PARAMETER, [left])
+
+
 func test_write_fails_for_reader_and_closed_object() -> void:
 	var owner := created(64)
 	var reader := opened(owner, SharedMemory.ACCESS_READ_ONLY)
@@ -114,7 +122,7 @@ func test_values_of_other_types_are_refused() -> void:
 		expect_error("Cannot convert argument")
 		assert_eq(memory.callv("write_int32_array", [value]), null, str(value))
 	assert_code(memory.callv("write_int32_array", [[1, 2]]), OK, "an Array becomes one")
-	assert_eq(memory.read_int32_array(2), PackedInt32Array([1, 2]), "what it became")
+	assert_eq(memory.read_int32_array(2), PackedInt32Array([1, 2]), "the Array as numbers")
 
 
 func _read(memory: SharedMemory, kind: String, count := 0, offset := 0) -> Variant:

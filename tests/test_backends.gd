@@ -58,9 +58,11 @@ func test_bytes_are_read_as_written() -> void:
 		assert_true(ours.is_current() and theirs.is_current(), "is_current")
 		ours.unlink()
 		assert_false(ours.is_current(), "unlinked")
-		assert_eq(theirs.decode_u32(50), 7, "who has it keeps it")
-		assert_code(made(backend).open(name), ERR_DOES_NOT_EXIST, "gone")
-		assert_code(SharedMemory.remove(name, 0, backend), ERR_DOES_NOT_EXIST, "gone")
+		assert_eq(theirs.decode_u32(50), 7, "an opener keeps the bytes")
+		assert_code(made(backend).open(name), ERR_DOES_NOT_EXIST, "open after unlink")
+		assert_code(
+			SharedMemory.remove(name, 0, backend), ERR_DOES_NOT_EXIST, "remove after unlink"
+		)
 
 
 func test_open_or_create_makes_or_opens() -> void:
@@ -140,7 +142,7 @@ func test_memfd_warns_that_it_is_not_persistent() -> void:
 	)
 	assert_code(memory.create(unique_name(), 100), OK, "create")
 	settle()
-	assert_true(memory.persistent, "what was asked for")
+	assert_true(memory.persistent, "the property stays as it was set")
 	memory.close()
 	assert_code(memory.create(unique_name(), 100), OK, "warns once")
 	memory.persistent = false
@@ -153,7 +155,7 @@ func test_paths_of_files_are_globalized() -> void:
 	var path := _folder.path_join(unique_name())
 	var memory := made(FILE)
 	assert_code(memory.create(path, 100), OK, "user://")
-	assert_eq(memory.get_name(), ProjectSettings.globalize_path(path), "its name")
+	assert_eq(memory.get_name(), ProjectSettings.globalize_path(path), "get_name")
 	memory.write_string("in the file")
 	assert_true(FileAccess.get_file_as_string(path).begins_with("in the file"), "FileAccess")
 	assert_code(made(FILE).open(ProjectSettings.globalize_path(path)), OK, "the system's path")
@@ -164,7 +166,7 @@ func test_paths_of_files_are_globalized() -> void:
 	assert_code(made(FILE).create("user://no/such/folder", 100), ERR_CANT_CREATE, "no folder")
 	assert_code(made(FILE).open(_folder), ERR_CANT_OPEN, "a folder")
 	assert_code(SharedMemory.remove(path, 0, FILE), OK, "remove")
-	assert_false(FileAccess.file_exists(path), "gone")
+	assert_false(FileAccess.file_exists(path), "the file exists")
 
 
 func test_backends_of_other_systems_are_unavailable() -> void:

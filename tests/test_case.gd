@@ -126,6 +126,15 @@ func opened(other: SharedMemory, access := SharedMemory.ACCESS_READ_WRITE) -> Sh
 	return memory
 
 
+## Numbers that no constant of an enum of [SharedMemory] has. The last two have the lower 32 bits of
+## a constant.
+func numbers_outside(enumeration: String) -> Array[int]:
+	var last := 0
+	for constant in ClassDB.class_get_enum_constants("SharedMemory", enumeration, true):
+		last = maxi(last, ClassDB.class_get_integer_constant("SharedMemory", constant))
+	return [-1, last + 1, 1 << 32, (1 << 32) + 1]
+
+
 func bytes(values: Array) -> PackedByteArray:
 	return PackedByteArray(values)
 

@@ -13,6 +13,7 @@ const ENUMS := {
 	"Access": {"ACCESS_READ_WRITE": 0, "ACCESS_READ_ONLY": 1},
 	"Backend": {"BACKEND_NATIVE": 0, "BACKEND_FILE": 1, "BACKEND_SYSV": 2, "BACKEND_MEMFD": 3},
 	"OwnerState": {"OWNER_UNKNOWN": 0, "OWNER_ALIVE": 1, "OWNER_DEAD": 2},
+	"TextEncoding": {"TEXT_UTF8": 0, "TEXT_LATIN1": 1, "TEXT_UTF16": 2, "TEXT_UTF32": 3},
 }
 
 ## Every method: what it returns, the types of its arguments, the values of the last of them.
@@ -25,17 +26,20 @@ const METHODS := {
 	"read_into": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"write": ["Error", [TYPE_PACKED_BYTE_ARRAY, TYPE_INT], [0]],
 	"fill": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0]],
-	"read_string": [TYPE_STRING, [TYPE_INT, TYPE_INT], [0, 0]],
-	"write_string": ["Error", [TYPE_STRING, TYPE_INT], [0]],
-	"read_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
-	"write_image": ["Error", [TYPE_OBJECT, TYPE_INT], [0]],
-	"pack": ["Error", [TYPE_STRING, TYPE_ARRAY, TYPE_INT], [0]],
+	"read_string": [TYPE_STRING, [TYPE_INT, TYPE_INT, TYPE_INT], [0, 0, 0]],
+	"write_string": ["Error", [TYPE_STRING, TYPE_INT, TYPE_INT], [0, 0]],
+	"read_image": ["Error", [TYPE_OBJECT, TYPE_INT, TYPE_INT], [0, 0]],
+	"write_image": ["Error", [TYPE_OBJECT, TYPE_INT, TYPE_INT], [0, 0]],
+	"pack": ["Error", [TYPE_STRING, TYPE_NIL, TYPE_INT], [0]],
 	"unpack": [TYPE_ARRAY, [TYPE_STRING, TYPE_INT], [0]],
+	"unpack_dictionary": [TYPE_DICTIONARY, [TYPE_STRING, TYPE_INT], [0]],
 	"calcsize": [TYPE_INT, [TYPE_STRING], []],
 	"decode_var": [TYPE_NIL, [TYPE_INT], []],
 	"decode_var_size": [TYPE_INT, [TYPE_INT], []],
 	"has_encoded_var": [TYPE_BOOL, [TYPE_INT], []],
 	"encode_var": [TYPE_INT, [TYPE_INT, TYPE_NIL], []],
+	"wait_u32": ["Error", [TYPE_INT, TYPE_INT, TYPE_INT], []],
+	"notify_u32": ["Error", [TYPE_INT], []],
 	"close": [TYPE_NIL, [], []],
 	"unlink": [TYPE_NIL, [], []],
 	"get_name": [TYPE_STRING_NAME, [], []],
@@ -69,6 +73,8 @@ const NUMBERS := {
 	TYPE_INT: ["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64"],
 	TYPE_FLOAT: ["half", "float", "double"],
 }
+## The words of which there are atomic_ methods.
+const WORDS := ["u32", "s64"]
 const ARRAYS := {
 	"int32": TYPE_PACKED_INT32_ARRAY,
 	"int64": TYPE_PACKED_INT64_ARRAY,
@@ -98,6 +104,13 @@ func _init() -> void:
 		for kind: String in NUMBERS[type]:
 			_methods["decode_" + kind] = [type, [TYPE_INT], []]
 			_methods["encode_" + kind] = ["Error", [TYPE_INT, type], []]
+	for kind: String in WORDS:
+		_methods["atomic_load_" + kind] = [TYPE_INT, [TYPE_INT], []]
+		_methods["atomic_store_" + kind] = ["Error", [TYPE_INT, TYPE_INT], []]
+		_methods["atomic_add_" + kind] = [TYPE_INT, [TYPE_INT, TYPE_INT], []]
+		_methods["atomic_exchange_" + kind] = [TYPE_INT, [TYPE_INT, TYPE_INT], []]
+		var exchanges := [TYPE_INT, [TYPE_INT, TYPE_INT, TYPE_INT], []]
+		_methods["atomic_compare_exchange_" + kind] = exchanges
 	for kind: String in ARRAYS:
 		var array: int = ARRAYS[kind]
 		_methods["read_%s_array" % kind] = [array, [TYPE_INT, TYPE_INT], [0, 0]]
@@ -106,10 +119,10 @@ func _init() -> void:
 
 func test_class_extends_ref_counted() -> void:
 	assert_true(ClassDB.class_exists("SharedMemory"), "the class is there")
-	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "what it extends")
+	assert_eq(ClassDB.get_parent_class("SharedMemory"), "RefCounted", "the parent class")
 	assert_true(ClassDB.can_instantiate("SharedMemory"), "it can be made")
 	var memory: RefCounted = SharedMemory.new()
-	assert_eq(memory.get_class(), "SharedMemory", "its name")
+	assert_eq(memory.get_class(), "SharedMemory", "get_class")
 
 
 func test_enums_agree_with_class_db() -> void:

@@ -50,7 +50,7 @@ func test_bad_elements_are_refused() -> void:
 	pairs.fill([1, 2])
 	var before := memory.read()
 	for value: Variant in [
-		null, 3, [1], [1, 2, 3], [1, "x"], [1, 1 << 31], {}, "ab", PackedInt32Array([1, 2])
+		null, 3, [1], [1, 2, 3], [1, "x"], [1, 1 << 31], {}, "ab", PackedInt32Array([1])
 	]:
 		expect_error("SharedMemoryArray.set_element(): ")
 		assert_code(pairs.set_element(0, value), ERR_INVALID_PARAMETER, str(value))
@@ -76,16 +76,17 @@ func test_attach_lays_out_or_checks_the_memory() -> void:
 	expect_error("SharedMemoryArray.attach(): 15 bytes of memory are too few")
 	assert_code(array.attach(small, "b"), ERR_INVALID_PARAMETER, "too small")
 	var early := opened(memory)
-	assert_code(array.attach(early, "<i"), ERR_BUSY, "too early")
+	var reader := opened(memory, SharedMemory.ACCESS_READ_ONLY)
+	assert_code(array.attach(reader, "<i"), ERR_BUSY, "too early")
 	attached(memory, "<i")
 	assert_code(array.attach(early, "<i"), OK, "now")
 	assert_eq(array.get_memory(), early, "get_memory")
 	array.detach()
-	expect_error("SharedMemoryArray.to_array(): it is not attached")
+	expect_error("SharedMemoryArray.to_array(): no memory is attached")
 	assert_eq(array.to_array(), [], "detached")
 
 
-func test_false_count_is_refused() -> void:
+func test_wrong_count_is_refused() -> void:
 	var memory := created(64)
 	var array := attached(memory, "<i")
 	for count: int in [13, 1 << 32, 1 << 62, -1]:
@@ -102,7 +103,7 @@ func test_false_count_is_refused() -> void:
 	# Fewer than fit is no lie.
 	memory.encode_u64(COUNT, 2)
 	assert_eq(array.to_array().size(), 2, "fewer")
-	expect_error("SharedMemoryArray.get_element(): there is no element 2: the array has 2")
+	expect_error("get_element(): there is no element 2: the array has 2 elements, counted from 0")
 	assert_eq(array.get_element(2), null, "not any more")
 
 
@@ -116,7 +117,7 @@ func test_write_fails_for_reader_and_closed_memory() -> void:
 	assert_code(array.fill(1), ERR_UNAUTHORIZED, "fill")
 	assert_code(array.reset(), ERR_UNAUTHORIZED, "reset")
 	reader.close()
-	expect_error("SharedMemoryArray.get_element(): the memory that it was attached to has been")
+	expect_error("SharedMemoryArray.get_element(): the attached memory has been closed")
 	assert_eq(array.get_element(0), null, "closed")
 	assert_last_error(array, ERR_UNCONFIGURED)
 

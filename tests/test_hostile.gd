@@ -18,7 +18,7 @@ var _owner := SharedMemory.new()
 
 
 func test_table_is_complete() -> void:
-	assert_eq(_methods.problems, [] as Array[String], "what ClassDB and the table don't agree on")
+	assert_eq(_methods.problems, [] as Array[String], "differences between ClassDB and the table")
 	assert_true(_methods.all.size() > 30, "methods: %d" % _methods.all.size())
 
 

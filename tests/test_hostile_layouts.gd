@@ -154,9 +154,13 @@ func _check_call(
 ) -> void:
 	var codes := method.codes(verdict, state in WORKS, state == "reader")
 	var why := "%s.%s%s on a %s one" % [of_class, method.name, str(arguments).left(60), state]
-	if of_class == "SharedMemoryStream" and method.name == "attach":
-		# Good for each of its layouts.
-		Argument.memory.fill(0)
+	if method.name == "attach":
+		if of_class == "SharedMemoryStream":
+			# Good for each of its layouts.
+			Argument.memory.fill(0)
+		elif of_class == "SharedMemoryQueue" and verdict == OK and codes == [OK]:
+			# The queue that is there may be for shorter messages.
+			codes = [OK, ERR_INVALID_PARAMETER]
 	var before := Argument.memory.read()
 	object.clear_last_error()
 	if codes.size() > 1:

@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
 ## The pixels of images, straight from the memory and into it.
 
+const Argument := preload("res://calls/argument.gd")
+
 
 ## Every format that the running engine has, those that are newer than the addon too.
 func test_every_uncompressed_format_is_read_as_written() -> void:
@@ -67,6 +69,116 @@ func test_image_that_does_not_fit_is_refused() -> void:
 	assert_code(memory.read_image(image, 1), ERR_INVALID_PARAMETER, "both sizes are told")
 	assert_eq(image.get_data(), before, "the image is unchanged")
 	assert_eq(memory.read().count(0), 64, "and so is the segment")
+
+
+## Each format has its own length of a row.
+func test_rows_of_every_format_are_read_as_written() -> void:
+	for format in ClassDB.class_get_integer_constant("Image", "FORMAT_MAX"):
+		var image := Image.create_empty(7, 5, false, format)
+		if image.is_compressed():
+			continue
+		var row := image.get_data_size() / 5
+		for stride: int in [row, row + 1, (row + 63) / 64 * 64, -row, -row - 5]:
+			var span := 4 * absi(stride) + row
+			var memory := created(span + 7)
+			var data := pattern(span + 7, format)
+			memory.write(data)
+			var first := 3 if stride > 0 else 3 + span - row
+			assert_code(memory.read_image(image, first, stride), OK, "read, format %d" % format)
+			var rows := PackedByteArray()
+			for index in 5:
+				rows.append_array(data.slice(first + index * stride, first + index * stride + row))
+			assert_eq(image.get_data(), rows, "pixels, format %d, stride %d" % [format, stride])
+			memory.fill(0xA5)
+			assert_code(memory.write_image(image, first, stride), OK, "write, format %d" % format)
+			var expected := PackedByteArray()
+			expected.resize(span + 7)
+			expected.fill(0xA5)
+			for index in 5 * row:
+				expected[first + index / row * stride + index % row] = rows[index]
+			assert_eq(memory.read(), expected, "bytes, format %d, stride %d" % [format, stride])
+
+
+func test_rows_reach_both_ends_of_segment() -> void:
+	var image := Image.create_empty(4, 3, false, Image.FORMAT_L8)
+	var memory := created(20)
+	assert_code(memory.read_image(image, 0, 8), OK, "up to the last byte")
+	assert_code(memory.read_image(image, 16, -8), OK, "down to the first byte")
+	var outside := "byte_offset 1 and row_stride 8: the rows take bytes 1 to 20"
+	expect_error("read_image(): %s, and the segment has bytes 0 to 19" % outside)
+	assert_code(memory.read_image(image, 1, 8), ERR_INVALID_PARAMETER, "one more")
+	outside = "byte_offset 15 and row_stride -8: the rows take bytes -1 to 18"
+	expect_error("write_image(): %s, and the segment has bytes 0 to 19" % outside)
+	assert_code(memory.write_image(image, 15, -8), ERR_INVALID_PARAMETER, "one less")
+	# A single row has none that would follow it.
+	var single := Image.create_empty(4, 1, false, Image.FORMAT_L8)
+	for stride: int in [Argument.MIN, Argument.MAX, 4, -4]:
+		assert_code(memory.read_image(single, 16, stride), OK, "one row, %d" % stride)
+		assert_code(memory.write_image(single, 16, stride), OK, "one row, %d" % stride)
+
+
+func test_bad_strides_are_refused() -> void:
+	var image := Image.create_empty(4, 4, false, Image.FORMAT_RGBA8)
+	image.fill(Color.RED)
+	var copy: Image = image.duplicate()
+	var memory := created(256)
+	var limit := "row_stride must be 0, 16 or more, or -16 or less (an image's row has 16 bytes)"
+	for method: String in ["read_image", "write_image"]:
+		for stride: int in [1, 15, -1, -15]:
+			expect_error("SharedMemory.%s(): %s, not %d" % [method, limit, stride])
+			assert_code(memory.call(method, image, 64, stride), ERR_INVALID_PARAMETER, method)
+		for stride: int in Argument.INTS:
+			if absi(stride) < 16 and stride != Argument.MIN:
+				continue
+			for offset: int in Argument.INTS:
+				expect_error("SharedMemory.%s(): " % method)
+				var code: Error = memory.call(method, image, offset, stride)
+				assert_code(code, ERR_INVALID_PARAMETER, "%s, %d, %d" % [method, offset, stride])
+		var mipmaps := Image.create_empty(4, 4, true, Image.FORMAT_RGBA8)
+		expect_error("SharedMemory.%s(): image has mipmaps" % method)
+		assert_code(memory.call(method, mipmaps, 0, 16), ERR_INVALID_PARAMETER, "mipmaps")
+		var compressed := Image.create_empty(4, 4, false, Image.FORMAT_DXT1)
+		expect_error("SharedMemory.%s(): image is compressed" % method)
+		assert_code(memory.call(method, compressed, 0, 16), ERR_INVALID_PARAMETER, "compressed")
+	assert_eq(image.get_data(), copy.get_data(), "the image is unchanged")
+	assert_eq(memory.read().count(0), 256, "and so is the segment")
+
+
+func test_copies_of_image_stay_with_stride() -> void:
+	var image := Image.create_empty(4, 4, false, Image.FORMAT_L8)
+	var copy: Image = image.duplicate()
+	var memory := created(32)
+	memory.fill(9)
+	var untyped: Variant = memory
+	assert_code(untyped.read_image(image, 0, 8), OK, "read, untyped")
+	assert_eq(image.get_data().count(9), 16, "the image")
+	assert_eq(copy.get_data().count(9), 0, "its copy")
+
+
+func test_rows_are_copied_by_threads() -> void:
+	var memory := created(4 * 640)
+	var threads: Array[Thread] = []
+	for number in 4:
+		threads.append(Thread.new())
+		threads[number].start(_copy_column.bind(memory, number * 16))
+	for thread in threads:
+		assert_eq(thread.wait_to_finish(), 0, "pictures that came back changed")
+
+
+## Each thread has a column of its own in one larger picture.
+func _copy_column(memory: SharedMemory, offset: int) -> int:
+	var changed := 0
+	var image := Image.create_empty(4, 40, false, Image.FORMAT_RGBA8)
+	for turn in 300:
+		var data := pattern(640, offset + turn)
+		image.set_data(4, 40, false, Image.FORMAT_RGBA8, data)
+		var first := offset if turn % 2 else offset + 39 * 64
+		var stride := 64 if turn % 2 else -64
+		changed += int(memory.write_image(image, first, stride) != OK)
+		image.fill(Color.BLACK)
+		changed += int(memory.read_image(image, first, stride) != OK)
+		changed += int(image.get_data() != data)
+	return changed
 
 
 func test_null_empty_and_compressed_images_are_refused() -> void:

@@ -6,7 +6,7 @@ func test_new_object_has_no_error() -> void:
 	assert_last_error(SharedMemory.new(), OK)
 
 
-func test_a_call_that_can_not_fail_leaves_it() -> void:
+func test_call_that_can_not_fail_keeps_the_error() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	memory.open(name)
@@ -24,7 +24,7 @@ func test_a_call_that_can_not_fail_leaves_it() -> void:
 
 
 ## After each call that works there is no error, whatever the call before did.
-func test_a_call_that_works_clears_it() -> void:
+func test_success_clears_the_error() -> void:
 	var memory := created(16)
 	var buffer := bytes([0])
 	var calls: Array[Callable] = [
@@ -38,6 +38,7 @@ func test_a_call_that_works_clears_it() -> void:
 		memory.read_string,
 		memory.pack.bind("<I", [1]),
 		memory.unpack.bind("<I"),
+		memory.unpack_dictionary.bind("<I:id:"),
 		memory.encode_var.bind(0, 1),
 		memory.decode_var.bind(0),
 		memory.has_encoded_var.bind(0),
@@ -54,7 +55,7 @@ func test_a_call_that_works_clears_it() -> void:
 		assert_last_error(memory, OK)
 
 
-func test_create_and_open_clear_it() -> void:
+func test_create_and_open_clear_the_error() -> void:
 	for method: String in ["create", "open_or_create", "open"]:
 		var memory := SharedMemory.new()
 		var other := created(16)
@@ -65,7 +66,7 @@ func test_create_and_open_clear_it() -> void:
 		assert_last_error(memory, OK)
 
 
-func test_backend_and_lock_timeout_clear_it() -> void:
+func test_backend_and_lock_timeout_clear_the_error() -> void:
 	var memory := SharedMemory.new()
 	memory.open(unique_name())
 	memory.backend = SharedMemory.BACKEND_FILE
@@ -78,7 +79,7 @@ func test_backend_and_lock_timeout_clear_it() -> void:
 	assert_code(stream.get_last_error(), OK, "a right one")
 
 
-func test_error_is_of_the_last_failure() -> void:
+func test_error_is_that_of_the_last_failure() -> void:
 	var memory := created(16)
 	expect_error("SharedMemory.write(): ")
 	memory.write(bytes([1]), 16)
@@ -92,7 +93,7 @@ func test_error_is_of_the_last_failure() -> void:
 	assert_last_error(memory, ERR_UNCONFIGURED)
 
 
-func test_error_is_of_its_object() -> void:
+func test_each_object_has_its_own_error() -> void:
 	var memory := SharedMemory.new()
 	var other := SharedMemory.new()
 	memory.open(unique_name())
@@ -100,7 +101,7 @@ func test_error_is_of_its_object() -> void:
 	assert_last_error(other, OK)
 
 
-func test_error_is_seen_from_other_threads() -> void:
+func test_other_threads_see_the_error() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
 	var thread := Thread.new()

@@ -71,7 +71,7 @@ func test_opener_keeps_memory_after_close_of_creator() -> void:
 	assert_false(memory.is_current(), "is_current")
 	assert_eq(memory.read(), pattern(16), "its bytes")
 	assert_code(memory.write(bytes([1])), OK, "write")
-	assert_eq(memory.read(1), bytes([1]), "what was written")
+	assert_eq(memory.read(1), bytes([1]), "read after write")
 	assert_eq(memory.get_status(), SharedMemory.STATUS_OPEN, "status")
 
 
@@ -83,7 +83,7 @@ func test_is_current_follows_the_name() -> void:
 	first.close()
 	assert_false(peer.is_current(), "the name is gone")
 	var second := SharedMemory.new()
-	assert_code(second.create(name, 16), OK, "made anew")
+	assert_code(second.create(name, 16), OK, "create again")
 	assert_false(peer.is_current(), "the name leads to another one")
 	assert_true(second.is_current(), "the new one")
 	peer.write(pattern(16))
@@ -103,11 +103,11 @@ func test_creator_can_unlink() -> void:
 	assert_false(memory.is_current(), "is_current")
 	assert_eq(memory.get_status(), SharedMemory.STATUS_CREATED, "status")
 	memory.write(bytes([5]))
-	assert_eq(peer.read(1), bytes([5]), "who has it open keeps it")
+	assert_eq(peer.read(1), bytes([5]), "an opener keeps the bytes")
 	memory.unlink()
 	memory.close()
 	memory.unlink()
-	assert_eq(peer.read(1), bytes([5]), "who has it open still keeps it")
+	assert_eq(peer.read(1), bytes([5]), "an opener keeps the bytes after close")
 	assert_last_error(memory, OK)
 
 
@@ -307,7 +307,7 @@ func test_properties_outlive_close() -> void:
 func test_set_backend_refuses_unknown_backend() -> void:
 	var memory := SharedMemory.new()
 	memory.backend = SharedMemory.BACKEND_FILE
-	for backend: int in [-1, 4, 1 << 32, (1 << 32) + 1, -9223372036854775808]:
+	for backend: int in numbers_outside("Backend") + [-9223372036854775808]:
 		memory.clear_last_error()
 		expect_error("SharedMemory.set_backend(): ")
 		memory.set_backend(backend)

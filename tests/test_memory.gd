@@ -2,9 +2,12 @@ extends "res://test_case.gd"
 ## The memory that a call takes because another program says so.
 
 const MIB := 1 << 20
-## Of an Array, and of a PackedByteArray in one, beside its values: rust/addon/src/script_values.rs.
+## Of an Array, a PackedByteArray and a Dictionary, beside their values, as in
+## rust/addon/src/struct_values.rs.
 const ARRAY := 192
 const PACKED := 160
+const DICTIONARY := 640
+const ENTRY := 132
 
 
 ## The engine never takes more than the call has reckoned with.
@@ -32,6 +35,37 @@ func test_engine_takes_no_more_than_was_checked() -> void:
 		var taken := _taken_by(array, count)
 		note("%s: %d bytes an element, %d reckoned" % [case[0], taken / count, reckoned / count])
 		var why := "%s: %d bytes of the engine's memory, %d reckoned" % [case[0], taken, reckoned]
+		assert_true(taken <= reckoned, why)
+		assert_true(taken * 4 > reckoned, "not by far too much: " + why)
+
+
+## The same for values by name, whose memory is reckoned in rust/addon/src/struct_values.rs.
+func test_engine_takes_no_more_for_dictionaries_than_was_checked() -> void:
+	if OS.get_static_memory_usage() == 0:
+		return skip("this Godot does not count its memory")
+	for case: Array in [
+		# The fields of a struct, the number of its names, and the memory of what they point to.
+		["B:a:", 1, 0],
+		["B:a: B:b: B:c:", 3, 0],
+		["9s:text:", 1, PACKED + 18],
+		["4B:a:", 1, _array(4)],
+		["3T{B:x:}:a:", 1, _array(3) + 3 * _dictionary(1)],
+		["3T{B}:a:", 1, _array(3) + 3 * _array(1)],
+		[_byte_fields(17), 17, 0],
+		[_byte_fields(18), 18, 0],
+		[_byte_fields(73), 73, 0],
+		[_byte_fields(1000), 1000, 0],
+	]:
+		var count := 2000 if case[1] < 100 else 100
+		var format := "<%dT{%s}:all:" % [count, case[0]]
+		var memory := created(SharedMemory.calcsize(format))
+		var taken := _taken_by_names(memory, format, count)
+		var each: int = _dictionary(case[1]) + case[2]
+		var reckoned := _dictionary(1) + _array(count) + count * each
+		note("%s: %d bytes a struct, %d reckoned" % [format.left(40), taken / count, each])
+		var why := (
+			"%s: %d bytes of the engine's memory, %d reckoned" % [format.left(40), taken, reckoned]
+		)
 		assert_true(taken <= reckoned, why)
 		assert_true(taken * 4 > reckoned, "not by far too much: " + why)
 
@@ -93,8 +127,24 @@ func _taken_by(array: SharedMemoryArray, count: int) -> int:
 	return taken
 
 
+func _taken_by_names(memory: SharedMemory, format: String, count: int) -> int:
+	var before := OS.get_static_memory_usage()
+	var values := memory.unpack_dictionary(format)
+	var taken := OS.get_static_memory_usage() - before
+	assert_eq(values.all.size(), count, "unpack_dictionary()")
+	return taken
+
+
 func _array(count: int) -> int:
 	return count * 48 + ARRAY
+
+
+func _dictionary(count: int) -> int:
+	return count * ENTRY + DICTIONARY
+
+
+func _byte_fields(count: int) -> String:
+	return " ".join(range(count).map(func(index: int) -> String: return "B:n%d:" % index))
 
 
 func _available() -> int:

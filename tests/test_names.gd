@@ -22,7 +22,7 @@ func test_leading_slash_is_dropped() -> void:
 	assert_false(SharedMemory.exists(name), "removed")
 
 
-func test_native_name_is_the_system_s() -> void:
+func test_native_name_is_that_of_the_system() -> void:
 	var memory := created(16)
 	if OS.get_name() != "Windows":
 		assert_eq(memory.get_native_name(), "/" + memory.get_name(), "on POSIX")
@@ -36,7 +36,7 @@ func test_native_name_opens() -> void:
 	assert_code(peer.open(memory.get_native_name()), OK, "open")
 
 
-func test_names_that_create_takes() -> void:
+func test_create_takes_valid_names() -> void:
 	for label: String in [
 		" ",
 		"a b",
@@ -75,10 +75,10 @@ func test_names_with_odd_beginnings_work() -> void:
 		var memory := SharedMemory.new()
 		assert_code(memory.create(name, 16), OK, "create '%s'" % name)
 		memory.close()
-		assert_false(SharedMemory.exists(name), "gone")
+		assert_false(SharedMemory.exists(name), "exists")
 
 
-func test_names_that_create_refuses() -> void:
+func test_create_refuses_invalid_names() -> void:
 	var long := "x".repeat(limit + 1)
 	for name: String in [
 		"",
@@ -144,7 +144,7 @@ func test_length_is_counted_in_bytes() -> void:
 	assert_code(memory.create("é".repeat(128), 16), ERR_INVALID_PARAMETER, "128 letters")
 
 
-func test_names_that_open_refuses() -> void:
+func test_open_refuses_invalid_names() -> void:
 	for name: String in [
 		"", "/", "//", "a/b", "a/", "../a", "x".repeat(limit + 1), "é".repeat(128)
 	]:

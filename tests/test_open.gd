@@ -17,7 +17,7 @@ func test_open_maps_the_whole_segment() -> void:
 	assert_eq(memory.get_access(), SharedMemory.ACCESS_READ_WRITE, "access")
 	assert_eq(memory.read(), pattern(100), "its bytes")
 	assert_code(memory.write(bytes([77]), 99), OK, "write")
-	assert_eq(owner.read(1, 99), bytes([77]), "what the owner sees")
+	assert_eq(owner.read(1, 99), bytes([77]), "read of the owner")
 
 
 func test_open_accepts_the_exact_size() -> void:
@@ -82,7 +82,7 @@ func test_open_refuses_bad_size() -> void:
 
 func test_open_refuses_unknown_access() -> void:
 	var owner := created(100)
-	for access: int in [-1, 2, 1 << 32, (1 << 32) + 1]:
+	for access in numbers_outside("Access"):
 		var memory := SharedMemory.new()
 		expect_error("SharedMemory.open(): ")
 		assert_code(memory.open(owner.get_name(), 0, access), ERR_INVALID_PARAMETER, "open")
@@ -183,9 +183,9 @@ func test_many_openers_share_the_bytes() -> void:
 		openers.append(opened(owner))
 		openers[index].write(bytes([index + 1]), 3)
 		for other: SharedMemory in openers:
-			assert_eq(other.read(1, 3), bytes([index + 1]), "what opener sees")
+			assert_eq(other.read(1, 3), bytes([index + 1]), "read of another opener")
 	openers.clear()
-	assert_eq(owner.read(1, 3), bytes([20]), "what the owner sees after they left")
+	assert_eq(owner.read(1, 3), bytes([20]), "read of the owner after they have closed")
 	assert_true(owner.is_current(), "is_current")
 
 
@@ -248,7 +248,7 @@ func test_open_or_create_is_busy_until_segment_has_a_size() -> void:
 	var took := Time.get_ticks_msec() - began
 	# As much longer as a busy machine needs.
 	assert_true(took >= 40 and took < 2000, "retried for about 50 ms: %d" % took)
-	assert_true(is_in_system(name), "what another program made is left alone")
+	assert_true(is_in_system(name), "the other program's segment stays")
 	remove_foreign(name)
 
 

@@ -125,15 +125,15 @@ func test_handler_can_drop_the_queue() -> void:
 	)
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, [bytes([1]), bytes([2])], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
-func test_attach_is_busy_until_creator_lays_out() -> void:
+func test_attach_without_size_is_busy_until_another_lays_out() -> void:
 	var memory := created(200)
 	var early := opened(memory)
 	var queue := SharedMemoryQueue.new()
-	assert_code(queue.attach(early, V2, 10), ERR_BUSY, "too early")
-	assert_last_error(queue, ERR_BUSY, ["not laid it out"])
+	assert_code(queue.attach(early, V2), ERR_BUSY, "too early")
+	assert_last_error(queue, ERR_BUSY, ["no program has laid it out"])
 	attached(memory, V2, 10)
 	assert_code(queue.attach(early, V2), OK, "now")
 
@@ -182,7 +182,7 @@ func test_impossible_headers_are_refused() -> void:
 				assert_eq(queue.get_message_count(), 1, "as new")
 
 
-func test_false_message_size_is_refused() -> void:
+func test_wrong_message_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(200)
 		var queue := attached(memory, layout, 10)
@@ -230,14 +230,14 @@ func test_read_only_memory_refuses_changes() -> void:
 func test_calls_fail_while_not_attached() -> void:
 	var queue := SharedMemoryQueue.new()
 	for method: String in ["dequeue", "peek", "is_empty", "is_full", "get_message_count", "reset"]:
-		expect_error("SharedMemoryQueue.%s(): it is not attached to any memory" % method)
+		expect_error("SharedMemoryQueue.%s(): no memory is attached" % method)
 		queue.call(method)
 		assert_last_error(queue, ERR_UNCONFIGURED)
 	assert_code(queue.poll(), ERR_UNCONFIGURED, "poll prints nothing")
 	var memory := created(200)
 	queue.attach(memory, V2, 10)
 	memory.close()
-	expect_error("SharedMemoryQueue.enqueue(): the memory that it was attached to has been closed")
+	expect_error("SharedMemoryQueue.enqueue(): the attached memory has been closed")
 	assert_code(queue.enqueue(bytes([1])), ERR_UNCONFIGURED, "closed")
 
 

@@ -5,24 +5,24 @@ extends "res://test_case.gd"
 func test_exists_follows_the_name() -> void:
 	var memory := SharedMemory.new()
 	var name := unique_name()
-	assert_false(SharedMemory.exists(name), "before")
+	assert_false(SharedMemory.exists(name), "exists before create")
 	memory.create(name, 16)
 	assert_true(SharedMemory.exists(name), "while it is there")
 	assert_true(SharedMemory.exists(name, SharedMemory.LOCAL_SCOPE), "local")
 	var native := SharedMemory.BACKEND_NATIVE
 	assert_true(SharedMemory.exists(name, SharedMemory.LOCAL_SCOPE, native), "native")
 	memory.close()
-	assert_false(SharedMemory.exists(name), "after")
+	assert_false(SharedMemory.exists(name), "exists after close")
 
 
 func test_exists_refuses_bad_arguments() -> void:
 	for name: String in ["", "/", "a/b", "x".repeat(300)]:
 		assert_false(SharedMemory.exists(name), "exists '%s'" % name)
 	var memory := created(16)
-	for value: int in [-1, 2, 1 << 32]:
+	for value in numbers_outside("Scope"):
 		expect_error("SharedMemory.exists(): ")
 		assert_false(SharedMemory.exists(memory.get_name(), value), "scope %d" % value)
-	for value: int in [-1, 4, 1 << 32]:
+	for value in numbers_outside("Backend"):
 		expect_error("SharedMemory.exists(): ")
 		assert_false(SharedMemory.exists(memory.get_name(), 0, value), "backend %d" % value)
 
@@ -43,7 +43,7 @@ func test_remove_removes_the_name() -> void:
 	assert_code(SharedMemory.remove(name), OK, "remove")
 	assert_false(SharedMemory.exists(name), "removed")
 	assert_false(memory.is_current(), "is_current")
-	assert_code(memory.write(bytes([1])), OK, "who has it open keeps it")
+	assert_code(memory.write(bytes([1])), OK, "an opener can still write")
 	assert_code(SharedMemory.remove(name), ERR_DOES_NOT_EXIST, "remove again")
 	var next := SharedMemory.new()
 	assert_code(next.create(name, 16), OK, "the name is free")
@@ -63,11 +63,11 @@ func test_remove_refuses_bad_arguments() -> void:
 		expect_error("SharedMemory.remove(): ")
 		assert_code(SharedMemory.remove(name), ERR_INVALID_PARAMETER, "remove '%s'" % name)
 	var memory := created(16)
-	for value: int in [-1, 2, 1 << 32]:
+	for value in numbers_outside("Scope"):
 		expect_error("SharedMemory.remove(): ")
 		var code := SharedMemory.remove(memory.get_name(), value)
 		assert_code(code, ERR_INVALID_PARAMETER, "scope %d" % value)
-	for value: int in [-1, 4, 1 << 32]:
+	for value in numbers_outside("Backend"):
 		expect_error("SharedMemory.remove(): ")
 		var code := SharedMemory.remove(memory.get_name(), 0, value)
 		assert_code(code, ERR_INVALID_PARAMETER, "backend %d" % value)
@@ -107,7 +107,7 @@ func test_list_names_has_each_segment() -> void:
 	assert_false(semaphore in SharedMemory.list_names(), "a semaphore is no segment")
 	remove_foreign(semaphore)
 	memory.close()
-	assert_false(foreign in SharedMemory.list_names(), "gone")
+	assert_false(foreign in SharedMemory.list_names(), "listed after its removal")
 
 
 func test_generate_name_is_new_each_time() -> void:

@@ -138,7 +138,7 @@ func test_handler_can_drop_the_stream() -> void:
 	stream = null
 	assert_code(holder[0].poll(), OK, "poll")
 	assert_eq(got, ["bye"], "got")
-	assert_eq(holder, [], "gone")
+	assert_eq(holder, [], "the handler has dropped it")
 
 
 func test_handler_can_poll() -> void:
@@ -163,12 +163,12 @@ func test_stream_stays_with_the_segment_it_was_attached_to() -> void:
 	assert_eq(stream.get_memory(), memory, "get_memory")
 	stream.write("x")
 	memory.close()
-	expect_error("SharedMemoryStream.read(): the memory that it was attached to has been closed")
+	expect_error("SharedMemoryStream.read(): the attached memory has been closed")
 	assert_eq(stream.read(), null, "closed")
 	assert_last_error(stream, ERR_UNCONFIGURED)
 	assert_eq(stream.get_memory(), memory, "the object is still known")
 	assert_code(memory.create(unique_name(), 64), OK, "another segment")
-	expect_error("SharedMemoryStream.write(): the memory that it was attached to has been closed")
+	expect_error("SharedMemoryStream.write(): the attached memory has been closed")
 	assert_code(stream.write("y"), ERR_UNCONFIGURED, "is none of its business")
 	assert_eq(memory.read(), pattern_of_zeros(64), "nothing was written")
 	assert_code(stream.attach(memory, V2), OK, "attach again")
@@ -251,7 +251,7 @@ func test_lock_timeout_has_limits() -> void:
 		assert_last_error(stream, ERR_INVALID_PARAMETER, [str(bad)])
 
 
-func test_false_size_is_refused() -> void:
+func test_wrong_size_is_refused() -> void:
 	for layout: int in LAYOUTS:
 		var memory := created(64)
 		var stream := attached(memory, layout)
@@ -260,10 +260,12 @@ func test_false_size_is_refused() -> void:
 			memory.encode_u32(SIZE if layout == V2 else 1, size)
 			assert_eq(stream.read(), null, "read")
 			assert_last_error(stream, ERR_INVALID_DATA, [str(size)])
-			assert_code(stream.poll(), ERR_INVALID_DATA if stream.has_new_data() else OK, "poll")
+			assert_code(stream.poll(), ERR_INVALID_DATA, "poll")
 			var other := SharedMemoryStream.new()
 			assert_code(other.attach(memory, layout), ERR_INVALID_DATA, "attach")
-		assert_code(stream.write("y"), OK, "a writer puts it right")
+		assert_code(stream.write("y"), ERR_INVALID_DATA, "write")
+		assert_code(stream.reset(), OK, "in memory of its own")
+		assert_code(stream.write("y"), OK, "write")
 		assert_eq(stream.read(), "y", "read")
 
 
@@ -286,7 +288,7 @@ func test_truncated_memory_fails_calls() -> void:
 	FileAccess.open(file_of(memory.get_name()), FileAccess.WRITE).close()
 	assert_code(stream.write("x"), ERR_FILE_CORRUPT, "write")
 	assert_eq(other.get_status(), SharedMemory.STATUS_ERROR, "the memory let go")
-	expect_error("SharedMemoryStream.write(): the memory that it was attached to is gone")
+	expect_error("SharedMemoryStream.write(): the attached memory is gone")
 	assert_code(stream.write("x"), ERR_UNCONFIGURED, "write")
 	assert_code(stream.poll(), ERR_UNCONFIGURED, "poll prints nothing")
 

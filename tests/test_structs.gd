@@ -64,17 +64,17 @@ func test_bad_formats_and_values_are_refused() -> void:
 	memory.write(pattern(16))
 	var refused := [
 		["y", [1], "not a format character"],
-		["<I", [], "takes 1 values, not 0"],
-		["<I", [1, 2], "takes 1 values, not 2"],
-		["<B", [256], "value 0 must be from 0 to 255"],
-		["<bb", [0, -129], "value 1 must be from -128 to 127"],
-		["<i", [1.0], "value 0 must be an integer"],
-		["<f", ["1"], "value 0 must be"],
-		["<f", [1e39], "value 0 is too large"],
-		["c", [bytes([1, 2])], "value 0 must be one byte"],
-		["<I", [null], "value 0 must be a number"],
-		["<I", [Vector2()], "value 0 must be a number"],
-		["<I", [memory], "value 0 must be a number"],
+		["<I", [], "values must have 1 elements, not 0"],
+		["<I", [1, 2], "values must have 1 elements, not 2"],
+		["<B", [256], "values[0] must be from 0 to 255"],
+		["<bb", [0, -129], "values[1] must be from -128 to 127"],
+		["<i", [1.0], "values[0] must be an integer"],
+		["<f", ["1"], "values[0] must be"],
+		["<f", [1e39], "values[0] is too large"],
+		["c", [bytes([1, 2])], "values[0] must be one byte"],
+		["<I", [null], "values[0] must be a number"],
+		["<I", [Vector2()], "values[0] must be a number"],
+		["<I", [memory], "values[0] must be a number"],
 		["<17s", ["x"], "reach past the end"],
 		["<1000000000000i", [1], "reach past the end"],
 	]
@@ -111,9 +111,11 @@ func test_typed_arrays_and_untyped_calls_work() -> void:
 	assert_code(untyped.callv("pack", ["<2i", values, 8]), OK, "an Array[int], untyped")
 	assert_code(untyped.callv("pack", ["<2B", bytes([1, 2])]), OK, "a packed array becomes one")
 	assert_eq(untyped.call("unpack", "<2B"), [1, 2], "untyped")
-	for value: Variant in [1, "x", {}, null, memory]:
-		expect_error("Cannot convert argument")
-		assert_eq(untyped.callv("pack", ["<i", value]), null, str(value))
+	for value: Variant in [1, "x", null, memory, Vector2(), ^"x"]:
+		expect_error("SharedMemory.pack(): values must be an Array of 1 elements, not ")
+		assert_code(untyped.callv("pack", ["<i", value]), ERR_INVALID_PARAMETER, str(value))
+	expect_error("SharedMemory.pack(): values is a Dictionary, but ")
+	assert_code(untyped.callv("pack", ["<i", {}]), ERR_INVALID_PARAMETER, "no names")
 
 
 func test_pack_fails_for_reader_and_closed_object() -> void:

@@ -76,7 +76,7 @@ func test_weak_reference_ends_with_the_object() -> void:
 	assert_true(weak.get_ref() == memory, "while it is there")
 	memory = null
 	assert_true(weak.get_ref() == null, "afterwards")
-	assert_false(SharedMemory.exists(name), "its name")
+	assert_false(SharedMemory.exists(name), "the name exists")
 
 
 func test_references_share_the_object() -> void:
@@ -113,4 +113,4 @@ func test_scripts_for_another_addon_work() -> void:
 		assert_eq(data.get_string_from_utf8(), "Hello from Godot", "read")
 		reader.close()
 	writer.close()
-	assert_false(SharedMemory.exists(name), "gone")
+	assert_false(SharedMemory.exists(name), "the name exists after close")

@@ -1,6 +1,13 @@
 extends "res://test_case.gd"
 ## Texts in the memory.
 
+const WIDTHS := {
+	SharedMemory.TEXT_UTF8: 1,
+	SharedMemory.TEXT_LATIN1: 1,
+	SharedMemory.TEXT_UTF16: 2,
+	SharedMemory.TEXT_UTF32: 4,
+}
+
 
 func test_texts_are_read_as_written() -> void:
 	var memory := created(64)
@@ -29,9 +36,11 @@ func test_nul_is_written_where_it_fits() -> void:
 	assert_eq(memory.read_string(), "12345", "no NUL is needed at the end")
 	assert_code(memory.write_string("1234"), OK, "one less")
 	assert_eq(memory.read(), bytes([49, 50, 51, 52, 0]), "with one")
-	expect_error("SharedMemory.write_string(): the text has 6 bytes; from byte 0 on there are 5")
+	expect_error(
+		"SharedMemory.write_string(): the text has 6 bytes of UTF-8; from byte 0 on there are 5"
+	)
 	assert_code(memory.write_string("abcdef"), ERR_INVALID_PARAMETER, "too long")
-	expect_error("SharedMemory.write_string(): the text has 4 bytes; from byte 2 on there are 3")
+	expect_error("write_string(): the text has 4 bytes of UTF-8; from byte 2 on there are 3")
 	assert_code(memory.write_string("€a", 2), ERR_INVALID_PARAMETER, "too long in bytes")
 	assert_eq(memory.read(), bytes([49, 50, 51, 52, 0]), "nothing was written")
 
@@ -103,6 +112,128 @@ func test_byte_order_mark_is_part_of_the_text() -> void:
 		assert_eq(memory.read_string(), text, "%d characters" % text.length())
 	memory.write(bytes([0xEF, 0xBB, 0xBF, 0xFF, 65, 0]))
 	assert_eq(memory.read_string(), mark + "\ufffdA", "and something that is no UTF-8")
+
+
+func test_every_encoding_is_read_as_written() -> void:
+	var memory := created(64)
+	for encoding: SharedMemory.TextEncoding in WIDTHS:
+		for text: String in ["", "a", "Grüße", "ÿ", char(0xFEFF) + "€", "a😀" + char(0x10FFFF)]:
+			var raw := _engine_bytes(text, encoding)
+			if encoding == SharedMemory.TEXT_LATIN1 and raw.is_empty() and text != "":
+				continue
+			memory.fill(255)
+			assert_code(memory.write_string(text, 3, encoding), OK, text)
+			assert_eq(memory.read_string(0, 3, encoding), text, "back")
+			raw.resize(raw.size() + WIDTHS[encoding])
+			assert_eq(memory.read(raw.size(), 3), raw, "its bytes, and a NUL of that width")
+			assert_eq(memory.decode_u8(3 + raw.size()), 255, "nothing behind it")
+	var untyped: Variant = memory
+	assert_code(untyped.write_string("€", 0, 2), OK, "untyped")
+	assert_eq(untyped.callv("read_string", [0, 0, SharedMemory.TEXT_UTF16]), "€", "untyped")
+
+
+func test_encoded_text_ends_at_first_nul_of_its_width() -> void:
+	var memory := created(16)
+	memory.write(bytes([65, 0, 0, 0, 0, 66, 0, 0, 0, 0, 0, 0, 67, 0, 0, 0]))
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF32), "A" + char(0x4200), "4 bytes")
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF16), "A", "2 bytes")
+	assert_eq(memory.read_string(0, 12, SharedMemory.TEXT_UTF32), "C", "the end of the segment")
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_LATIN1), "A", "1 byte")
+
+
+func test_bad_units_are_replaced_without_a_word() -> void:
+	var memory := created(18)
+	memory.write(bytes([0, 0xD8, 65, 0, 0, 0xDC, 66, 0, 0x3D, 0xD8, 0, 0xDE, 0, 0]))
+	var text := "\ufffdA\ufffdB😀"
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF16), text, "halves of pairs")
+	assert_eq(memory.read_string(10, 0, SharedMemory.TEXT_UTF16), text.left(4) + "\ufffd", "cut")
+	assert_eq(memory.read_string(3, 2, SharedMemory.TEXT_UTF16), "A\ufffd", "half a unit")
+	memory.write(bytes([0, 0xD8, 0, 0, 0, 0, 0x11, 0, 65, 0, 0, 0, 255, 255, 255, 255]))
+	text = "\ufffd\ufffdA\ufffd"
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF32), text, "no characters")
+	assert_eq(memory.read_string(6, 8, SharedMemory.TEXT_UTF32), "A\ufffd", "half a unit")
+
+
+func test_rest_that_holds_no_unit_is_no_text() -> void:
+	var memory := created(7)
+	memory.fill(0x41)
+	assert_code(memory.write_string("ab", 0, SharedMemory.TEXT_UTF16), OK, "with a NUL")
+	assert_eq(memory.read(), bytes([97, 0, 98, 0, 0, 0, 0x41]), "which fits")
+	assert_code(memory.write_string("abc", 0, SharedMemory.TEXT_UTF16), OK, "without")
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF16), "abc", "back")
+	assert_code(memory.write_string("a", 0, SharedMemory.TEXT_UTF32), OK, "without")
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF32), "a", "back")
+	expect_error("write_string(): the text has 8 bytes of UTF-32; from byte 0 on there are 7")
+	assert_code(memory.write_string("ab", 0, SharedMemory.TEXT_UTF32), ERR_INVALID_PARAMETER)
+	assert_eq(memory.read_string(0, 0, SharedMemory.TEXT_UTF32), "a", "nothing was written")
+
+
+func test_character_that_latin_1_lacks_is_refused() -> void:
+	var memory := created(8)
+	expect_error("text: the character at index 2 is U+20AC, and Latin-1 ends at U+00FF")
+	var code := memory.write_string("ab€", 0, SharedMemory.TEXT_LATIN1)
+	assert_code(code, ERR_INVALID_PARAMETER, "€")
+	assert_eq(memory.read().count(0), 8, "nothing was written")
+
+
+func test_unknown_encoding_is_refused() -> void:
+	var memory := created(8)
+	for encoding: int in [-1, 4, 1 << 32, 9223372036854775807, -9223372036854775808]:
+		var refusal := "encoding must be a SharedMemory.TextEncoding (0 to 3), not %d" % encoding
+		expect_error("SharedMemory.read_string(): " + refusal)
+		assert_eq(memory.read_string(0, 0, encoding), "", "read")
+		assert_last_error(memory, ERR_INVALID_PARAMETER, [refusal])
+		expect_error("SharedMemory.write_string(): " + refusal)
+		assert_code(memory.write_string("a", 0, encoding), ERR_INVALID_PARAMETER, "write")
+	assert_eq(memory.read().count(0), 8, "nothing was written")
+
+
+func test_long_encoded_texts_are_read_in_pieces() -> void:
+	var memory := created(20_003)
+	for encoding: SharedMemory.TextEncoding in [SharedMemory.TEXT_UTF16, SharedMemory.TEXT_UTF32]:
+		for length: int in [1023, 1024, 1025, 2047, 2048, 2500]:
+			# So that a pair of UTF-16 lies across the pieces.
+			var text := "x" + "😀".repeat(length - 1)
+			memory.fill(33)
+			assert_code(memory.write_string(text, 0, encoding), OK, "write %d" % length)
+			assert_true(memory.read_string(0, 0, encoding) == text, "%d characters" % length)
+
+
+func test_encoded_texts_are_read_and_written_by_threads() -> void:
+	var memory := created(400)
+	var threads: Array[Thread] = []
+	for number in 4:
+		threads.append(Thread.new())
+		threads[number].start(_write_and_read.bind(memory, number * 100))
+	for thread in threads:
+		assert_eq(thread.wait_to_finish(), 0, "texts that came back changed")
+
+
+func _write_and_read(memory: SharedMemory, offset: int) -> int:
+	var changed := 0
+	for turn in 500:
+		var encoding := turn % 4
+		var text := "ÿ%d" % (offset + turn)
+		changed += int(memory.write_string(text, offset, encoding) != OK)
+		changed += int(memory.read_string(100, offset, encoding) != text)
+	return changed
+
+
+## The bytes that the engine makes of a text; none for a text that Latin-1 can't hold.
+func _engine_bytes(text: String, encoding: SharedMemory.TextEncoding) -> PackedByteArray:
+	match encoding:
+		SharedMemory.TEXT_UTF8:
+			return text.to_utf8_buffer()
+		SharedMemory.TEXT_UTF16:
+			return text.to_utf16_buffer()
+		SharedMemory.TEXT_UTF32:
+			return text.to_utf32_buffer()
+	var raw := PackedByteArray()
+	for character in text:
+		if character.unicode_at(0) > 0xFF:
+			return PackedByteArray()
+		raw.append(character.unicode_at(0))
+	return raw
 
 
 func test_text_without_memory_is_refused() -> void:

@@ -66,6 +66,35 @@ func test_threads_share_an_object() -> void:
 	assert_last_error(memory, OK)
 
 
+## At a multiple of its size, nobody sees half of a number.
+func test_aligned_numbers_are_in_one_piece() -> void:
+	var memory := created(64)
+	var other := opened(memory)
+	var stop := [false]
+	var writer := Thread.new()
+	writer.start(
+		func() -> void:
+			var value := 0
+			while not stop[0]:
+				value = ~value
+				memory.encode_s64(8, value)
+				memory.encode_s32(20, value)
+				memory.encode_s16(26, value)
+	)
+	var seen := {}
+	var end := Time.get_ticks_msec() + 1000
+	while Time.get_ticks_msec() < end:
+		for _round in 1000:
+			seen[other.decode_s64(8)] = true
+			seen[other.decode_s32(20)] = true
+			seen[other.decode_s16(26)] = true
+	stop[0] = true
+	writer.wait_to_finish()
+	var values := seen.keys()
+	values.sort()
+	assert_eq(values, [-1, 0], "the values that were seen")
+
+
 func test_worker_thread_pool_works() -> void:
 	var memory := created(1000)
 	var task := func(index: int) -> void: memory.write(bytes([index % 250 + 1]), index)
@@ -74,7 +103,7 @@ func test_worker_thread_pool_works() -> void:
 	var expected := PackedByteArray()
 	for index in 1000:
 		expected.append(index % 250 + 1)
-	assert_eq(memory.read(), expected, "what all tasks wrote")
+	assert_eq(memory.read(), expected, "the bytes of all tasks")
 	var made := SharedMemory.new()
 	var name := unique_name()
 	var code := [FAILED]
@@ -131,11 +160,13 @@ func test_close_during_a_copy_is_safe() -> void:
 		memory.close()
 		var is_left := SharedMemory.exists(name)
 		var status := memory.get_status()
-		assert_code(thread.wait_to_finish(), ERR_UNCONFIGURED, "what comes later")
+		assert_code(thread.wait_to_finish(), ERR_UNCONFIGURED, "a later copy")
 		assert_false(is_left, "the name goes at once")
 		assert_eq(status, SharedMemory.STATUS_UNINITIALIZED, "so does the segment")
 		var last := buffer[LARGE - 1]
-		assert_true(buffer[0] == round_number + 1 and last == buffer[0], "what was in flight")
+		assert_true(
+			buffer[0] == round_number + 1 and last == buffer[0], "the copy that was under way"
+		)
 
 
 func test_one_of_racing_creates_gets_the_object() -> void:
@@ -201,7 +232,7 @@ func test_waiting_call_does_not_block_other_calls() -> void:
 		other.write(bytes([1]))
 		calls += 1
 	assert_code(thread.wait_to_finish(), ERR_BUSY, "open_or_create")
-	assert_true(calls > 100, "calls meanwhile: %d" % calls)
+	assert_true(calls > 100, "calls of the other thread: %d" % calls)
 	remove_foreign(name)
 
 

@@ -70,7 +70,7 @@ func test_grown_segment_keeps_its_size() -> void:
 	memory.write(pattern(16))
 	_cut(memory.get_name(), SIZE * 2)
 	assert_eq(memory.read(16), pattern(16), "its bytes")
-	assert_eq(memory.get_size(), SIZE, "what was asked for")
+	assert_eq(memory.get_size(), SIZE, "get_size")
 	expect_error("SharedMemory.read(): ")
 	assert_eq(memory.read(1, SIZE), PackedByteArray(), "beyond that")
 

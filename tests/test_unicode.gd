@@ -28,7 +28,7 @@ func test_invalid_text_is_refused_in_every_argument() -> void:
 						_check_refused(of_class, how, method, position, text)
 	# create, open, open_read_only, open_or_create, exists, remove, generate_name; write_string;
 	# the formats.
-	assert_eq(tried, 12, "arguments that are text")
+	assert_eq(tried, 13, "arguments that are text")
 
 
 func test_invalid_names_are_refused_by_every_backend() -> void:
@@ -64,6 +64,7 @@ func test_invalid_texts_are_refused_as_values() -> void:
 		for calls: Array in [
 			[memory, memory.pack.bind("8s", [text])],
 			[memory, untyped.pack.bind("B8s", [1, text])],
+			[memory, memory.pack.bind("8s:a:", {"a": text})],
 			[stream, stream.write.bind(text)],
 			[array, array.set_element.bind(0, text)],
 			[array, array.fill.bind(text)],

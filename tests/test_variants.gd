@@ -3,7 +3,7 @@ extends "res://test_case.gd"
 ##
 ## SHM_TEST_ROUNDS sets how much of the randomised tests is done.
 
-const SomeValues := preload("res://some_values.gd")
+const SomeValues := preload("res://harness/some_values.gd")
 
 const MIN := -9223372036854775808
 const MAX := 9223372036854775807
@@ -82,7 +82,7 @@ func test_objects_are_never_decoded() -> void:
 	assert_false(memory.has_encoded_var(0), "has_encoded_var")
 	assert_eq(memory.decode_var(0), null, "decode_var")
 	assert_last_error(memory, ERR_INVALID_DATA, ["object at offset 8"])
-	assert_true(memory.has_encoded_var(properties.size() - 8), "what is behind it")
+	assert_true(memory.has_encoded_var(properties.size() - 8), "has_encoded_var of the next value")
 
 
 func test_values_fit_to_the_last_byte() -> void:
@@ -236,7 +236,7 @@ func test_changed_bytes_are_decoded_or_refused() -> void:
 		var all := memory.read()
 		if all.decode_var_size(0) != size or not _are_same(all.decode_var(0), value):
 			wrong.append(data.hex_encode())
-	assert_eq(wrong, [], "what the engine reads differently")
+	assert_eq(wrong, [], "values that the engine reads differently")
 	assert_true(passed > rounds / 10, "passed: %d of %d" % [passed, rounds])
 	note("seed %d: %d of %d changes passed" % [random_seed, passed, rounds])
 

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-from common import Failure, program
+from common import Failure, run_main
 
 USAGE = """\
 Usage: ./build.sh [COMMAND] [ARGUMENTS]
@@ -66,4 +66,4 @@ if __name__ == "__main__":
     # On Windows, too: bash takes a carriage return for a part of a line.
     sys.stdout.reconfigure(encoding="utf-8", newline="\n", line_buffering=True)
     sys.stderr.reconfigure(encoding="utf-8")
-    program(main, sys.argv[1:])
+    run_main(main, sys.argv[1:])

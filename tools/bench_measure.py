@@ -15,7 +15,8 @@ import addon
 import bench_chart
 import bench_report
 import common
-from common import MACHINE, ROOT, say
+import rust
+from common import MACHINE, ROOT, git, output, say
 from find_godot import version
 
 FOLDER = ROOT / "target" / "bench"
@@ -29,7 +30,7 @@ LOADS = 9
 PREFIX = f"bench-{os.getpid()}-"
 
 
-def run(command, **options):
+def logged(command, **options):
     """Returns the output of a program. If it fails, or prints an error of Godot's, everything ends."""
     log = FOLDER / "log"
     with open(log, "wb") as file:
@@ -44,14 +45,9 @@ def run(command, **options):
     return text
 
 
-def output_of(*command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip()
-
-
 def machine(godot):
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    changed = output_of("git", "status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "rust", "bench")
     return {
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
@@ -59,9 +55,9 @@ def machine(godot):
         "date": datetime.date.today().isoformat(),
         "load": round(os.getloadavg()[0], 2),
         "godot": version(godot),
-        "rustc": output_of("rustc", "--version").split()[1],
+        "rustc": rust.version(),
         "python": platform.python_version(),
-        "commit": output_of("git", "rev-parse", "--short", "HEAD") + (", changed" if changed else ""),
+        "commit": git("rev-parse", "--short", "HEAD") + (", changed" if changed else ""),
     }
 
 
@@ -76,7 +72,7 @@ def measured(command, *parts):
     """Returns the results of bench.gd for these parts."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
-    run([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
+    logged([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
     if not values.exists():
         raise common.Failure(f"bench: the script in {command[0]} broke off")
     return json.loads(values.read_text())
@@ -84,7 +80,7 @@ def measured(command, *parts):
 
 def in_editor(godot):
     scene = [godot, "--headless", "--path", BENCH]
-    results = measured(scene, "calls", "copies", "objects", "round_trips")
+    results = measured(scene, "calls", "copies", "objects", "round_trips", "structs")
     trips = {
         transport: {size: trip_times(samples) for size, samples in sizes.items()}
         for transport, sizes in results["round_trips"].items()
@@ -95,6 +91,7 @@ def in_editor(godot):
         "copies_ns": medians(results["copies"]),
         "round_trips_us": trips,
         "objects": medians(results["objects"]),
+        "structs_ns": medians(results["structs"]),
     }
 
 
@@ -113,7 +110,7 @@ def in_exported_game(godot, template):
     game.parent.mkdir()
     home = {f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")}
     options = ["--headless", "--path", project, "--export-release", "Game", game]
-    run([godot, *options], env=home)
+    logged([godot, *options], env=home)
     results = measured([game, "--headless"], "calls", "objects")
     return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
 
@@ -157,7 +154,7 @@ def load_times(godot):
     script = ["--headless", "--path", project, "--script", "res://load.gd"]
     found = []
     for _ in range(LOADS):
-        line = re.search(r"^loaded in (\d+)$", run([godot, *script]), re.MULTILINE)
+        line = re.search(r"^loaded in (\d+)$", logged([godot, *script]), re.MULTILINE)
         if not line:
             raise common.Failure("bench: the library was not loaded")
         found.append(int(line.group(1)))
@@ -170,7 +167,7 @@ UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}
 def in_rust(program):
     """Returns medians in nanoseconds, by the names of divan's tree: {group: {what: ns or {size: ns}}}."""
     options = ["--bench", "--color", "never", "--sample-count", 500, "--max-time", 1]
-    text = run([program, *options], env={"BENCH_PREFIX": PREFIX})
+    text = logged([program, *options], env={"BENCH_PREFIX": PREFIX})
     tree = {}
     path = []
     for line in text.splitlines():
@@ -192,22 +189,64 @@ def in_rust(program):
     return tree
 
 
+# The rounds of a pair, and the microseconds before each: the other side falls asleep.
+WAIT_ROUNDS = 1000
+WAIT_PAUSE = 200
+# The pairs of each kind. They take turns.
+WAIT_PAIRS = 7
+
+
+def waits(ours):
+    """Returns the median nanoseconds of a round trip of two processes asleep, in C and of this crate."""
+    c = FOLDER / "futex"
+    source = ROOT / "rust/segment/tests/partner/futex.c"
+    common.must(["cc", "-std=gnu11", "-O2", "-o", c, source], f"cc could not build {source}")
+    programs = {"futex in C": c, "wait_u32, notify_u32": ours}
+    found = {name: [] for name in programs}
+    for _ in range(WAIT_PAIRS):
+        for name, program in programs.items():
+            found[name].append(round_trip_of(program))
+    bare, mine = found.values()
+    return {"ns": medians(found), "ratio": statistics.median(a / b for a, b in zip(mine, bare))}
+
+
+def round_trip_of(program):
+    """Returns the median of one pair: a program that asks, and one that answers."""
+    name = PREFIX + "wait"
+    memory = pathlib.Path("/dev/shm") / name
+    memory.write_bytes(bytes(4096))
+    rounds = str(WAIT_ROUNDS)
+    answering = subprocess.Popen([program, "answer", name, rounds])
+    try:
+        text = output(program, "ask", name, rounds, str(WAIT_PAUSE))
+    finally:
+        answering.kill()
+        answering.wait()
+        memory.unlink()
+    # The first tenth is for warming up.
+    return statistics.median(map(int, text.split()[WAIT_ROUNDS // 10 :]))
+
+
 def library(path):
     sections = {}
     if shutil.which("size"):
-        listed = output_of("size", "-A", "-d", str(path))
+        listed = output("size", "-A", "-d", path)
         for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.MULTILINE):
             sections[name] = int(size)
     return {"bytes": path.stat().st_size, "sections": sections}
 
 
-def measure(godot, template, library_here, rust, chart):
-    """Measures everything, prints a table, and with `chart` updates the README's. `template` may be None."""
+def measure(godot, template, library_here, rust_benches, chart):
+    """Measures everything, prints a table, and with `chart` updates the README's.
+
+    `rust_benches` has the programs of the segment crate by their names. `template` may be None.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         results = {"machine": machine(godot)}
         say("the segment crate")
-        results["rust_ns"] = in_rust(rust)
+        results["rust_ns"] = in_rust(rust_benches["copy"])
+        results["waits"] = waits(rust_benches["wait"])
         say("loading the library")
         results["load_us"] = load_times(godot)
         results["library"] = library(library_here)

@@ -8,6 +8,8 @@ def table(results):
             *calls(results),
             *copies(results["copies_ns"]),
             *trips(results["round_trips_us"]),
+            *structs(results["structs_ns"]),
+            *waits(results["waits"]),
             *objects(results),
             *rust(results["rust_ns"]),
             *library(results),
@@ -24,18 +26,18 @@ def heading(machine):
 
 
 def rows(title, columns, lines):
-    """Yields lines: numbers to the right of their names."""
+    """Yields the lines of a table. The first cell of a line is its name."""
     yield ""
-    widths = [max(len(str(line[i])) for line in [columns, *lines]) for i in range(1, len(columns))]
-    first = max(len(line[0]) for line in [[title], *lines])
-    for line in [[title, *columns[1:]], *lines]:
-        cells = [str(cell).rjust(width) for cell, width in zip(line[1:], widths)]
+    lines = [[title, *columns], *lines]
+    first, *widths = [max(map(len, cells)) for cells in zip(*lines)]
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line[1:], widths)]
         yield "  ".join([line[0].ljust(first), *cells])
 
 
 def calls(results):
     builds = [b for b in (results, results.get("exported")) if b]
-    columns = ["", "ns", "multiple", "exported: ns", "multiple"][: 1 + 2 * len(builds)]
+    columns = ["ns", "multiple", "exported: ns", "multiple"][: 2 * len(builds)]
     lines = [
         [call, *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple"))]
         for call in results["calls"]
@@ -48,17 +50,28 @@ def copies(directions):
     for direction, by_size in directions.items():
         names = list(next(iter(by_size.values())))
         lines = [[n, *(time(by_size[size][n]) for size in by_size)] for n in names]
-        yield from rows(f"Copies in Godot: {direction}", ["", *map(size_text, by_size)], lines)
+        yield from rows(f"Copies in Godot: {direction}", list(map(size_text, by_size)), lines)
 
 
 def trips(transports):
     sizes = list(next(iter(transports.values())))
-    columns = ["", *(f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99"))]
+    columns = [f"{size_text(s)} {what}" for s in sizes for what in ("median", "p99")]
     lines = [
         [name, *(time(by_size[s][what] * 1e3) for s in sizes for what in ("median", "p99"))]
         for name, by_size in transports.items()
     ]
     return rows("Round trip Godot-Python-Godot", columns, lines)
+
+
+def structs(times):
+    lines = [[call, time(ns)] for call, ns in times.items()]
+    return rows("128 structs of 1,888 bytes", ["time"], lines)
+
+
+def waits(measured):
+    lines = [[name, time(value)] for name, value in measured["ns"].items()]
+    yield from rows("Round trip of two processes asleep", ["median"], lines)
+    yield f"(ratio, pair by pair: {measured['ratio']:.2f})"
 
 
 def objects(results):
@@ -67,17 +80,17 @@ def objects(results):
     if "exported" in results:
         yield from threads("The same, exported", results["exported"]["objects"])
     lines = [[name, f"{value:.0f} B"] for name, value in measured["bytes_each"].items()]
-    yield from rows("Memory of an object", ["", "each"], lines)
+    yield from rows("Memory of an object", ["each"], lines)
     lines = [[f"create, close: {k}", time(v)] for k, v in measured["create_close_ns"].items()]
     lines.append(["load the library", time(results["load_us"] * 1e3)])
-    yield from rows("In Godot", ["", "time"], lines)
+    yield from rows("In Godot", ["time"], lines)
 
 
 def threads(title, measured):
     rates = measured["runs_per_second"]
     counts = list(next(iter(rates.values())))
     lines = [[c, *(f"{v[n] / 1e6:.1f}" for n in counts)] for c, v in rates.items()]
-    return rows(title, ["", *(f"{n} thr." for n in counts)], lines)
+    return rows(title, [f"{n} thr." for n in counts], lines)
 
 
 def rust(groups):
@@ -85,9 +98,9 @@ def rust(groups):
         group = groups[direction]
         sizes = list(next(iter(group.values())))
         lines = [[name, *(time(by_size[s]) for s in sizes)] for name, by_size in group.items()]
-        yield from rows(f"Segment crate: {direction}", ["", *map(size_text, sizes)], lines)
+        yield from rows(f"Segment crate: {direction}", list(map(size_text, sizes)), lines)
     lines = [[name, time(value)] for name, value in groups["create"].items()]
-    yield from rows("Segment crate: create, drop", ["", "1 MiB"], lines)
+    yield from rows("Segment crate: create, drop", ["1 MiB"], lines)
 
 
 def library(results):
@@ -95,7 +108,7 @@ def library(results):
     big = sorted(found["sections"].items(), key=lambda item: -item[1])[:6]
     lines = [["all", f"{found['bytes'] / 1024:.0f} KiB"]]
     lines += [[name, f"{size / 1024:.0f} KiB"] for name, size in big]
-    return rows("The library, stripped", ["", "size"], lines)
+    return rows("The library, stripped", ["size"], lines)
 
 
 def time(ns):
@@ -107,8 +120,9 @@ def time(ns):
 
 def size_text(size):
     size = int(size)
-    if size == 8_294_400:
-        return "8.3 MB"
     if size % (1 << 20) == 0:
         return f"{size >> 20} MiB"
+    # Such as that of a picture.
+    if size > 1_000_000:
+        return f"{size / 1e6:.1f} MB"
     return f"{size >> 10} KiB" if size % 1024 == 0 else f"{size} B"

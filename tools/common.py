@@ -24,7 +24,7 @@ class Failure(Exception):
     """Ends the command with this message and exit code 1."""
 
 
-def program(main, *arguments):
+def run_main(main, *arguments):
     """Runs the main function of this program, and exits.
 
     A signal leaves through every `finally`: no program that was started may outlive this one.
@@ -170,11 +170,14 @@ def output(*command, env=None, **options):
     return done.stdout.rstrip("\n")
 
 
+def git(*arguments):
+    """Returns what git prints about this repository. In a container the files may belong to another user."""
+    return output("git", "-c", "safe.directory=*", *arguments)
+
+
 def tracked(*patterns):
     """Returns the files here with such names. Git knows which are ours."""
-    # In a container the files may belong to another user.
-    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "--deduplicate"]
-    files = output(*git, *patterns).splitlines()
+    files = git("ls-files", "-co", "--exclude-standard", "--deduplicate", *patterns).splitlines()
     return [path for path in files if (ROOT / path).exists()]
 
 

@@ -21,20 +21,20 @@ class Need(NamedTuple):
     advice: str = "install it."
 
 
-def program(name, packages, advice="install it."):
+def program_need(name, packages, advice="install it."):
     return Need(name, packages, lambda: have(name), advice)
 
 
 # rustc links with it. On Windows it finds Visual Studio's linker by itself.
-LINKER = program(
+LINKER = program_need(
     "cc", "gcc libc6-dev", "run 'xcode-select --install'." if SYSTEM == "Darwin" else "install gcc."
 )
 # cargo downloads crates with them. Other systems keep them elsewhere, and always have them.
 CERTIFICATES = Need("/etc/ssl/certs", "ca-certificates", lambda: not is_debian() or os.path.exists(BUNDLE))
 VENV = Need("python3's venv", "python3-venv", lambda: find_spec("venv") and find_spec("ensurepip"))
-CXX = program("c++", "g++", "install g++.")
-DEBOOTSTRAP = program("debootstrap", "debootstrap")
-ADDR2LINE = program("addr2line", "binutils", "install binutils.")
+CXX = program_need("c++", "g++", "install g++.")
+DEBOOTSTRAP = program_need("debootstrap", "debootstrap")
+ADDR2LINE = program_need("addr2line", "binutils", "install binutils.")
 ALWAYS = (CERTIFICATES,) if SYSTEM == "Windows" else (LINKER, CERTIFICATES)
 
 

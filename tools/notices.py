@@ -123,7 +123,7 @@ def of_crate(package):
 def collect(targets, compilers):
     """Returns the notices of the library, or with targets, of theirs, and of what zig and mingw link in."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
-    for target in targets or [rust.told("host")]:
+    for target in targets or [rust.compiler_info("host")]:
         command += ["--filter-platform", target]
     notices = [of_crate(package) for package in linked(json.loads(output(*command)))]
 

@@ -1,4 +1,8 @@
-"""The rules for prose that a program can check, in comments, docstrings, the documentation and the help."""
+"""The rules for prose that a program can check.
+
+All hold for comments, docstrings, the documentation and the help. Those for words and for the beginning of a
+sentence also hold for tables, and for texts in code such as messages.
+"""
 
 import ast
 import collections
@@ -18,6 +22,12 @@ OPENING = re.compile(
     r"(?:Who|Whom|Whose|Whoever|What|Whatever|How|Why|Whether|Those (?:that|which|who)"
     r"|That (?:which|an?|the|this|all|each|every|no|any|it|they|there))\b"
 )
+AVOIDED = re.compile(
+    r"\b(?:anew|be\sit|believed|but\sfor|by\snow|for\sever|meanwhile|so\smany\s(?:bytes|times|\w*seconds))\b",
+    re.IGNORECASE,
+)
+# A text in code, of three words at least.
+TEXT = re.compile(r'"((?:[^"\\]|\\.)*\s(?:[^"\\]|\\.)*\s(?:[^"\\]|\\.)*)"')
 CODE_BLOCK = re.compile(r"^\s*```.*?^\s*```|\[codeblocks?\b.*?\[/codeblocks?\]", re.MULTILINE | re.DOTALL)
 # A name or an expression, which counts as one word: in Markdown and Rust, and in Godot's help.
 CODE = re.compile(r"`[^`]+`|\[code\].*?\[/code\]|\[\w+ [\w.@]+\]|\[/?\w+\]")
@@ -46,6 +56,11 @@ def findings(path, text):
     """Yields a rule, the number of a line, and the words that break the rule."""
     lines = prose(path, text)
     for number, (line, words) in enumerate(zip(text.split("\n"), lines), 1):
+        for part in [words] if words else texts(path, line):
+            if AVOIDED.search(CODE.sub("x", part)):
+                yield "a word to avoid", number, part
+            if not words and OPENING.match(part[:1].upper() + part[1:]):
+                yield "a sentence that begins with a clause", number, part
         if words and len(line) > WIDTH and "://" not in line and not path.endswith(".xml"):
             yield f"a line wider than {WIDTH}", number, words
         if path.endswith(".rs") and re.search("SAFETY: the caller's", words, re.IGNORECASE):
@@ -55,6 +70,13 @@ def findings(path, text):
             yield "a sentence that begins with a clause", number, sentence
         if len(re.findall(r"\S*\w\S*", CODE.sub("x", sentence))) > WORDS:
             yield f"a sentence of more than {WORDS} words", number, sentence
+
+
+def texts(path, line):
+    """Returns the cells of a line of a table, or the texts in a line of code."""
+    if path.endswith(".md"):
+        return [cell.strip() for cell in line.split("|")] if line.startswith("|") else []
+    return TEXT.findall(line) if path.endswith((".rs", ".gd", ".py")) else []
 
 
 def prose(path, text):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from common import ROOT, Failure, interrupt, program, say
+from common import ROOT, Failure, interrupt, run_main, say
 
 PROJECT = ROOT / "demo"
 
@@ -188,4 +188,4 @@ def main():
 
 
 if __name__ == "__main__":
-    program(main)
+    run_main(main)

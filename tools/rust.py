@@ -10,6 +10,9 @@ import subprocess
 import debian
 from common import ROOT, Failure, have, output, say
 
+# The names of all Rust tests begin like this. One of them tries a name in capital letters.
+TEST_NAME = re.compile("(?:rust|dir|call)-test", re.IGNORECASE)
+
 
 def minimum():
     """Returns the rust-version of Cargo.toml."""
@@ -27,10 +30,10 @@ def is_new_enough(version, needed):
     return [int(part) for part in parts[0]] >= [int(part) for part in parts[1]]
 
 
-def told(key, *compiler):
-    """Returns a line of what the compiler tells about itself, such as `host`."""
-    told = output(*(compiler or ["rustc"]), "-vV")
-    return re.search(rf"^{key}: (\S+)", told, re.MULTILINE).group(1)
+def compiler_info(key, *compiler):
+    """Returns a value that the compiler gives for itself, such as that of `host`."""
+    lines = output(*(compiler or ["rustc"]), "-vV")
+    return re.search(rf"^{key}: (\S+)", lines, re.MULTILINE).group(1)
 
 
 def toolchains():
@@ -46,8 +49,8 @@ def has_nightly():
 @functools.cache
 def target_folder():
     """Returns cargo's target folder, which its settings may have moved."""
-    told = output("cargo", "metadata", "--no-deps", "--format-version", "1")
-    return pathlib.Path(json.loads(told)["target_directory"])
+    metadata = output("cargo", "metadata", "--no-deps", "--format-version", "1")
+    return pathlib.Path(json.loads(metadata)["target_directory"])
 
 
 @functools.cache
@@ -107,9 +110,8 @@ def passed_in(log):
 
 
 def nothing_left():
-    """Returns whether the Rust tests have left no name. All their names have one of these beginnings."""
-    shared = pathlib.Path("/dev/shm")
-    left = [path for kind in ("rust", "dir", "call") for path in shared.glob(f"{kind}-test_*")]
+    """Returns whether the Rust tests have left no name in /dev/shm."""
+    left = [path for path in pathlib.Path("/dev/shm").glob("*") if TEST_NAME.match(path.name)]
     for path in left:
         say(f"the tests left {path}")
     return not left

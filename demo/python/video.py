@@ -18,48 +18,59 @@ import segment
 VIDEO_NAME = "SharedMemoryVideo"
 SCREEN_NAME = "SharedMemoryScreen"
 WIDTH, HEIGHT = 1280, 720
-# The layout of demo/video/frames.gd: these numbers, then the places of two pictures.
-FIELDS = ("count", "width", "height", "seen")
+# The layout of demo/video/frames.gd: two numbers, then slots with a size and a picture each.
+COUNT, SEEN = 0, 1
 HEADER = 64
-SIZE = HEADER + 2 * 4 * WIDTH * HEIGHT
+SLOTS = 4
+SLOT_SIZE = HEADER + 4 * WIDTH * HEIGHT
+SIZE = HEADER + SLOTS * SLOT_SIZE
 RATE = 60
 TIMEOUT = 40.0
 
 
 class Frames:
-    """Places of two pictures: the last one is in one of them, and the next one is drawn in the other."""
+    """Slots of pictures: the last picture is in one of them, and the next one is drawn in the next."""
 
     def __init__(self, memory):
-        self.fields = numpy.frombuffer(memory.mapping, dtype="<u4", count=len(FIELDS))
-        self.memory = memory
+        # One store for each number, so that the other side never sees half of it.
+        self.numbers = numpy.frombuffer(memory.mapping, "<u4", SIZE // 4)
+        self.bytes = numpy.frombuffer(memory.mapping, numpy.uint8, SIZE)
 
-    def get(self, name):
-        return int(self.fields[FIELDS.index(name)])
+    def get(self, index):
+        return int(self.numbers[index])
 
-    def set(self, name, value):
-        self.fields[FIELDS.index(name)] = value
+    def set(self, index, value):
+        self.numbers[index] = value
 
     def pixels(self, number, width, height):
-        """Returns the place of a picture as rows of columns of RGBA, or None if it is outside the memory."""
-        size = width * height * 4
-        place = HEADER + number % 2 * size
-        if size == 0 or place + size > self.memory.size:
-            return None
-        pixels = numpy.frombuffer(self.memory.mapping, numpy.uint8, size, place)
-        return pixels.reshape(height, width, 4)
+        """Returns the place of a picture as rows of columns of RGBA."""
+        start = self._slot(number) + HEADER
+        return self.bytes[start : start + width * height * 4].reshape(height, width, 4)
+
+    def start(self, number, width, height):
+        """Returns the place for a new picture of this size."""
+        self.set(self._slot(number) // 4, width)
+        self.set(self._slot(number) // 4 + 1, height)
+        return self.pixels(number, width, height)
 
     def take(self):
         """Returns a copy of the last picture if it is new and whole, otherwise None."""
-        count = self.get("count")
-        if count == self.get("seen"):
+        count = self.get(COUNT)
+        if count == self.get(SEEN):
             return None
+        width, height = map(int, self.numbers[self._slot(count) // 4 :][:2])
         # The other program may have written any size.
-        pixels = self.pixels(count, self.get("width"), self.get("height"))
-        picture = None if pixels is None else pixels.copy()
-        if self.get("count") != count:
+        if not (0 < width <= WIDTH and 0 < height <= HEIGHT):
             return None
-        self.set("seen", count)
+        picture = self.pixels(count, width, height).copy()
+        # Counts wrap around.
+        if (self.get(COUNT) - count) % 2**32 > SLOTS - 2:
+            return None
+        self.set(SEEN, count)
         return picture
+
+    def _slot(self, number):
+        return HEADER + number % SLOTS * SLOT_SIZE
 
 
 class Waves:
@@ -194,8 +205,6 @@ def show(memory, source, screen, options):
     stop = Stop()
     limit = TIMEOUT if options.auto else options.wait
     frames = Frames(memory)
-    frames.set("width", WIDTH)
-    frames.set("height", HEIGHT)
     start, drawn = time.monotonic(), 0
     while not (options.auto and screen.saved):
         if stop.number:
@@ -204,9 +213,9 @@ def show(memory, source, screen, options):
         if limit is not None and now > limit:
             return 1 if options.auto else 0
         # A program that was killed may have left a count.
-        number = (frames.get("count") + 1) & 0xFFFFFFFF
-        source.draw(frames.pixels(number, WIDTH, HEIGHT), number)
-        frames.set("count", number)
+        number = (frames.get(COUNT) + 1) % 2**32
+        source.draw(frames.start(number, WIDTH, HEIGHT), number)
+        frames.set(COUNT, number)
         drawn += 1
         screen.look()
         time.sleep(max(0.0, start + drawn / RATE - time.monotonic()))

@@ -30,7 +30,7 @@ def main() -> int:
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="how long to keep memory that this script has made (%(default)s)",
+        help="seconds to keep memory that this script has made (%(default)s)",
     )
     options = parser.parse_args()
     data = options.text.encode() + b"\0"

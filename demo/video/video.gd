@@ -6,8 +6,6 @@ const Frames := preload("res://video/frames.gd")
 
 const VIDEO_NAME := "SharedMemoryVideo"
 const SCREEN_NAME := "SharedMemoryScreen"
-## The largest size of a picture that is handed out.
-const SCREEN_SIZE := Vector2i(1280, 720)
 
 const HERE_COLOR := Color("7fd08f")
 const WAITING_COLOR := Color("8c97a8")
@@ -15,7 +13,7 @@ const FADED := Color(1, 1, 1, 0.4)
 
 ## The number of pictures read so far.
 var received := 0
-var video_memory := FollowedMemory.new(VIDEO_NAME)
+var video_memory := FollowedMemory.new(VIDEO_NAME, Frames.SIZE)
 var screen_memory := SharedMemory.new()
 var video := Frames.new(video_memory)
 var screen := Frames.new(screen_memory)
@@ -58,11 +56,11 @@ func hand_out_screen() -> Error:
 
 func hand_out(picture: Image) -> Error:
 	picture.convert(Image.FORMAT_RGBA8)
-	if picture.get_width() > SCREEN_SIZE.x or picture.get_height() > SCREEN_SIZE.y:
-		picture.resize(SCREEN_SIZE.x, SCREEN_SIZE.y)
+	if picture.get_size() != picture.get_size().min(Frames.LARGEST):
+		picture.resize(Frames.LARGEST.x, Frames.LARGEST.y)
 	var error := OK
 	if not screen_memory.is_open():
-		error = screen_memory.open_or_create(SCREEN_NAME, Frames.bytes_for(SCREEN_SIZE))
+		error = screen_memory.open_or_create(SCREEN_NAME, Frames.SIZE)
 	if error == OK:
 		error = screen.write(picture)
 	_screen_error = "" if error == OK else screen_memory.get_last_error_message()
@@ -111,7 +109,7 @@ func _show_status() -> void:
 	_status_light.modulate = HERE_COLOR if is_here else WAITING_COLOR
 	if is_here:
 		var facts := [video_memory.get_native_name(), video.size.x, video.size.y]
-		_status_label.text = "%s, two pictures of %d × %d" % facts
+		_status_label.text = "%s, pictures of %d × %d" % facts
 	else:
 		_status_label.text = "Waiting for pictures: python3 demo/python/video.py (needs numpy)"
 	if _screen_error != "":

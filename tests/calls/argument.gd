@@ -18,18 +18,27 @@ const LONGEST_MESSAGE := 5
 const ELEMENTS := 12
 
 # The values that an argument accepts. Others accept a range [lowest, highest] of values, or of
-# numbers of elements.
+# numbers of elements. A third number stands for multiples of it only.
 const ANY_VALUE := "any value"
 const NEW_SIZE := "a size for a new segment"
 ## An offset at which an element of the method's type fits: `u32` of `decode_u32`.
 const ELEMENT_OFFSET := "an offset of an element"
+## An offset at which a word of the method's type fits, a multiple of its size.
+const WORD_OFFSET := "an offset of a word"
+## A number of 32 bits that is not the word at the segment's beginning, which is 0.
+const OTHER_WORD := "a number that is not the word"
+const TIMEOUT := "a timeout"
 ## A number of such elements that fit, 0 included; or an array of 1 or more.
 const ELEMENT_COUNT := "a number of elements"
 const TEXT_THAT_FITS := "a text that fits"
 const IMAGE_THAT_FITS := "an image that fits"
+## Of an image of one row of one byte: any number of bytes is a stride.
+const STRIDE := "a stride"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
 const VALUES := "values"
+## The format of a struct of 4 bytes in which a value has a name.
+const NAMED_FORMAT := "a format with names"
 ## The offset of a value in the engine's encoding. The segment has one, at its beginning.
 const ENCODED_OFFSET := "the offset of a value"
 const VALUE_THAT_FITS := "a value that fits"
@@ -72,7 +81,9 @@ const CONVERTS := {
 	],
 	TYPE_OBJECT: [TYPE_NIL],
 }
-const GOOD_FORMATS := ["<4B", "2B 2B"]
+const GOOD_FORMATS := ["<4B", "2B 2B", "pack(4) 4B:bytes:"]
+const NAMED_FORMATS := ["<4B:bytes:", "3B B:last:", "<pack(8) 2T{H:x:}:pairs:"]
+const BAD_FORMATS := ["y", "5", "<P", "ä", "B:a", "T{B", "T{}", "4B}", "<pack(3)4B", "B:a:B:a:2x"]
 const GOOD_VALUES := [1, 2, 3, 255]
 ## The method fills an argument of this name, so the engine must not convert a copy.
 const FILLED_IN_PLACE := "buffer"
@@ -149,7 +160,10 @@ func values() -> Array:
 		TEXT_THAT_FITS:
 		["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE_THAT_FITS: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
+		STRIDE: INTS,
 		BACKEND: INTS + [3, 4],
+		OTHER_WORD: INTS,
+		TIMEOUT: [MIN, -1, 0, 1, 20],
 		ENCODED_OFFSET: INTS + [SIZE - 4, SIZE - 1, SIZE],
 		VALUE_THAT_FITS:
 		[
@@ -179,7 +193,13 @@ func values() -> Array:
 			[],
 			{},
 		],
-		FORMAT: GOOD_FORMATS + ["y", "5", "<P", "ä", "9".repeat(30) + "B", "y".repeat(70_000)],
+		FORMAT: GOOD_FORMATS + BAD_FORMATS + ["9".repeat(30) + "B", "y".repeat(70_000)],
+		NAMED_FORMAT:
+		(
+			NAMED_FORMATS
+			+ BAD_FORMATS
+			+ ["<4B", "9".repeat(15) + "T{B}", "T{".repeat(17) + "B:a:" + "}".repeat(17)]
+		),
 		VALUES:
 		[
 			GOOD_VALUES,
@@ -192,6 +212,11 @@ func values() -> Array:
 			["1", 2, 3, 4],
 			[null, 2, 3, 4],
 			[RefCounted.new(), 2, 3, 4],
+			PackedByteArray(GOOD_VALUES),
+			{"a": 1},
+			"1234",
+			null,
+			7,
 		],
 		NEW_NAME: names + ["a\\b", ".", ".."],
 		EXISTING_NAME: names + ["../x"],
@@ -208,9 +233,10 @@ func verdict(value: Variant) -> Variant:
 	var refusal := ERR_INVALID_PARAMETER
 	if accepts is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
-		return _code(amount >= accepts[0] and amount <= accepts[1])
+		var is_multiple: bool = accepts.size() < 3 or amount % accepts[2] == 0
+		return _code(amount >= accepts[0] and amount <= accepts[1] and is_multiple)
 	match accepts:
-		ANY_VALUE, ANY_NAME:
+		ANY_VALUE, ANY_NAME, STRIDE:
 			is_allowed = true
 		NEW_SIZE when value >= MORE_THAN_ANY_SYSTEM_HAS:
 			return ERR_OUT_OF_MEMORY
@@ -218,6 +244,11 @@ func verdict(value: Variant) -> Variant:
 			return null
 		NEW_SIZE:
 			is_allowed = value > 0
+		OTHER_WORD:
+			is_allowed = value > 0 and value < TWO_32
+			refusal = ERR_TIMEOUT if value == 0 else refusal
+		TIMEOUT:
+			is_allowed = value >= 0
 		BACKEND when value in [1, 2, 3]:
 			# Its names are others.
 			return null
@@ -228,7 +259,10 @@ func verdict(value: Variant) -> Variant:
 		FORMAT:
 			is_allowed = value in GOOD_FORMATS
 		VALUES:
-			is_allowed = value is Array and value == GOOD_VALUES
+			var is_list := value is Array or value is PackedByteArray
+			is_allowed = is_list and Array(value) == GOOD_VALUES
+		NAMED_FORMAT:
+			is_allowed = value in NAMED_FORMATS
 		ENCODED_OFFSET:
 			is_allowed = value == 0
 			if value > 0 and value < SIZE:
@@ -269,8 +303,10 @@ func good(new_name: String, old_name: String) -> Variant:
 		EXISTING_NAME: old_name,
 		ANY_NAME: old_name,
 		PREFIX: "a",
+		OTHER_WORD: 1,
 		TEXT_THAT_FITS: "a",
 		FORMAT: GOOD_FORMATS[0],
+		NAMED_FORMAT: NAMED_FORMATS[0],
 		VALUES: GOOD_VALUES.duplicate(),
 		IMAGE_THAT_FITS: image_of(1),
 		OPEN_MEMORY: memory,
@@ -283,10 +319,13 @@ func good(new_name: String, old_name: String) -> Variant:
 func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
 	if accepts is Array:
 		if type == TYPE_INT:
-			return chance.randi_range(accepts[0], mini(accepts[1], 2 * SIZE))
+			var number := chance.randi_range(accepts[0], mini(accepts[1], 2 * SIZE))
+			return number - number % accepts[2] if accepts.size() > 2 else number
 		return _array_of(chance.randi_range(maxi(1, accepts[0]), accepts[1]))
 	if accepts == NEW_SIZE:
 		return chance.randi_range(1, 2 * SIZE)
+	if accepts == STRIDE:
+		return chance.randi_range(-2 * SIZE, 2 * SIZE)
 	return chance.randf() < 0.5 if type == TYPE_BOOL else good(a_name, a_name)
 
 

@@ -9,6 +9,7 @@ const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 
 const LAST_BYTE := Argument.SIZE - 1
+const MAX_U32 := 0xFFFFFFFF
 
 ## The arguments of `attach()` after the memory, so that most of the calls work.
 const ATTACHED := {
@@ -41,6 +42,39 @@ const TABLES := {
 		"decode_*": [Method.READS, {"byte_offset": Argument.ELEMENT_OFFSET}],
 		"encode_*":
 		[Method.WRITES, {"byte_offset": Argument.ELEMENT_OFFSET, "value": Argument.ANY_VALUE}],
+		"atomic_load_*": [Method.READS, {"byte_offset": Argument.WORD_OFFSET}],
+		"atomic_store_u32":
+		[Method.WRITES, {"byte_offset": Argument.WORD_OFFSET, "value": [0, MAX_U32]}],
+		"atomic_exchange_u32":
+		[Method.WRITES, {"byte_offset": Argument.WORD_OFFSET, "value": [0, MAX_U32]}],
+		"atomic_add_u32":
+		[Method.WRITES, {"byte_offset": Argument.WORD_OFFSET, "value": [-MAX_U32, MAX_U32]}],
+		"atomic_compare_exchange_u32":
+		[
+			Method.WRITES,
+			{"byte_offset": Argument.WORD_OFFSET, "expected": [0, MAX_U32], "desired": [0, MAX_U32]}
+		],
+		"atomic_compare_exchange_s64":
+		[
+			Method.WRITES,
+			{
+				"byte_offset": Argument.WORD_OFFSET,
+				"expected": Argument.ANY_VALUE,
+				"desired": Argument.ANY_VALUE
+			}
+		],
+		"atomic_*_s64":
+		[Method.WRITES, {"byte_offset": Argument.WORD_OFFSET, "value": Argument.ANY_VALUE}],
+		"wait_u32":
+		[
+			Method.READS,
+			{
+				"byte_offset": Argument.WORD_OFFSET,
+				"expected": Argument.OTHER_WORD,
+				"timeout_msec": Argument.TIMEOUT
+			}
+		],
+		"notify_u32": [Method.READS, {"byte_offset": Argument.WORD_OFFSET}],
 		"decode_var": [Method.READS, {"byte_offset": Argument.ENCODED_OFFSET}],
 		"decode_var_size": [Method.READS, {"byte_offset": Argument.ENCODED_OFFSET}],
 		"has_encoded_var": [Method.READS, {"byte_offset": [0, LAST_BYTE]}],
@@ -55,13 +89,33 @@ const TABLES := {
 		"write_*_array":
 		[Method.WRITES, {"data": Argument.ELEMENT_COUNT, "byte_offset": Argument.ELEMENT_OFFSET}],
 		"read_string":
-		[Method.READS, {"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.READS,
+			{"max_bytes": [0, Argument.MAX], "byte_offset": [0, LAST_BYTE], "encoding": [0, 3]}
+		],
 		"write_string":
-		[Method.WRITES, {"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.WRITES,
+			{"text": Argument.TEXT_THAT_FITS, "byte_offset": [0, LAST_BYTE], "encoding": [0, 3]}
+		],
 		"read_image":
-		[Method.READS, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.READS,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"write_image":
-		[Method.WRITES, {"image": Argument.IMAGE_THAT_FITS, "byte_offset": [0, LAST_BYTE]}],
+		[
+			Method.WRITES,
+			{
+				"image": Argument.IMAGE_THAT_FITS,
+				"byte_offset": [0, LAST_BYTE],
+				"row_stride": Argument.STRIDE
+			}
+		],
 		"pack":
 		[
 			Method.WRITES,
@@ -73,6 +127,8 @@ const TABLES := {
 		],
 		"unpack":
 		[Method.READS, {"format": Argument.FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
+		"unpack_dictionary":
+		[Method.READS, {"format": Argument.NAMED_FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
 		"calcsize": [Method.STATIC, {"format": Argument.FORMAT}, -1],
 		"set_persistent": [Method.CONFIGURES, {"persistent": Argument.ANY_VALUE}],
 		"set_backend": [Method.CONFIGURES_CLOSED, {"backend": [0, 3]}],
@@ -177,6 +233,9 @@ const WIDTHS := {
 	"color": 16,
 }
 
+## The kinds of arguments that depend on that type.
+const BY_TYPE := [Argument.ELEMENT_OFFSET, Argument.ELEMENT_COUNT, Argument.WORD_OFFSET]
+
 var of_class: String
 var all: Array[Method] = []
 ## The differences between ClassDB and the table.
@@ -243,10 +302,7 @@ func _add(found: Dictionary, line: Array) -> void:
 		argument.type = described.type
 		argument.class_of_it = described.class_name
 		argument.accepts = line[1].get(argument.name, Argument.ANY_VALUE)
-		if (
-			argument.accepts is String
-			and argument.accepts in [Argument.ELEMENT_OFFSET, Argument.ELEMENT_COUNT]
-		):
+		if argument.accepts is String and argument.accepts in BY_TYPE:
 			argument.accepts = _range_of(method, argument)
 		method.arguments.append(argument)
 		there.append(argument.name)
@@ -258,9 +314,13 @@ func _add(found: Dictionary, line: Array) -> void:
 
 func _range_of(method: Method, argument: Argument) -> Array:
 	var of := method.name.get_slice("_", 1)
+	if argument.accepts == Argument.WORD_OFFSET:
+		of = method.name.get_slice("_", method.name.get_slice_count("_") - 1)
 	if of not in WIDTHS:
 		problems.append("%s() has no type of WIDTHS in its name" % method.name)
 		return [0, 0]
+	if argument.accepts == Argument.WORD_OFFSET:
+		return [0, Argument.SIZE - WIDTHS[of], WIDTHS[of]]
 	if argument.accepts == Argument.ELEMENT_OFFSET:
 		return [0, Argument.SIZE - WIDTHS[of]]
 	# As a number, 0 stands for all that fit.

@@ -18,8 +18,8 @@ REPOSITORY = PROJECT.parent
 # The user ID of another user.
 NOBODY = 65534
 SHARED = pathlib.Path("/dev/shm")
-RUNNER = "res://runner.gd"
-AGENT = "res://agent.gd"
+RUNNER = "res://harness/runner.gd"
+AGENT = "res://harness/agent.gd"
 SESSION = pytest.StashKey()
 
 

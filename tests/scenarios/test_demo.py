@@ -84,8 +84,9 @@ def test_readers_of_the_demos(session):
     for script in (DEMO / "telemetry/record.gd", DEMO / "video/frames.gd"):
         (folder / script.parent.name).mkdir()
         shutil.copy(script, folder / script.parent.name)
-    for script in ("runner.gd", "test_case.gd"):
-        shutil.copy(PROJECT / script, folder)
+    (folder / "harness").mkdir()
+    for script in ("harness/runner.gd", "test_case.gd"):
+        shutil.copy(PROJECT / script, folder / script)
     list_addon(folder)
     judge = TestFile(folder / "test_readers.gd", folder).run(session, project=folder)
     assert judge.failures() == {}

@@ -15,7 +15,7 @@ from harness.session import file_of
 
 ROUNDS = rounds(1)
 pytestmark = [segments_are_files, pytest.mark.timeout(60 + 4 * ROUNDS)]
-# The kill comes within so many seconds; the other side goes on for as long.
+# Seconds within which the kill comes. The other side goes on for as long.
 WHILE = 0.03
 
 # The operation of the victim. `held` has the segment open from the beginning; `memory` has nothing.
@@ -29,6 +29,9 @@ OPERATIONS = {
     "fill": "held.fill(7)",
     "decode_u32": "held.decode_u32(8)",
     "encode_u32": "held.encode_u32(8, 7)",
+    "atomics": "held.atomic_add_u32(8, 1); held.atomic_exchange_s64(16, 1)",
+    "wait": "held.wait_u32(8, held.atomic_load_u32(8), 1)",
+    "notify": "held.atomic_add_u32(8, 1); held.notify_u32(8)",
     "close": "memory.open_or_create(name, SIZE); memory.write(buffer); memory.close()",
     "free": "memory = SharedMemory.new(); memory.open_or_create(name, SIZE)",
     "unlink": "memory.open_or_create(name, SIZE); memory.unlink(); memory.close()",
@@ -119,7 +122,7 @@ def kill_each_round(survivor, start_agent, unique_name, chance, operation, besid
         time.sleep(chance.uniform(0, WHILE))
         assert victim.process.poll() is None, "it is in the middle of it"
         victim.kill()
-        assert survivor.receive() == [], "what went wrong beside it"
+        assert survivor.receive() == [], "errors of the survivor"
         if beside == BESIDE_AN_OPENER:
             survivor.run(LET_GO)
         left += file_of(name).exists()

@@ -287,9 +287,6 @@ func run(kind, name, attach):
 """
 
 
-# SHM_TEST_ROUNDS sets how often each of them is killed.
-
-
 @pytest.mark.timeout(60 + 4 * ROUNDS)
 @pytest.mark.parametrize("killed", ["owner", "opener"])
 @pytest.mark.parametrize("operation", OPERATIONS)

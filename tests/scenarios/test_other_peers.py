@@ -136,6 +136,59 @@ int main(int argc, char **argv) {
 # The same struct. Its end is padded as C pads it.
 FORMAT = "@?hd4f9sQ0Q"
 
+PACKED_STRUCTS = """
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+struct wheel {
+    uint8_t surface;
+    double load;
+};
+
+#pragma pack(push, 4)
+struct car {
+    int16_t id;
+    double speed;
+    struct wheel wheels[4];
+    char driver[9];
+};
+struct race {
+    uint8_t count;
+    struct car cars[128];
+    uint64_t end;
+};
+#pragma pack(pop)
+
+int main(int argc, char **argv) {
+    int fd = shm_open(argv[1], argc > 2 ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
+    if (fd < 0 || (argc > 2 && ftruncate(fd, sizeof(struct race)) != 0)) return 1;
+    struct race *race = mmap(NULL, sizeof *race, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (race == MAP_FAILED) return 1;
+    if (argc > 2) {
+        race->count = 128;
+        race->end = 42;
+        for (int i = 0; i < 128; i++) {
+            struct car *car = &race->cars[i];
+            *car = (struct car){.id = -i, .speed = i + 0.5, .driver = "Ana"};
+            for (int j = 0; j < 4; j++) car->wheels[j] = (struct wheel){j, i * 10 + j};
+        }
+    } else {
+        struct car *car = &race->cars[127];
+        printf("%d %d %g %d %g %s %llu\\n", race->count, car->id, car->speed, car->wheels[3].surface,
+               car->wheels[3].load, car->driver, (unsigned long long)race->end);
+    }
+    return 0;
+}
+"""
+# The wheel is declared without a pragma.
+PACKED_FORMAT = (
+    "<pack(4) B:count: 128T{h:id: d:speed: 4T{pack(8) B:surface: d:load:}:wheels:"
+    " 9s:driver:}:cars: Q:end:"
+)
+
 
 @pytest.mark.skipif(not NUMPY, reason="no numpy: ./build.sh test installs it")
 def test_numpy_uses_memory_of_godot(name, memory):
@@ -350,12 +403,17 @@ def test_csharp_opens_memory_of_godot(name, memory, start_csharp, runtime, form)
     assert file_of(name).stat().st_size == 1024
 
 
+def compiled(source, folder):
+    """Returns a program in C."""
+    file, program = folder / "struct.c", folder / "struct"
+    file.write_text("#define _DEFAULT_SOURCE\n#include <unistd.h>\n" + source)
+    subprocess.run(["cc", "-o", program, file, "-lrt"], check=True, timeout=60)
+    return program
+
+
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
 def test_struct_of_c_has_the_same_layout(name, cleanup, tmp_path, memory):
-    source, program = tmp_path / "car.c", tmp_path / "car"
-    source.write_text("#define _DEFAULT_SOURCE\n#include <unistd.h>\n" + STRUCTS)
-    subprocess.run(["cc", "-o", program, source, "-lrt"], check=True, timeout=60)
-
+    program = compiled(STRUCTS, tmp_path)
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     subprocess.run([program, "/" + name, "create"], check=True, timeout=10)
     assert memory.open(name) == OK
@@ -371,3 +429,35 @@ def test_struct_of_c_has_the_same_layout(name, cleanup, tmp_path, memory):
         [program, "/" + name], capture_output=True, text=True, timeout=10, check=True
     )
     assert done.stdout == "0 3 60.25 8.5 Ana 12\n"
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_packed_structs_of_c_are_dictionaries(name, cleanup, tmp_path, memory):
+    program = compiled(PACKED_STRUCTS, tmp_path)
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    subprocess.run([program, "/" + name, "create"], check=True, timeout=10)
+    assert memory.open(name) == OK
+    assert memory.calcsize(PACKED_FORMAT) == memory.get_size()
+    race = memory.unpack_dictionary(PACKED_FORMAT)
+    assert (race["count"], race["end"]) == (128, 42)
+    assert race["cars"] == [
+        {
+            "id": -i,
+            "speed": i + 0.5,
+            "wheels": [{"surface": j, "load": i * 10 + j} for j in range(4)],
+            # The harness writes bytes that are inside another value as text.
+            "driver": str(list(b"Ana".ljust(9, b"\0"))),
+        }
+        for i in range(128)
+    ]
+
+    for car in race["cars"]:
+        car["driver"] = "Ana"
+    race["cars"][127].update(id=77, speed=60.25, driver="Sirka")
+    race["cars"][127]["wheels"][3] = {"surface": 200, "load": 8.5}
+    race.update(count=3, end=43)
+    assert memory.pack(PACKED_FORMAT, race) == OK
+    done = subprocess.run(
+        [program, "/" + name], capture_output=True, text=True, timeout=10, check=True
+    )
+    assert done.stdout == "3 77 60.25 200 8.5 Sirka 43\n"

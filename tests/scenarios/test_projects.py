@@ -121,7 +121,7 @@ def test_gdscript_tests_pass_in_exported_game(session, note):
     shutil.copytree(PROJECT, folder, ignore=ignore, dirs_exist_ok=True)
     settings = folder / "project.godot"
     text = settings.read_text(encoding="utf-8")
-    text = text.replace("res://game.tscn", "res://in_game.tscn")
+    text = text.replace("res://game.tscn", "res://harness/in_game.tscn")
     settings.write_text(text, encoding="utf-8")
     game = export(session, folder)
     passed, failures = 0, {}

@@ -492,7 +492,7 @@ def test_name_of_killed_python_creator_goes(name, session, cleanup, memory):
 
 
 def test_python_notices_restart_of_game(name, session, cleanup, start_agent):
-    loop = recipe("How Python notices a restart of the game", "python", page="PARTNERS")
+    loop = recipe("Python after a restart of the game", "python", page="PARTNERS")
     show = "def use(memory):\n    print(memory[0], flush=True)\n"
     code = show + loop.replace("/dev/shm/frames", str(file_of(name)))
     python = session.start(

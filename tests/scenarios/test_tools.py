@@ -156,6 +156,9 @@ def rules(monkeypatch):
 WIDE = "a line wider than 110"
 LONG = "a sentence of more than 25 words"
 CLAUSE = "a sentence that begins with a clause"
+WORD = "a word to avoid"
+# Not as one text, which the rule would find here.
+AVOIDED = "an" + "ew"
 WORDS_25 = "A" + " b" * 24 + "."
 WORDS_26 = "A" + " b" * 25 + "."
 
@@ -177,6 +180,14 @@ WORDS_26 = "A" + " b" * 25 + "."
         ("a.md", f"# Title\n\n{WORDS_26.replace(' ', chr(10), 9)}", [(3, LONG)]),
         ("a.md", "- One.\n- Who writes, waits.", [(2, CLAUSE)]),
         ("a.xml", f"<a>\n\tA noun. {WORDS_26}\n</a>", [(2, LONG)]),
+        ("a.md", f"It is made {AVOIDED}.", [(1, WORD)]),
+        (
+            "a.md",
+            f"| a | What it is |\n| b | made {AVOIDED} |",
+            [(1, CLAUSE), (2, WORD)],
+        ),
+        ("a.gd", 'check(a, "who has it keeps it")', [(1, CLAUSE)]),
+        ("a.rs", f'panic!("name is made {AVOIDED}");', [(1, WORD)]),
     ],
     ids=[
         "rs",
@@ -189,9 +200,13 @@ WORDS_26 = "A" + " b" * 25 + "."
         "md",
         "md-list",
         "xml",
+        "word",
+        "table",
+        "text-in-code",
+        "word-in-text",
     ],
 )
-def test_prose_is_found_that_breaks_rule(rules, path, text, found):
+def test_prose_that_breaks_a_rule_is_found(rules, path, text, found):
     assert rules(path, text) == found
 
 
@@ -201,12 +216,24 @@ def test_prose_is_found_that_breaks_rule(rules, path, text, found):
         ("a.rs", f"// {WORDS_25}\n// {WORDS_25}\nlet what = 1; // How"),
         ("a.rs", "/// ```\n/// What a line\n/// ```\n/// That is one."),
         ("a.py", f'HELP = """\nWhat. {WORDS_26}\n"""'),
-        ("a.md", f"| How | {WORDS_26} |\n\n```sh\nHow {WORDS_26}\n```"),
+        ("a.md", f"| Way | {WORDS_26} |\n\n```sh\nHow {WORDS_26}\n```"),
+        ("a.md", f"Not `{AVOIDED}`."),
+        ("a.rs", f'{AVOIDED}("{WORDS_26}");'),
         ("a.md", f"- {WORDS_25}\n- `{WORDS_26}` is one word"),
         ("a.md", "![How " + "W" * 110 + "](image.png)"),
         ("a.xml", f"[codeblock]\nHow {WORDS_26}\n[/codeblock]\n{'Word. ' * 99}"),
     ],
-    ids=["rs", "rs-code", "py", "md-table", "md-list", "md-image", "xml"],
+    ids=[
+        "rs",
+        "rs-code",
+        "py",
+        "md-table",
+        "md-code",
+        "text-in-code",
+        "md-list",
+        "md-image",
+        "xml",
+    ],
 )
-def test_prose_is_not_found_that_keeps_rules(rules, path, text):
+def test_prose_that_keeps_the_rules_is_not_found(rules, path, text):
     assert rules(path, text) == []

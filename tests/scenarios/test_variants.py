@@ -22,7 +22,7 @@ ENCODE = """
 func run(name, seed_of_values):
     var memory = SharedMemory.new()
     memory.open(name)
-    var some = load("res://some_values.gd").new(seed_of_values)
+    var some = load("res://harness/some_values.gd").new(seed_of_values)
     var offset = 0
     for value in values(some):
         var size = memory.encode_var(offset, value)
@@ -45,7 +45,7 @@ DECODE = (
 func run(name, seed_of_values):
     var memory = SharedMemory.new()
     memory.open(name)
-    var some = load("res://some_values.gd").new(seed_of_values)
+    var some = load("res://harness/some_values.gd").new(seed_of_values)
     var offset = 0
     for value in values(some):
         var expected = var_to_bytes(value)

@@ -13,7 +13,8 @@ Usage: ./build.sh bench [--chart]
 
 Builds the addon and measures it, in a minute or so: calls, copies, objects and threads in a real Godot, and
 in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
-beside memcpy, the bare system calls and the crate shared_memory; the library's size. Prints a table, and
+beside memcpy, the bare system calls and the crate shared_memory; two processes that wait for each other,
+beside the same in C; the library's size. Prints a table, and
 writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its other
 work. Linux only.
 
@@ -25,12 +26,14 @@ def main(arguments):
     _, options = parse("bench", arguments, options=("--chart",))
     require_linux("bench", "this measures on Linux only")
     needs.check()
-    program = find_godot.find()
-    template = find_godot.template_or_none(program, "nothing is measured in an exported game")
+    godot = find_godot.find()
+    template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
     library, _ = addon.library_here()
-    say("building the segment crate's benchmark")
-    cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--bench", "copy", "--no-run"]
+    say("building the segment crate's benchmarks")
+    cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--benches", "--no-run"]
     told = map(json.loads, output(*cargo, "--message-format", "json").splitlines())
-    (built,) = [message["executable"] for message in told if message.get("executable")]
-    bench_measure.measure(program, template, library, built, "--chart" in options)
+    built = {
+        message["target"]["name"]: message["executable"] for message in told if message.get("executable")
+    }
+    bench_measure.measure(godot, template, library, built, "--chart" in options)

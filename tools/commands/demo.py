@@ -29,12 +29,12 @@ def main(arguments):
     run_demo.check_name(name)
     packages = run_demo.DEMOS[name]["packages"]
     needs.check(*[needs.VENV] * bool(packages))
-    program = find_godot.find()
+    godot = find_godot.find()
     python = pypi.programs(packages) / "python" if packages else sys.executable
     addon.build()
     say(f"demo {name}")
     # The folder for the files that the demo saves.
     folder = TARGET / "demo"
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, ROOT / "tools/run_demo.py", "--godot", program, "--python", python]
+    command = [sys.executable, ROOT / "tools/run_demo.py", "--godot", godot, "--python", python]
     must([*command, *options, name], f"the demo {name} failed", cwd=folder)

@@ -55,7 +55,7 @@ def main(arguments):
     folder = build(targets)
     try:
         if single:
-            code = run(program(folder, targets[0], os.path.abspath(single)), env=variables(targets[0]))
+            code = run(target_command(folder, targets[0], os.path.abspath(single)), env=variables(targets[0]))
             sys.exit(code)
         for target in targets if "--merge" in given else ():
             merge(folder, target)
@@ -79,7 +79,7 @@ def build(targets):
     options = ["--fuzz-dir", ".", "--sanitizer", sanitizer, "--target-dir", OUT / sanitizer]
     for target in targets:
         must([cargo_fuzz, "build", *options, target], "fuzz: a target could not be built", env=env, cwd=FUZZ)
-    return OUT / sanitizer / rust.told("host") / "release"
+    return OUT / sanitizer / rust.compiler_info("host") / "release"
 
 
 def installed_cargo_fuzz():
@@ -98,7 +98,7 @@ def variables(target):
     return {"SHM_FUZZ_NAME": f"{NAMES}_{target}"}
 
 
-def program(folder, target, *arguments):
+def target_command(folder, target, *arguments):
     """Returns the command that runs a target."""
     findings = OUT / "findings" / target
     for needed in (OUT / "corpus" / target, findings, FUZZ / "corpus" / target):
@@ -119,7 +119,7 @@ def run_all(folder, targets, seconds):
             if waiting and len(running) < 2:
                 target = waiting.pop(0)
                 corpus = [OUT / "corpus" / target, FUZZ / "corpus" / target]
-                command = program(folder, target, f"-max_total_time={seconds}", *corpus)
+                command = target_command(folder, target, f"-max_total_time={seconds}", *corpus)
                 with open(logs / f"{target}.log", "wb") as log:
                     env = {**os.environ, **variables(target)}
                     running[target] = subprocess.Popen(command, env=env, stdout=log, stderr=log)
@@ -171,7 +171,7 @@ def merge(folder, target):
     # The smallest set that reaches every edge, however often: some thirty inputs instead of some hundreds.
     options = ["-set_cover_merge=1", "-use_counters=0", merged, corpus, OUT / "corpus" / target]
     with open(OUT / "merge.log", "wb") as log:
-        code = run(program(folder, target, *options), env=variables(target), stdout=log, stderr=log)
+        code = run(target_command(folder, target, *options), env=variables(target), stdout=log, stderr=log)
     if code != 0:
         raise Failure(f"fuzz: the corpus of {target} could not be merged; see target/fuzz/merge.log")
     shutil.rmtree(corpus)

@@ -45,7 +45,7 @@ def main(arguments):
     say(f"tests under the {kind} sanitizer, {rounds} rounds; the log is target/sanitize/{kind}.log")
     # A target is named so that build scripts and macros, which run in the compiler, are built without.
     test = ["cargo", "+nightly", "test", "--locked", "-p", "shm-segment", "--lib", "--tests", *options]
-    test += ["--target", rust.told("host", *NIGHTLY), "--target-dir", folder / kind]
+    test += ["--target", rust.compiler_info("host", *NIGHTLY), "--target-dir", folder / kind]
     env = {"RUSTFLAGS": f"-Zsanitizer={kind}", "SHM_SEGMENT_ROUNDS": rounds, **sanitizer_options()}
     code = run([*test, "--", *skipped, *name_filter], env=env, limit=3600, log=log)
     # A report of a process that a test has started need not make the test fail.

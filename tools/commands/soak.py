@@ -17,7 +17,7 @@ dead owner's name (1,000). Ends at the first failure. Linux only.
 TESTS = (
     (1000, "killed::a_kill_at_any_moment"),
     (10000, "truncation::truncation_at_any_moment"),
-    (1000, "lifetime::of_ten_racing"),
+    (1000, "of_ten"),
 )
 CARGO = ["cargo", "test", "--quiet", "--locked", "-p", "shm-segment"]
 

@@ -16,7 +16,7 @@ from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 HELP = """\
 Usage: ./build.sh test [FILTER] [--godot]
 
-Runs the tests of the Rust crates with cargo, and those of rust/hazard/tests/loom.rs with loom, which
+Runs the tests of the Rust crates with cargo, and those in their loom.rs with loom, which
 tries every order of the threads' steps; builds the addon, then runs tests/ in a real Godot (see ./build.sh
 godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
 PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests,
@@ -37,8 +37,8 @@ def main(arguments):
     needs.check(needs.VENV)
     # Before minutes of building.
     partner = build_partner()
-    program = find_godot.find()
-    template = find_godot.template_or_none(program, "no test of an exported game")
+    godot = find_godot.find()
+    template = find_godot.template_or_none(godot, "no test of an exported game")
     for log in ALL_LOGS:
         log.unlink(missing_ok=True)
 
@@ -48,10 +48,10 @@ def main(arguments):
         passed["Rust crates"] = rust_tests(name_filter, partner)
         say("the order of threads, tried by loom")
         passed["with loom"] = loom_tests(name_filter)
-    if not name_filter or has_godot_tests(program, name_filter):
+    if not name_filter or has_godot_tests(godot, name_filter):
         addon.build()
-        say(f"tests in {program}")
-        passed["in Godot"] = godot_tests(program, template, name_filter)
+        say(f"tests in {godot}")
+        passed["in Godot"] = godot_tests(godot, template, name_filter)
     ran = sum(map(rust.passed_in, ALL_LOGS))
     if all(passed.values()) and ran == 0:
         raise Failure(f"test: no test has '{name_filter}' in its name")
@@ -89,7 +89,8 @@ def loom_tests(name_filter):
     # A build of its own: with loom in the place of the standard library's atomics. Optimised, as it tries
     # every order.
     env = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": rust.target_folder() / "loom"}
-    command = ["cargo", "test", "--locked", "--release", "-p", "hazard", "--test", "loom"]
+    crates = ["-p", "hazard", "-p", "shm-segment"]
+    command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom"]
     return limited_tests(command, name_filter, LOOM_LOG, 300, env)
 
 
@@ -102,24 +103,24 @@ def limited_tests(command, name_filter, log, limit, env):
     )
 
 
-def has_godot_tests(program, name_filter):
+def has_godot_tests(godot, name_filter):
     """Returns whether the filter is for a test in Godot. It may be for one in Rust."""
-    command = [*pytest_command(program, name_filter), "--collect-only", "--quiet"]
+    command = [*pytest_command(godot, name_filter), "--collect-only", "--quiet"]
     return run(command, stdout=subprocess.DEVNULL) != NOTHING_SELECTED
 
 
-def pytest_command(program, name_filter):
+def pytest_command(godot, name_filter):
     # The folder comes first: pytest learns of these options from it.
     python = pypi.programs("tests") / "python"
-    return [python, "-m", "pytest", ROOT / "tests", "--godot", program, "--filter", name_filter]
+    return [python, "-m", "pytest", ROOT / "tests", "--godot", godot, "--filter", name_filter]
 
 
-def godot_tests(program, template, name_filter):
+def godot_tests(godot, template, name_filter):
     """Runs tests/ in Godot, and returns whether they passed."""
     # The tests' user:// folders, and the settings that an export writes, are not the user's own.
     kinds = ("DATA", "CONFIG", "CACHE")
     folders = {f"XDG_{kind}_HOME": TARGET / "test-home" / kind.lower() for kind in kinds}
-    command = pytest_command(program, name_filter)
+    command = pytest_command(godot, name_filter)
     command += ["--template", template] if template else []
     env = {**folders, **peers.prepare(), "PYTHONUNBUFFERED": "1"}
     return run(command, env=env, log=GODOT_LOG) == 0

@@ -1,23 +1,21 @@
 //! `SharedMemoryArray`: a count, and elements of one type behind it.
 
-use godot::builtin::{AnyArray, GString, VarArray, Variant, VariantType};
+use godot::builtin::{GString, VarArray, Variant};
 use shm_segment::Segment;
 use shm_segment::layout::array::Array;
 use shm_segment::layout::{Error, Result as LayoutResult};
 use shm_segment::values::structs::Format;
 
+use crate::args::{signed, unsigned};
 use crate::attachment::{self, Attached, Attachment};
+use crate::binding::containers::array_of;
 use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
 use crate::error::{Failure, code_of};
 use crate::last_error::{Fallible, LastError};
-use crate::script_values::{
-    StructValue, pack_struct, parse_format, require_room, struct_memory, structs_memory, to_usize,
-    unpack_struct, zeros,
-};
+use crate::room::require_room;
+use crate::script_values::{to_usize, zeros};
 use crate::shared_memory::SharedMemory;
-use crate::shared_memory::args::{signed, unsigned};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
+use crate::struct_values::{elements_memory, pack_element, parse_format, unpack_element};
 
 #[derive(Default)]
 pub(crate) struct SharedMemoryArray {
@@ -92,10 +90,10 @@ impl SharedMemoryArray {
         self.with_layout(|elements, segment| {
             let index = unsigned("index", index)?;
             let size = elements.format.size();
-            require_room("the values", size, struct_memory(&elements.format))?;
+            require_room("the values", size, elements_memory(&elements.format, 1))?;
             let mut bytes = zeros(size)?;
             elements.array.get(segment, index, &mut bytes)?;
-            elements.value_of(&bytes)
+            Ok(unpack_element(&elements.format, &bytes))
         })
         .unwrap_or_default()
     }
@@ -103,7 +101,7 @@ impl SharedMemoryArray {
     fn set_element(&self, index: i64, value: &Variant) -> ErrorCode {
         code_of(self.with_layout(|elements, segment| {
             let index = unsigned("index", index)?;
-            let bytes = elements.bytes_of(value)?;
+            let bytes = pack_element(&elements.format, "value", value)?;
             Ok(elements.array.set(segment, index, &bytes)?)
         }))
     }
@@ -113,7 +111,7 @@ impl SharedMemoryArray {
             let stride = elements.format.size();
             let require_room_for = |count: usize| {
                 let size = count.saturating_mul(stride);
-                require_room("the values", size, structs_memory(&elements.format, count))
+                require_room("the values", size, elements_memory(&elements.format, count))
             };
             let count = to_usize(elements.array.count(segment)?);
             require_room_for(count)?;
@@ -124,38 +122,16 @@ impl SharedMemoryArray {
             if copied > count {
                 require_room_for(copied)?;
             }
-            bytes.chunks_exact(stride).map(|element| elements.value_of(element)).collect()
+            let values = bytes.chunks_exact(stride).map(|element| unpack_element(&elements.format, element));
+            Ok(array_of(copied, |push| values.for_each(push)))
         })
         .unwrap_or_default()
     }
 
     fn fill(&self, value: &Variant) -> ErrorCode {
         code_of(self.with_layout(|elements, segment| {
-            let bytes = elements.bytes_of(value)?;
+            let bytes = pack_element(&elements.format, "value", value)?;
             Ok(elements.array.fill(segment, &bytes)?)
         }))
-    }
-}
-
-impl Elements {
-    /// Returns an element as scripts see it: a value, or an `Array` if the format has several.
-    fn value_of(&self, bytes: &[u8]) -> Result<Variant> {
-        let mut values = unpack_struct(&self.format, bytes)?;
-        if self.format.count() == 1 {
-            return Ok(values.next().unwrap_or_default());
-        }
-        Ok(Variant::from(values.collect::<VarArray>()))
-    }
-
-    /// Returns the bytes of an element, from a value as [`value_of`](Self::value_of) returns it.
-    fn bytes_of(&self, value: &Variant) -> Result<Vec<u8>> {
-        if self.format.count() == 1 {
-            return pack_struct(&self.format, &[StructValue::of(|| "value".to_owned(), value)?]);
-        }
-        if value.get_type() != VariantType::ARRAY {
-            let expected = format!("an Array of {} values", self.format.count());
-            return Err(Failure::argument("value", format!("{:?}", value.get_type()), &expected));
-        }
-        pack_struct(&self.format, &StructValue::all(&value.to::<AnyArray>())?)
     }
 }

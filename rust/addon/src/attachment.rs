@@ -11,13 +11,11 @@ use godot::global::Error as Code;
 use hazard::AtomicOption;
 use shm_segment::{Segment, layout};
 
+use crate::args::signed;
 use crate::binding::{Definition, ErrorCode, Reference, methods};
-use crate::error::{Failure, code_of};
+use crate::error::{Failure, Result, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::shared_memory::SharedMemory;
-use crate::shared_memory::args::signed;
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The state of an object of such a class. It is attached if there is a [`Bound`].
 pub(crate) struct Attachment<L: Send + Sync + 'static> {
@@ -59,10 +57,10 @@ impl<L: Send + Sync + 'static> Attachment<L> {
     }
 
     /// Calls `work` with the layout and the segment. Both stay valid until it returns.
-    fn with_layout<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
+    fn try_with_layout<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
         self.bound.with(|bound| {
             let bound = bound.ok_or_else(|| {
-                Failure::new(Code::ERR_UNCONFIGURED, "it is not attached to any memory; call attach() first")
+                Failure::new(Code::ERR_UNCONFIGURED, "no memory is attached; call attach() first")
             })?;
             bound.memory.try_with_same_segment(bound.segment, |segment| work(&bound.layout, segment))
         })
@@ -99,7 +97,7 @@ pub(crate) trait Attached: Fallible {
         &self,
         work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
     ) -> Result<T, ErrorCode> {
-        self.remember(self.attachment().with_layout(work))
+        self.remember(self.attachment().try_with_layout(work))
     }
 
     /// Calls `work` as `with_layout` does, but prints nothing: scripts call `poll` each frame.
@@ -107,7 +105,7 @@ pub(crate) trait Attached: Fallible {
         &self,
         work: impl FnOnce(&Self::Layout, &Segment) -> Result<T>,
     ) -> Result<T, ErrorCode> {
-        self.remember_quietly(self.attachment().with_layout(work))
+        self.remember_quietly(self.attachment().try_with_layout(work))
     }
 
     fn detach(&self) {

@@ -5,6 +5,8 @@ use shm_segment::{Error, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
 /// The failure of a call: the code that it returns, and a message.
 // Boxed, so that the `Result` of a call fits into registers. Each call returns one, and few of them fail.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,8 +30,9 @@ impl Failure {
         Self(Box::new(Details { code, message: message.into(), is_misuse }))
     }
 
-    /// Returns the failure as one that the state of another program has caused, whatever its code.
-    fn of_other_side(mut self) -> Self {
+    /// Returns the failure as one that is not printed, whatever its code: the state of another program has
+    /// caused it.
+    fn unprinted(mut self) -> Self {
         self.0.is_misuse = false;
         self
     }
@@ -64,29 +67,41 @@ impl Failure {
     /// Returns the failure of a call whose segment has been closed. `cause` is the failure that closed it.
     pub(crate) fn detached(cause: Option<&Self>) -> Self {
         let message = match cause {
-            None => "the memory that it was attached to has been closed; call attach() again".to_owned(),
-            Some(cause) => format!("the memory that it was attached to is gone: {cause}"),
+            None => "the attached memory has been closed; call attach() with memory that is open".to_owned(),
+            Some(cause) => format!("the attached memory is gone: {cause}"),
         };
         Self::new(Code::ERR_UNCONFIGURED, message)
+    }
+
+    /// Returns the failure of a call that waited when another thread closed the segment. Closing is a way
+    /// to end a wait, and not a mistake.
+    pub(crate) fn closed_while_waiting() -> Self {
+        Self::new(Code::ERR_UNCONFIGURED, "the segment was closed during the wait").unprinted()
     }
 
     fn of_layout(error: &layout::Error) -> Self {
         use layout::Error as E;
         let code = match error {
             E::Segment(error) => return Self::of(error, Code::FAILED),
-            E::Invalid { .. } => Code::ERR_INVALID_DATA,
+            E::Invalid { .. } | E::NotZeros { .. } | E::ResetRefused { .. } => Code::ERR_INVALID_DATA,
             E::NotLaidOutYet { .. } | E::Full { .. } => Code::ERR_BUSY,
             E::SegmentTooSmall { .. }
             | E::TooLarge { .. }
             | E::WrongLength { .. }
             | E::InvalidElementSize { .. }
-            | E::NoSuchElement { .. } => Code::ERR_INVALID_PARAMETER,
+            | E::NoSuchElement { .. }
+            | E::LaidOutSmaller { .. } => Code::ERR_INVALID_PARAMETER,
             E::TimedOut { .. } => Code::ERR_TIMEOUT,
             E::Empty => Code::ERR_DOES_NOT_EXIST,
             E::NoAcknowledgement { .. } => Code::ERR_UNAVAILABLE,
             E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, error.to_string());
+        match error {
+            // Another program decided the size.
+            E::LaidOutSmaller { .. } => failure.unprinted(),
+            _ => failure,
+        }
     }
 
     /// Returns the failure of a call that got a message as `argument`, and names it if its length is wrong.
@@ -107,7 +122,8 @@ impl Failure {
             | Error::InvalidPrefix { .. }
             | Error::InvalidSize { .. }
             | Error::TooSmall { .. }
-            | Error::OutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
+            | Error::OutOfBounds { .. }
+            | Error::RowsOutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
             Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,
@@ -122,7 +138,7 @@ impl Failure {
         let failure = Self::new(code, error.to_string());
         match error {
             // The other program may be about to replace it by a larger one.
-            Error::TooSmall { .. } => failure.of_other_side(),
+            Error::TooSmall { .. } => failure.unprinted(),
             _ => failure,
         }
     }
@@ -149,7 +165,7 @@ impl From<layout::Error> for Failure {
 }
 
 /// Returns the constant that a script gave as `argument`, or a failure that lists the numbers.
-pub(crate) fn constant<E: ScriptEnum>(argument: &str, given: &EnumArg<E>) -> Result<E, Failure> {
+pub(crate) fn constant<E: ScriptEnum>(argument: &str, given: &EnumArg<E>) -> Result<E> {
     given.get().ok_or_else(|| {
         let numbers = || E::CONSTANTS.iter().map(|constant| constant.1);
         let (first, last) = (numbers().min().unwrap_or_default(), numbers().max().unwrap_or_default());

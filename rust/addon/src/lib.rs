@@ -1,14 +1,17 @@
 //! The Godot classes. `binding` connects them to the engine; `doc_classes/` has the help that users read.
 
+mod args;
 mod array;
 mod attachment;
 mod binding;
 mod error;
 mod last_error;
 mod queue;
+mod room;
 mod script_values;
 mod shared_memory;
 mod stream;
+mod struct_values;
 mod unicode;
 mod variant_codec;
 

@@ -6,17 +6,15 @@ use shm_segment::Segment;
 use shm_segment::layout::queue::{Queue, Version};
 use shm_segment::layout::{Error, Result as LayoutResult};
 
+use crate::args::unsigned;
 use crate::attachment::{self, Attached, Attachment};
 use crate::binding::{
     Class, Definition, Enum, EnumArg, ErrorCode, Reference, ScriptEnum, This, methods, packed,
 };
-use crate::error::{Failure, code_of, constant};
+use crate::error::{Failure, Result, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::script_values::{packed_from, packed_message};
 use crate::shared_memory::SharedMemory;
-use crate::shared_memory::args::unsigned;
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 pub(crate) struct SharedMemoryQueue {
     this: This,

@@ -1,17 +1,14 @@
-//! Conversions between the engine's text and UTF-8. No other module converts either.
+//! Conversions between the engine's text and bytes. No other module converts either.
 
 use godot::builtin::{GString, Variant};
 use godot::global::Error as Code;
-use shm_segment::{TextError, utf8_from_units, utf8_length};
+use shm_segment::{TextEncoding, TextError, utf8_from_units, utf8_length};
 
 use crate::binding::EngineText;
-use crate::error::Failure;
-use crate::script_values::{MAX_TEXT_BYTES, is_room_for_text, no_room};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
+use crate::error::{Failure, Result};
+use crate::room::{MAX_TEXT_BYTES, can_allocate_text, no_room};
 
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
-const REPLACEMENT: &str = "\u{FFFD}";
 
 /// Returns the text of a script's `argument` in UTF-8. Invalid Unicode is a mistake of the script.
 pub(crate) fn utf8_of(argument: &str, text: &EngineText<'_>) -> Result<String> {
@@ -46,30 +43,25 @@ pub(crate) fn engine_text(text: &str) -> GString {
     GString::from(text)
 }
 
-/// Returns the text of bytes of UTF-8, up to the first NUL: the engine's strings can't hold one. Invalid
-/// bytes become U+FFFD.
+/// Returns the text of bytes of UTF-8, as [`text_in`] does.
 pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let bytes = &bytes[..end];
-    if end > MAX_TEXT_BYTES {
-        return Err(no_room("a text", end));
+    text_in(TextEncoding::Utf8, bytes)
+}
+
+/// Returns the text of bytes in this encoding, up to the first NUL: the engine's strings can't hold one.
+/// Invalid bytes become U+FFFD.
+pub(crate) fn text_in(encoding: TextEncoding, bytes: &[u8]) -> Result<GString> {
+    let bytes = &bytes[..encoding.up_to_nul(bytes)];
+    let no_room = || no_room("a text", bytes.len());
+    if bytes.len() > MAX_TEXT_BYTES {
+        return Err(no_room());
     }
-    let mut repaired = String::new();
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => {
-            let chunks = bytes
-                .utf8_chunks()
-                .flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { REPLACEMENT }]);
-            for part in chunks {
-                repaired.try_reserve(part.len()).map_err(|_| no_room("a text", end))?;
-                repaired.push_str(part);
-            }
-            &repaired
-        }
-    };
-    if !is_room_for_text(text.len()) {
-        return Err(no_room("a text", end));
-    }
-    Ok(engine_text(text))
+    let text = encoding.decode(bytes).map_err(|_| no_room())?;
+    if can_allocate_text(text.len()) { Ok(engine_text(&text)) } else { Err(no_room()) }
+}
+
+/// Returns the bytes of a script's `argument` in this encoding. A character that the encoding lacks is a
+/// mistake of the script.
+pub(crate) fn encoded(encoding: TextEncoding, argument: &str, text: &EngineText<'_>) -> Result<Vec<u8>> {
+    encoding.encode(text.units()).map_err(|e| text_failure(argument, &e))
 }

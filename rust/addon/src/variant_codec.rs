@@ -16,11 +16,10 @@ use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
 
 use crate::binding::EngineText;
 use crate::binding::packed::{self, Packed};
-use crate::error::Failure;
-use crate::script_values::{require_room, resized, to_usize};
+use crate::error::{Failure, Result};
+use crate::room::require_room;
+use crate::script_values::{resized, to_usize};
 use crate::unicode::utf8_length_of;
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Returns what the running engine can decode.
 fn engine() -> Engine {
@@ -63,8 +62,8 @@ pub(crate) fn encode(value: &Variant, least: u64) -> Result<PackedByteArray> {
     let bytes = packed::bytes(&array);
     match measure(bytes, 0, bytes.len() as u64, engine()) {
         Ok(measured) if measured.size == bytes.len() as u64 => Ok(array),
-        Ok(_) => Err(invalid_value("could not be decoded again")),
-        Err(error) => Err(invalid_value(&format!("could not be decoded again: {error}"))),
+        Ok(_) => Err(invalid_value("has an encoded form that can't be decoded")),
+        Err(error) => Err(invalid_value(&format!("has an encoded form that can't be decoded: {error}"))),
     }
 }
 

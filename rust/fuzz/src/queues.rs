@@ -63,9 +63,12 @@ fn attach(planted: &Planted, version: Version, max_message_size: u64) -> Option<
     planted.check(&result);
     if planted.is_quiet() && before.len() > header(version) + 4 {
         let after = planted.bytes();
-        assert_eq!(result.is_ok(), is_valid(&after, version), "{result:?}");
-        let is_laid_out = planted.segment.is_created() && before[..20] == [0; 20];
-        assert!(is_laid_out || after == before);
+        let is_long_enough = u64::from(word(&after, MAX_MESSAGE_SIZE)) >= max_message_size;
+        assert_eq!(result.is_ok(), is_valid(&after, version) && is_long_enough, "{result:?}");
+        // A process that isn't the creator lays out zeros only, and finishes what another one has begun.
+        let are_others_zero = before[20..].iter().all(|byte| *byte == 0);
+        let may_lay_out = before[..16] == [0; 16] && (are_others_zero || planted.segment.is_created());
+        assert!((may_lay_out && !planted.is_read_only()) || after == before);
     }
     result.ok()
 }
@@ -81,6 +84,7 @@ fn is_valid(bytes: &[u8], version: Version) -> bool {
         && field(WRITE_INDEX) < capacity
         && field(READ_INDEX) < capacity
         && field(COUNT) <= capacity
+        && (version == Version::V1 || (field(20) < 2 && field(24) < 2))
 }
 
 /// Returns the offset of the slot that one of the two indices refers to.
@@ -144,10 +148,14 @@ impl Call {
             }
             Self::Reset => {
                 let result = queue.reset(segment);
-                assert_eq!(result.is_err(), planted.is_read_only());
+                planted.check(&result);
+                let must_succeed = planted.segment.is_created() || is_valid(&before, queue.version());
+                let after = planted.bytes();
                 if planted.is_quiet() && result.is_ok() {
-                    let after = planted.bytes();
                     assert!(is_valid(&after, queue.version()) && word(&after, COUNT) == 0);
+                } else if planted.is_quiet() {
+                    assert!(planted.is_read_only() || !must_succeed, "{result:?}");
+                    assert_eq!(after, before);
                 }
                 return false;
             }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use shm_segment::values::structs::Format;
-use shm_segment::{Access, Backend, Error, Options, TextError, utf8_from_units, utf8_length};
+use shm_segment::{Access, Backend, Error, Options, TextEncoding, TextError, utf8_from_units, utf8_length};
 
 use crate::scratch::Scratch;
 
@@ -56,6 +56,7 @@ impl Part {
 /// Converts the text. If it is valid, uses it as a format and in a name on each backend.
 pub fn run(parts: &[Part]) {
     let units: Vec<u32> = parts.iter().map(Part::unit).collect();
+    check_encodings(&units);
     let invalid = units.iter().position(|unit| matches!(unit, 0xD800..=0xDFFF | 0x11_0000..));
     let converted = utf8_from_units(&units);
     assert_eq!(utf8_length(&units), converted.as_ref().map(String::len).map_err(|e| *e));
@@ -73,6 +74,32 @@ pub fn run(parts: &[Part]) {
     }
     for backend in [Backend::Native, Backend::File, Backend::SystemV, Backend::Memfd] {
         check_name(backend, &text);
+    }
+}
+
+/// Encodes the text, and decodes it again; decodes the units themselves, whatever they are.
+fn check_encodings(units: &[u32]) {
+    use TextEncoding as E;
+    let raw: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    for encoding in [E::Utf8, E::Latin1, E::Utf16, E::Utf32] {
+        let is_character = |unit: &u32| char::from_u32(*unit).is_some();
+        let is_allowed = |unit: &u32| is_character(unit) && (encoding != E::Latin1 || *unit <= 0xFF);
+        match encoding.encode(units) {
+            Ok(bytes) => {
+                assert!(units.iter().all(is_allowed));
+                let text = encoding.decode(&bytes).unwrap();
+                assert!(text.chars().map(u32::from).eq(units.iter().copied()));
+            }
+            Err(TextError::NotUnicode { index, unit } | TextError::NotLatin1 { index, unit }) => {
+                assert_eq!((Some(index), unit), (units.iter().position(|u| !is_allowed(u)), units[index]));
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        // An odd number of bytes, too.
+        for bytes in [&raw[..], raw.get(1..).unwrap_or_default()] {
+            let text = encoding.decode(&bytes[..encoding.up_to_nul(bytes)]).unwrap();
+            assert!(!text.contains('\0'));
+        }
     }
 }
 

@@ -65,6 +65,12 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         work(reader.as_ref().map(|reader| unsafe { reader.value.as_ref() }))
     }
 
+    /// Returns whether the option still holds `value`, which came from [`with`](Self::with). A reader that
+    /// takes long asks it, to end soon after another thread has taken the value.
+    pub fn holds(&self, value: &T) -> bool {
+        ptr::eq(self.0.load(Ordering::Acquire), value)
+    }
+
     #[inline]
     fn protect(&self) -> Option<Reader<'_, T>> {
         let mut value = NonNull::new(self.0.load(Ordering::Acquire))?;

@@ -119,3 +119,18 @@ fn readers_never_meet_a_dropped_value() {
     });
     assert_eq!(drops.load(Ordering::SeqCst), puts);
 }
+
+#[test]
+fn a_reader_learns_that_its_value_was_taken() {
+    let option = AtomicOption::default();
+    option.put(7);
+    option.with(|value| {
+        let value = value.unwrap();
+        assert!(option.holds(value));
+        option.take(|_| ());
+        assert!(!option.holds(value));
+        option.put(7);
+        assert!(!option.holds(value), "an equal value is another");
+    });
+    assert_eq!(option.take(|value| *value), Some(7));
+}

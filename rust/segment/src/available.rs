@@ -20,11 +20,12 @@ pub fn available_memory() -> Option<u64> {
     }
 }
 
-/// Below this size, nothing is asked: asking the system takes longer than copying a few bytes.
-pub(crate) const SMALL: u64 = 1 << 24;
+/// The size in bytes from which [`has_room_for`] asks the system. To ask takes longer than to copy a few
+/// bytes, so less than this always counts as available.
+pub const SMALL: u64 = 1 << 24;
 
 /// Returns whether this process could use `bytes` more bytes, as far as [`available_memory`] tells. Less
-/// than 16 MiB always count as available.
+/// than [`SMALL`] bytes always count as available.
 #[must_use]
 pub fn has_room_for(bytes: u64) -> bool {
     bytes < SMALL || available_memory().is_none_or(|available| bytes <= available)

@@ -56,11 +56,23 @@ pub enum Error {
         /// The size of the segment in bytes.
         size: u64,
     },
-    /// The offset of a 32-bit word is not a multiple of 4.
-    #[error("the offset of a 32-bit word must be a multiple of 4, not {offset}")]
+    /// The rows asked for don't all lie in the segment.
+    #[error("the rows take bytes {lowest} to {highest}, and the segment has bytes 0 to {}", size - 1)]
+    RowsOutOfBounds {
+        /// The offset of the first byte asked for. It may lie before the segment.
+        lowest: i128,
+        /// The offset of the last byte asked for.
+        highest: i128,
+        /// The size of the segment in bytes.
+        size: u64,
+    },
+    /// The offset of a word is not a multiple of its size.
+    #[error("the offset of a word of {alignment} bytes must be a multiple of {alignment}, not {offset}")]
     Misaligned {
         /// The offset as it was given.
         offset: u64,
+        /// The size of the word, in bytes.
+        alignment: u64,
     },
     /// The name is taken, and may not be reclaimed.
     #[error("{name:?} exists already: {why}")]

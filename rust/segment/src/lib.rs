@@ -2,7 +2,7 @@
 //!
 //! Another process that has a segment open may change any byte at any time. It may truncate the memory,
 //! remove the name, take the name first, or die at any instruction. So this crate never makes a reference to
-//! the bytes, and believes no length that it finds. It removes a name only while the name still leads to the
+//! the bytes, and trusts no length that it finds. It removes a name only while the name still leads to the
 //! segment that it made.
 //!
 //! ```
@@ -31,6 +31,7 @@
 )]
 
 mod available;
+mod encoding;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -40,11 +41,13 @@ mod memory;
 mod name;
 mod options;
 mod os;
+mod rows;
 mod segment;
 mod text;
 pub mod values;
 
-pub use available::{available_memory, has_room_for};
+pub use available::{SMALL, available_memory, has_room_for};
+pub use encoding::TextEncoding;
 pub use error::{Error, Result, Taken};
 pub use info::{Maker, OwnerState, SegmentInfo};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
@@ -52,5 +55,6 @@ pub use options::{Access, Backend, Lifetime, Options, Scope, list_names, list_se
 pub use os::NameHandle;
 /// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;
-pub use segment::Segment;
+pub use rows::Rows;
+pub use segment::{Segment, Waited};
 pub use text::{TextError, utf8_from_units, utf8_length};

@@ -8,18 +8,27 @@
 //! in C.
 //!
 //! # Words
-//! Counters and locks that several processes change are 32-bit words, stored in little-endian order at a
-//! multiple of 4. They are accessed as [`AtomicU32`], whose operations allow for any concurrent store. A
-//! store releases and a load acquires: a reader that sees the stored value also sees what was written before
-//! it.
+//! Counters and locks that several processes change are words of 32 or 64 bits, at a multiple of their size.
+//! They are accessed as atomics, whose operations allow for any concurrent store (`words.rs`).
+//!
+//! # Order
+//! Reads take effect in the order of a thread's calls, and so do writes. So a number that is written last can
+//! tell that a picture is whole, and one that is read again, that it still was. The copies are plain
+//! accesses. Therefore, a fence that releases stands before each write, and one that acquires behind each
+//! read, in `Watch::faulted`. On x86, neither is an instruction. A read may still overtake a write before it.
 //!
 //! # When the memory goes away
 //! Another process may truncate the segment, so that mapped pages vanish. [`Watch`] keeps that from ending
 //! this process. Each function asks it, after an access, whether pages were missing.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+mod words;
 
-use crate::os::{Mapping, Watch};
+use std::sync::atomic::{self, Ordering, fence};
+use std::time::Duration;
+
+use crate::os::{self, Mapping, Watch};
+use crate::rows::Rows;
+pub(crate) use words::Word;
 
 /// A mapping of `len` bytes.
 #[derive(Debug)]
@@ -42,7 +51,7 @@ unsafe impl Sync for Memory {}
 pub(crate) enum Fault {
     /// The bytes asked for don't all lie in the mapping. None was touched.
     OutOfBounds,
-    /// The offset of a word is not a multiple of 4. No byte was touched.
+    /// The offset of a word is not a multiple of its size. No byte was touched.
     Misaligned,
     /// Pages of the mapping were missing.
     Gone,
@@ -51,8 +60,8 @@ pub(crate) enum Fault {
 // Invariants that the `unsafe` below rests on:
 // - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
 // - `range` is the only source of an address, and returns none outside the mapping.
-// - All functions except `read` and `load` need a writable mapping: `Segment` checks its access before it
-//   calls them.
+// - All functions except `read`, `load`, `sleep` and `wake` need a writable mapping: `Segment` checks its
+//   access before it calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());
@@ -78,9 +87,35 @@ impl Memory {
     #[inline]
     pub(crate) fn write(&self, offset: u64, from: &[u8]) -> Result<(), Fault> {
         let into = self.range(offset, from.len())?;
+        fence(Ordering::Release);
         // SAFETY: `range` returned the start of `from.len()` bytes in the mapping, which is writable by the
         // invariants. `from` is memory of this process alone, so the two can't overlap.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into, from.len()) };
+        self.check()
+    }
+
+    /// Copies as many rows out of the mapping as `into` has whole ones.
+    pub(crate) fn read_rows(&self, rows: Rows, into: &mut [u8]) -> Result<(), Fault> {
+        let (mut from, step) = self.first_row(rows, into.len())?;
+        for row in into.chunks_exact_mut(rows.length) {
+            // SAFETY: `first_row` has checked that each of these rows lies in the mapping. Otherwise as in
+            // `read`.
+            unsafe { std::ptr::copy_nonoverlapping(from, row.as_mut_ptr(), row.len()) };
+            from = from.wrapping_offset(step);
+        }
+        self.check()
+    }
+
+    /// Copies the rows in `from` into the mapping, and nothing between them. The mapping must be writable.
+    pub(crate) fn write_rows(&self, rows: Rows, from: &[u8]) -> Result<(), Fault> {
+        let (mut into, step) = self.first_row(rows, from.len())?;
+        fence(Ordering::Release);
+        for row in from.chunks_exact(rows.length) {
+            // SAFETY: `first_row` has checked that each of these rows lies in the mapping. Otherwise as in
+            // `write`.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), into, row.len()) };
+            into = into.wrapping_offset(step);
+        }
         self.check()
     }
 
@@ -88,6 +123,7 @@ impl Memory {
     pub(crate) fn fill(&self, offset: u64, length: u64, value: u8) -> Result<(), Fault> {
         let length = usize::try_from(length).map_err(|_| Fault::OutOfBounds)?;
         let into = self.range(offset, length)?;
+        fence(Ordering::Release);
         // SAFETY: as in `write`.
         unsafe { std::ptr::write_bytes(into, value, length) };
         self.check()
@@ -95,55 +131,75 @@ impl Memory {
 
     /// Returns the word at `offset`.
     #[inline]
-    pub(crate) fn load(&self, offset: u64) -> Result<u32, Fault> {
-        // The mapping may be read-only, where Rust allows relaxed loads of a word and no other atomic access.
-        let word = self.word(offset)?.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        self.check().map(|()| u32::from_le(word))
+    pub(crate) fn load<W: Word>(&self, offset: u64) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, W::load)
     }
 
     /// Stores the word at `offset`. The mapping must be writable.
     #[inline]
-    pub(crate) fn store(&self, offset: u64, value: u32) -> Result<(), Fault> {
-        self.word(offset)?.store(value.to_le(), Ordering::Release);
-        self.check()
+    pub(crate) fn store<W: Word>(&self, offset: u64, value: W) -> Result<(), Fault> {
+        self.with_word::<W, _>(offset, |word| W::store(word, value))
     }
 
-    /// Stores `new` at `offset` if `current` is there, and returns whether it did. The mapping must be
-    /// writable.
-    pub(crate) fn compare_exchange(&self, offset: u64, current: u32, new: u32) -> Result<bool, Fault> {
-        let word = self.word(offset)?;
-        let outcome =
-            word.compare_exchange(current.to_le(), new.to_le(), Ordering::AcqRel, Ordering::Acquire);
-        self.check().map(|()| outcome.is_ok())
+    /// Stores the word at `offset`, and returns the previous one. The mapping must be writable.
+    pub(crate) fn swap<W: Word>(&self, offset: u64, value: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::swap(word, value))
     }
 
     /// Adds `value` to the word at `offset`, wrapping around, and returns the previous word. The mapping must
     /// be writable.
-    pub(crate) fn fetch_add(&self, offset: u64, value: u32) -> Result<u32, Fault> {
-        let word = self.word(offset)?;
-        let found = if cfg!(target_endian = "little") {
-            word.fetch_add(value, Ordering::AcqRel)
-        } else {
-            let add = |word: u32| Some(u32::from_le(word).wrapping_add(value).to_le());
-            // Both variants hold the previous word: `add` never refuses.
-            let (Ok(word) | Err(word)) = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
-            u32::from_le(word)
-        };
-        self.check().map(|()| found)
+    pub(crate) fn fetch_add<W: Word>(&self, offset: u64, value: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::fetch_add(word, value))
+    }
+
+    /// Stores `new` at `offset` if `current` is there, and returns the previous word. The mapping must be
+    /// writable.
+    pub(crate) fn compare_exchange<W: Word>(&self, offset: u64, current: W, new: W) -> Result<W, Fault> {
+        self.with_word::<W, _>(offset, |word| W::compare_exchange(word, current, new))
+    }
+
+    /// Sleeps while the word at `offset` is `expected`, for `limit` at most: see [`os::wait::sleep`].
+    pub(crate) fn sleep(
+        &self,
+        offset: u64,
+        expected: u32,
+        limit: Duration,
+        elapsed: Duration,
+    ) -> Result<(), Fault> {
+        self.with_word::<u32, _>(offset, |word| os::wait::sleep(word, expected.to_le(), limit, elapsed))
+    }
+
+    /// Wakes every thread of every process that sleeps on the word at `offset`.
+    pub(crate) fn wake(&self, offset: u64) -> Result<(), Fault> {
+        self.with_word::<u32, _>(offset, |word| {
+            os::wait::wake(word);
+            // The system's call raises no fault, so an access must find out whether the page is there.
+            u32::load(word);
+        })
     }
 
     #[inline]
-    fn word(&self, offset: u64) -> Result<&AtomicU32, Fault> {
-        let at = self.range(offset, size_of::<AtomicU32>())?.cast::<u32>();
+    fn with_word<W: Word, T>(&self, offset: u64, access: impl FnOnce(&W::Atomic) -> T) -> Result<T, Fault> {
+        let at = self.range(offset, size_of::<W::Atomic>())?.cast::<W::Atomic>();
         if !at.is_aligned() {
             return Err(Fault::Misaligned);
         }
-        // SAFETY: `range` returned the start of four bytes in the mapping, which lives as long as `self`, and
-        // so as long as this reference. They are aligned. An atomic allows for concurrent stores. Stores
-        // of other processes, and of `write` in other threads, may be non-atomic: accepted as in `read`. The
-        // functions above store only into a writable mapping.
-        Ok(unsafe { AtomicU32::from_ptr(at) })
+        // SAFETY: `range` returned the start of as many bytes in the mapping as the atomic has. The mapping
+        // lives as long as `self`, and so longer than this reference. They are aligned, and any bytes are an
+        // integer. An atomic allows for concurrent stores. Stores of other processes, and of `write` in other
+        // threads, may be non-atomic: accepted as in `read`. The functions above store only into a writable
+        // mapping.
+        let result = access(unsafe { &*at });
+        self.check().map(|()| result)
+    }
+
+    /// Checks that rows of `length` bytes in all lie in the mapping. Returns the address of the first one,
+    /// and the distance from each to the next.
+    fn first_row(&self, rows: Rows, length: usize) -> Result<(*mut u8, isize), Fault> {
+        rows.span(length, self.len as u64).map_err(|_| Fault::OutOfBounds)?;
+        let first = self.range(rows.offset, rows.length)?;
+        // If there is a second row, the distance to it is less than the mapping's length.
+        Ok((first, isize::try_from(rows.stride).unwrap_or(0)))
     }
 
     #[inline]
@@ -169,7 +225,7 @@ mod tests {
     use super::*;
 
     fn memory(len: usize) -> Memory {
-        Memory::new(Box::new(crate::os::anonymous(len)))
+        Memory::new(Box::new(os::anonymous(len)))
     }
 
     #[test]
@@ -209,41 +265,107 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_copied_up_and_down_to_the_edges() {
+        let memory = memory(64);
+        for (offset, stride) in [(0, 30), (60, -30), (5, 4), (8, -4)] {
+            let rows = Rows::new(offset, 4, stride).unwrap();
+            memory.fill(0, 64, 0).unwrap();
+            // The last byte fills no row.
+            memory.write_rows(rows, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+            let mut all = [0; 64];
+            memory.read(0, &mut all).unwrap();
+            let first = usize::try_from(offset).unwrap();
+            let second = first.checked_add_signed(isize::try_from(stride).unwrap()).unwrap();
+            assert_eq!([&all[first..first + 4], &all[second..second + 4]].concat(), [1, 2, 3, 4, 5, 6, 7, 8]);
+            assert_eq!(all.iter().filter(|byte| **byte != 0).count(), 8, "nothing between them");
+            let mut back = [0; 9];
+            memory.read_rows(rows, &mut back).unwrap();
+            assert_eq!(back, [1, 2, 3, 4, 5, 6, 7, 8, 0]);
+        }
+    }
+
+    #[test]
+    fn no_row_outside_the_mapping_is_touched() {
+        let memory = memory(64);
+        for (offset, stride) in
+            [(61, 4), (57, 4), (3, -4), (0, 61), (0, i64::MAX), (60, -61), (60, i64::MIN), (u64::MAX, -4)]
+        {
+            let rows = Rows::new(offset, 4, stride).unwrap();
+            let mut into = [7; 8];
+            assert_eq!(memory.read_rows(rows, &mut into), Err(Fault::OutOfBounds), "{offset}, {stride}");
+            assert_eq!(memory.write_rows(rows, &into), Err(Fault::OutOfBounds), "{offset}, {stride}");
+            assert_eq!(into, [7; 8]);
+        }
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
+        // The stride of a single row leads nowhere.
+        for stride in [i64::MIN, i64::MAX] {
+            assert_eq!(memory.read_rows(Rows::new(60, 4, stride).unwrap(), &mut [7; 4]), Ok(()));
+        }
+    }
+
+    #[test]
     fn words_are_little_endian() {
         let memory = memory(64);
-        memory.store(60, 0x0403_0201).unwrap();
+        memory.store(60, 0x0403_0201_u32).unwrap();
         let mut bytes = [0; 4];
         memory.read(60, &mut bytes).unwrap();
         assert_eq!(bytes, [1, 2, 3, 4]);
-        assert_eq!(memory.load(60), Ok(0x0403_0201));
-        assert_eq!(memory.fetch_add(60, 0x0100_0000), Ok(0x0403_0201));
+        assert_eq!(memory.load(60), Ok(0x0403_0201_u32));
+        assert_eq!(memory.fetch_add(60, 0x0100_0000), Ok(0x0403_0201_u32));
         assert_eq!(memory.fetch_add(60, u32::MAX), Ok(0x0503_0201));
-        assert_eq!(memory.compare_exchange(60, 1, 9), Ok(false));
-        assert_eq!(memory.compare_exchange(60, 0x0503_0200, 9), Ok(true));
-        assert_eq!(memory.load(60), Ok(9));
+        assert_eq!(memory.compare_exchange(60, 1, 9), Ok(0x0503_0200_u32));
+        assert_eq!(memory.compare_exchange(60, 0x0503_0200, 9_u32), Ok(0x0503_0200));
+        assert_eq!(memory.swap(60, 0x0807_0605_u32), Ok(9));
+        assert_eq!(memory.load(60), Ok(0x0807_0605_u32));
+
+        memory.store(48, 0x0807_0605_0403_0201_u64).unwrap();
+        let mut bytes = [0; 8];
+        memory.read(48, &mut bytes).unwrap();
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(memory.fetch_add(48, 0xFF << 56), Ok(0x0807_0605_0403_0201_u64));
+        assert_eq!(memory.compare_exchange(48, 1, 9), Ok(0x0707_0605_0403_0201_u64));
+        assert_eq!(memory.compare_exchange(48, 0x0707_0605_0403_0201_u64, 9), Ok(0x0707_0605_0403_0201));
+        assert_eq!(memory.swap(48, u64::MAX), Ok(9));
+        assert_eq!(memory.load(48), Ok(u64::MAX));
+        assert_eq!(memory.load(56), Ok(0_u32), "its neighbour");
+    }
+
+    fn check_refusals<W: Word + From<u8> + std::fmt::Debug>(refused: &[(u64, Fault)]) {
+        let memory = memory(64);
+        let (zero, one) = (W::from(0), W::from(1));
+        for &(offset, fault) in refused {
+            assert_eq!(memory.load::<W>(offset), Err(fault), "{offset}");
+            assert_eq!(memory.store(offset, one), Err(fault), "{offset}");
+            assert_eq!(memory.swap(offset, one), Err(fault), "{offset}");
+            assert_eq!(memory.compare_exchange(offset, zero, one), Err(fault), "{offset}");
+            assert_eq!(memory.fetch_add(offset, one), Err(fault), "{offset}");
+        }
+        let mut all = [1; 64];
+        memory.read(0, &mut all).unwrap();
+        assert_eq!(all, [0; 64]);
     }
 
     #[test]
     fn a_word_outside_or_misaligned_is_refused() {
-        let memory = memory(64);
-        let refused = [
+        let both = [
             (61, Fault::OutOfBounds),
             (64, Fault::OutOfBounds),
             (u64::MAX - 3, Fault::OutOfBounds),
             (u64::MAX, Fault::OutOfBounds),
             (1, Fault::Misaligned),
             (6, Fault::Misaligned),
-            (59, Fault::Misaligned),
+            (55, Fault::Misaligned),
         ];
-        for (offset, fault) in refused {
-            assert_eq!(memory.load(offset), Err(fault), "{offset}");
-            assert_eq!(memory.store(offset, u32::MAX), Err(fault), "{offset}");
-            assert_eq!(memory.compare_exchange(offset, 0, u32::MAX), Err(fault), "{offset}");
-            assert_eq!(memory.fetch_add(offset, u32::MAX), Err(fault), "{offset}");
+        check_refusals::<u32>(&both);
+        check_refusals::<u64>(&both);
+        check_refusals::<u64>(&[(4, Fault::Misaligned), (52, Fault::Misaligned), (60, Fault::OutOfBounds)]);
+        let memory = memory(64);
+        for (offset, fault) in both {
+            assert_eq!(memory.sleep(offset, 0, Duration::MAX, Duration::ZERO), Err(fault), "{offset}");
+            assert_eq!(memory.wake(offset), Err(fault), "{offset}");
         }
-        let mut all = [1; 64];
-        memory.read(0, &mut all).unwrap();
-        assert_eq!(all, [0; 64]);
     }
 
     #[test]
@@ -253,18 +375,20 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        memory.fetch_add(8, 1).unwrap();
-                        while !memory.compare_exchange(4, 0, 1).unwrap() {
+                        memory.fetch_add(8, 1_u32).unwrap();
+                        memory.fetch_add(16, 1_u64).unwrap();
+                        while memory.compare_exchange(4, 0_u32, 1).unwrap() != 0 {
                             std::thread::yield_now();
                         }
-                        let count = memory.load(12).unwrap();
+                        let count: u32 = memory.load(12).unwrap();
                         memory.store(12, count + 1).unwrap();
-                        memory.store(4, 0).unwrap();
+                        memory.store(4, 0_u32).unwrap();
                     }
                 });
             }
         });
-        assert_eq!((memory.load(8), memory.load(12)), (Ok(100), Ok(100)));
+        assert_eq!((memory.load(8), memory.load(12)), (Ok(100_u32), Ok(100_u32)));
+        assert_eq!(memory.load(16), Ok(100_u64));
     }
 
     #[test]

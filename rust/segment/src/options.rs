@@ -135,9 +135,13 @@ impl<'a> Options<'a> {
     /// process that has the old memory open keeps it, but the name leads to the new segment.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidSize`]; [`Error::AlreadyExists`]; [`Error::PermissionDenied`];
-    /// [`Error::OutOfMemory`], with nothing left behind (on Linux and Windows every page is reserved before
-    /// the name appears); [`Error::Unsupported`]; [`Error::System`].
+    /// After an error, nothing is left behind.
+    /// - [`Error::InvalidName`]; [`Error::InvalidSize`].
+    /// - [`Error::AlreadyExists`] if the name is taken, and is not a dead owner's.
+    /// - [`Error::Leased`] if another process holds a lease on a dead owner's file.
+    /// - [`Error::OutOfMemory`]: on Linux and Windows, every page is reserved before the name appears.
+    /// - [`Error::PermissionDenied`]; [`Error::TooManyFiles`]; [`Error::System`].
+    /// - [`Error::Unsupported`] if this system lacks the backend, or the backend the scope or lifetime.
     pub fn create(&self, size: u64) -> Result<Segment> {
         self.create_until(Instant::now() + RACE, size)
     }
@@ -148,6 +152,7 @@ impl<'a> Options<'a> {
         if size == 0 || size > limit {
             return Err(Error::InvalidSize { size, limit });
         }
+        self.catch_faults()?;
         Ok(Segment::new(provider.create(self, size, end)?, Access::ReadWrite, true))
     }
 
@@ -158,15 +163,21 @@ impl<'a> Options<'a> {
     /// follows a symbolic link.
     ///
     /// # Errors
-    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotSizedYet`]; [`Error::TooSmall`];
-    /// [`Error::PermissionDenied`]; [`Error::NotASegment`]; [`Error::Leased`]; [`Error::Unsupported`];
-    /// [`Error::System`].
+    /// - [`Error::InvalidName`]; [`Error::DoesNotExist`].
+    /// - [`Error::NotSizedYet`] if its creator has not given it a size; [`Error::TooSmall`] if it has fewer
+    ///   than `size` bytes.
+    /// - [`Error::NotASegment`] if the name leads to something else, such as a link.
+    /// - [`Error::Leased`] if another process holds a lease on the file.
+    /// - [`Error::PermissionDenied`]; [`Error::TooManyFiles`]; [`Error::System`].
+    /// - [`Error::Unsupported`] if this system lacks the backend.
     pub fn open(&self, size: u64, access: Access) -> Result<Segment> {
         self.open_in(None, size, access)
     }
 
     fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
-        let opened = self.provider()?.open(self, scope, size, access).map_err(|error| match error {
+        let provider = self.provider()?;
+        self.catch_faults()?;
+        let opened = provider.open(self, scope, size, access).map_err(|error| match error {
             // An opener needs no new memory: addresses are missing.
             Error::OutOfMemory { name, call, source, .. } => Error::System { name, call, source },
             other => other,
@@ -180,8 +191,8 @@ impl<'a> Options<'a> {
     /// sides that race never both fail.
     ///
     /// # Errors
-    /// The errors of [`create`](Self::create) and [`open`](Self::open), except for [`Error::AlreadyExists`]
-    /// (unless the race outlasts the 50 ms).
+    /// Those of [`create`](Self::create) and [`open`](Self::open). [`Error::AlreadyExists`] and
+    /// [`Error::NotSizedYet`] only come after the 50 ms.
     pub fn open_or_create(&self, size: u64) -> Result<Segment> {
         let end = Instant::now() + RACE;
         loop {
@@ -230,11 +241,21 @@ impl<'a> Options<'a> {
     /// Removes the name, regardless of its creator. A process that has the segment open keeps it.
     ///
     /// # Errors
-    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`], which is left alone;
-    /// [`Error::PermissionDenied`]; [`Error::Unsupported`]: on Windows, only the processes that have a
-    /// segment open can end it; [`Error::System`].
+    /// - [`Error::InvalidName`]; [`Error::DoesNotExist`].
+    /// - [`Error::NotASegment`] if the name leads to something else, which is left alone.
+    /// - [`Error::PermissionDenied`]; [`Error::TooManyFiles`]; [`Error::System`].
+    /// - [`Error::Unsupported`] if this system lacks the backend. Also for native segments on Windows, where
+    ///   only the processes that have a segment open can end it.
     pub fn remove(&self) -> Result<()> {
         self.provider()?.remove(self)
+    }
+
+    fn catch_faults(&self) -> Result<()> {
+        os::install_fault_handler().map_err(|source| Error::PermissionDenied {
+            name: self.name.to_owned(),
+            call: "sigaction(SIGBUS)",
+            source,
+        })
     }
 
     fn provider(&self) -> Result<&'static dyn Provider> {

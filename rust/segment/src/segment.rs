@@ -1,5 +1,8 @@
 //! An open segment.
 
+mod wait;
+mod words;
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +12,9 @@ use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
 use crate::os::{self, NameHandle, OpenSegment, Opened};
+use crate::rows::Rows;
+use wait::Spins;
+pub use wait::Waited;
 
 /// An open segment of shared memory.
 ///
@@ -26,6 +32,7 @@ pub struct Segment {
     id: u64,
     /// The time of the last check of the size, by [`os::coarse_clock`].
     size_checked_at: AtomicU64,
+    spins: Spins,
 }
 
 impl Segment {
@@ -34,7 +41,8 @@ impl Segment {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let Opened { object, name, map } = opened;
         let size_checked_at = AtomicU64::new(0);
-        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at }
+        let spins = Spins::default();
+        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at, spins }
     }
 
     /// Returns a number that no other segment of this process has or had.
@@ -46,10 +54,11 @@ impl Segment {
     /// Copies `into.len()` bytes out of the segment, from `offset` (in bytes) on.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`], and [`Error::OutOfMemory`] if there is no memory for pages that the copy would
-    /// be the first to touch: `into` is unchanged. [`Error::Truncated`] or [`Error::PageLost`] if
-    /// memory has gone, perhaps during the copy: the bytes in `into` mean nothing. [`Error::System`] if the
-    /// system doesn't tell the size.
+    /// - [`Error::OutOfBounds`]; [`Error::OutOfMemory`] if there is no memory for pages that the copy would
+    ///   be the first to touch. `into` is unchanged.
+    /// - [`Error::Truncated`] or [`Error::PageLost`] if memory has gone, perhaps during the copy. The bytes
+    ///   in `into` mean nothing.
+    /// - [`Error::System`] if the system doesn't tell the size.
     #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
@@ -60,14 +69,37 @@ impl Segment {
     /// Copies `from` into the segment, at `offset` (in bytes).
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::OutOfBounds`], and [`Error::OutOfMemory`] as in [`read`](Self::read):
-    /// not a byte is written. [`Error::Truncated`]; [`Error::PageLost`]; [`Error::System`].
+    /// Those of [`read`](Self::read), and [`Error::ReadOnly`]. Bytes are written only if the error is
+    /// [`Error::Truncated`] or [`Error::PageLost`].
     #[inline(always)] // As `read`.
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<()> {
         self.check_writable()?;
         self.check_truncation()?;
         self.check_room(from.len() as u64)?;
         self.memory.write(offset, from).map_err(|fault| self.fault(fault, offset, from.len() as u64))
+    }
+
+    /// Copies as many rows out of the segment as `into` has whole ones, at least one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), with [`Error::RowsOutOfBounds`] for [`Error::OutOfBounds`].
+    pub fn read_rows(&self, rows: Rows, into: &mut [u8]) -> Result<()> {
+        self.check_truncation()?;
+        let span = self.check_rows(rows, into.len())?;
+        self.check_room(span)?;
+        self.memory.read_rows(rows, into).map_err(|fault| self.fault(fault, rows.offset, span))
+    }
+
+    /// Copies the rows in `from`, at least one, into the segment. The bytes between rows are not written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), with [`Error::RowsOutOfBounds`] for [`Error::OutOfBounds`].
+    pub fn write_rows(&self, rows: Rows, from: &[u8]) -> Result<()> {
+        self.check_writable()?;
+        self.check_truncation()?;
+        let span = self.check_rows(rows, from.len())?;
+        self.check_room(span)?;
+        self.memory.write_rows(rows, from).map_err(|fault| self.fault(fault, rows.offset, span))
     }
 
     /// Sets `length` bytes from `offset` on to `value`.
@@ -81,63 +113,24 @@ impl Segment {
         self.memory.fill(offset, length, value).map_err(|fault| self.fault(fault, offset, length))
     }
 
-    /// Returns the 32-bit word at `offset` (in bytes, a multiple of 4), which is stored in little-endian
-    /// order.
-    ///
-    /// The load acquires: after it, [`read`](Self::read) sees what the writer wrote before it
-    /// [stored](Self::store_u32) the word.
-    ///
-    /// # Errors
-    /// [`Error::OutOfBounds`]; [`Error::Misaligned`]; [`Error::Truncated`]; [`Error::PageLost`];
-    /// [`Error::System`].
-    #[inline]
-    pub fn load_u32(&self, offset: u64) -> Result<u32> {
-        self.check_truncation()?;
-        self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Stores the 32-bit word at `offset`. The store releases: see [`load_u32`](Self::load_u32).
-    ///
-    /// # Errors
-    /// The errors of [`load_u32`](Self::load_u32), and [`Error::ReadOnly`].
-    #[inline]
-    pub fn store_u32(&self, offset: u64, value: u32) -> Result<()> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.store(offset, value).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Stores `new` if the word at `offset` is `current`, in one atomic step, and returns whether it did.
-    /// Acquires and releases.
-    ///
-    /// # Errors
-    /// As [`store_u32`](Self::store_u32).
-    pub fn compare_exchange_u32(&self, offset: u64, current: u32, new: u32) -> Result<bool> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.compare_exchange(offset, current, new).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
-    /// Adds `value` to the word at `offset`, wrapping around, in one atomic step, and returns the previous
-    /// word. Acquires and releases.
-    ///
-    /// # Errors
-    /// As [`store_u32`](Self::store_u32).
-    pub fn fetch_add_u32(&self, offset: u64, value: u32) -> Result<u32> {
-        self.check_writable()?;
-        self.check_truncation()?;
-        self.memory.fetch_add(offset, value).map_err(|fault| self.fault(fault, offset, 4))
-    }
-
     /// Checks that `length` bytes from `offset` on lie in the segment.
     ///
     /// # Errors
-    /// [`Error::OutOfBounds`].
+    /// [`Error::OutOfBounds`] if they don't.
     pub fn check_bounds(&self, offset: u64, length: u64) -> Result<()> {
         match offset.checked_add(length) {
             Some(end) if end <= self.size() => Ok(()),
             _ => Err(self.out_of_bounds(offset, length)),
         }
+    }
+
+    /// Checks that rows of `length` bytes in all, at least one row, lie in the segment. Returns the number of
+    /// bytes from the beginning of the lowest row to the end of the highest one.
+    ///
+    /// # Errors
+    /// [`Error::RowsOutOfBounds`].
+    pub fn check_rows(&self, rows: Rows, length: usize) -> Result<u64> {
+        rows.span(length, self.size())
     }
 
     /// Returns how many bytes can be read: the size asked for, or the whole size at the time of opening.
@@ -149,7 +142,7 @@ impl Segment {
     /// Returns the size that the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
-    /// [`Error::System`].
+    /// [`Error::System`] if the system doesn't tell it.
     pub fn current_size(&self) -> Result<u64> {
         self.object.size()
     }
@@ -204,7 +197,7 @@ impl Segment {
     /// Sets when the name goes. Does nothing for an opener.
     ///
     /// # Errors
-    /// [`Error::System`] where the system refuses; [`Error::Unsupported`].
+    /// [`Error::System`] if the system refuses; [`Error::Unsupported`] if the backend has one lifetime only.
     pub fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         if self.created { self.object.set_lifetime(lifetime) } else { Ok(()) }
     }
@@ -262,7 +255,7 @@ impl Segment {
     fn fault(&self, fault: Fault, offset: u64, length: u64) -> Error {
         match fault {
             Fault::OutOfBounds => self.out_of_bounds(offset, length),
-            Fault::Misaligned => Error::Misaligned { offset },
+            Fault::Misaligned => Error::Misaligned { offset, alignment: length },
             Fault::Gone => match self.object.size() {
                 Ok(actual) if actual >= self.size() => {
                     Error::PageLost { name: self.name.as_str().to_owned() }

@@ -18,10 +18,18 @@ pub enum TextError {
         /// The unit.
         unit: u32,
     },
-    /// The UTF-8 does not fit into memory.
+    /// A unit is a character that Latin-1 lacks.
+    #[error("the character at index {index} is U+{unit:04X}, and Latin-1 ends at U+00FF")]
+    NotLatin1 {
+        /// The unit's position in the text.
+        index: usize,
+        /// The unit.
+        unit: u32,
+    },
+    /// The text does not fit into memory.
     #[error("no room for the {size} bytes of the text")]
     OutOfMemory {
-        /// The size of the text in UTF-8, in bytes.
+        /// The size of the text in the encoding asked for, in bytes.
         size: usize,
     },
 }

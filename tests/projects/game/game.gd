@@ -18,7 +18,7 @@ func _ready() -> void:
 		return
 	peer.write("from the game".to_utf8_buffer())
 	if _memory.read(13).get_string_from_utf8() != "from the game":
-		_end("what was written was not read")
+		_end("the written text was not read back")
 
 
 func _process(_delta: float) -> void:

@@ -11,7 +11,8 @@ const MILLISECONDS := 1500
 const ENOUGH := 20
 const DOUBLE_AT := 8
 const FLOATS_AT: Array[int] = [16, 20, 24, 28, 32, 40, 44]
-const PICTURE_SIZE := Vector2i(128, 128)
+## The size may change from picture to picture.
+const SIZES: Array[Vector2i] = [Vector2i(128, 128), Vector2i(64, 96), Vector2i(1, 50)]
 
 
 func test_records_are_whole() -> void:
@@ -34,7 +35,7 @@ func test_records_are_whole() -> void:
 
 
 func test_pictures_are_whole() -> void:
-	var memory := created(Frames.bytes_for(PICTURE_SIZE))
+	var memory := created(Frames.SIZE)
 	var writer := Thread.new()
 	writer.start(_write_pictures.bind(memory.get_name()))
 	var frames := Frames.new(memory)
@@ -73,10 +74,14 @@ func _write_pictures(name: String) -> Error:
 	var memory := SharedMemory.new()
 	var error := memory.open(name)
 	var frames := Frames.new(memory)
-	var picture := Image.create_empty(PICTURE_SIZE.x, PICTURE_SIZE.y, false, Image.FORMAT_RGBA8)
+	var pictures := SIZES.map(
+		func(size: Vector2i) -> Image:
+			return Image.create_empty(size.x, size.y, false, Image.FORMAT_RGBA8)
+	)
 	var end := Time.get_ticks_msec() + MILLISECONDS
 	while error == OK and Time.get_ticks_msec() < end:
 		var value := (frames.count + 1) % 256
+		var picture: Image = pictures[frames.count / 8 % pictures.size()]
 		picture.fill(Color8(value, value, value, value))
 		error = frames.write(picture)
 	return error

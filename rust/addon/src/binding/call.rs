@@ -23,7 +23,7 @@ pub(super) struct MethodData {
 
 /// The kind of a method.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum MethodKind {
     /// May change the object or its memory.
     Method,
     /// Changes neither.
@@ -33,18 +33,18 @@ pub(crate) enum Kind {
 }
 
 /// A method that can be registered.
-pub(super) struct Method {
+pub(super) struct MethodDef {
     parameters: Vec<(&'static str, TypeInfo)>,
     returns: TypeInfo,
     data: MethodData,
-    kind: Kind,
+    kind: MethodKind,
     varcall: sys::GDExtensionClassMethodCall,
     ptrcall: sys::GDExtensionClassMethodPtrCall,
 }
 
-impl Method {
+impl MethodDef {
     pub(super) fn new<C, T: Target<C, P, R>, P: Parameters, R: Return>(
-        kind: Kind,
+        kind: MethodKind,
         name: (&'static str, &'static str),
         parameters: &[&'static str],
         defaults: Vec<DefaultValue>,
@@ -63,9 +63,9 @@ impl Method {
         let name = StringName::from(self.data.name.1);
         let flags = sys::GDEXTENSION_METHOD_FLAGS_DEFAULT
             | match self.kind {
-                Kind::Method => 0,
-                Kind::Const => sys::GDEXTENSION_METHOD_FLAG_CONST,
-                Kind::Static => sys::GDEXTENSION_METHOD_FLAG_STATIC,
+                MethodKind::Method => 0,
+                MethodKind::Const => sys::GDEXTENSION_METHOD_FLAG_CONST,
+                MethodKind::Static => sys::GDEXTENSION_METHOD_FLAG_STATIC,
             };
         let mut infos: Vec<PropertyInfo> = self
             .parameters
@@ -160,7 +160,7 @@ unsafe extern "C" fn ptrcall<C, T: Target<C, P, R>, P: Parameters, R: Return>(
     arguments: *const sys::GDExtensionConstTypePtr,
     result: sys::GDExtensionTypePtr,
 ) {
-    // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
+    // SAFETY: `MethodDef::register` passed this pointer, to a box that is never freed.
     let method = unsafe { &*userdata.cast::<MethodData>() };
     let call = |result: &mut R| {
         guard(instance, method, result, |result| {
@@ -180,7 +180,7 @@ unsafe extern "C" fn varcall<C, T: Target<C, P, R>, P: Parameters, R: Return>(
     result: sys::GDExtensionVariantPtr,
     error: *mut sys::GDExtensionCallError,
 ) {
-    // SAFETY: `Method::register` passed this pointer, to a box that is never freed.
+    // SAFETY: `MethodDef::register` passed this pointer, to a box that is never freed.
     let method = unsafe { &*userdata.cast::<MethodData>() };
     // SAFETY: the engine passes `count` pointers to live `Variant`s, an object of this class, and an
     // initialised `Variant` for the result.

@@ -8,14 +8,14 @@ use godot::sys::{self, GodotFfi, interface_fn};
 use super::types::EngineText;
 
 /// A method of the engine.
-pub(super) struct Method(pub(super) sys::GDExtensionMethodBindPtr);
+pub(super) struct EngineMethod(pub(super) sys::GDExtensionMethodBindPtr);
 
 // SAFETY: the engine never changes or frees a method bind.
-unsafe impl Send for Method {}
+unsafe impl Send for EngineMethod {}
 // SAFETY: as above.
-unsafe impl Sync for Method {}
+unsafe impl Sync for EngineMethod {}
 
-impl Method {
+impl EngineMethod {
     /// Looks a method up, or returns `None` if the engine lacks it. `hash` is that of its signature in
     /// `extension_api.json`.
     pub(super) fn find(class: &str, name: &str, hash: i64) -> Option<Self> {
@@ -47,8 +47,9 @@ pub(super) unsafe fn is_instance_valid(value: sys::GDExtensionConstVariantPtr) -
 
 /// Returns the system's path for one that may begin with `res://` or `user://`.
 pub(crate) fn globalize_path(path: &EngineText<'_>) -> EngineText<'static> {
-    static METHOD: OnceLock<Option<Method>> = OnceLock::new();
-    let method = METHOD.get_or_init(|| Method::find("ProjectSettings", "globalize_path", 3_135_753_539));
+    static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+    let method =
+        METHOD.get_or_init(|| EngineMethod::find("ProjectSettings", "globalize_path", 3_135_753_539));
     let class = StringName::from("ProjectSettings");
     let mut global = GString::new();
     if let Some(method) = method {

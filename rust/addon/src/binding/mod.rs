@@ -24,6 +24,7 @@
 //! gdext's version is pinned.
 
 mod call;
+pub(crate) mod containers;
 mod engine;
 mod frames;
 mod object;
@@ -36,7 +37,7 @@ use std::ptr;
 use godot::builtin::{GString, StringName};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-pub(crate) use call::{InPlace, Kind, OfClass, OfObject, Parameters};
+pub(crate) use call::{InPlace, MethodKind, OfClass, OfObject, Parameters};
 pub(crate) use engine::globalize_path;
 pub(crate) use frames::current_method;
 use object::Instance;
@@ -61,7 +62,7 @@ pub(crate) trait Class: Sized + Send + Sync + 'static {
 /// The members of a class that scripts see, in the order of the help.
 pub(crate) struct Definition<C> {
     enums: Vec<(&'static str, Vec<(&'static str, i64)>)>,
-    methods: Vec<call::Method>,
+    methods: Vec<call::MethodDef>,
     properties: Vec<Property>,
     signals: Vec<Signal>,
     class: std::marker::PhantomData<C>,
@@ -90,13 +91,13 @@ impl<C: Class> Definition<C> {
     /// Adds a method; [`methods!`] calls this. `defaults` are the default values of the last parameters.
     pub(crate) fn method<P: Parameters, R: Return, T: call::Target<C, P, R>>(
         &mut self,
-        kind: Kind,
+        kind: MethodKind,
         name: &'static str,
         parameters: &[&'static str],
         defaults: Vec<DefaultValue>,
         _target: T,
     ) {
-        self.methods.push(call::Method::new::<C, T, P, R>(kind, (C::NAME, name), parameters, defaults));
+        self.methods.push(call::MethodDef::new::<C, T, P, R>(kind, (C::NAME, name), parameters, defaults));
     }
 
     /// Adds a signal with one argument.
@@ -140,7 +141,7 @@ macro_rules! methods {
         $name:ident($($parameter:ident: $type:ty $(= $default:expr)?),*) $(-> $result:ty)?; $($rest:tt)*
     }) => {
         $class.method::<($($type,)*), methods!(@result $($result)?), _>(
-            $crate::binding::Kind::$kind,
+            $crate::binding::MethodKind::$kind,
             stringify!($name),
             &[$(stringify!($parameter)),*],
             vec![$($($crate::binding::DefaultValue::from($default),)?)*],

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use godot::builtin::{StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
-use super::engine::Method;
+use super::engine::EngineMethod;
 use super::types::{DefaultValue, Param, Return, TypeInfo, result_of};
 use super::{Class, frames};
 
@@ -70,8 +70,8 @@ impl This {
 
     /// Emits a signal: calls the connected methods on this thread.
     pub(crate) fn emit(self, signal: &str, arguments: &[Variant]) {
-        static EMIT: OnceLock<Option<Method>> = OnceLock::new();
-        let emit = EMIT.get_or_init(|| Method::find("Object", "emit_signal", 4_047_867_050));
+        static EMIT: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        let emit = EMIT.get_or_init(|| EngineMethod::find("Object", "emit_signal", 4_047_867_050));
         let Some(emit) = emit else {
             return; // No known engine lacks the method.
         };

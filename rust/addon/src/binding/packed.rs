@@ -24,8 +24,8 @@ pub(crate) trait Packed: GodotFfi + Default + 'static {
 
 /// The engine's functions for one type, looked up once.
 pub(crate) struct Functions {
-    size: Method,
-    resize: Method,
+    size: BuiltinFn,
+    resize: BuiltinFn,
     at: At,
     at_mut: AtMut,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Functions {
 type At = unsafe extern "C" fn(sys::GDExtensionConstTypePtr, i64) -> *const u8;
 type AtMut = unsafe extern "C" fn(sys::GDExtensionTypePtr, i64) -> *mut u8;
 
-type Method = unsafe extern "C" fn(
+pub(super) type BuiltinFn = unsafe extern "C" fn(
     sys::GDExtensionTypePtr,
     *const sys::GDExtensionConstTypePtr,
     sys::GDExtensionTypePtr,
@@ -82,7 +82,8 @@ packed! {
         packed_color_array_operator_index_const, packed_color_array_operator_index;
 }
 
-fn method(kind: sys::GDExtensionVariantType, name: &str, hash: i64) -> Option<Method> {
+/// Returns a method of one of the engine's types.
+pub(super) fn method(kind: sys::GDExtensionVariantType, name: &str, hash: i64) -> Option<BuiltinFn> {
     let name = StringName::from(name);
     // SAFETY: `kind` is a valid type, and `name` lives until the call returns.
     unsafe { interface_fn!(variant_get_ptr_builtin_method)(kind, name.sys().cast(), hash) }

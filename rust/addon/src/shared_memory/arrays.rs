@@ -9,7 +9,7 @@ use godot::builtin::{
 };
 
 use super::SharedMemory;
-use super::args::{offset_inside, unsigned};
+use crate::args::{offset_inside, unsigned};
 use crate::binding::packed::{self, Packed};
 use crate::binding::{Definition, ErrorCode, methods};
 use crate::error::Failure;
@@ -25,8 +25,9 @@ impl SharedMemory {
             let fit = (segment.size() - offset) / stride;
             let count = match unsigned("count", count)? {
                 0 if fit == 0 => {
-                    let limit = format!("at least {stride} bytes, one element, before the segment's end");
-                    return Err(Failure::argument("byte_offset", byte_offset, &limit));
+                    let left = segment.size() - offset;
+                    let message = format!("from byte_offset {offset} on there are {left} bytes");
+                    return Err(Failure::invalid(format!("{message}, fewer than an element's {stride}")));
                 }
                 0 => fit,
                 count if count <= fit => count,

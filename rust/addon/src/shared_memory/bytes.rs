@@ -4,8 +4,8 @@ use godot::builtin::PackedByteArray;
 use godot::global::Error as Code;
 use shm_segment::Segment;
 
-use super::args::{range, unsigned};
 use super::{Result, SharedMemory};
+use crate::args::{range, unsigned};
 use crate::binding::packed::{self, Packed};
 use crate::binding::{Buffer, BytesOut, Definition, ErrorCode, methods};
 use crate::error::{Failure, code_of};
@@ -35,8 +35,8 @@ impl SharedMemory {
         let read = self.with_segment(|segment| {
             let (offset, count) = place(segment)?;
             let length = count.saturating_mul(A::STRIDE as u64);
-            let supply = to_usize(segment.unpopulated_if_large(length));
-            Ok(segment.read(offset, resized("an array", result, to_usize(count), supply)?)?)
+            let unpopulated = to_usize(segment.unpopulated_if_large(length));
+            Ok(segment.read(offset, resized("an array", result, to_usize(count), unpopulated)?)?)
         });
         if read.is_err() {
             *result = A::default();
@@ -46,7 +46,8 @@ impl SharedMemory {
     fn read_into(&self, buffer: Buffer<'_>, offset: i64) -> ErrorCode {
         code_of(self.with_segment(|segment| {
             let offset = unsigned("offset", offset)?;
-            let lost = || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
+            let unavailable =
+                || Failure::new(Code::ERR_UNAVAILABLE, "this engine can't fill the caller's array");
             buffer.fill(
                 |bytes| {
                     if bytes.is_empty() {
@@ -54,7 +55,7 @@ impl SharedMemory {
                     }
                     Ok(segment.read(offset, bytes)?)
                 },
-                lost,
+                unavailable,
             )
         }))
     }
@@ -68,7 +69,7 @@ impl SharedMemory {
         code_of(self.with_segment(|segment| {
             let offset = unsigned(argument, offset)?;
             if bytes.is_empty() {
-                return Err(Failure::argument("the size of data", 0, "at least 1"));
+                return Err(Failure::argument("the size of data", 0, "at least 1 byte"));
             }
             Ok(segment.write(offset, bytes)?)
         }))

@@ -1,20 +1,21 @@
 //! The enums that scripts see as constants of the class.
 
-use shm_segment::{Access, Backend, OwnerState, Scope};
+use shm_segment::{Access, Backend, OwnerState, Scope, TextEncoding};
 
 use crate::binding::ScriptEnum;
 
 pub(super) const LOCAL_SCOPE: i64 = 0;
 pub(super) const ACCESS_READ_WRITE: i64 = 0;
 pub(super) const BACKEND_NATIVE: i64 = 0;
+pub(super) const TEXT_UTF8: i64 = 0;
 
 /// The status of an object, as scripts see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    Uninitialized = 0,
-    Created = 1,
-    Open = 2,
-    Error = 3,
+    Uninitialized,
+    Created,
+    Open,
+    Error,
 }
 
 impl ScriptEnum for Scope {
@@ -56,5 +57,15 @@ impl ScriptEnum for OwnerState {
         ("OWNER_UNKNOWN", 0, Self::Unknown),
         ("OWNER_ALIVE", 1, Self::Alive),
         ("OWNER_DEAD", 2, Self::Dead),
+    ];
+}
+
+impl ScriptEnum for TextEncoding {
+    const NAME: &'static str = "SharedMemory.TextEncoding";
+    const CONSTANTS: &'static [(&'static str, i64, Self)] = &[
+        ("TEXT_UTF8", TEXT_UTF8, Self::Utf8),
+        ("TEXT_LATIN1", 1, Self::Latin1),
+        ("TEXT_UTF16", 2, Self::Utf16),
+        ("TEXT_UTF32", 3, Self::Utf32),
     ];
 }

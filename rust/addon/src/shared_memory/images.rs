@@ -1,5 +1,7 @@
 //! The pixels of an `Image`, copied straight from the memory and into it.
 
+use shm_segment::{Rows, Segment};
+
 use super::args::unsigned;
 use super::{Result, SharedMemory};
 use crate::binding::{Definition, ErrorCode, Image, ImageArg, methods};
@@ -7,28 +9,30 @@ use crate::error::{Failure, code_of};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
-        const fn read_image(image: Image, byte_offset: i64 = 0) -> ErrorCode;
-        fn write_image(image: Image, byte_offset: i64 = 0) -> ErrorCode;
+        const fn read_image(image: Image, byte_offset: i64 = 0, row_stride: i64 = 0) -> ErrorCode;
+        fn write_image(image: Image, byte_offset: i64 = 0, row_stride: i64 = 0) -> ErrorCode;
     });
 }
 
 impl SharedMemory {
-    fn read_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64) -> ErrorCode {
+    fn read_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64, row_stride: i64) -> ErrorCode {
         code_of(self.with_segment(|segment| {
             let mut image = usable(image)?;
-            let offset = unsigned("byte_offset", byte_offset)?;
             // Before `bytes_mut`, which copies pixels that another image shares: a failure would waste that.
-            check(segment, offset, image.bytes().len())?;
-            Ok(segment.read(offset, image.bytes_mut())?)
+            match place(segment, &image, byte_offset, row_stride)? {
+                Place::Packed(offset) => Ok(segment.read(offset, image.bytes_mut())?),
+                Place::Rows(rows) => Ok(segment.read_rows(rows, image.bytes_mut())?),
+            }
         }))
     }
 
-    fn write_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64) -> ErrorCode {
+    fn write_image(&self, image: Option<ImageArg<'_>>, byte_offset: i64, row_stride: i64) -> ErrorCode {
         code_of(self.with_segment(|segment| {
             let image = usable(image)?;
-            let offset = unsigned("byte_offset", byte_offset)?;
-            check(segment, offset, image.bytes().len())?;
-            Ok(segment.write(offset, image.bytes())?)
+            match place(segment, &image, byte_offset, row_stride)? {
+                Place::Packed(offset) => Ok(segment.write(offset, image.bytes())?),
+                Place::Rows(rows) => Ok(segment.write_rows(rows, image.bytes())?),
+            }
         }))
     }
 }
@@ -44,13 +48,46 @@ fn usable(image: Option<ImageArg<'_>>) -> Result<ImageArg<'_>> {
     }
 }
 
-/// Fails if the segment has fewer bytes from `offset` on than the image has.
-fn check(segment: &shm_segment::Segment, offset: u64, pixels: usize) -> Result<()> {
-    let left = segment.size().saturating_sub(offset);
-    if pixels as u64 <= left {
-        return Ok(());
+/// The place of an image's pixels in a segment.
+enum Place {
+    /// All bytes in one piece, from this offset on.
+    Packed(u64),
+    /// Row by row.
+    Rows(Rows),
+}
+
+/// Returns the place that a script means, if it lies in the segment.
+fn place(segment: &Segment, image: &ImageArg<'_>, byte_offset: i64, row_stride: i64) -> Result<Place> {
+    let offset = unsigned("byte_offset", byte_offset)?;
+    let pixels = image.bytes().len();
+    if row_stride != 0 {
+        return rows(segment, image, offset, row_stride);
     }
-    Err(Failure::invalid(format!(
-        "the image has {pixels} bytes of pixels; from byte {offset} on the segment has {left}"
-    )))
+    let left = segment.size().saturating_sub(offset);
+    if pixels as u64 > left {
+        return Err(Failure::invalid(format!(
+            "the image has {pixels} bytes of pixels; from byte {offset} on the segment has {left}"
+        )));
+    }
+    Ok(Place::Packed(offset))
+}
+
+fn rows(segment: &Segment, image: &ImageArg<'_>, offset: u64, row_stride: i64) -> Result<Place> {
+    if image.has_mipmaps() {
+        let advice = "call clear_mipmaps() on it, or leave row_stride at 0";
+        return Err(Failure::invalid(format!(
+            "image has mipmaps, which have rows of other lengths; {advice}"
+        )));
+    }
+    let pixels = image.bytes().len();
+    // Without mipmaps, all rows have the same length.
+    let row = pixels / image.height().max(1);
+    let Some(rows) = Rows::new(offset, row, row_stride) else {
+        let limit = format!("0, {row} or more, or -{row} or less (an image's row has {row} bytes)");
+        return Err(Failure::argument("row_stride", row_stride, &limit));
+    };
+    segment.check_rows(rows, pixels).map_err(|error| {
+        Failure::invalid(format!("byte_offset {offset} and row_stride {row_stride}: {error}"))
+    })?;
+    Ok(Place::Rows(rows))
 }

@@ -5,8 +5,8 @@
 //! the old mapping, and no thread waits. A flag, `occupied`, admits one `create` or `open` at a time. It is
 //! not a lock: a second call fails.
 
-pub(crate) mod args;
 mod arrays;
+mod atomics;
 mod bytes;
 mod enums;
 mod images;
@@ -17,6 +17,7 @@ mod statics;
 mod structs;
 mod texts;
 mod variants;
+mod wait;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -24,17 +25,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use godot::builtin::{Array, GString, PackedInt32Array, PackedStringArray, StringName, VarDictionary};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment};
+use shm_segment::{Access, Backend, NameHandle, OwnerState, Scope, Segment, TextEncoding};
 
+use crate::args::{self, signed};
 use crate::binding::{Class, Definition, Enum, ErrorCode, This, methods};
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::last_error::{self, Fallible, LastError};
 use crate::unicode::engine_text;
-use args::signed;
 use enums::{ACCESS_READ_WRITE, BACKEND_NATIVE, LOCAL_SCOPE, Status};
 use state::{State, lock};
-
-type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The state of an object. The text of this module says how threads share it.
 #[derive(Default)]
@@ -71,6 +70,7 @@ impl Class for SharedMemory {
         class.enumeration::<Access>();
         class.enumeration::<Backend>();
         class.enumeration::<OwnerState>();
+        class.enumeration::<TextEncoding>();
         methods!(class, Self {
             fn create(name: StringName, size: i64, scope: Enum<Scope> = LOCAL_SCOPE) -> ErrorCode;
             fn open(name: StringName, size: i64 = 0, access: Enum<Access> = ACCESS_READ_WRITE) -> ErrorCode;
@@ -79,6 +79,8 @@ impl Class for SharedMemory {
         });
         bytes::define(class);
         numbers::define(class);
+        atomics::define(class);
+        wait::define(class);
         arrays::define(class);
         texts::define(class);
         images::define(class);

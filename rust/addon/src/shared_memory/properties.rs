@@ -68,7 +68,7 @@ impl SharedMemory {
     pub(super) fn set_backend(&self, backend: EnumArg<Backend>) {
         let set = constant("backend", &backend).and_then(|backend| {
             if self.occupied.swap(true, Ordering::AcqRel) {
-                let message = "the backend can't change while the object holds a segment; close() it first";
+                let message = "the backend can't change while the object holds a segment; call close() first";
                 return Err(Failure::new(Code::ERR_ALREADY_IN_USE, message));
             }
             *lock(&self.backend) = backend;

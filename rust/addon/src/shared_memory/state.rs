@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use godot::global::Error as Code;
 use shm_segment::{Access, Backend, Lifetime, Options, Scope, Segment};
 
-use super::args::{name_in, positive, signed, unsigned};
 use super::enums::Status;
 use super::{Result, SharedMemory};
-use crate::binding::{EngineText, EnumArg, ErrorCode};
+use crate::args::{name_in, positive, signed, unsigned};
+use crate::binding::{EngineText, EnumArg, ErrorCode, ScriptEnum};
 use crate::error::{Failure, code_of, constant};
 use crate::last_error::Fallible;
 
@@ -20,25 +20,27 @@ use crate::last_error::Fallible;
 #[derive(Default)]
 pub(super) struct State(AtomicU64);
 
-/// The status while `create` or `open` is in progress. Scripts see [`Status::Uninitialized`].
-const OPENING: u64 = 4;
 const STATUS_BITS: u32 = 8;
 const STATUS_MASK: u64 = (1 << STATUS_BITS) - 1;
+/// Stands for the status while `create` or `open` is in progress, and is the number of no [`Status`]. Scripts
+/// see [`Status::Uninitialized`].
+const OPENING: u64 = STATUS_MASK;
+
+/// Returns the number of a status, as it is in the word.
+fn bits(status: Status) -> u64 {
+    status.number().unsigned_abs()
+}
 
 impl State {
     pub(super) fn status(&self) -> Status {
-        match self.0.load(Ordering::Acquire) & STATUS_MASK {
-            1 => Status::Created,
-            2 => Status::Open,
-            3 => Status::Error,
-            _ => Status::Uninitialized,
-        }
+        let number = self.0.load(Ordering::Acquire) & STATUS_MASK;
+        Status::from_number(signed(number)).unwrap_or(Status::Uninitialized)
     }
 
     /// Sets the status. Only the thread that has set `occupied`, or has taken the segment out, may do so.
     fn set(&self, status: Status) {
         let count = self.0.load(Ordering::Acquire) & !STATUS_MASK;
-        self.0.store(count | status as u64, Ordering::Release);
+        self.0.store(count | bits(status), Ordering::Release);
     }
 
     /// Begins a call, and returns its word.
@@ -51,7 +53,7 @@ impl State {
 
     /// Sets the status if the word is still `expected`.
     fn set_if(&self, expected: u64, status: Status) {
-        let word = (expected & !STATUS_MASK) | status as u64;
+        let word = (expected & !STATUS_MASK) | bits(status);
         let _ = self.0.compare_exchange(expected, word, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
@@ -91,7 +93,7 @@ impl SharedMemory {
     /// Puts the segment that `make` returns into the object. Fails if the object holds one already.
     fn occupy(&self, make: impl FnOnce(Backend, Lifetime) -> Result<Segment>) -> ErrorCode {
         if self.occupied.swap(true, Ordering::AcqRel) {
-            let message = "this object holds a segment already; close() it first, or use another object";
+            let message = "this object holds a segment already; call close() first, or use another object";
             return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
         }
         let reservation = Reservation(self);
@@ -123,7 +125,7 @@ impl SharedMemory {
         if closed.is_none() {
             // Only an error may be left. Another thread may be opening a segment concurrently.
             let word = self.state.0.load(Ordering::Acquire);
-            if word & STATUS_MASK == Status::Error as u64 {
+            if word & STATUS_MASK == bits(Status::Error) {
                 self.state.set_if(word, Status::Uninitialized);
                 *lock(&self.cause) = None;
             }

@@ -6,8 +6,8 @@ use godot::global::Error as Code;
 use shm_segment::Segment;
 use shm_segment::values::variant::Measured;
 
-use super::args::{offset_inside, signed};
 use super::{Result, SharedMemory};
+use crate::args::{offset_inside, signed};
 use crate::binding::{Definition, methods, packed};
 use crate::error::Failure;
 use crate::variant_codec;

@@ -1,7 +1,7 @@
 //! The arrays of shared-memory-zig: elements of one type behind a count.
 //!
 //! Total bytes (u64) @0, count (u64) @8, elements from @16 on. The total includes the header. It isn't
-//! believed: for a slice, Zig's side counts 16 bytes per element, whatever its type. The real size is the
+//! trusted: for a slice, Zig's side counts 16 bytes per element, whatever its type. The real size is the
 //! count times the size of an element, which both sides must know.
 //!
 //! There is no lock. An element that is read while a peer writes it may be half old, half new.
@@ -27,9 +27,9 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::fields::{check_room, copy, is_zero, read_u64};
+use super::fields::{check_room, check_zeros, copy, read_header};
 use super::{Error, Result};
-use crate::Segment;
+use crate::{Access, Segment};
 
 const LAYOUT: &str = "array";
 const TOTAL: u64 = 0;
@@ -46,12 +46,14 @@ pub struct Array {
 }
 
 impl Array {
-    /// Makes the segment an array of elements of `stride` bytes, or checks that it is one. A new array gets
-    /// as many elements as fit.
+    /// Makes the segment an array of elements of `stride` bytes, or checks that it is one.
+    ///
+    /// Memory of zeros becomes a new array of as many elements as fit. Any process that may write there makes
+    /// it one. Of several at once, exactly one decides the number of elements.
     ///
     /// # Errors
-    /// [`Error::InvalidElementSize`]; [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`];
-    /// [`Error::Invalid`]; [`Error::Segment`].
+    /// [`Error::InvalidElementSize`]; [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`], in read-only
+    /// memory; [`Error::NotZeros`]; [`Error::Invalid`]; [`Error::Segment`].
     pub fn attach(segment: &Segment, stride: u64) -> Result<Self> {
         check_room(segment, LAYOUT, ELEMENTS)?;
         let mut array = Self { stride, attached: 0 };
@@ -60,13 +62,37 @@ impl Array {
             return Err(Error::InvalidElementSize { what: "an element", given: stride, limit: room });
         }
         check_room(segment, LAYOUT, ELEMENTS.saturating_add(stride))?;
-        if segment.is_created() && is_zero::<16>(segment)? {
-            array.attached = room / stride;
-            array.reset(segment)?;
-        } else {
-            array.attached = array.check(segment)?;
+        if Header::read(segment)?.total == 0 {
+            array.lay_out(segment)?;
         }
+        array.attached = array.check(segment)?;
         Ok(array)
+    }
+
+    /// Lays out a header that is all zeros, or one whose maker died after the first of its two stores.
+    fn lay_out(&self, segment: &Segment) -> Result<()> {
+        // The second store is the total. As long as it is 0, the header isn't laid out.
+        let found = Header::read(segment)?;
+        let is_half_made = found.count != 0;
+        if is_half_made {
+            self.fitting(segment, found.count)?;
+        }
+        if segment.access() == Access::ReadOnly {
+            return Err(Error::NotLaidOutYet { layout: LAYOUT });
+        }
+        if is_half_made || !segment.is_created() {
+            let others = check_zeros(segment, ELEMENTS, LAYOUT);
+            if Header::read(segment)?.total != 0 {
+                // Another process was faster, and uses the array already.
+                return Ok(());
+            }
+            others?;
+        }
+        // The count is the claim: one word, so that one process decides it.
+        let fitting = u32::try_from((segment.size() - ELEMENTS) / self.stride).unwrap_or(u32::MAX);
+        segment.compare_exchange_u32(COUNT, 0, fitting)?;
+        let count = self.fitting(segment, Header::read(segment)?.count)?;
+        self.store_total(segment, count)
     }
 
     /// Returns the size of an element in bytes.
@@ -78,28 +104,44 @@ impl Array {
     /// Makes the header what it was when the array was attached. The elements stay unchanged.
     ///
     /// # Errors
+    /// [`Error::ResetRefused`]: another process made the memory, and it holds no array.
     /// [`Error::Segment`].
     pub fn reset(&self, segment: &Segment) -> Result<()> {
+        // An empty write fails in read-only memory.
+        segment.write(COUNT, &[])?;
+        if !segment.is_created() {
+            let plausible = if Header::read(segment)?.total == 0 {
+                check_zeros(segment, ELEMENTS, LAYOUT)
+            } else {
+                self.check(segment).map(|_| ())
+            };
+            plausible.map_err(Error::into_reset_refused)?;
+        }
         segment.write(COUNT, &self.attached.to_le_bytes())?;
-        // The total last: as long as it is 0, the header isn't laid out.
+        self.store_total(segment, self.attached)
+    }
+
+    fn store_total(&self, segment: &Segment, count: u64) -> Result<()> {
         fence(Ordering::Release);
-        let total = ELEMENTS + self.attached * self.stride;
+        let total = ELEMENTS + count * self.stride;
         segment.write(TOTAL, &total.to_le_bytes())?;
         Ok(())
     }
 
     /// Checks the whole header and returns the count.
     fn check(&self, segment: &Segment) -> Result<u64> {
-        let total = read_u64(segment, TOTAL)?;
-        fence(Ordering::Acquire);
+        let Header { total, count } = Header::read(segment)?;
         if total == 0 {
             return Err(Error::NotLaidOutYet { layout: LAYOUT });
         }
-        if total < ELEMENTS {
-            let limit = format!("the header alone takes {ELEMENTS}");
+        let count = self.fitting(segment, count)?;
+        let (least, most) = (ELEMENTS.saturating_add(count), segment.current_size()?);
+        if total < least || total > most {
+            let limit =
+                format!("{count} elements and the header take at least {least} of the {most} in memory");
             return Err(Error::Invalid { layout: LAYOUT, what: "the total size", found: total, limit });
         }
-        self.count(segment)
+        Ok(count)
     }
 
     /// Returns the number of elements.
@@ -107,7 +149,11 @@ impl Array {
     /// # Errors
     /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn count(&self, segment: &Segment) -> Result<u64> {
-        let count = read_u64(segment, COUNT)?;
+        self.fitting(segment, Header::read(segment)?.count)
+    }
+
+    /// Returns the count that was found, if so many elements fit.
+    fn fitting(&self, segment: &Segment, count: u64) -> Result<u64> {
         let fitting = segment.size().saturating_sub(ELEMENTS) / self.stride;
         if count > fitting {
             let limit = format!("at most {fitting} of {} bytes each fit", self.stride);
@@ -192,5 +238,22 @@ impl Array {
             return Ok(());
         }
         Err(Error::WrongLength { length, expected: format!("{}, the size of an element", self.stride) })
+    }
+}
+
+/// A copy of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    total: u64,
+    count: u64,
+}
+
+impl Header {
+    fn read(segment: &Segment) -> Result<Self> {
+        let bytes = read_header::<16>(segment)?;
+        fence(Ordering::Acquire);
+        let (total, count) = bytes.split_at(8);
+        let field = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().unwrap_or(&[0; 8]));
+        Ok(Self { total: field(total), count: field(count) })
     }
 }

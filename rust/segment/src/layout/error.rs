@@ -22,11 +22,41 @@ pub enum Error {
         /// The values that are allowed, in words.
         limit: String,
     },
-    /// The creator of the segment has not laid the header out yet.
-    #[error("the memory does not hold a {layout} yet: its creator has not laid it out")]
+    /// The header is all zeros, or half made, and this call may not lay it out.
+    #[error("the memory does not hold a {layout} yet: no program has laid it out")]
     NotLaidOutYet {
         /// The format that the memory should hold.
         layout: &'static str,
+    },
+    /// The header is all zeros, or half made, but other bytes are not zero. Nothing was written.
+    #[error(
+        "the memory holds other bytes, and no {layout}: the one at {offset} is not 0; if no program needs \
+         them, call fill(0) of the memory and attach() again"
+    )]
+    NotZeros {
+        /// The format that the memory should hold.
+        layout: &'static str,
+        /// The offset of the first byte that is not 0.
+        offset: u64,
+    },
+    /// The bytes in memory are not what this format leaves there, and another program made the memory.
+    /// Nothing was written.
+    #[error("{cause}; if no program needs these bytes, call fill(0) of the memory and attach() again")]
+    ResetRefused {
+        /// The wrong field.
+        cause: Box<Self>,
+    },
+    /// The memory is laid out already, for less than was asked for.
+    #[error("the {layout} in memory is for {what} of {found} bytes, not of {wanted}")]
+    LaidOutSmaller {
+        /// The format in memory.
+        layout: &'static str,
+        /// The part that has this size.
+        what: &'static str,
+        /// The size in the header.
+        found: u64,
+        /// The size that was asked for.
+        wanted: u64,
     },
     /// The segment has no room for the header and one element.
     #[error("{size} bytes of memory are too few: the {layout} needs at least {needed}")]
@@ -55,7 +85,7 @@ pub enum Error {
         expected: String,
     },
     /// The size of an element or of the longest message is 0, or more than fits.
-    #[error("{what} must be from 1 to {limit} bytes, not {given}")]
+    #[error("{what} must have from 1 to {limit} bytes, not {given}")]
     InvalidElementSize {
         /// The part that has this size.
         what: &'static str,
@@ -65,7 +95,7 @@ pub enum Error {
         limit: u64,
     },
     /// The array has no such element.
-    #[error("there is no element {index}: the array has {count}")]
+    #[error("there is no element {index}: the array has {count} elements, counted from 0")]
     NoSuchElement {
         /// The index that was asked for.
         index: u64,
@@ -73,12 +103,14 @@ pub enum Error {
         count: u64,
     },
     /// Another process holds the lock, died with it, or writes without a pause. Nothing was written.
-    #[error("another process kept the {lock} locked for {waited:?}; if it is dead, call reset()")]
+    #[error("another process kept the {lock} locked for {waited:?}; if it is dead, {advice}")]
     TimedOut {
         /// The part that the lock belongs to.
         lock: &'static str,
         /// The time waited for it.
         waited: Duration,
+        /// The way to release the lock of a dead process.
+        advice: &'static str,
     },
     /// There is no message.
     #[error("there is no message")]
@@ -101,6 +133,16 @@ pub enum Error {
         /// The number of bytes to be copied.
         size: u64,
     },
+}
+
+impl Error {
+    /// Returns the error of a `reset` that leaves bytes alone because of this one.
+    pub(super) fn into_reset_refused(self) -> Self {
+        match self {
+            Self::Segment(_) => self,
+            cause => Self::ResetRefused { cause: Box::new(cause) },
+        }
+    }
 }
 
 /// The result of a fallible function on wire formats.

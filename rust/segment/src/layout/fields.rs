@@ -18,18 +18,39 @@ pub(super) fn read_u32(segment: &Segment, offset: u64) -> Result<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-/// Reads a field of 64 bits at any offset.
-pub(super) fn read_u64(segment: &Segment, offset: u64) -> Result<u64> {
-    let mut bytes = [0; 8];
-    segment.read(offset, &mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-/// Returns whether the first `LENGTH` bytes, which the segment must have, are all zero.
-pub(super) fn is_zero<const LENGTH: usize>(segment: &Segment) -> Result<bool> {
+/// Returns the first `LENGTH` bytes, which the segment must have, as one copy.
+#[inline]
+pub(super) fn read_header<const LENGTH: usize>(segment: &Segment) -> Result<[u8; LENGTH]> {
     let mut bytes = [0; LENGTH];
     segment.read(0, &mut bytes)?;
-    Ok(bytes == [0; LENGTH])
+    Ok(bytes)
+}
+
+/// Returns the field of 32 bits at `offset` of a header.
+#[inline]
+pub(super) fn u32_at<const LENGTH: usize>(header: &[u8; LENGTH], offset: u64) -> u32 {
+    let field = usize::try_from(offset).ok().and_then(|at| header.get(at..)?.first_chunk());
+    u32::from_le_bytes(field.copied().unwrap_or_default())
+}
+
+/// Checks that all bytes from `from` on are zero: only such memory is laid out by another process than its
+/// creator.
+pub(super) fn check_zeros(segment: &Segment, from: u64, layout: &'static str) -> Result<()> {
+    // Checked for the whole range: each piece below is too small to be checked.
+    segment.check_room(segment.size().saturating_sub(from))?;
+    let mut piece = [0; 4096];
+    let mut offset = from;
+    while offset < segment.size() {
+        let left = usize::try_from(segment.size() - offset).unwrap_or(usize::MAX);
+        let piece = &mut piece[..left.min(4096)];
+        segment.read(offset, piece)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            let before = piece.iter().take_while(|byte| **byte == 0).count() as u64;
+            return Err(Error::NotZeros { layout, offset: offset + before });
+        }
+        offset += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Checks that the segment has `needed` bytes.

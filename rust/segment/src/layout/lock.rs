@@ -24,14 +24,25 @@ impl<'a> Lock<'a> {
         what: &'static str,
         timeout: Duration,
     ) -> Result<Self> {
-        let mut backoff = Backoff::new(what, timeout);
-        while !segment.compare_exchange_u32(offset, 0, 1)? {
+        let mut backoff = Backoff::new(what, timeout, "call reset()");
+        while segment.compare_exchange_u32(offset, 0, 1)? != 0 {
+            // Waiting for another word to become a free lock would only take time.
+            check(segment.load_u32(offset)?, what)?;
             backoff.wait()?;
         }
         // A reader without the lock must see that the lock is held before it sees what is written under it.
         fence(Ordering::Release);
         Ok(Self { segment, offset })
     }
+}
+
+/// Checks that the word, which was found where `layout` has a lock, is one.
+pub(super) fn check(word: u32, layout: &'static str) -> Result<()> {
+    if word <= 1 {
+        return Ok(());
+    }
+    let limit = "it must be 0 or 1".to_owned();
+    Err(Error::Invalid { layout, what: "the lock", found: word.into(), limit })
 }
 
 impl Drop for Lock<'_> {
@@ -46,14 +57,16 @@ impl Drop for Lock<'_> {
 pub(super) struct Backoff {
     what: &'static str,
     timeout: Duration,
+    /// The way to release the lock of a dead process, for the error.
+    advice: &'static str,
     /// The time of the first wait. Set late: most locks are free, and asking for the time costs.
     start: Option<Instant>,
     waits: u32,
 }
 
 impl Backoff {
-    pub(super) const fn new(what: &'static str, timeout: Duration) -> Self {
-        Self { what, timeout, start: None, waits: 0 }
+    pub(super) const fn new(what: &'static str, timeout: Duration, advice: &'static str) -> Self {
+        Self { what, timeout, advice, start: None, waits: 0 }
     }
 
     /// Gives other threads a little time, or returns an error if the time is over.
@@ -65,7 +78,7 @@ impl Backoff {
         const PAUSE: Duration = Duration::from_micros(100);
         let elapsed = self.start.get_or_insert_with(Instant::now).elapsed();
         if elapsed >= self.timeout {
-            return Err(Error::TimedOut { lock: self.what, waited: self.timeout });
+            return Err(Error::TimedOut { lock: self.what, waited: self.timeout, advice: self.advice });
         }
         self.waits = self.waits.saturating_add(1);
         if self.waits <= SPINS {

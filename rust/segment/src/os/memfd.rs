@@ -4,7 +4,7 @@
 //! `$XDG_RUNTIME_DIR/.memfd_NAME.meta`. These are 24 bytes: size (u64), time (i64, Unix seconds), PID (i32),
 //! file descriptor (i32). Others open `/proc/PID/fd/DESCRIPTOR`, which the system allows to the same user.
 //!
-//! Nothing in a meta file is believed. It may lead to any file of any process of this user. So that file is
+//! Nothing in a meta file is trusted. It may lead to any file of any process of this user. So that file is
 //! checked before it is opened, through `O_PATH`, which does nothing to a device or a FIFO. The file's own
 //! name must be `/memfd:NAME`. Its own size counts, not the one in the meta file.
 
@@ -155,7 +155,7 @@ fn checked(name: &str) -> Result<&str> {
 
 fn meta_folder() -> Result<PathBuf> {
     let folder = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    folder.ok_or(Error::Unsupported { what: "memory without a name, which needs XDG_RUNTIME_DIR," })
+    folder.ok_or(Error::Unsupported { what: "the folder of meta files, which XDG_RUNTIME_DIR names," })
 }
 
 fn meta_path(plain: &str) -> Result<PathBuf> {
@@ -229,7 +229,7 @@ impl Meta {
     fn find(&self, plain: &str) -> Result<OwnedFd> {
         let absent = |source: io::Error| Error::DoesNotExist {
             name: plain.to_owned(),
-            call: "open of what its meta file leads to",
+            call: "open of the memory that its meta file names",
             source,
         };
         if self.process <= 0 || self.descriptor < 0 {

@@ -6,9 +6,12 @@
 //!
 //! Each `system` offers besides:
 //! - `NATIVE`: its provider.
-//! - `Watch`: keeps a fault in vanished memory from ending the process, and `uninstall_fault_handler`.
+//! - `Watch`: keeps a fault in vanished memory from ending the process, with `install_fault_handler` and
+//!   `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - For tests, `anonymous`: a mapping that has no name.
+//!
+//! `wait` is the way to sleep until another process changes a word.
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod common;
@@ -22,6 +25,7 @@ mod procfs;
 mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 mod unwatched;
+pub(crate) mod wait;
 
 // On all other systems everything compiles, and no backend is available. Android and iOS are Unix, but keep
 // apps from sharing memory by name; the Web has no processes.
@@ -47,7 +51,7 @@ pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
-pub(crate) use system::{Watch, coarse_clock};
+pub(crate) use system::{Watch, coarse_clock, install_fault_handler};
 
 /// Makes, opens and removes segments of one backend.
 pub(crate) trait Provider: Sync {

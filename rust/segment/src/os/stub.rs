@@ -4,8 +4,8 @@
 use memmap2::{MmapMut, MmapRaw};
 
 use super::{Provider, unwatched};
-pub(crate) use unwatched::Watch;
 pub use unwatched::uninstall_fault_handler;
+pub(crate) use unwatched::{Watch, install_fault_handler};
 
 pub(super) const NATIVE: Option<&dyn Provider> = None;
 

@@ -89,7 +89,7 @@ fn a_meta_file_that_leads_elsewhere_is_replaced() {
 
 /// The memory's own size counts.
 #[test]
-fn the_size_in_a_meta_file_is_not_believed() {
+fn the_size_in_a_meta_file_is_not_trusted() {
     let place = Place::new(Backend::Memfd);
     let ours = create(&place).unwrap();
     let mut bytes = fs::read(place.path()).unwrap();

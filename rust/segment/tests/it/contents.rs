@@ -48,12 +48,37 @@ fn words_are_changed_atomically() {
     theirs.read(4, &mut bytes).unwrap();
     assert_eq!((bytes, theirs.load_u32(4).unwrap()), ([1, 2, 3, 4], 0x0403_0201));
     assert_eq!(ours.fetch_add_u32(4, 0x10).unwrap(), 0x0403_0201);
-    assert!(!ours.compare_exchange_u32(4, 7, 8).unwrap());
-    assert!(ours.compare_exchange_u32(4, 0x0403_0211, 8).unwrap());
+    assert_eq!(ours.compare_exchange_u32(4, 7, 8).unwrap(), 0x0403_0211);
+    assert_eq!(ours.compare_exchange_u32(4, 0x0403_0211, 8).unwrap(), 0x0403_0211);
     assert_eq!(theirs.load_u32(4).unwrap(), 8);
     assert!(matches!(theirs.store_u32(4, 1), Err(Error::ReadOnly { .. })));
     assert!(matches!(theirs.fetch_add_u32(4, 1), Err(Error::ReadOnly { .. })));
     assert!(matches!(theirs.compare_exchange_u32(4, 8, 1), Err(Error::ReadOnly { .. })));
+    assert_eq!(ours.swap_u32(4, 0xFFFF_FFFF).unwrap(), 8);
+    assert_eq!(ours.fetch_add_u32(4, 2).unwrap(), 0xFFFF_FFFF);
+    assert_eq!(theirs.load_u32(4).unwrap(), 1, "it wraps around");
+    assert!(matches!(theirs.swap_u32(4, 8), Err(Error::ReadOnly { .. })));
+    // Waking changes no byte.
+    assert!(theirs.notify_u32(4).is_ok());
+
+    ours.store_u64(8, 0x0807_0605_0403_0201).unwrap();
+    let mut bytes = [0; 8];
+    theirs.read(8, &mut bytes).unwrap();
+    assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(ours.fetch_add_u64(8, 1).unwrap(), 0x0807_0605_0403_0201);
+    assert_eq!(ours.swap_u64(8, u64::MAX).unwrap(), 0x0807_0605_0403_0202);
+    assert_eq!(ours.compare_exchange_u64(8, 7, 8).unwrap(), u64::MAX);
+    assert_eq!(ours.compare_exchange_u64(8, u64::MAX, 8).unwrap(), u64::MAX);
+    assert_eq!(ours.load_u64(8).unwrap(), 8);
+    if cfg!(target_pointer_width = "64") {
+        assert_eq!(theirs.load_u64(8).unwrap(), 8);
+    }
+    for refused in [theirs.swap_u64(8, 1), theirs.fetch_add_u64(8, 1), theirs.compare_exchange_u64(8, 8, 1)] {
+        assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    }
+    assert_eq!((ours.load_u32(4).unwrap(), ours.load_u64(8).unwrap()), (1, 8));
+    assert!(matches!(ours.load_u64(4), Err(Error::Misaligned { offset: 4, alignment: 8 })));
+
     for (offset, is_misaligned) in [(13, true), (2, true), (16, false)] {
         let refused = [ours.load_u32(offset).err(), ours.store_u32(offset, 1).err()];
         for error in refused {

@@ -7,9 +7,10 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
+use crate::common::random::{Random, rounds, seed, variable};
 use shm_segment::{Access, Error, Lifetime, Options, Segment};
 
 /// The operations that the victim repeats, with their names.
@@ -20,6 +21,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("read", |it| it.with_held(|segment, bytes| segment.read(0, bytes))),
     ("write", |it| it.with_held(|segment, bytes| segment.write(0, bytes))),
     ("fill", |it| it.with_held(|segment, _| segment.fill(0, SIZE, 7))),
+    ("atomics", |it| it.with_held(|segment, _| change_words(segment))),
+    ("wait", |it| it.with_held(|segment, _| wait(segment))),
     ("close", |it| it.once(|_, _| Ok(()))),
     ("release_name", |it| it.once(|segment, _| release_name(segment))),
     ("unlink", |it| it.once(|segment, _| segment.name().unlink())),
@@ -80,6 +83,17 @@ fn open_or_create(name: &str) -> Option<Segment> {
 fn release_name(segment: &Segment) -> Result<(), Error> {
     segment.release_name();
     Ok(())
+}
+
+fn change_words(segment: &Segment) -> Result<(), Error> {
+    segment.fetch_add_u32(8, 1)?;
+    segment.swap_u64(16, 1)?;
+    segment.notify_u32(8)
+}
+
+fn wait(segment: &Segment) -> Result<(), Error> {
+    let word = segment.load_u32(8)?;
+    segment.wait_u32(8, word, Duration::from_millis(1), || true).map(|_| ())
 }
 
 fn toggle_lifetime(segment: &Segment) -> Result<(), Error> {
@@ -164,18 +178,16 @@ fn this_program(test: &str) -> Command {
 /// Not a test: the process that survives.
 #[test]
 fn survivor() {
-    let Some(outside) = from_environment("SHM_SEGMENT_SURVIVOR") else { return };
+    let Some(outside) = variable("SHM_SEGMENT_SURVIVOR") else { return };
     let is_private = crate::common::private_shm::is_private(outside);
     if !is_private {
         println!("a private /dev/shm is not possible here: its pages are not counted");
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-    let rounds = from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(50);
-    println!("seed {seed}, {rounds} rounds");
+    let (seed, rounds) = (seed(), rounds(50));
     thread::spawn(watch);
 
-    let mut survivor = Survivor { name: format!("{BEGINNING}-{}", process::id()), random: Random(seed) };
+    let mut survivor =
+        Survivor { name: format!("{BEGINNING}-{}", process::id()), random: Random::with_seed(seed) };
     // Some resources are set up once and kept.
     survivor.round(Side::Owner, "read");
     let before = Resources::now(is_private);
@@ -202,10 +214,6 @@ fn survivor() {
     }
 }
 
-fn from_environment(variable: &str) -> Option<u64> {
-    env::var(variable).ok().and_then(|n| n.parse().ok())
-}
-
 /// The time at which the current round must be over, and its description.
 static WATCHED: Mutex<Option<(Instant, String)>> = Mutex::new(None);
 
@@ -219,16 +227,6 @@ fn watch() {
             eprintln!("hangs: {round}");
             process::abort();
         }
-    }
-}
-
-/// A small generator, so that a failure can be repeated from its seed, as far as the scheduler allows.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
     }
 }
 

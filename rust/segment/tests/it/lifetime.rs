@@ -1,5 +1,6 @@
 //! The life of a name: when it goes, and when it is reclaimed.
 
+use crate::common::random::rounds;
 use crate::common::{Foreign, Name, Peer};
 use shm_segment::{Access, Error, Options, Segment};
 
@@ -72,16 +73,11 @@ fn foreign_segments_are_never_reclaimed() {
     assert_eq!(Options::new(&name).open(0, Access::ReadWrite).unwrap().size(), 4096);
 }
 
-/// Returns the number of rounds of the races below, which `SHM_SEGMENT_ROUNDS` overrides.
-fn rounds() -> u32 {
-    std::env::var("SHM_SEGMENT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
-}
-
 /// Ten processes try to reclaim a name at once: one gets it, and the name leads to the segment that it made.
 #[test]
-fn of_ten_racing_reclaimers_one_wins() {
+fn exactly_one_of_ten_reclaimers_wins() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
-    for round in 0..rounds() {
+    for round in 0..rounds(1000) {
         let name = Name::new();
         crate::common::leave_a_dead_owner(&name);
         for peer in &mut peers {
@@ -101,9 +97,9 @@ fn of_ten_racing_reclaimers_one_wins() {
 
 /// Ten processes open or create a name at once: one creates the segment, and all ten have the same memory.
 #[test]
-fn of_ten_racing_for_one_memory_all_get_it() {
+fn all_of_ten_racing_processes_get_the_memory() {
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::start("peer")).collect();
-    for round in 0..rounds() / 2 {
+    for round in 0..rounds(1000) / 2 {
         let name = Name::new();
         if round % 2 == 0 {
             crate::common::leave_a_dead_owner(&name);

@@ -3,40 +3,19 @@
 //! Each test runs in a process of its own, as a limit belongs to a process.
 
 use std::fs::{self, File};
-use std::process::Command;
 use std::ptr;
 
 use crate::common::backends::{BACKENDS, Place};
-use crate::common::{Name, must_run};
+use crate::common::{Name, in_another_process};
 use shm_segment::{Access, Backend, Error, Options, Segment};
 
 const PAGE: usize = 4096;
 const SIZE: usize = 3 << 19;
 
-/// Calls `body` in another process, which must succeed.
-fn in_another_process(test: &str, body: impl FnOnce()) {
-    const CHILD: &str = "SHM_SEGMENT_LIMITED";
-    const DONE: &str = "the body has run";
-    if std::env::var_os("SHM_SEGMENT_SANITIZED").is_some() {
-        println!("skipped: a sanitizer needs the memory that the limit takes away");
-        return;
-    }
-    if std::env::var_os(CHILD).is_some() {
-        body();
-        println!("{DONE}");
-        return;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", &format!("limits::{test}"), "--nocapture", "--quiet", "--include-ignored"])
-        .env(CHILD, "1");
-    must_run(&mut child, DONE);
-}
-
 /// The engine opens files all the time: after a script has opened too many segments, it must still do so.
 #[test]
 fn a_process_that_has_opened_too_many_segments_can_still_open_files() {
-    in_another_process("a_process_that_has_opened_too_many_segments_can_still_open_files", || {
+    in_another_process("limits::a_process_that_has_opened_too_many_segments_can_still_open_files", || {
         let limit = libc::rlimit { rlim_cur: 256, rlim_max: 256 };
         // SAFETY: the call reads one `rlimit`.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
@@ -158,7 +137,7 @@ fn no_private_memory() {
 
 #[test]
 fn a_truncation_at_the_limit_on_mappings_is_an_error() {
-    in_another_process("a_truncation_at_the_limit_on_mappings_is_an_error", || {
+    in_another_process("limits::a_truncation_at_the_limit_on_mappings_is_an_error", || {
         let limit = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
         if limit.trim().parse::<u64>().unwrap() > 4_000_000 {
             eprintln!("skipped: {limit} mappings would take all of the memory");
@@ -173,7 +152,7 @@ fn a_truncation_at_the_limit_on_mappings_is_an_error() {
 
 #[test]
 fn a_truncation_at_the_limit_on_data_is_an_error() {
-    in_another_process("a_truncation_at_the_limit_on_data_is_an_error", || {
+    in_another_process("limits::a_truncation_at_the_limit_on_data_is_an_error", || {
         let mut victims = Victims::new(3);
         no_private_memory();
         victims.truncate_in_use();
@@ -182,7 +161,7 @@ fn a_truncation_at_the_limit_on_data_is_an_error() {
 
 #[test]
 fn another_file_under_the_sinks_descriptor_is_left_alone() {
-    in_another_process("another_file_under_the_sinks_descriptor_is_left_alone", || {
+    in_another_process("limits::another_file_under_the_sinks_descriptor_is_left_alone", || {
         let mut victims = Victims::new(3);
         // Some programs close all descriptors that they have inherited, and ours with them.
         let sink = sink_descriptor();
@@ -215,7 +194,7 @@ fn another_file_under_the_sinks_descriptor_is_left_alone() {
 /// Another program of this user can open the sink.
 #[test]
 fn the_sink_keeps_its_pages() {
-    in_another_process("the_sink_keeps_its_pages", || {
+    in_another_process("limits::the_sink_keeps_its_pages", || {
         let mut victims = Victims::new(1);
         let sink =
             File::options().read(true).write(true).open(format!("/proc/self/fd/{}", sink_descriptor()));
@@ -238,7 +217,7 @@ fn sink_descriptor() -> i32 {
 
 #[test]
 fn a_truncation_of_locked_memory_is_an_error() {
-    in_another_process("a_truncation_of_locked_memory_is_an_error", || {
+    in_another_process("limits::a_truncation_of_locked_memory_is_an_error", || {
         // Where this is not allowed, the existing limit may do.
         let _ = try_limit(libc::RLIMIT_MEMLOCK, 1 << 30);
         drop_capability_to_lock();
@@ -266,7 +245,7 @@ fn a_truncation_of_locked_memory_is_an_error() {
 
 #[test]
 fn create_without_addresses_leaves_nothing() {
-    in_another_process("create_without_addresses_leaves_nothing", || {
+    in_another_process("limits::create_without_addresses_leaves_nothing", || {
         let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
         let warm_up: Vec<_> = places.iter().map(|place| create(place, 1)).collect();
         assert!(warm_up.iter().all(Result::is_ok), "{warm_up:?}");
@@ -288,7 +267,7 @@ fn create(place: &Place, size: u64) -> shm_segment::Result<Segment> {
 /// The system reports it with the same error as a lease (`EAGAIN`).
 #[test]
 fn no_room_for_locked_memory_is_not_a_lease() {
-    in_another_process("no_room_for_locked_memory_is_not_a_lease", || {
+    in_another_process("limits::no_room_for_locked_memory_is_not_a_lease", || {
         let places: Vec<Place> = BACKENDS.into_iter().map(Place::new).collect();
         let held: Vec<_> = places.iter().map(|place| create(place, 1 << 20).unwrap()).collect();
         drop_capability_to_lock();
@@ -349,7 +328,7 @@ impl Drop for Setting {
 #[test]
 #[ignore = "changes a system setting; as root: cargo test -p shm-segment --test it -- --ignored limits"]
 fn a_truncation_where_all_memory_is_committed_is_an_error() {
-    in_another_process("a_truncation_where_all_memory_is_committed_is_an_error", || {
+    in_another_process("limits::a_truncation_where_all_memory_is_committed_is_an_error", || {
         let mut victims = Victims::new(3);
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
         let committed = meminfo.lines().find_map(|line| line.strip_prefix("Committed_AS:")).unwrap();

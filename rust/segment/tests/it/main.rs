@@ -24,7 +24,10 @@ mod backend_memfds;
 mod backend_sysv;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 mod backends;
+#[cfg(unix)]
+mod c_structs;
 mod contents;
+mod foreign;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -43,16 +46,22 @@ mod owners;
 mod partner;
 mod peers;
 mod queues;
+mod rows;
 #[cfg(target_os = "linux")]
 mod sandboxes;
 mod streams;
 mod structs;
+mod texts;
 mod threads;
 #[cfg(target_os = "linux")]
 mod truncation;
 mod variants;
+mod waits;
+#[cfg(target_os = "linux")]
+mod waits_linux;
 #[cfg(windows)]
 mod windows;
+mod zeros;
 
 /// Not a test: what `Peer::start("peer")` runs.
 #[test]

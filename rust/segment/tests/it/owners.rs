@@ -178,7 +178,7 @@ fn openers_keep_the_memory_of_a_reclaimed_name() {
     assert_exists_already(&create(&name));
     peer.kill();
     assert!(name.exists());
-    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok(), "what is left can be opened");
+    assert!(Options::new(&name).open(0, Access::ReadWrite).is_ok(), "the leftover can be opened");
 
     let new = create(&name).unwrap();
     assert!(new.name().is_current() && !old.name().is_current());
@@ -255,7 +255,7 @@ fn a_lifetime_can_change() {
 }
 
 #[test]
-fn a_mark_on_another_users_segment_is_not_believed() {
+fn a_mark_on_another_users_segment_is_ignored() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can make another user's file");
         return;

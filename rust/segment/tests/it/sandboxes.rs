@@ -2,11 +2,12 @@
 
 use std::io;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use libc::{EACCES, EINVAL, ENOSYS, EPERM, c_int, c_long};
 
-use crate::common::Name;
-use shm_segment::{Access, Error, Lifetime, Options, Scope};
+use crate::common::{Name, in_another_process};
+use shm_segment::{Access, Error, Lifetime, Options, Scope, Waited};
 
 /// A system call that is refused, if it has this value in the given bits of the argument.
 struct Refused {
@@ -23,6 +24,13 @@ const O_TMPFILE: Refused = {
 };
 const SET_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_SETLK as u32 };
+const SIGACTION: Refused =
+    Refused { call: libc::SYS_rt_sigaction, argument: 0, bits: u32::MAX, value: libc::SIGBUS as u32 };
+/// The calls for several processes. Those of the standard library have another number.
+const FUTEX_WAIT: Refused =
+    Refused { call: libc::SYS_futex, argument: 1, bits: u32::MAX, value: libc::FUTEX_WAIT as u32 };
+const FUTEX_WAKE: Refused =
+    Refused { call: libc::SYS_futex, argument: 1, bits: u32::MAX, value: libc::FUTEX_WAKE as u32 };
 const ASK_LOCK: Refused =
     Refused { call: libc::SYS_fcntl, argument: 1, bits: u32::MAX, value: libc::F_OFD_GETLK as u32 };
 
@@ -121,4 +129,56 @@ fn a_leftover_is_not_reclaimed_where_its_owner_may_live() {
     });
     drop(owner);
     assert!(!name.exists());
+}
+
+/// Without a handler for SIGBUS, a truncation would end the process.
+#[test]
+fn without_a_fault_handler_no_segment_is_made_or_opened() {
+    in_another_process("sandboxes::without_a_fault_handler_no_segment_is_made_or_opened", || {
+        let (name, there) = (Name::new(), Name::new());
+        std::fs::write(there.path(), [0; 100]).unwrap();
+        for errno in [EPERM, EACCES] {
+            refusing(&[SIGACTION], errno, || {
+                for result in [
+                    Options::new(&name).create(100),
+                    Options::new(&name).open_or_create(100),
+                    Options::new(&there).open(0, Access::ReadOnly),
+                ] {
+                    let refused = result.unwrap_err();
+                    assert!(matches!(refused, Error::PermissionDenied { .. }), "{refused}");
+                    assert!(refused.to_string().contains("sigaction(SIGBUS) was refused"), "{refused}");
+                }
+                assert!(!name.is_there());
+            });
+        }
+        // A handler that is there already stays.
+        let segment = Options::new(&name).create(100).unwrap();
+        refusing(&[SIGACTION], EPERM, || {
+            let opened = Options::new(&name).open(0, Access::ReadOnly).unwrap();
+            std::fs::File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            assert!(matches!(opened.read(0, &mut [0]), Err(Error::Truncated { .. })));
+        });
+        drop(segment);
+    });
+}
+
+#[test]
+fn a_wait_looks_again_and_again_where_futex_is_refused() {
+    let name = Name::new();
+    let segment = Options::new(&name).create(64).unwrap();
+    refusing(&[FUTEX_WAIT, FUTEX_WAKE], EPERM, || {
+        let wait = |timeout| segment.wait_u32(8, 0, timeout, || true).unwrap();
+        let start = Instant::now();
+        assert_eq!(wait(Duration::from_millis(200)), Waited::TimedOut);
+        assert!((200..700).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                segment.store_u32(8, 1).unwrap();
+                segment.notify_u32(8).unwrap();
+            });
+            assert_eq!(wait(Duration::from_secs(20)), Waited::Changed);
+        });
+    });
 }

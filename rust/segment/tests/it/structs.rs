@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::common::random::{rounds, seed};
 use fastrand::Rng;
 use shm_segment::values::structs::{Format, Value};
 
@@ -44,7 +45,7 @@ fn word(value: Value<'_>) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
@@ -55,14 +56,14 @@ fn or_dot(text: String) -> String {
     if text.is_empty() { ".".to_owned() } else { text }
 }
 
-struct Oracle {
+pub struct Oracle {
     child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
 }
 
 impl Oracle {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let python = if cfg!(windows) { "python" } else { "python3" };
         let mut child = Command::new(python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/partner/struct_oracle.py"))
@@ -76,7 +77,7 @@ impl Oracle {
     }
 
     /// Asks for the size, the packed bytes and the unpacked values.
-    fn ask(&mut self, format: &str, values: &str, bytes: &str) -> [String; 3] {
+    pub fn ask(&mut self, format: &str, values: &str, bytes: &str) -> [String; 3] {
         let format = or_dot(hex(format.as_bytes()));
         writeln!(self.to, "{format} {values} {bytes}").unwrap();
         let mut line = String::new();
@@ -300,7 +301,7 @@ fn compare(
         seen.packed += u32::from(result.is_ok());
         seen.values_refused += u32::from(result.is_err());
     }
-    let ours: Vec<_> = parsed.unpack(bytes.as_ref().unwrap()).unwrap().map(word).collect();
+    let ours: Vec<_> = parsed.unpack(bytes.as_ref().unwrap()).unwrap().into_iter().map(word).collect();
     assert_eq!(ours.len(), parsed.count(), "the values of {format:?}");
     let theirs: Vec<_> = unpacked.split(',').filter(|word| *word != ".").collect();
     let equal = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| same(a, b));
@@ -310,11 +311,8 @@ fn compare(
 
 #[test]
 fn python_agrees() {
-    let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = variable("SHM_SEGMENT_ROUNDS").unwrap_or(5000);
-    let seed = variable("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("SHM_SEGMENT_SEED={seed} SHM_SEGMENT_ROUNDS={rounds}");
-    let mut rng = Rng::with_seed(seed);
+    let rounds = rounds(5000);
+    let mut rng = Rng::with_seed(seed());
     let mut oracle = Oracle::start();
     let mut seen = Seen::default();
     for _ in 0..rounds {
@@ -346,7 +344,7 @@ fn python_agrees_on_every_edge() {
         let format = format!("<{}e", halves.len());
         let [_, _, theirs] = oracle.ask(&format, "-", &hex(&bytes));
         let parsed = Format::parse(&format).unwrap();
-        let ours: Vec<_> = parsed.unpack(&bytes).unwrap().map(word).collect();
+        let ours: Vec<_> = parsed.unpack(&bytes).unwrap().into_iter().map(word).collect();
         assert!(ours.iter().zip(theirs.split(',')).all(|(a, b)| same(a, b)));
     }
     for prefix in ["", "@", "=", "<", ">", "!"] {

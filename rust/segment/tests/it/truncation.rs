@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::common::Name;
-use shm_segment::{Access, Error, Options, Segment};
+use crate::common::random::{Random, rounds};
+use shm_segment::{Access, Error, Options, Rows, Segment};
 
 const SIZE: usize = 1 << 20;
 const FULL: u8 = 0xA5;
@@ -18,28 +19,10 @@ fn full_segment(name: &str) -> Segment {
     segment
 }
 
-/// A small generator, so that a failure can be repeated from its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-/// Returns a number from `SHM_SEGMENT_ROUNDS` or `SHM_SEGMENT_SEED`.
-fn from_environment(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn truncation_at_any_moment_is_an_error_and_never_a_crash() {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let seed = from_environment("SHM_SEGMENT_SEED", u64::from(now.subsec_nanos()));
-    let rounds = from_environment("SHM_SEGMENT_ROUNDS", 1000);
-    println!("seed {seed}");
-    let mut random = Random(seed);
+    let rounds = rounds(1000);
+    let mut random = Random::new();
     let mut interrupted = 0;
     for round in 0..rounds {
         let name = Name::new();
@@ -52,8 +35,15 @@ fn truncation_at_any_moment_is_an_error_and_never_a_crash() {
         std::thread::scope(|scope| {
             let copy = |segment: &Segment, write: bool| {
                 let mut bytes = vec![FULL; SIZE];
-                loop {
-                    let result = if write { segment.write(0, &bytes) } else { segment.read(0, &mut bytes) };
+                let rows = Rows::new(SIZE as u64 - 4096, 4032, -4096).unwrap();
+                for turn in 0_u64.. {
+                    let part = &mut bytes[..SIZE / 4096 * 4032];
+                    let result = match (turn % 2, write) {
+                        (0, true) => segment.write_rows(rows, part),
+                        (0, false) => segment.read_rows(rows, part),
+                        (_, true) => segment.write(0, &bytes),
+                        (_, false) => segment.read(0, &mut bytes),
+                    };
                     calls.fetch_add(1, Ordering::Relaxed);
                     match result {
                         Ok(()) => {

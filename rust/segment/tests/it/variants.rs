@@ -1,5 +1,5 @@
-//! Variants of the engine (`data/variants.bin`, made by `tests/variant_corpus.gd`), unchanged and with
-//! changed bytes.
+//! Variants of the engine (`data/variants.bin`, made by `tests/harness/variant_corpus.gd`), unchanged and
+//! with changed bytes.
 //!
 //! `SHM_SEGMENT_ROUNDS` sets the number of changes, `SHM_SEGMENT_SEED` repeats a run. With
 //! `SHM_SEGMENT_ACCEPTED=FILE`, the accepted Variants are written to a file, for the same script to decode:
@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use crate::common::random::{rounds, seed};
 use fastrand::Rng;
 use shm_segment::values::Source;
 use shm_segment::values::variant::{Engine, Error, size};
@@ -173,11 +174,8 @@ fn change(rng: &mut Rng, bytes: &mut Vec<u8>, all: &[Vec<u8>]) {
 
 #[test]
 fn changed_bytes_are_measured_or_refused() {
-    let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = variable("SHM_SEGMENT_ROUNDS").unwrap_or(20_000);
-    let seed = variable("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("SHM_SEGMENT_SEED={seed} SHM_SEGMENT_ROUNDS={rounds}");
-    let mut rng = Rng::with_seed(seed);
+    let rounds = rounds(20_000);
+    let mut rng = Rng::with_seed(seed());
     let mut all: Vec<_> = corpus().into_iter().map(<[u8]>::to_vec).collect();
     all.extend(wide());
     let mut accepted = Vec::new();

@@ -11,7 +11,7 @@ use godot::builtin::StringName;
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::{DefaultValue, Param, TypeInfo};
-use crate::binding::engine::Method;
+use crate::binding::engine::EngineMethod;
 
 /// The type of a parameter: an `Image` or null.
 pub(crate) struct Image;
@@ -74,14 +74,29 @@ impl ImageArg<'_> {
 
     /// Returns whether the format is a compressed one, without separate pixels.
     pub(crate) fn is_compressed(&self) -> bool {
-        static METHOD: OnceLock<Option<Method>> = OnceLock::new();
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
         // SAFETY: `is_compressed` returns a `bool`.
         unsafe { self.call_getter::<u8>(&METHOD, "is_compressed", 36_873_697) != Some(0) }
     }
 
+    /// Returns whether the pixels include mipmaps.
+    pub(crate) fn has_mipmaps(&self) -> bool {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `has_mipmaps` returns a `bool`.
+        unsafe { self.call_getter::<u8>(&METHOD, "has_mipmaps", 36_873_697) != Some(0) }
+    }
+
+    /// Returns the number of rows.
+    pub(crate) fn height(&self) -> usize {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `get_height` returns an `int`.
+        let height = unsafe { self.call_getter::<i64>(&METHOD, "get_height", 3_905_245_786) };
+        usize::try_from(height.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// Returns the number of bytes of the pixels, including mipmaps.
     fn size(&self) -> usize {
-        static METHOD: OnceLock<Option<Method>> = OnceLock::new();
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
         // SAFETY: `get_data_size` returns an `int`.
         let size = unsafe { self.call_getter::<i64>(&METHOD, "get_data_size", 3_905_245_786) };
         usize::try_from(size.unwrap_or(0)).unwrap_or(0)
@@ -114,11 +129,11 @@ impl ImageArg<'_> {
     /// The method returns a `T`.
     unsafe fn call_getter<T: Default>(
         &self,
-        method: &OnceLock<Option<Method>>,
+        method: &OnceLock<Option<EngineMethod>>,
         name: &str,
         hash: i64,
     ) -> Option<T> {
-        let method = method.get_or_init(|| Method::find("Image", name, hash));
+        let method = method.get_or_init(|| EngineMethod::find("Image", name, hash));
         let mut result = T::default();
         // SAFETY: the image lives as long as `self`. The method takes no arguments, and returns a `T` by this
         // function's contract.

@@ -112,10 +112,26 @@ pub(crate) trait Param: 'static {
 /// The default value of a parameter that a script may leave out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DefaultValue {
-    /// An integer.
+    /// A bool.
+    Bool(bool),
+    /// An integer, or a constant of an enum.
     Int(i64),
+    /// A float.
+    Float(f64),
     /// A string.
     Text(&'static str),
+}
+
+impl From<bool> for DefaultValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<f64> for DefaultValue {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
 }
 
 impl From<i64> for DefaultValue {
@@ -131,6 +147,14 @@ impl From<&'static str> for DefaultValue {
 }
 
 impl DefaultValue {
+    fn as_bool(self) -> Option<bool> {
+        if let Self::Bool(value) = self { Some(value) } else { None }
+    }
+
+    fn as_float(self) -> Option<f64> {
+        if let Self::Float(value) = self { Some(value) } else { None }
+    }
+
     fn as_int(self) -> Option<i64> {
         if let Self::Int(value) = self { Some(value) } else { None }
     }
@@ -141,7 +165,9 @@ impl DefaultValue {
 
     pub(super) fn to_variant(self) -> Variant {
         match self {
+            Self::Bool(value) => Variant::from(value),
             Self::Int(value) => Variant::from(value),
+            Self::Float(value) => Variant::from(value),
             Self::Text(text) => Variant::from(GString::from(text)),
         }
     }

@@ -44,9 +44,11 @@ pub(super) use param;
 
 // The method itself checks the range of a number.
 param!(i64: GDEXTENSION_VARIANT_TYPE_INT, i64 => i64, |value| *value, |default| default.as_int());
-param!(f64: GDEXTENSION_VARIANT_TYPE_FLOAT, f64 => f64, |value| *value, |_default| None);
+param!(f64: GDEXTENSION_VARIANT_TYPE_FLOAT, f64 => f64, |value| *value, |default| default.as_float());
 // The engine passes a `uint8_t`, and any value except 0 is true.
-param!(bool: GDEXTENSION_VARIANT_TYPE_BOOL, u8 => bool, |value| *value != 0, |_default| None);
+param!(bool: GDEXTENSION_VARIANT_TYPE_BOOL, u8 => bool, |value| *value != 0, |default| default
+    .as_bool()
+    .map(u8::from));
 
 /// Implements [`Param`] for arrays that the method borrows. gdext's types have the layout of the engine's.
 macro_rules! borrowed {

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod laying_out;
 mod ring;
 mod v1;
 mod v2;
@@ -78,20 +79,25 @@ pub struct Queue {
 impl Queue {
     /// Makes the segment a queue, or checks that it is one.
     ///
-    /// A new queue takes messages of up to `max_message` bytes, and holds all that fit into the segment.
-    /// For an existing queue, the header decides, and `max_message` is ignored.
+    /// Memory of zeros becomes a new queue for messages of up to `max_message` bytes, which holds as many as
+    /// fit. Any process that may write there makes it one. Of several at once, exactly one decides the size.
+    /// For an existing queue, the header decides: it must be for messages of at least `max_message` bytes,
+    /// which may be 0.
     ///
     /// # Errors
-    /// [`Error::InvalidElementSize`] and [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`];
-    /// [`Error::Invalid`]; [`Error::Segment`].
+    /// [`Error::InvalidElementSize`] and [`Error::SegmentTooSmall`]; [`Error::NotLaidOutYet`], with a
+    /// `max_message` of 0 for a process that isn't the creator, or in read-only memory;
+    /// [`Error::LaidOutSmaller`]; [`Error::NotZeros`]; [`Error::Invalid`]; [`Error::Segment`].
     pub fn attach(segment: &Segment, version: Version, max_message: u64) -> Result<Self> {
         let ring = version.wire().ring();
         ring.check_room(segment)?;
-        if segment.is_created() && ring.is_zero(segment)? {
-            ring.lay_out(segment, ring.geometry_for(segment, max_message)?)?;
+        ring.lay_out(segment, max_message)?;
+        let attached = ring.check(segment)?;
+        let found = u64::from(attached.max_message);
+        if found < max_message {
+            let (layout, what) = (ring.layout, "messages");
+            return Err(Error::LaidOutSmaller { layout, what, found, wanted: max_message });
         }
-        let attached = ring.geometry(segment)?;
-        ring.check(segment, attached)?;
         Ok(Self { version, attached })
     }
 
@@ -105,7 +111,7 @@ impl Queue {
     /// attached. No process may use the queue at that time.
     ///
     /// # Errors
-    /// [`Error::Segment`].
+    /// [`Error::ResetRefused`]: another process made the memory, and it holds no queue. [`Error::Segment`].
     pub fn reset(&self, segment: &Segment) -> Result<()> {
         self.version.wire().ring().reset(segment, self.attached)
     }

@@ -9,14 +9,17 @@
 
 use super::{Error, Result, Take};
 use crate::Segment;
-use crate::layout::fields::{check_length, check_room, copy, is_zero, read_u32};
+use crate::layout::fields::{check_length, check_room, check_zeros, copy, read_header, read_u32, u32_at};
+use crate::layout::lock;
 
 pub(super) const WRITE_INDEX: u64 = 0;
 pub(super) const READ_INDEX: u64 = 4;
-const CAPACITY: u64 = 8;
+pub(super) const CAPACITY: u64 = 8;
 pub(super) const COUNT: u64 = 12;
-const MAX_MESSAGE: u64 = 16;
-const LENGTH_SIZE: u64 = 4;
+pub(super) const MAX_MESSAGE: u64 = 16;
+/// The size of the ring's fields. The locks are behind them.
+pub(super) const FIELDS: u64 = 20;
+pub(super) const LENGTH_SIZE: u64 = 4;
 
 /// The ring of one version.
 #[derive(Debug)]
@@ -33,18 +36,41 @@ pub(super) struct Geometry {
     pub(super) max_message: u32,
 }
 
-impl Geometry {
-    /// Reads what the header says now, unchecked.
-    fn read(segment: &Segment) -> Result<Self> {
-        let capacity = segment.load_u32(CAPACITY)?;
-        let max_message = segment.load_u32(MAX_MESSAGE)?;
-        Ok(Self { capacity, max_message })
+/// A copy of the ring's fields, unchecked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fields {
+    pub(super) write_index: u32,
+    pub(super) read_index: u32,
+    pub(super) capacity: u32,
+    pub(super) count: u32,
+    pub(super) max_message: u32,
+}
+
+impl Fields {
+    pub(super) fn read(segment: &Segment) -> Result<Self> {
+        let header = read_header::<20>(segment)?;
+        let field = |at| u32_at(&header, at);
+        Ok(Self {
+            write_index: field(WRITE_INDEX),
+            read_index: field(READ_INDEX),
+            capacity: field(CAPACITY),
+            count: field(COUNT),
+            max_message: field(MAX_MESSAGE),
+        })
     }
 
     const fn is_laid_out(self) -> bool {
         self.capacity != 0 && self.max_message != 0
     }
 
+    /// Returns whether no process has used the queue, nor finished its header. A process that lays it out
+    /// has stored one field at most.
+    pub(super) const fn is_unfinished(self) -> bool {
+        !self.is_laid_out() && self.write_index == 0 && self.read_index == 0 && self.count == 0
+    }
+}
+
+impl Geometry {
     /// Checks a message that is about to be written.
     pub(super) fn check_message(self, message: &[u8]) -> Result<u32> {
         check_length(message, self.max_message.into())
@@ -66,36 +92,17 @@ impl Ring {
         check_room(segment, self.layout, self.header + LENGTH_SIZE + 1)
     }
 
-    /// Returns whether the ring's fields are all zero, so that no process has laid the header out. The locks
-    /// don't count.
-    pub(super) fn is_zero(&self, segment: &Segment) -> Result<bool> {
-        is_zero::<20>(segment)
-    }
-
-    /// Returns the geometry of a new header.
-    pub(super) fn geometry_for(&self, segment: &Segment, max_message: u64) -> Result<Geometry> {
-        let room = segment.size() - self.header;
-        let limit = (room - LENGTH_SIZE).min(u32::MAX.into());
-        match u32::try_from(max_message) {
-            Ok(longest @ 1..) if max_message <= limit => {
-                let fitting = room / (LENGTH_SIZE + max_message);
-                Ok(Geometry { capacity: u32::try_from(fitting).unwrap_or(u32::MAX), max_message: longest })
-            }
-            _ => Err(Error::InvalidElementSize { what: "the longest message", given: max_message, limit }),
-        }
-    }
-
-    /// Lays out a header that is all zeros. Until its last field is there, other processes find that it isn't
-    /// laid out yet.
-    pub(super) fn lay_out(&self, segment: &Segment, geometry: Geometry) -> Result<()> {
-        // Threads may attach at once with different sizes: both fields must come from the same one.
-        if segment.compare_exchange_u32(MAX_MESSAGE, 0, geometry.max_message)? {
-            segment.store_u32(CAPACITY, geometry.capacity)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn reset(&self, segment: &Segment, geometry: Geometry) -> Result<()> {
+        // An empty write fails in read-only memory.
+        segment.write(COUNT, &[])?;
+        if !segment.is_created() {
+            let plausible = if Fields::read(segment)?.is_unfinished() {
+                check_zeros(segment, FIELDS, self.layout)
+            } else {
+                self.check(segment).map(|_| ())
+            };
+            plausible.map_err(Error::into_reset_refused)?;
+        }
         // From here on, no consumer finds a message.
         segment.store_u32(COUNT, 0)?;
         segment.store_u32(WRITE_INDEX, 0)?;
@@ -103,50 +110,56 @@ impl Ring {
         segment.store_u32(MAX_MESSAGE, geometry.max_message)?;
         segment.store_u32(CAPACITY, geometry.capacity)?;
         // The locks last: a process that waits for one finds an empty queue.
-        let locks = MAX_MESSAGE + 4;
-        segment.fill(locks, self.header - locks, 0)?;
+        segment.fill(FIELDS, self.header - FIELDS, 0)?;
         Ok(())
     }
 
-    /// Reads and checks the geometry: once per operation.
+    /// Reads and checks the header: once per operation, before anything is stored.
     pub(super) fn geometry(&self, segment: &Segment) -> Result<Geometry> {
-        let mut geometry = Geometry::read(segment)?;
-        if !geometry.is_laid_out() {
-            // A creator that is laying it out has stored one of the two at most, and nothing else.
-            if self.fields_in_use(segment)? == [0; 3] {
-                return Err(Error::NotLaidOutYet { layout: self.layout });
-            }
-            // It may have been laid out and used between the two reads.
-            geometry = Geometry::read(segment)?;
+        let mut fields = Fields::read(segment)?;
+        let is_unfinished = fields.is_unfinished();
+        if !fields.is_laid_out() && !is_unfinished {
+            // It may have been laid out and used while the fields were read.
+            fields = Fields::read(segment)?;
         }
-        let Geometry { capacity, max_message } = geometry;
-        if !geometry.is_laid_out() {
-            let (what, found) =
-                if capacity == 0 { ("the capacity", capacity) } else { ("the longest message", max_message) };
+        let Fields { write_index, read_index, capacity, count, max_message } = fields;
+        if !fields.is_laid_out() && !is_unfinished {
+            let (what, found) = if capacity == 0 {
+                ("the capacity", capacity)
+            } else {
+                ("the size of the longest message", max_message)
+            };
             return Err(self.invalid(what, found, "it must be at least 1".to_owned()));
         }
+        let geometry = Geometry { capacity, max_message };
         let fitting = segment.size().saturating_sub(self.header) / geometry.slot_size();
         if u64::from(capacity) > fitting {
             let limit = format!("at most {fitting} messages of up to {max_message} bytes fit");
             return Err(self.invalid("the capacity", capacity, limit));
         }
+        if is_unfinished {
+            return Err(Error::NotLaidOutYet { layout: self.layout });
+        }
+        self.check_index(geometry, WRITE_INDEX, write_index)?;
+        self.check_index(geometry, READ_INDEX, read_index)?;
+        self.check_count(geometry, count)?;
         Ok(geometry)
     }
 
-    fn fields_in_use(&self, segment: &Segment) -> Result<[u32; 3]> {
-        Ok([segment.load_u32(WRITE_INDEX)?, segment.load_u32(READ_INDEX)?, segment.load_u32(COUNT)?])
-    }
-
-    /// Checks all that an operation would check.
-    pub(super) fn check(&self, segment: &Segment, geometry: Geometry) -> Result<()> {
-        self.index(segment, geometry, WRITE_INDEX)?;
-        self.index(segment, geometry, READ_INDEX)?;
-        self.count(segment, geometry)?;
-        Ok(())
+    /// Checks all that an operation would check, and the locks. Returns the geometry.
+    pub(super) fn check(&self, segment: &Segment) -> Result<Geometry> {
+        let geometry = self.geometry(segment)?;
+        for at in (FIELDS..self.header).step_by(4) {
+            lock::check(segment.load_u32(at)?, self.layout)?;
+        }
+        Ok(geometry)
     }
 
     pub(super) fn count(&self, segment: &Segment, geometry: Geometry) -> Result<u32> {
-        let count = segment.load_u32(COUNT)?;
+        self.check_count(geometry, segment.load_u32(COUNT)?)
+    }
+
+    fn check_count(&self, geometry: Geometry, count: u32) -> Result<u32> {
         if count > geometry.capacity {
             let limit = format!("the capacity is {}", geometry.capacity);
             return Err(self.invalid("the number of messages", count, limit));
@@ -155,10 +168,14 @@ impl Ring {
     }
 
     pub(super) fn index(&self, segment: &Segment, geometry: Geometry, at: u64) -> Result<u32> {
-        let index = segment.load_u32(at)?;
+        self.check_index(geometry, at, segment.load_u32(at)?)
+    }
+
+    fn check_index(&self, geometry: Geometry, at: u64, index: u32) -> Result<u32> {
         if index >= geometry.capacity {
             let what = if at == WRITE_INDEX { "the write index" } else { "the read index" };
-            return Err(self.invalid(what, index, format!("the capacity is {}", geometry.capacity)));
+            let limit = format!("it must be less than the capacity, {}", geometry.capacity);
+            return Err(self.invalid(what, index, limit));
         }
         Ok(index)
     }
@@ -218,7 +235,7 @@ impl Ring {
         for _ in 0..TRIES {
             let count = self.count(segment, geometry)?;
             let Some(changed) = change(count) else { break };
-            if segment.compare_exchange_u32(COUNT, count, changed)? {
+            if segment.compare_exchange_u32(COUNT, count, changed)? == count {
                 break;
             }
         }
@@ -239,7 +256,7 @@ impl Ring {
         let slot = self.slot(geometry, index);
         let length = read_u32(segment, slot)?;
         if length > geometry.max_message {
-            let limit = format!("the longest has {} bytes", geometry.max_message);
+            let limit = format!("a message has at most {} bytes", geometry.max_message);
             return Err(self.invalid("the length of a message", length, limit));
         }
         copy(segment, slot + LENGTH_SIZE, length.into(), into)?;
@@ -250,7 +267,7 @@ impl Ring {
         self.header + index as u64 * geometry.slot_size()
     }
 
-    fn invalid(&self, what: &'static str, found: u32, limit: String) -> Error {
+    pub(super) fn invalid(&self, what: &'static str, found: u32, limit: String) -> Error {
         Error::Invalid { layout: self.layout, what, found: found.into(), limit }
     }
 }

@@ -104,19 +104,23 @@ impl Kind {
         }
     }
 
-    fn of(flags: u8, layout: &'static str) -> Result<Self> {
+    const fn of_flags(flags: u8) -> Option<Self> {
         match flags & !CHANGED {
-            0 => Ok(Self::Bytes),
-            2 => Ok(Self::String),
-            4 => Ok(Self::Floats),
-            8 => Ok(Self::Doubles),
-            _ => Err(Error::Invalid {
-                layout,
-                what: "the flags",
-                found: flags.into(),
-                limit: "besides 1, at most one of 2, 4 and 8 may be set".to_owned(),
-            }),
+            0 => Some(Self::Bytes),
+            2 => Some(Self::String),
+            4 => Some(Self::Floats),
+            8 => Some(Self::Doubles),
+            _ => None,
         }
+    }
+
+    fn of(flags: u8, layout: &'static str) -> Result<Self> {
+        Self::of_flags(flags).ok_or_else(|| Error::Invalid {
+            layout,
+            what: "the flags field",
+            found: flags.into(),
+            limit: "besides 1, at most one of 2, 4 and 8 may be set".to_owned(),
+        })
     }
 
     /// Returns the flags of a message of this kind that follows one with the flags `before`.
@@ -137,8 +141,8 @@ impl Kind {
             return Ok(size);
         }
         let limit = match self.element_size() {
-            1 => format!("at most {limit} fit"),
-            element => format!("it must be a multiple of {element}, and at most {limit} fit"),
+            1 => format!("at most {limit} bytes fit"),
+            element => format!("it must be a multiple of {element}, and at most {limit} bytes fit"),
         };
         Err(Error::Invalid { layout, what: "the size of the message", found: size, limit })
     }
@@ -165,6 +169,9 @@ trait Wire: Sync {
 
     /// Checks the bytes in memory.
     fn check(&self, segment: &Segment) -> Result<()>;
+
+    /// Checks that the bytes may be a message, even one whose writer died in the middle.
+    fn check_before_reset(&self, segment: &Segment) -> Result<()>;
 
     fn reset(&self, segment: &Segment) -> Result<()>;
 
@@ -223,12 +230,20 @@ impl Stream {
         self.version
     }
 
-    /// Removes the message, whatever is there. No process may use the stream at that time.
+    /// Removes the message. No process may use the stream at that time.
+    ///
+    /// The creator of the memory does so whatever is there.
     ///
     /// # Errors
-    /// [`Error::Segment`].
+    /// [`Error::ResetRefused`]: another process made the memory, and it holds no stream. [`Error::Segment`].
     pub fn reset(&self, segment: &Segment) -> Result<()> {
-        self.version.wire().reset(segment)?;
+        // An empty write fails in read-only memory.
+        segment.write(0, &[])?;
+        let wire = self.version.wire();
+        if !segment.is_created() {
+            wire.check_before_reset(segment).map_err(Error::into_reset_refused)?;
+        }
+        wire.reset(segment)?;
         self.seen.store(0, Ordering::Relaxed);
         Ok(())
     }
@@ -239,7 +254,7 @@ impl Stream {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::WrongLength`], [`Error::TimedOut`]: nothing has changed.
     /// [`Error::SegmentTooSmall`]: an empty message whose fields lie outside; nothing has changed.
-    /// [`Error::Segment`].
+    /// [`Error::Invalid`]: the memory holds no stream; nothing has changed. [`Error::Segment`].
     pub fn write(&self, segment: &Segment, kind: Kind, bytes: &[u8], timeout: Duration) -> Result<()> {
         self.version.wire().write(segment, kind, bytes, timeout)
     }
@@ -288,7 +303,7 @@ impl Stream {
     /// this side last read, or with 0 if it has not read.
     ///
     /// # Errors
-    /// [`Error::Segment`].
+    /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn has_new_data(&self, segment: &Segment) -> Result<bool> {
         let stamp = self.version.wire().stamp(segment)?;
         let seen = stamp_in(self.seen.load(Ordering::Relaxed));
@@ -299,7 +314,7 @@ impl Stream {
     /// the message that is there now. In V0, the writer can't be told.
     ///
     /// # Errors
-    /// [`Error::Segment`], also for read-only memory, except in V0.
+    /// [`Error::Invalid`]; [`Error::Segment`], also for read-only memory, except in V0.
     pub fn mark_as_read(&self, segment: &Segment) -> Result<()> {
         let wire = self.version.wire();
         let seen = self.seen.load(Ordering::Relaxed);
@@ -315,7 +330,7 @@ impl Stream {
     /// Returns whether a reader has acknowledged the message. Also true if there is none.
     ///
     /// # Errors
-    /// [`Error::NoAcknowledgement`] in V0; [`Error::Segment`].
+    /// [`Error::NoAcknowledgement`] in V0; [`Error::Invalid`]; [`Error::Segment`].
     pub fn is_message_read(&self, segment: &Segment) -> Result<bool> {
         self.version.wire().is_acknowledged(segment)
     }

@@ -2,13 +2,16 @@
 //!
 //! So a reader may get a part of one message and a part of the next. This side can only keep an order: the
 //! flags change after the message that they announce, and are read before it.
+//!
+//! Flags and a size are all that tells a header from other bytes. A message of V2 is recognised as well: V2
+//! has zeros behind its flags, and more fields that must fit.
 
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use super::{CHANGED, Kind, Wire};
+use super::{CHANGED, Kind, Wire, v2};
 use crate::Segment;
-use crate::layout::fields::{check_room, copy, read_u8, read_u32};
+use crate::layout::fields::{check_room, copy, read_header, read_u8, read_u32};
 use crate::layout::{Error, Result};
 
 const FLAGS: u64 = 0;
@@ -35,7 +38,7 @@ pub(super) trait Unlocked: Sync {
     fn is_acknowledged(segment: &Segment) -> Result<bool>;
 }
 
-/// A message, as the header describes it.
+/// A message, as the header describes it. The length is of any kind until [`check`](Found::check).
 #[derive(Debug, Clone, Copy)]
 struct Found {
     flags: u8,
@@ -44,26 +47,41 @@ struct Found {
     data: u64,
 }
 
-/// Reads the header once, and checks it.
-fn find<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Found> {
-    let flags = read_flags(segment)?;
-    let kind = Kind::of(flags, T::LAYOUT)?;
-    let offsets = T::offsets(kind);
-    // The data of one kind may lie outside a segment that is large enough for other kinds.
-    if segment.size() < offsets.data {
-        return Err(Error::Invalid {
-            layout: T::LAYOUT,
-            what: "the flags",
-            found: flags.into(),
-            limit: format!(
-                "the data of such a message begins behind the end of the {} bytes",
-                segment.size()
-            ),
-        });
+impl Found {
+    /// Reads the header once. Checks what holds even if a writer has stored its flags and not yet its size.
+    fn read<T: Unlocked>(stream: &T, segment: &Segment) -> Result<Self> {
+        let [flags, behind @ ..] = read_header::<4>(segment)?;
+        fence(Ordering::Acquire);
+        let kind = Kind::of(flags, T::LAYOUT)?;
+        let invalid = |what, found, limit| Error::Invalid { layout: T::LAYOUT, what, found, limit };
+        if behind == [0; 3]
+            && let Some(revision) = v2::revision_of_message(segment)
+        {
+            let limit = "this version has none".to_owned();
+            return Err(invalid("the revision of a stream of version V2", revision.into(), limit));
+        }
+        let offsets = T::offsets(kind);
+        // The data of one kind may lie outside a segment that is large enough for other kinds.
+        if segment.size() < offsets.data {
+            let size = segment.size();
+            let limit = format!("the data of such a message begins behind the end of the {size} bytes");
+            return Err(invalid("the flags field", flags.into(), limit));
+        }
+        let size = read_u32(segment, offsets.size)?;
+        let length = Kind::Bytes.check_found(size, stream.room(segment, kind), T::LAYOUT)?;
+        Ok(Self { flags, kind, length, data: offsets.data })
     }
-    let size = read_u32(segment, offsets.size)?;
-    let length = kind.check_found(size, stream.room(segment, kind), T::LAYOUT)?;
-    Ok(Found { flags, kind, length, data: offsets.data })
+
+    /// Checks that size and flags belong together.
+    fn check<T: Unlocked>(self, stream: &T, segment: &Segment) -> Result<Self> {
+        let size = u32::try_from(self.length).unwrap_or(u32::MAX);
+        self.kind.check_found(size, stream.room(segment, self.kind), T::LAYOUT)?;
+        Ok(self)
+    }
+
+    const fn is_empty(self) -> bool {
+        self.flags == 0 && self.length == 0
+    }
 }
 
 impl<T: Unlocked> Wire for T {
@@ -80,7 +98,11 @@ impl<T: Unlocked> Wire for T {
     }
 
     fn check(&self, segment: &Segment) -> Result<()> {
-        find(self, segment).map(|_| ())
+        Found::read(self, segment)?.check(self, segment).map(|_| ())
+    }
+
+    fn check_before_reset(&self, segment: &Segment) -> Result<()> {
+        Found::read(self, segment).map(|_| ())
     }
 
     fn reset(&self, segment: &Segment) -> Result<()> {
@@ -96,6 +118,8 @@ impl<T: Unlocked> Wire for T {
         let length = kind.check_given(bytes, self.room(segment, kind))?;
         // A message of no bytes has its fields, too. Nothing may be written if they don't fit.
         check_room(segment, T::LAYOUT, offsets.data)?;
+        // Nor where there is no header.
+        Found::read(self, segment)?;
         segment.write(offsets.size, &length.to_le_bytes())?;
         segment.write(offsets.data, bytes)?;
         // Not earlier: a reader may clear a flag concurrently.
@@ -106,8 +130,8 @@ impl<T: Unlocked> Wire for T {
     }
 
     fn read(&self, segment: &Segment, into: &mut Vec<u8>, _: Duration) -> Result<(Kind, u32)> {
-        let found = find(self, segment)?;
-        if found.flags == 0 && found.length == 0 {
+        let found = Found::read(self, segment)?.check(self, segment)?;
+        if found.is_empty() {
             return Err(Error::Empty);
         }
         copy(segment, found.data, found.length, into)?;
@@ -115,16 +139,17 @@ impl<T: Unlocked> Wire for T {
     }
 
     fn stamp(&self, segment: &Segment) -> Result<Option<u32>> {
-        let flags = read_flags(segment)?;
-        let is_empty = flags == 0 && read_u32(segment, T::offsets(Kind::Bytes).size)? == 0;
-        Ok((!is_empty).then(|| stamp_of(flags)))
+        let found = Found::read(self, segment)?;
+        Ok((!found.is_empty()).then(|| stamp_of(found.flags)))
     }
 
     fn acknowledge(&self, segment: &Segment, stamp: u32) -> Result<u32> {
+        Found::read(self, segment)?;
         T::acknowledge(segment, stamp)
     }
 
     fn is_acknowledged(&self, segment: &Segment) -> Result<bool> {
+        Found::read(self, segment)?;
         T::is_acknowledged(segment)
     }
 }

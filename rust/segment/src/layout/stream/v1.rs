@@ -28,7 +28,7 @@ impl Unlocked for V1 {
         let word = segment.load_u32(WORD)?;
         // If the flag has flipped since, or the word changes now, there is another message, which is new.
         let is_still_there = stamp == changed && word & changed != 0;
-        if is_still_there && segment.compare_exchange_u32(WORD, word, word & !changed)? {
+        if is_still_there && segment.compare_exchange_u32(WORD, word, word & !changed)? == word {
             return Ok(0);
         }
         Ok(stamp)

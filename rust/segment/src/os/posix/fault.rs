@@ -15,6 +15,7 @@
 //! only atomics: a list of blocks of slots, one slot per mapping, which only ever grows.
 
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
@@ -84,7 +85,9 @@ impl Watch {
     /// Watches `length` bytes from `start` on, which must stay mapped for as long as this lives.
     pub(crate) fn new(start: *const u8, length: usize) -> Self {
         let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
-        install();
+        // Only a handler of another part of the program may be there. It can't be replaced now, but ours is
+        // below it.
+        let _ = install();
         replacement::prepare();
         let slot = blocks()
             .flat_map(|block| &block.slots)
@@ -101,7 +104,8 @@ impl Watch {
     /// Returns whether memory was found to be missing. If so, the bytes copied before this call mean nothing.
     pub(crate) fn faulted(&self) -> bool {
         // The bytes must be copied before the flag is read. The compiler must keep that order for a fault of
-        // this thread, and the processor for a fault of another one.
+        // this thread, and the processor for a fault of another one. The text of `memory.rs` rests on the
+        // second fence, too.
         compiler_fence(Ordering::SeqCst);
         fence(Ordering::Acquire);
         self.slot.faulted.load(Ordering::Relaxed)
@@ -142,16 +146,27 @@ static BELOW: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 /// It may pass signals on to ours.
 static ABOVE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
-/// Makes `on_fault` the handler. Called at each new mapping: another handler may have been installed since,
-/// and ours must be asked first. `CHANGES` must be held.
-fn install() {
+/// Makes `on_fault` the handler. Fails if the system, or a sandbox, refuses that.
+///
+/// Without the handler, a truncation would end the process. So a segment is made or opened only with it.
+pub(crate) fn install_fault_handler() -> io::Result<()> {
+    let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
+    install()
+}
+
+/// Called at each new mapping: another handler may have been installed since, and ours must be asked first.
+/// `CHANGES` must be held.
+fn install() -> io::Result<()> {
     if cfg!(miri) {
-        return; // Miri has no signals.
+        return Ok(()); // Miri has no signals.
     }
-    let Some(current) = current_action() else { return };
-    if current.sa_sigaction == handler_address() {
-        return;
-    }
+    let current = match current_action() {
+        Some(current) if current.sa_sigaction == handler_address() => return Ok(()),
+        Some(current) => current,
+        // The sandbox came after ours was installed.
+        None if !BELOW.load(Ordering::Acquire).is_null() => return Ok(()),
+        None => return Err(io::Error::last_os_error()),
+    };
     // Never changed and never freed: a handler may read it at any time.
     let current: *mut libc::sigaction = Box::into_raw(Box::new(current));
     let first_time = BELOW.load(Ordering::Acquire).is_null();
@@ -162,7 +177,10 @@ fn install() {
     // Runs on the thread's alternative stack if it has one, as the engine's crash handler may expect.
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     // SAFETY: `ours` is complete, and its handler keeps the rules of signal handlers.
-    unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) };
+    match unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Puts the previous handler back, if ours is the current one. For a library that is about to be unloaded.

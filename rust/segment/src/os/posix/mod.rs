@@ -36,8 +36,8 @@ use crate::error::{Error, Result, Taken};
 use crate::info::{OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
-pub(crate) use fault::Watch;
 pub use fault::uninstall as uninstall_fault_handler;
+pub(crate) use fault::{Watch, install_fault_handler};
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use fuzzing::ByCalls;
 pub(super) use owner::NameLifetime;
@@ -350,7 +350,7 @@ fn not_memory(stat: &Stat) -> Option<&'static str> {
         FileType::CharacterDevice | FileType::BlockDevice => Some("a device"),
         // FreeBSD and macOS report no type for a segment.
         FileType::Unknown if cfg!(not(target_os = "linux")) => None,
-        _ => Some("of an unknown type"),
+        _ => Some("a file of an unknown type"),
     }
 }
 

@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn names_of_30_bytes_work_and_case_matters() {
-        let random = crate::generate_name("case-test-").unwrap();
+        let random = crate::generate_name("call-test").unwrap();
         let lower = Scratch::named(format!("{random:a<30}"));
         let upper = Scratch {
             calls: ShmOpen::new(Some(lower.folder.clone())),

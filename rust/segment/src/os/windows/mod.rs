@@ -34,8 +34,8 @@ use section::Section;
 #[cfg(test)]
 pub(crate) use section::anonymous;
 pub(crate) use section::coarse_clock;
-pub(crate) use unwatched::Watch;
 pub use unwatched::uninstall_fault_handler;
+pub(crate) use unwatched::{Watch, install_fault_handler};
 
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Windows);
 

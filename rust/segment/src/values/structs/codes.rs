@@ -23,21 +23,37 @@ pub(super) enum Encoding {
     Pascal,
 }
 
-/// A code, with the sizes of one prefix.
+/// The meaning of a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ByteOrder {
+    pub(super) big_endian: bool,
+    /// Native sizes and alignment, and C's own conversion of floats.
+    pub(super) native: bool,
+}
+
+/// A code, as one prefix has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Code {
     pub(super) letter: char,
     pub(super) encoding: Encoding,
     /// The size of one element in bytes.
     pub(super) size: usize,
-    /// The alignment in bytes; 1 for none.
+    /// The natural alignment in bytes.
     pub(super) align: usize,
+    pub(super) order: ByteOrder,
 }
 
 impl Code {
-    /// Returns a code with the sizes and alignment of this system's C.
-    pub(super) fn native(letter: char) -> Option<Self> {
-        let of = |encoding, size, align| Some(Self { letter, encoding, size, align });
+    /// Returns a code as a prefix of this meaning has it.
+    pub(super) fn find(letter: char, order: ByteOrder) -> Option<Self> {
+        let found = if order.native { Self::native(letter) } else { Self::standard(letter) };
+        let (encoding, size, align) = found?;
+        Some(Self { letter, encoding, size, align, order })
+    }
+
+    /// Returns the encoding, and the size and alignment of this system's C.
+    fn native(letter: char) -> Option<(Encoding, usize, usize)> {
+        let of = |encoding, size, align| Some((encoding, size, align));
         match letter {
             'h' => of(Encoding::Signed, size_of::<c_short>(), align_of::<c_short>()),
             'H' => of(Encoding::Unsigned, size_of::<c_short>(), align_of::<c_short>()),
@@ -57,8 +73,8 @@ impl Code {
         }
     }
 
-    /// Returns a code with the standard sizes, and without alignment.
-    pub(super) fn standard(letter: char) -> Option<Self> {
+    /// Returns the encoding, and the standard size, which is also the alignment.
+    fn standard(letter: char) -> Option<(Encoding, usize, usize)> {
         let (encoding, size) = match letter {
             'x' => (Encoding::Pad, 1),
             'c' => (Encoding::Char, 1),
@@ -78,7 +94,7 @@ impl Code {
             'p' => (Encoding::Pascal, 1),
             _ => return None,
         };
-        Some(Self { letter, encoding, size, align: 1 })
+        Some((encoding, size, size))
     }
 
     /// Returns whether the repeat count is the length of a single value.

@@ -1,132 +1,97 @@
-//! Parsing a format string.
+//! A format that has been parsed: the fields of a struct, with their offsets.
 
 use super::codes::{Code, Encoding};
 
 /// The largest size of a struct: CPython's `PY_SSIZE_T_MAX`.
-const MAX_SIZE: usize = isize::MAX.unsigned_abs();
+pub(super) const MAX_SIZE: usize = isize::MAX.unsigned_abs();
 
-/// A parsed format string.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A struct: that of a whole format string, or a group in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Format {
-    /// The codes that have values, in order. Their number is at most that of the characters in the string.
-    pub(super) items: Vec<Item>,
+    /// The fields that have values, in order. Their number is at most that of the characters in the string.
+    pub(super) fields: Vec<Field>,
     pub(super) size: usize,
-    pub(super) count: usize,
-    pub(super) big_endian: bool,
-    /// Native sizes and alignment, and C's own conversion of floats.
-    pub(super) native: bool,
+    /// The alignment in a struct around it, if that isn't packed more tightly. 0 for none.
+    align: usize,
+    count: usize,
+    outer_count: usize,
 }
 
-/// A code with its repeat count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) code: Code,
-    pub(super) repeat: usize,
-    /// The offset of the first element.
+/// A code or a group in a struct, with its repeat count and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    name: Option<String>,
+    pub(super) kind: Kind,
+    /// The number of values, or of groups. At least 1.
+    count: usize,
+    /// A repeat count is in the format, even if it is 1.
+    is_array: bool,
+    /// The offset of the first value from the beginning of the struct.
     pub(super) offset: usize,
+    /// The number of bytes of a value.
+    stride: usize,
 }
 
-impl Item {
-    /// Returns the number of values that it takes.
-    pub(super) fn values(&self) -> usize {
-        if self.code.is_string() { 1 } else { self.repeat }
+/// The contents of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Code(Code),
+    Group(Format),
+}
+
+impl Kind {
+    fn align(&self) -> usize {
+        match self {
+            Self::Code(code) => code.align,
+            Self::Group(group) => group.align,
+        }
     }
-}
 
-/// A mistake in a format string. Positions count its characters from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FormatError {
-    /// The character is not a code.
-    #[error("{character:?} at {position} is not a format character")]
-    BadCharacter {
-        /// The character.
-        character: char,
-        /// Its position.
-        position: usize,
-    },
-    /// `n`, `N` and `P` have no standard size.
-    #[error("{character:?} at {position} needs native sizes, but the prefix is {prefix:?}")]
-    NativeOnly {
-        /// The character.
-        character: char,
-        /// Its position.
-        position: usize,
-        /// The prefix of the format.
-        prefix: char,
-    },
-    /// The string ends after a repeat count.
-    #[error("the repeat count at {position} has no format character after it")]
-    CountWithoutCode {
-        /// The position of the count.
-        position: usize,
-    },
-    /// The struct is larger than any memory.
-    #[error("with the code at {position}, the struct has more than {limit} bytes")]
-    TooLong {
-        /// The position of the code, or of its count.
-        position: usize,
-        /// The largest size in bytes.
-        limit: usize,
-    },
+    fn size(&self) -> usize {
+        match self {
+            Self::Code(code) => code.size,
+            Self::Group(group) => group.size,
+        }
+    }
 }
 
 impl Format {
-    /// Parses a format string.
-    ///
-    /// # Errors
-    /// [`FormatError`] lists them.
-    pub fn parse(format: &str) -> Result<Self, FormatError> {
-        let prefix = format.chars().next().filter(|first| "@=<>!".contains(*first));
-        let native = matches!(prefix, None | Some('@'));
-        let big_endian = match prefix {
-            Some('<') => false,
-            Some('>' | '!') => true,
-            _ => cfg!(target_endian = "big"),
+    /// Adds a field, aligned to its own alignment, but no further than to `packing`. Returns whether it has
+    /// values, or `None` if the struct becomes larger than any memory.
+    pub(super) fn add(&mut self, kind: Kind, repeat: Option<usize>, packing: usize) -> Option<bool> {
+        let is_string = matches!(&kind, Kind::Code(code) if code.is_string());
+        let (align, size, times) = (kind.align().clamp(1, packing), kind.size(), repeat.unwrap_or(1));
+        // Aligns even without a value: "0i" at the end pads a struct as C does.
+        let offset = self.size.checked_next_multiple_of(align)?;
+        let end = offset.checked_add(times.checked_mul(size)?).filter(|end| *end <= MAX_SIZE)?;
+        let (count, stride) = if is_string { (1, times) } else { (times, size) };
+        let (values, outer_values) = match &kind {
+            Kind::Code(Code { encoding: Encoding::Pad, .. }) => (0, 0),
+            Kind::Code(_) => (count, count),
+            Kind::Group(group) => (count.checked_mul(group.count)?, count.min(1)),
         };
-        let mut parsed = Self { items: Vec::new(), size: 0, count: 0, big_endian, native };
-        let mut characters = format.chars().enumerate().skip(usize::from(prefix.is_some()));
-        while let Some((position, mut character)) = characters.next() {
-            if matches!(character, ' ' | '\t' | '\n' | '\x0b' | '\x0c' | '\r') {
-                continue;
-            }
-            let too_long = FormatError::TooLong { position, limit: MAX_SIZE };
-            let mut at = position;
-            let mut repeat = 1;
-            if let Some(digit) = digit(character) {
-                repeat = digit;
-                loop {
-                    (at, character) = characters.next().ok_or(FormatError::CountWithoutCode { position })?;
-                    let Some(digit) = self::digit(character) else { break };
-                    repeat =
-                        repeat.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(too_long)?;
-                }
-            }
-            let code = if native { Code::native(character) } else { Code::standard(character) };
-            let code = code.ok_or_else(|| match prefix {
-                Some(prefix) if !native && Code::native(character).is_some() => {
-                    FormatError::NativeOnly { character, position: at, prefix }
-                }
-                _ => FormatError::BadCharacter { character, position: at },
-            })?;
-            parsed.add(code, repeat).ok_or(too_long)?;
+        self.count = self.count.checked_add(values)?;
+        self.outer_count = self.outer_count.checked_add(outer_values)?;
+        self.size = end;
+        self.align = self.align.max(align);
+        if values > 0 {
+            let is_array = repeat.is_some() && !is_string;
+            self.fields.push(Field { name: None, kind, count, is_array, offset, stride });
         }
-        Ok(parsed)
+        Some(values > 0)
     }
 
-    fn add(&mut self, code: Code, repeat: usize) -> Option<()> {
-        // Aligns even without a value: "0i" at the end pads a struct as C does.
-        let offset = self.size.checked_next_multiple_of(code.align)?;
-        let size = offset.checked_add(repeat.checked_mul(code.size)?)?;
-        if size > MAX_SIZE {
-            return None;
+    /// Names the last field.
+    pub(super) fn name_last(&mut self, name: &str) {
+        if let Some(field) = self.fields.last_mut() {
+            field.name = Some(name.to_owned());
         }
-        self.size = size;
-        let item = Item { code, repeat, offset };
-        if code.encoding != Encoding::Pad && item.values() > 0 {
-            self.count = self.count.checked_add(item.values())?;
-            self.items.push(item);
-        }
+    }
+
+    /// Pads the end of the struct as C does, so that the next one in an array is aligned.
+    pub(super) fn pad_end(&mut self) -> Option<()> {
+        let size = self.size.checked_next_multiple_of(self.align.max(1));
+        self.size = size.filter(|size| *size <= MAX_SIZE)?;
         Some(())
     }
 
@@ -136,21 +101,83 @@ impl Format {
         self.size
     }
 
-    /// Returns how many of its values are bytes.
-    #[must_use]
-    pub fn byte_values(&self) -> usize {
-        let are_bytes =
-            |item: &&Item| matches!(item.code.encoding, Encoding::Char | Encoding::Bytes | Encoding::Pascal);
-        self.items.iter().filter(are_bytes).map(Item::values).sum()
-    }
-
-    /// Returns the number of its values.
+    /// Returns the number of its values, those in groups included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
+
+    /// Returns the number of its values, if a group counts as one, however often it is repeated.
+    #[must_use]
+    pub fn outer_count(&self) -> usize {
+        self.outer_count
+    }
+
+    /// Returns the fields that have values, in order.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
 }
 
-fn digit(character: char) -> Option<usize> {
-    character.to_digit(10).and_then(|digit| usize::try_from(digit).ok())
+impl Field {
+    /// Returns its name, if the format has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the struct that it consists of, or `None` if it is a code.
+    #[must_use]
+    pub fn group(&self) -> Option<&Format> {
+        match &self.kind {
+            Kind::Code(_) => None,
+            Kind::Group(group) => Some(group),
+        }
+    }
+
+    /// Returns whether a repeat count makes it an array. That of a string is its length instead.
+    #[must_use]
+    pub fn is_array(&self) -> bool {
+        self.is_array
+    }
+
+    /// Returns whether its values are bytes.
+    #[must_use]
+    pub fn is_bytes(&self) -> bool {
+        use Encoding as E;
+        matches!(&self.kind, Kind::Code(code) if matches!(code.encoding, E::Char | E::Bytes | E::Pascal))
+    }
+
+    /// Returns the number of its values, or of its groups.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the size of all its values in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.count * self.stride
+    }
+
+    /// Returns the bytes of one of its values, to change them.
+    ///
+    /// # Panics
+    /// If there are fewer bytes than the struct has, or fewer values than `nth`.
+    #[must_use]
+    pub fn bytes_mut<'b>(&self, nth: usize, of_struct: &'b mut [u8]) -> &'b mut [u8] {
+        assert!(nth < self.count, "value {nth} of {}", self.count);
+        &mut of_struct[self.offset + nth * self.stride..][..self.stride]
+    }
+
+    /// Returns the bytes of each of its values, from those of the struct that it is a field of.
+    ///
+    /// # Panics
+    /// If there are fewer bytes than that struct has.
+    pub fn each<'b>(&self, of_struct: &'b [u8]) -> impl ExactSizeIterator<Item = &'b [u8]> + use<'b> {
+        // Values without bytes, such as those of "0s", can't be cut off one by one.
+        let (bytes, stride) = (&of_struct[self.offset..][..self.size()], self.stride);
+        (0..self.count).map(move |nth| &bytes[nth * stride..][..stride])
+    }
 }

@@ -9,6 +9,14 @@
 //!
 //! A repeat count costs nothing until the values are there: [`Format`] keeps counts, not their expansion.
 //!
+//! Three additions describe structs of C. Python refuses any format that has one of them:
+//! - `T{...}` is a group of values, which may have a repeat count: a struct in a struct. As in C, it is
+//!   aligned to the greatest alignment in it, and padded at its end to a multiple of that.
+//! - `:name:` after a code or a group is its name. It changes no byte.
+//! - `pack(n)`, after the prefix or after `T{`, limits alignments to `n` as `#pragma pack(n)` does, in groups
+//!   inside as well. Standard sizes are aligned to their size then. A whole format with a packing is padded
+//!   at its end like a group.
+//!
 //! ```
 //! use shm_segment::values::structs::{Format, Value};
 //!
@@ -18,8 +26,12 @@
 //! let mut bytes = [0; 14];
 //! format.pack(&[Value::Int(513), Value::Bytes(b"ab"), Value::Float(1.0)], &mut bytes)?;
 //! assert_eq!(bytes[..6], [1, 2, b'a', b'b', 0, 0]);
-//! let values: Vec<Value> = format.unpack(&bytes)?.collect();
-//! assert_eq!(values[1], Value::Bytes(b"ab\0\0"));
+//! assert_eq!(format.unpack(&bytes)?[1], Value::Bytes(b"ab\0\0"));
+//!
+//! // #pragma pack(4)
+//! // struct { uint8_t count; struct { uint16_t id; double position[3]; } cars[128]; };
+//! let format = Format::parse("<pack(4) B:count: 128T{H:id: 3d:position:}:cars:")?;
+//! assert_eq!((format.size(), format.count()), (4 + 128 * 28, 1 + 128 * 4));
 //! # Ok(())
 //! # }
 //! ```
@@ -27,13 +39,14 @@
 mod codes;
 mod format;
 mod pack;
+mod parse;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
-pub use format::{Format, FormatError};
-pub use pack::PackError;
-pub use unpack::Values;
+pub use format::{Field, Format};
+pub use pack::{PackError, ValueError};
+pub use parse::{FormatError, MAX_DEPTH, MAX_VALUES};
 
 /// One value of a struct.
 #[derive(Debug, Clone, Copy, PartialEq)]

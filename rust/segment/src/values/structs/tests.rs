@@ -30,14 +30,168 @@ fn a_bad_format_is_refused_with_the_position() {
     assert_eq!(refused("z").to_string(), "'z' at 0 is not a format character");
 }
 
+/// Each mistake in a group, a name or a packing, with its text.
 #[test]
-fn byte_values_are_counted() {
-    for (format, count, bytes) in
-        [("", 0, 0), ("4B", 4, 0), ("<B20sBc", 4, 2), ("3c", 3, 3), ("4x0sp", 2, 2), ("2d?e", 4, 0)]
-    {
-        let format = Format::parse(format).unwrap();
-        assert_eq!((format.count(), format.byte_values()), (count, bytes), "{format:?}");
+fn a_bad_group_name_or_packing_is_refused_with_the_position() {
+    use FormatError as E;
+    let deep = |depth: usize| "T{".repeat(depth) + "B" + &"}".repeat(depth);
+    let name = "a".to_owned();
+    let (shallow, too_deep) = (deep(MAX_DEPTH), deep(MAX_DEPTH + 1));
+    assert_eq!(Format::parse(&shallow).unwrap().count(), 1);
+    let limit = MAX_VALUES;
+    for (format, error, text) in [
+        ("B T", E::NoBrace { position: 2 }, "the 'T' at 2 has no '{' after it"),
+        ("2T {B}", E::NoBrace { position: 1 }, "the 'T' at 1 has no '{' after it"),
+        ("B}", E::NotOpened { position: 1 }, "the '}' at 1 has no 'T{' before it"),
+        ("T{B}}", E::NotOpened { position: 4 }, "the '}' at 4 has no 'T{' before it"),
+        ("B 2T{T{B}", E::NotClosed { position: 3 }, "the group at 3 has no '}' at its end"),
+        ("éT{", E::BadCharacter { character: 'é', position: 0 }, "'é' at 0 is not a format character"),
+        ("T{B:é:} T{", E::NotClosed { position: 8 }, "the group at 8 has no '}' at its end"),
+        ("2T{4x 0i}", E::EmptyGroup { position: 1 }, "the group at 1 has no values"),
+        ("T{}", E::EmptyGroup { position: 0 }, "the group at 0 has no values"),
+        (
+            &too_deep,
+            E::TooDeep { position: 32, limit: 16 },
+            "the group at 32 is inside 16 others, and no more than 16 are allowed",
+        ),
+        (
+            "B 16777216T{B}",
+            E::TooManyValues { position: 2, limit },
+            "with the code at 2, a format with groups has more than 16777216 values",
+        ),
+        (
+            "T{B} 16777216B",
+            E::TooManyValues { position: 5, limit },
+            "with the code at 5, a format with groups has more than 16777216 values",
+        ),
+        (
+            "99999999T{99999999T{9999T{0s}}}",
+            E::TooManyValues { position: 10, limit },
+            "with the code at 10, a format with groups has more than 16777216 values",
+        ),
+        (
+            "<pack(3) B",
+            E::BadPacking { position: 1 },
+            "the packing at 1 must be pack(1), pack(2), pack(4), pack(8) or pack(16)",
+        ),
+        (
+            "pack(4",
+            E::BadPacking { position: 0 },
+            "the packing at 0 must be pack(1), pack(2), pack(4), pack(8) or pack(16)",
+        ),
+        (
+            "B pack(4)",
+            E::LatePacking { position: 2 },
+            "the packing at 2 must be at the beginning of the format or after 'T{'",
+        ),
+        (
+            "T{B pack(4) B}",
+            E::LatePacking { position: 4 },
+            "the packing at 4 must be at the beginning of the format or after 'T{'",
+        ),
+        (
+            "B:a",
+            E::BadName { position: 1 },
+            "the name at 1 must have a ':' before it, a ':' after it, and characters in between",
+        ),
+        (
+            "B::",
+            E::BadName { position: 1 },
+            "the name at 1 must have a ':' before it, a ':' after it, and characters in between",
+        ),
+        (":a:B", E::NothingToName { position: 0 }, "the name at 0 has no value of its own before it"),
+        ("B:a::b:", E::NothingToName { position: 4 }, "the name at 4 has no value of its own before it"),
+        ("4x:a:", E::NothingToName { position: 2 }, "the name at 2 has no value of its own before it"),
+        ("B0i:a:", E::NothingToName { position: 3 }, "the name at 3 has no value of its own before it"),
+        ("0T{B}:a:", E::NothingToName { position: 5 }, "the name at 5 has no value of its own before it"),
+        ("T{:a:B}", E::NothingToName { position: 2 }, "the name at 2 has no value of its own before it"),
+        (
+            "B:a:T{B:a:}:b:H:a:",
+            E::DuplicateName { name, position: 15, first: 1 },
+            "the name \"a\" at 15 is at 1 already",
+        ),
+    ] {
+        assert_eq!(refused(format), error, "{format}");
+        assert_eq!(error.to_string(), text);
     }
+    let max = isize::MAX;
+    assert!(matches!(refused(&format!("pack(8) {max}T{{Q}}")), FormatError::TooLong { position: 8, .. }));
+    assert!(matches!(refused(&format!("pack(2) H{}x", max - 2)), FormatError::TooLong { .. }));
+}
+
+#[test]
+fn a_group_is_aligned_and_padded_as_in_c() {
+    #[repr(C)]
+    struct Inner {
+        a: u8,
+        b: f64,
+        c: u16,
+    }
+    #[repr(C)]
+    struct Outer {
+        a: u8,
+        inner: [Inner; 3],
+        b: u8,
+    }
+    let format = Format::parse("B 3T{B d H} B").unwrap();
+    assert_eq!(format.fields()[1].offset, std::mem::offset_of!(Outer, inner));
+    assert_eq!(format.fields()[1].size(), 3 * size_of::<Inner>());
+    // Without a packing, the end is not padded, as in Python.
+    assert_eq!(format.size(), std::mem::offset_of!(Outer, b) + 1);
+    assert_eq!(Format::parse("pack(8) B 3T{B d H} B").unwrap().size(), size_of::<Outer>());
+}
+
+#[test]
+fn a_packing_limits_alignments() {
+    for (format, size) in [
+        ("<T{B q}", 9),
+        ("<pack(1) B q B", 10),
+        ("<pack(2) B q B", 12),
+        ("> pack(4) B q B", 16),
+        ("=pack(8)B q B", 24),
+        ("<pack(16) B q B", 24),
+        ("<pack(8) B 16s H", 20),
+        // The packing of a group is for groups inside as well, and not for the struct around it.
+        ("<T{pack(4) B T{B q}} B q", 25),
+        ("<pack(8) B T{pack(2) B q} B q", 24),
+        ("<pack(2) B T{pack(8) B q} B", 20),
+        ("<pack(8) B 0T{q} B", 16),
+    ] {
+        assert_eq!(Format::parse(format).unwrap().size(), size, "{format}");
+    }
+}
+
+#[test]
+fn fields_have_the_shape_of_the_format() {
+    let format = Format::parse("<x B 2H:pair: 1s:text: 1I:one: 2T{3f:p:}:cars: T{c}").unwrap();
+    let fields: Vec<_> =
+        format.fields().iter().map(|f| (f.name(), f.count(), f.is_array(), f.is_bytes())).collect();
+    assert_eq!(
+        fields,
+        [
+            (None, 1, false, false),
+            (Some("pair"), 2, true, false),
+            (Some("text"), 1, false, true),
+            (Some("one"), 1, true, false),
+            (Some("cars"), 2, true, false),
+            (None, 1, false, false),
+        ]
+    );
+    assert_eq!((format.count(), format.outer_count()), (12, 7));
+    let group = format.fields()[4].group().unwrap();
+    assert_eq!((group.size(), group.fields()[0].name(), group.fields()[0].count()), (12, Some("p"), 3));
+}
+
+#[test]
+fn values_of_groups_are_among_the_others() {
+    let values = [1, 2, 3, 4, 5, 6].map(Value::Int);
+    let bytes = pack(">B 2T{pack(2) B H} B", &values).unwrap();
+    assert_eq!(bytes, [1, 2, 0, 0, 3, 4, 0, 0, 5, 6]);
+    assert_eq!(Format::parse(">B 2T{pack(2) B H} B").unwrap().unpack(&bytes).unwrap(), values);
+    let format = Format::parse("T{B}").unwrap();
+    let wrong = format.fields()[0].put(0, &Value::Int(1), &mut [0]).unwrap_err();
+    assert_eq!(wrong.to_string(), "must be a group for 'T', not an integer");
+    assert_eq!(format.fields()[0].values(&[0]).count(), 0);
 }
 
 #[test]
@@ -79,7 +233,7 @@ fn native_codes_are_aligned() {
             assert_eq!(size, align + size_of_one, "{prefix}{code}");
         }
         if !"nNP".contains(code) {
-            assert_eq!(Format::parse(&format!("=b{code}")).unwrap().items[1].offset, 1, "{code}");
+            assert_eq!(Format::parse(&format!("=b{code}")).unwrap().fields()[1].offset, 1, "{code}");
         }
     }
 }
@@ -97,7 +251,7 @@ fn prefixes_are_byte_orders() {
 fn a_huge_count_costs_nothing() {
     let format = Format::parse("1000000000B1000000000x").unwrap();
     assert_eq!((format.size(), format.count()), (2_000_000_000, 1_000_000_000));
-    assert_eq!(format.items.len(), 1);
+    assert_eq!(format.fields().len(), 1);
     assert_eq!(format.unpack(&[0; 4]).unwrap_err(), WrongLength { expected: 2_000_000_000, given: 4 });
     assert_eq!(
         format.pack(&[Value::Int(1)], &mut []),
@@ -123,13 +277,15 @@ fn only_native_formats_are_aligned() {
 #[test]
 fn pack_errors_name_the_value_and_the_code() {
     let wrong = pack("<bi", &[Value::Int(1), Value::Float(2.0)]).unwrap_err();
-    assert_eq!(wrong.to_string(), "value 1 must be an integer for 'i', not a float");
+    assert_eq!(wrong.to_string(), "values[1] must be an integer for 'i', not a float");
     let wrong = pack("<H", &[Value::Int(-1)]).unwrap_err();
-    assert_eq!(wrong.to_string(), "value 0 must be from 0 to 65535 for 'H', not -1");
+    assert_eq!(wrong.to_string(), "values[0] must be from 0 to 65535 for 'H', not -1");
     let wrong = pack("<e", &[Value::Float(65520.0)]).unwrap_err();
-    assert_eq!(wrong.to_string(), "value 0 is too large for 'e': 6.552e4");
+    assert_eq!(wrong.to_string(), "values[0] is too large for 'e': 6.552e4");
     let wrong = pack("c", &[Value::Bytes(b"ab")]).unwrap_err();
-    assert_eq!(wrong, PackError::NotOneByte { index: 0, length: 2 });
+    assert_eq!(wrong, PackError::Value { index: 0, problem: ValueError::NotOneByte { length: 2 } });
+    let wrong = pack("<2H", &[Value::Int(1)]).unwrap_err();
+    assert_eq!(wrong.to_string(), "values must have 2 elements, not 1");
     let mut short = [0; 3];
     let wrong = Format::parse("<i").unwrap().pack(&[Value::Int(1)], &mut short).unwrap_err();
     assert_eq!(wrong.to_string(), "the format describes 4 bytes, not 3");
@@ -145,17 +301,13 @@ fn a_negative_value_is_the_upper_half_of_64_bits() {
     let bytes = pack("<Q", &[Value::Int(-2)]).unwrap();
     assert_eq!(bytes, (u64::MAX - 1).to_le_bytes());
     let format = Format::parse("<Q").unwrap();
-    assert_eq!(format.unpack(&bytes).unwrap().next(), Some(Value::Int(-2)));
+    assert_eq!(format.unpack(&bytes).unwrap(), [Value::Int(-2)]);
     assert!(pack("<L", &[Value::Int(-2)]).is_err());
 }
 
 #[test]
-fn unpack_counts_the_values_that_are_left() {
+fn counts_of_zero_leave_only_strings() {
     let format = Format::parse("<2h0h3s0s").unwrap();
-    let mut values = format.unpack(&[1, 0, 2, 0, b'a', b'b', b'c']).unwrap();
-    assert_eq!(values.len(), 4);
-    assert_eq!(values.next(), Some(Value::Int(1)));
-    assert_eq!(values.len(), 3);
-    assert_eq!(values.by_ref().last(), Some(Value::Bytes(b"")));
-    assert_eq!((values.len(), values.next()), (0, None));
+    let values = format.unpack(&[1, 0, 2, 0, b'a', b'b', b'c']).unwrap();
+    assert_eq!(values, [Value::Int(1), Value::Int(2), Value::Bytes(b"abc"), Value::Bytes(b"")]);
 }

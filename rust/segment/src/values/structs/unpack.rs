@@ -1,62 +1,53 @@
 //! Unpacking bytes into values.
 
-use std::slice;
-
-use super::codes::Encoding;
-use super::format::{Format, Item};
+use super::codes::{Code, Encoding};
+use super::format::{Field, Format, Kind};
 use super::{Value, WrongLength};
 use crate::values::half;
 
-/// The values of a struct, one after the other. [`Format::unpack`] returns it.
-#[derive(Debug, Clone)]
-pub struct Values<'f, 'b> {
-    items: slice::Iter<'f, Item>,
-    /// The current item, the offset of its next value, and the number of its values that are left.
-    current: Option<(Item, usize, usize)>,
-    /// The number of values that are left in all.
-    left: usize,
-    bytes: &'b [u8],
-    big_endian: bool,
-}
-
 impl Format {
-    /// Returns the values in `bytes`, which must have exactly [`size`](Self::size) bytes. Allocates nothing.
+    /// Returns the values in `bytes`, which must have exactly [`size`](Self::size) bytes. Those of groups are
+    /// among the others, in order.
     ///
     /// # Errors
     /// [`WrongLength`].
-    pub fn unpack<'b>(&self, bytes: &'b [u8]) -> Result<Values<'_, 'b>, WrongLength> {
+    pub fn unpack<'b>(&self, bytes: &'b [u8]) -> Result<Vec<Value<'b>>, WrongLength> {
         if bytes.len() != self.size {
             return Err(WrongLength { expected: self.size, given: bytes.len() });
         }
-        let (items, left, big_endian) = (self.items.iter(), self.count, self.big_endian);
-        Ok(Values { items, current: None, left, bytes, big_endian })
+        let mut values = Vec::with_capacity(self.count());
+        self.take_all(bytes, &mut values);
+        Ok(values)
+    }
+
+    fn take_all<'b>(&self, bytes: &'b [u8], values: &mut Vec<Value<'b>>) {
+        for field in &self.fields {
+            if let Some(group) = field.group() {
+                field.each(bytes).for_each(|bytes| group.take_all(bytes, values));
+            } else {
+                values.extend(field.values(bytes));
+            }
+        }
     }
 }
 
-impl<'b> Iterator for Values<'_, 'b> {
-    type Item = Value<'b>;
-
-    fn next(&mut self) -> Option<Value<'b>> {
-        let (item, at, left) = match self.current {
-            Some(current @ (_, _, 1..)) => current,
-            // A format has no item without values.
-            _ => self.items.next().map(|item| (*item, item.offset, item.values()))?,
+impl Field {
+    /// Returns its values, from the bytes of the struct that it is a field of. A group has no values.
+    ///
+    /// # Panics
+    /// If there are fewer bytes than that struct has.
+    pub fn values<'b>(&self, of_struct: &'b [u8]) -> impl Iterator<Item = Value<'b>> + use<'_, 'b> {
+        let code = match &self.kind {
+            Kind::Code(code) => Some(*code),
+            Kind::Group(_) => None,
         };
-        let size = if item.code.is_string() { item.repeat } else { item.code.size };
-        self.current = Some((item, at + size, left - 1));
-        self.left -= 1;
-        Some(value(item.code.encoding, &self.bytes[at..at + size], self.big_endian))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        code.into_iter().flat_map(move |code| self.each(of_struct).map(move |bytes| value(code, bytes)))
     }
 }
 
-impl ExactSizeIterator for Values<'_, '_> {}
-
-fn value(encoding: Encoding, bytes: &[u8], big_endian: bool) -> Value<'_> {
-    match encoding {
+fn value(code: Code, bytes: &[u8]) -> Value<'_> {
+    let big_endian = code.order.big_endian;
+    match code.encoding {
         Encoding::Pad | Encoding::Char | Encoding::Bytes => Value::Bytes(bytes),
         Encoding::Pascal => Value::Bytes(match bytes.split_first() {
             Some((length, rest)) => &rest[..rest.len().min(usize::from(*length))],
@@ -77,13 +68,13 @@ fn value(encoding: Encoding, bytes: &[u8], big_endian: bool) -> Value<'_> {
 /// Returns the number in at most 8 bytes.
 fn bits(bytes: &[u8], big_endian: bool) -> u64 {
     let mut all = [0; 8];
-    if big_endian {
-        all[8 - bytes.len()..].copy_from_slice(bytes);
-        u64::from_be_bytes(all)
-    } else {
-        all[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(all)
+    // Of known lengths, these are single instructions, and structs consist of them.
+    match bytes {
+        [_, _, _, _] => all[..4].copy_from_slice(bytes),
+        [_, _, _, _, _, _, _, _] => all.copy_from_slice(bytes),
+        _ => all[..bytes.len()].copy_from_slice(bytes),
     }
+    if big_endian { u64::from_be_bytes(all) >> (64 - 8 * bytes.len()) } else { u64::from_le_bytes(all) }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "no more than four bytes were read")]

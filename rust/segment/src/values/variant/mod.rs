@@ -100,7 +100,7 @@ pub enum Error {
         at: u64,
     },
     /// A value has another type than its container.
-    #[error("the value at offset {at} is {found}, in a container of {wanted}")]
+    #[error("the value at offset {at} has the type {found}, in a container of {wanted}")]
     WrongElement {
         /// The offset of its header.
         at: u64,
@@ -110,13 +110,13 @@ pub enum Error {
         wanted: &'static str,
     },
     /// Containers are nested too deep.
-    #[error("the value at offset {at} is in more than {MAX_DEPTH} containers")]
+    #[error("the value at offset {at} is in more than {MAX_DEPTH} containers inside each other")]
     TooDeep {
         /// The offset of its header.
         at: u64,
     },
     /// Containers in a dictionary's key are nested too deep.
-    #[error("the value at offset {at} makes a key of more than {MAX_KEY_DEPTH} containers")]
+    #[error("the value at offset {at} is in a key of more than {MAX_KEY_DEPTH} containers inside each other")]
     KeyTooDeep {
         /// The offset of its header.
         at: u64,

@@ -155,7 +155,7 @@ fn elements_have_the_type_of_their_container() {
     let of = |kind: u32, elements: &[u32]| check(&words(&[&[28 | 0b01 << 16, kind], elements].concat()));
     assert_eq!(of(2, &[1, 2, 7]).unwrap(), 20);
     let error = of(2, &[1, 1, 7]).unwrap_err();
-    assert_eq!(error.to_string(), "the value at offset 12 is bool, in a container of int");
+    assert_eq!(error.to_string(), "the value at offset 12 has the type bool, in a container of int");
     // null is an object, and an untyped array takes all.
     assert!(of(24, &[2, 0, 24 | 1 << 16, 1, 2]).is_ok());
     assert!(of(0, &[2, 0, 1, 1]).is_ok());

@@ -1,14 +1,14 @@
-//! Helpers of the tests of wire formats: planted bytes, golden files, random numbers, and partners in other
-//! languages.
+//! Helpers of the tests of wire formats: planted bytes, golden files, and partners in other languages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
-use std::{env, fs, process};
+use std::time::Duration;
+use std::{fs, process};
 
 use shm_segment::{Access, Options, Segment};
 
+pub use crate::common::random::{Random, rounds};
 use crate::common::{Name, Peer};
 
 /// Long enough even if a process doesn't get to run for a while.
@@ -82,38 +82,7 @@ pub fn hostile_values(size: u64) -> Vec<u64> {
     values
 }
 
-/// A small generator, so that a failure can be repeated from its seed.
-pub struct Random(pub u64);
-
-impl Random {
-    /// Takes the seed from `SHM_SEGMENT_SEED` or from the clock, and prints it.
-    pub fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or(u64::from(now.subsec_nanos()));
-        println!("seed {seed}");
-        Self(seed)
-    }
-
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    pub fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).unwrap()
-    }
-}
-
-/// Returns the number of rounds, which `SHM_SEGMENT_ROUNDS` overrides.
-pub fn rounds(default: u64) -> u64 {
-    from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(default)
-}
-
-fn from_environment(variable: &str) -> Option<u64> {
-    env::var(variable).ok().and_then(|n| n.parse().ok())
-}
-
-fn partner(file: &str) -> std::path::PathBuf {
+fn partner(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/partner").join(file)
 }
 
@@ -135,22 +104,24 @@ pub fn python_writes_golden_files(folder: &Path) {
 
 /// Starts the partner in C, which is compiled at its first use. It maps `/dev/shm/NAME`.
 pub fn c_program() -> Peer {
-    static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
-    let program = PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        // Another test program may compile it at the same time, so each has a file of its own. The last one
-        // stays.
-        let own = folder.join(format!("partner-{}", process::id()));
-        let status = Command::new("cc")
-            .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&own)
-            .arg(partner("libsharedmemory.c"))
-            .status()
-            .unwrap();
-        assert!(status.success(), "cc can't compile the partner");
-        let program = folder.join("partner");
-        fs::rename(own, &program).unwrap();
-        program
-    });
-    Peer::of(&mut Command::new(program))
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    Peer::of(&mut Command::new(PROGRAM.get_or_init(|| compiled("libsharedmemory.c"))))
+}
+
+/// Compiles a partner in C, and returns the program.
+pub fn compiled(source: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Another test program may compile it at the same time, so each has a file of its own. The last one
+    // stays.
+    let own = folder.join(format!("{source}-{}", process::id()));
+    let status = Command::new("cc")
+        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&own)
+        .arg(partner(source))
+        .status()
+        .unwrap();
+    assert!(status.success(), "cc can't compile {source}");
+    let program = folder.join(source).with_extension("");
+    fs::rename(own, &program).unwrap();
+    program
 }

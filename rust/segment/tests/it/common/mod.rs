@@ -10,6 +10,7 @@ mod posix;
 mod posix;
 #[cfg(target_os = "linux")]
 pub mod private_shm;
+pub mod random;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]
@@ -205,4 +206,23 @@ pub fn must_run(command: &mut Command, sign: &str) {
     let told = String::from_utf8_lossy(&ended.stdout);
     print!("{told}{}", String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success() && told.contains(sign), "{command:?}: {}", ended.status);
+}
+
+/// Calls `body` of a test in another process, which must succeed.
+#[cfg(target_os = "linux")]
+pub fn in_another_process(test: &str, body: impl FnOnce()) {
+    const CHILD: &str = "SHM_SEGMENT_CHILD";
+    const DONE: &str = "the body has run";
+    if std::env::var_os("SHM_SEGMENT_SANITIZED").is_some() {
+        println!("skipped: a sanitizer needs what the limit or the sandbox takes away");
+        return;
+    }
+    if std::env::var_os(CHILD).is_some() {
+        body();
+        println!("{DONE}");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture", "--quiet", "--include-ignored"]).env(CHILD, "1");
+    must_run(&mut child, DONE);
 }

@@ -49,7 +49,7 @@ const fn stream_of(label: &'static str, write: Write, read: Read) -> Format {
 }
 
 const fn queue_of(label: &'static str, write: Write, read: Read) -> Format {
-    // Lays the header out by hand: the crate does that only for a segment's creator.
+    // Lays the header out by hand: the crate does that only in memory of zeros.
     let reset = |segment: &Segment| {
         let slots = u32::try_from((segment.size() - 28) / u64::from(4 + LONGEST)).unwrap();
         Ok(segment.write(0, &[0, 0, slots, 0, LONGEST, 0, 0].map(u32::to_le_bytes).concat())?)
@@ -104,6 +104,7 @@ impl Format {
             Err(
                 Error::Invalid { .. }
                 | Error::NotLaidOutYet { .. }
+                | Error::NotZeros { .. }
                 | Error::TimedOut { .. }
                 | Error::Full { .. },
             ) => {

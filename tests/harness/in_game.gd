@@ -1,7 +1,7 @@
 extends Node
 ## Runs the tests of one file in an exported game, which takes no script to start with.
 
-const Runner := preload("res://runner.gd")
+const Runner := preload("res://harness/runner.gd")
 
 
 func _ready() -> void:

@@ -2,13 +2,12 @@
 
 use shm_segment::{Backend, Segment};
 
-use super::Result;
 use crate::binding::{EngineText, globalize_path};
-use crate::error::Failure;
+use crate::error::{Failure, Result};
 use crate::unicode::utf8_of;
 
 /// Returns a name as the backend takes it. A file's name may begin with `user://` or `res://`.
-pub(super) fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
+pub(crate) fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
     let checked = utf8_of("name", name)?;
     match backend {
         Backend::File => utf8_of("name", &globalize_path(name)),
@@ -20,7 +19,7 @@ pub(crate) fn unsigned(argument: &str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Failure::argument(argument, value, "0 or more"))
 }
 
-pub(super) fn positive(argument: &str, value: i64) -> Result<u64> {
+pub(crate) fn positive(argument: &str, value: i64) -> Result<u64> {
     match u64::try_from(value) {
         Ok(value) if value > 0 => Ok(value),
         _ => Err(Failure::argument(argument, value, "1 or more")),
@@ -33,7 +32,7 @@ pub(crate) fn signed(size: u64) -> i64 {
 }
 
 /// Returns the offset if it lies in `segment`.
-pub(super) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
+pub(crate) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> Result<u64> {
     let (value, end) = (unsigned(argument, offset)?, segment.size());
     if value < end {
         return Ok(value);
@@ -42,7 +41,7 @@ pub(super) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> R
 }
 
 /// Returns the offset and the length of a part of `segment`. A size of 0 stands for all the rest.
-pub(super) fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
+pub(crate) fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
     let offset = offset_inside(segment, "offset", offset)?;
     let size = match unsigned("size", size)? {
         0 => segment.size() - offset,

@@ -2,14 +2,14 @@ extends SceneTree
 ## Variants in the engine's own binary form, for rust/segment/tests/variants.rs. Needs Godot 4.4 or
 ## newer.
 ##
-## godot --headless --script tests/variant_corpus.gd -- make FILE SEED COUNT
+## godot --headless --script tests/harness/variant_corpus.gd -- make FILE SEED COUNT
 ##     Writes COUNT of them into FILE, each after its length (4 bytes).
 ##
-## godot --headless --script tests/variant_corpus.gd -- decode FILE
+## godot --headless --script tests/harness/variant_corpus.gd -- decode FILE
 ##     Decodes those in FILE, and says how many were of the length that the engine gives. All that
 ##     it prints before that is an error. With "decode-loudly" instead, it announces each one.
 
-const SomeValues := preload("res://some_values.gd")
+const SomeValues := preload("res://harness/some_values.gd")
 
 
 func _initialize() -> void:

@@ -1,0 +1,154 @@
+//! Waiting until another process, or another thread, changes a word.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Segment;
+use crate::error::Result;
+
+/// The shortest and the longest sleep. Nothing wakes a thread after a store without a notify, after a
+/// truncation, or when its caller no longer wants to wait. So it looks for these. Each look takes some 30 µs
+/// of processor time, most of it for the system's timer.
+///
+/// A sleep that is shorter than a tick of the system makes it program its timer, which doubles the time of a
+/// round trip.
+const SLICES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(40));
+
+/// The longest time of spinning: about as long as the system takes to wake a thread.
+const SPIN: Duration = Duration::from_micros(10);
+
+/// The way in which a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The word is another one.
+    Changed,
+    /// The time is over.
+    TimedOut,
+    /// The caller didn't want to go on.
+    Stopped,
+}
+
+impl Segment {
+    /// Waits until the word of 4 bytes at `offset` is no longer `expected`. A `timeout` of zero only looks.
+    ///
+    /// The other side stores the word, then calls [`notify_u32`](Self::notify_u32). Without that call, the
+    /// change is noticed 10 to 40 ms later. The wait also ends within that time if `is_wanted` returns false.
+    /// A word that changed and is `expected` again when this looks has not changed.
+    ///
+    /// The thread sleeps, so waiting costs no processor time. That is true for a read-only segment as well.
+    /// On Windows, FreeBSD, and macOS before 14.4, no call waits for other processes. There the thread looks
+    /// every millisecond, and more often in the first milliseconds.
+    ///
+    /// # Errors
+    /// As [`load_u32`](Self::load_u32).
+    pub fn wait_u32(
+        &self,
+        offset: u64,
+        expected: u32,
+        timeout: Duration,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Waited> {
+        if self.load_u32(offset)? != expected {
+            return Ok(Waited::Changed);
+        }
+        let start = Instant::now();
+        if self.spins.is_next() {
+            let limit = SPIN.min(timeout);
+            let spun = self.spin(offset, expected, start, limit)?;
+            self.spins.note(spun);
+            if spun {
+                return Ok(Waited::Changed);
+            }
+        }
+        loop {
+            let elapsed = start.elapsed();
+            let rest = timeout.saturating_sub(elapsed);
+            if rest.is_zero() {
+                return Ok(Waited::TimedOut);
+            }
+            let slice = (elapsed / 2).clamp(SLICES.0, SLICES.1).min(rest);
+            let slept = self.memory.sleep(offset, expected, slice, elapsed);
+            slept.map_err(|fault| self.fault(fault, offset, 4))?;
+            if self.load_u32(offset)? != expected {
+                return Ok(Waited::Changed);
+            }
+            if !is_wanted() {
+                return Ok(Waited::Stopped);
+            }
+        }
+    }
+
+    /// Wakes every thread of every process that waits for the word of 4 bytes at `offset` to change. Call it
+    /// after the change. It changes no byte, and so also works on a read-only segment.
+    ///
+    /// # Errors
+    /// As [`load_u32`](Self::load_u32).
+    pub fn notify_u32(&self, offset: u64) -> Result<()> {
+        self.check_truncation()?;
+        self.memory.wake(offset).map_err(|fault| self.fault(fault, offset, 4))
+    }
+
+    /// Returns whether the word changed within `limit`.
+    fn spin(&self, offset: u64, expected: u32, start: Instant, limit: Duration) -> Result<bool> {
+        const LOADS: u32 = 16; // Between two looks at the clock, which is slower than a load.
+        while start.elapsed() < limit {
+            for _ in 0..LOADS {
+                let word: u32 = self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))?;
+                if word != expected {
+                    return Ok(true);
+                }
+                std::hint::spin_loop();
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The number of coming waits of a segment that don't spin.
+///
+/// Spinning pays off only if the other side runs on another processor and answers without sleeping. Otherwise
+/// it does harm: the system then wakes the other side on a second processor, which takes longer. So after a
+/// spin that failed, most waits do without.
+#[derive(Debug, Default)]
+pub(super) struct Spins(AtomicU8);
+
+impl Spins {
+    const PAUSE: u8 = 63;
+
+    /// Returns whether this wait spins.
+    fn is_next(&self) -> bool {
+        // With one processor, the other side can't run while this one spins.
+        static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
+        let left = self.0.load(Ordering::Relaxed);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::Relaxed);
+            return false;
+        }
+        *HAS_PROCESSORS
+            .get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+    }
+
+    fn note(&self, is_success: bool) {
+        self.0.store(if is_success { 0 } else { Self::PAUSE }, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spins;
+
+    #[test]
+    fn after_a_failed_spin_most_waits_do_without() {
+        let has_processors = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+        let spins = Spins::default();
+        assert_eq!(spins.is_next(), has_processors);
+        spins.note(false);
+        for _ in 0..Spins::PAUSE {
+            assert!(!spins.is_next());
+        }
+        assert_eq!(spins.is_next(), has_processors);
+        spins.note(true);
+        assert_eq!(spins.is_next(), has_processors);
+    }
+}
