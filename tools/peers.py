@@ -9,7 +9,8 @@ import pypi
 from common import SYSTEM, TARGET, Failure, must, output, say
 
 # The package's own build wants cmake-js, and a version of n-api-tools that is not there any more.
-NODE_PACKAGES = ["@markusjx/shared_memory@1.0.1", "@markusjx/n-api-tools@1.2.0", "node-addon-api@5.1.0"]
+SHARED_MEMORY = ["@markusjx/shared_memory@1.0.1", "@markusjx/n-api-tools@1.2.0", "node-addon-api@5.1.0"]
+TYPED_ARRAY = ["shm-typed-array@0.1.1", "nan@2.28.0"]
 
 
 def prepare():
@@ -22,18 +23,36 @@ def prepare():
             found["SHM_TEST_NUMPY"] = pypi.programs("peers") / "python"
         except Failure as error:
             say(f"numpy could not be installed from PyPI ({error}): no tests with it")
-    try:
-        found["SHM_TEST_NODE_PACKAGE"] = node_package()
-    except (Failure, OSError, subprocess.SubprocessError) as error:
-        say(f"the Node package could not be built ({error}): no tests with it")
+    for variable, make in (
+        ("SHM_TEST_NODE_PACKAGE", shared_memory),
+        ("SHM_TEST_NODE_TYPED_ARRAY", typed_array),
+    ):
+        try:
+            found[variable] = make()
+        except (Failure, OSError, subprocess.SubprocessError) as error:
+            say(f"a Node package could not be built ({error}): no tests with it")
     return found
 
 
-def node_package():
-    """Returns the folder of @markusjx/shared_memory, from npm, built with Node's own headers."""
-    folder = TARGET / "peers/node"
-    package, stamp = folder / "shared_memory", folder / "stamp"
-    if stamp.exists() and stamp.read_text().split() == NODE_PACKAGES:
+def shared_memory():
+    """Returns the folder of @markusjx/shared_memory."""
+    flags = ["-DNAPI_CPP_EXCEPTIONS", "-DNAPI_VERSION=6", "-Inode-addon-api", "-Imarkusjx-n-api-tools"]
+    sources = [f"shared_memory/src/{name}.cpp" for name in ("module", "shared_memory")]
+    return node_package(SHARED_MEMORY, "shared_memory", "shared_memory.node", flags, sources)
+
+
+def typed_array():
+    """Returns the folder of shm-typed-array."""
+    flags = ["-DNODE_GYP_MODULE_NAME=shm", "-Inan"]
+    sources = ["shm-typed-array/src/node_shm.cc"]
+    return node_package(TYPED_ARRAY, "shm-typed-array", "shm.node", flags, sources)
+
+
+def node_package(packages, name, library, flags, sources):
+    """Returns the folder of a package from npm, built with Node's own headers."""
+    folder = TARGET / "peers" / name
+    package, stamp = folder / name, folder / "stamp"
+    if stamp.exists() and stamp.read_text().split() == packages:
         return package
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -42,17 +61,15 @@ def node_package():
     if not (headers / "node_api.h").exists():
         raise Failure(f"there is no node_api.h in {headers}")
     npm = shutil.which("npm") or "npm"
-    must([npm, "pack", "--silent", *NODE_PACKAGES], cwd=folder, stdout=subprocess.DEVNULL)
+    must([npm, "pack", "--silent", *packages], cwd=folder, stdout=subprocess.DEVNULL)
     for archive in folder.glob("*.tgz"):
         with tarfile.open(archive) as files:
             files.extractall(folder / "unpacked")
-        name = "shared_memory" if "shared_memory" in archive.name else archive.name.rpartition("-")[0]
-        (folder / "unpacked/package").rename(folder / name)
-    library = package / "build/Release/shared_memory.node"
-    library.parent.mkdir(parents=True)
-    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-DNAPI_CPP_EXCEPTIONS", "-DNAPI_VERSION=6"]
-    includes = [f"-I{headers}", "-Inode-addon-api", "-Imarkusjx-n-api-tools"]
-    sources = [f"shared_memory/src/{name}.cpp" for name in ("module", "shared_memory")]
-    must(["g++", *flags, *includes, *sources, "-o", library], cwd=folder)
-    stamp.write_text("\n".join(NODE_PACKAGES))
+        unpacked = name if name in archive.name else archive.name.rpartition("-")[0]
+        (folder / "unpacked/package").rename(folder / unpacked)
+    built = package / "build/Release" / library
+    built.parent.mkdir(parents=True)
+    options = ["-std=c++17", "-O1", "-w", "-fPIC", "-shared", f"-I{headers}", *flags]
+    must(["g++", *options, *sources, "-o", built], cwd=folder)
+    stamp.write_text("\n".join(packages))
     return package

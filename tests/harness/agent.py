@@ -74,10 +74,14 @@ class Agent:
         """Announces that the next call may print any number of errors with this text."""
         self._printed.allow(text)
 
-    def kill(self):
+    def kill(self, children=True):
         """Ends it as the editor's Stop button does: without a warning."""
         self.is_over = True
-        kill(self.process)
+        if children:
+            kill(self.process)
+        else:
+            self.process.kill()
+            self.process.wait(TIME_LIMIT)
         self.process.stdin.close()
 
     def end_if_alive(self):

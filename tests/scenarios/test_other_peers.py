@@ -1,13 +1,14 @@
-"""Programs of others: numpy, a package for Node.js, and C with a struct of its own."""
+"""Programs of others: numpy, packages for Node.js, C with a struct of its own, and C#."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 from harness.constants import OK
 from harness.marks import segments_are_files
-from harness.session import file_of
+from harness.session import REPOSITORY, file_of
 
 pytestmark = segments_are_files
 
@@ -17,6 +18,11 @@ BACKEND_SYSV = 2
 needs_node_package = pytest.mark.skipif(
     not NODE_PACKAGE, reason="no Node package: ./build.sh test builds it"
 )
+NODE_TYPED_ARRAY = os.environ.get("SHM_TEST_NODE_TYPED_ARRAY")
+needs_node_typed_array = pytest.mark.skipif(
+    not NODE_TYPED_ARRAY, reason="no Node package: ./build.sh test builds it"
+)
+PARTNERS = (REPOSITORY / "docs/PARTNERS.md").read_text(encoding="utf-8")
 
 # An array over the memory itself.
 WITH_NUMPY = """
@@ -49,6 +55,52 @@ require("readline").createInterface({input: process.stdin}).on("line", (line) =>
   else { memory.write(line); console.log("written"); }
 });
 """
+
+WITH_FILE = """
+const fs = require("fs");
+const file = fs.openSync(process.argv[1], "r+");
+const bytes = Buffer.alloc(5);
+fs.readSync(file, bytes, 0, 5, 0);
+console.log(bytes.toString());
+fs.writeSync(file, "odbye", 2);
+"""
+
+# Makes or opens an array of numbers; then sets one, or prints one, as it is told.
+WITH_TYPED_ARRAY = """
+const shm = require(process.argv[1]);
+const [action, key] = process.argv.slice(2);
+const name = key.startsWith("/") ? key : Number(key);
+const array = action === "create" ? shm.create(16, "Int32Array", name) : shm.get(name, "Int32Array");
+console.log(array === null ? "none" : array.length);
+require("readline").createInterface({input: process.stdin}).on("line", (line) => {
+  const [index, value] = line.split(" ").map(Number);
+  if (value !== undefined) array[index] = value;
+  console.log(array[index]);
+}).on("close", () => { shm.destroy(name); process.exit(); });
+"""
+
+# Opens the memory as the documentation says, or shortly; adds 1 to the first number, and waits.
+CSHARP = """
+using System; using System.IO; using System.IO.MemoryMappedFiles;
+class Partner {
+  static MemoryMappedFile Long(string path) { LINE; return frames; }
+  static MemoryMappedFile Short(string path) { return MemoryMappedFile.CreateFromFile(path); }
+  static void Main(string[] given) {
+    using (var frames = given[0] == "long" ? Long(given[1]) : Short(given[1]))
+    using (var view = frames.CreateViewAccessor()) {
+      view.Write(0, view.ReadInt32(0) + 1);
+      Console.WriteLine(view.ReadInt32(0));
+      Console.ReadLine();
+    }
+  }
+}
+"""
+# .NET looks for the version of its framework in a file.
+FRAMEWORK = """{"runtimeOptions": {
+  "rollForward": "LatestMajor",
+  "framework": {"name": "Microsoft.NETCore.App", "version": "3.1.0"},
+  "configProperties": {"System.Globalization.Invariant": true}
+}}"""
 
 STRUCTS = """
 #include <fcntl.h>
@@ -206,6 +258,149 @@ def test_node_opens_memory_of_godot(name, start_node, memory):
     assert node("Grüße zurück") == "written"
     assert memory.read_string() == "Grüße zurück"
     memory.close()
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="no Node.js")
+def test_node_without_package_uses_memory_of_godot(name, memory):
+    assert memory.create(name, 64) == OK
+    memory.write(b"Godot")
+    done = subprocess.run(
+        ["node", "-e", WITH_FILE, file_of(name)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "Godot\n"
+    assert memory.read(7) == b"Goodbye"
+    assert memory.get_mapped_size() == 64
+
+
+@pytest.fixture
+def start_typed_array(session, cleanup):
+    """Starts Node with an array; returns its number of elements, and a function that gives it a line."""
+
+    def start(action, key):
+        program = session.start(
+            ["node", "-e", WITH_TYPED_ARRAY, NODE_TYPED_ARRAY, action, key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        cleanup.callback(program.wait, 30)
+        cleanup.callback(program.stdout.close)
+        cleanup.callback(program.stdin.close)
+
+        def ask(*numbers):
+            program.stdin.write(" ".join(map(str, numbers)) + "\n")
+            program.stdin.flush()
+            return int(program.stdout.readline())
+
+        return program.stdout.readline().strip(), ask
+
+    return start
+
+
+def typed_array_recipe(number, name):
+    """Returns a function that runs the code of the documentation, and keeps its memory."""
+    section = PARTNERS.partition("## Node.js: `shm-typed-array`")[2]
+    code = re.findall(r"```gdscript\n(.*?)```", section, re.DOTALL)[number]
+    code = code.replace('"frames"', f'"{name}"').replace("print(", "return (")
+    lines = "".join(f"\t{line}\n" for line in code.splitlines())
+    keep = 'Engine.set_meta("memory", memory)'
+    return f"func run():\n\tvar memory := SharedMemory.new()\n\t{keep}\n{lines}"
+
+
+RELEASE = 'func run():\n\tEngine.remove_meta("memory")'
+
+
+@needs_node_typed_array
+def test_godot_opens_typed_array_of_node(name, agent, cleanup, start_typed_array):
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    count, array = start_typed_array("create", "/" + name)
+    assert count == "16"
+    assert file_of(name).stat().st_size == 8 + 16 * 4
+    assert array(0, -77) == -77
+    assert agent.run(typed_array_recipe(0, name)) == -77
+    memory = agent.memory()
+    assert memory.open(name) == OK
+    assert memory.decode_u64(0) == 16 * 4
+    assert memory.encode_s32(8 + 15 * 4, 99) == OK
+    assert array(15) == 99
+    memory.close()
+    agent.run(RELEASE)
+
+
+@needs_node_typed_array
+def test_node_opens_typed_array_of_godot(name, agent, cleanup, start_typed_array):
+    agent.run(typed_array_recipe(1, name))
+    cleanup.callback(agent.run, RELEASE)
+    memory = agent.memory()
+    assert memory.open(name) == OK
+    assert memory.encode_s32(8 + 3 * 4, 33) == OK
+    count, array = start_typed_array("get", "/" + name)
+    assert count == "16"
+    assert array(3) == 33
+    array(4, 44)
+    assert memory.decode_s32(8 + 4 * 4) == 44
+    memory.close()
+
+
+@needs_node_typed_array
+def test_godot_opens_typed_array_by_key(name, memory, start_typed_array):
+    key = f"0x{abs(hash(name)) % (1 << 31) | 1:08x}"
+    count, array = start_typed_array("create", key)
+    assert count == "16"
+    array(0, 7)
+    memory.set_backend(BACKEND_SYSV)
+    assert memory.open(key) == OK
+    assert memory.get_size() == 16 * 4
+    assert memory.decode_s32(0) == 7
+    memory.encode_s32(4, 8)
+    assert array(1) == 8
+    memory.close()
+
+
+@pytest.fixture
+def start_csharp(session, tmp_path, cleanup):
+    """Compiles the line of the documentation; starts processes that open a segment with it."""
+    if not shutil.which("mcs"):
+        pytest.skip("no compiler for C# (mcs)")
+    line = re.search(r"```csharp\n(.*?);\n```", PARTNERS, re.DOTALL)[1]
+    code = CSHARP.replace("LINE", line.replace('"/dev/shm/frames"', "path"))
+    (tmp_path / "partner.cs").write_text(code)
+    program = tmp_path / "partner.dll"
+    command = ["mcs", f"-out:{program}", "-target:exe", tmp_path / "partner.cs"]
+    subprocess.run(command, check=True, timeout=60)
+    (tmp_path / "partner.runtimeconfig.json").write_text(FRAMEWORK)
+
+    def start(runtime, form, path):
+        if not shutil.which(runtime):
+            pytest.skip(f"no {runtime}")
+        process = session.start(
+            [runtime, program, form, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        cleanup.callback(process.wait, 30)
+        cleanup.callback(process.stdout.close)
+        cleanup.callback(process.stdin.close)
+        return process.stdout.readline().strip()
+
+    return start
+
+
+@pytest.mark.parametrize("form", ["long", "short"])
+@pytest.mark.parametrize("runtime", ["dotnet", "mono"])
+def test_csharp_opens_memory_of_godot(name, memory, start_csharp, runtime, form):
+    assert memory.create(name, 1024) == OK
+    memory.encode_s32(0, 41)
+    # Two at the same time, while the owner lives.
+    assert start_csharp(runtime, form, file_of(name)) == "42"
+    assert start_csharp(runtime, form, file_of(name)) == "43"
+    assert memory.decode_s32(0) == 43
+    assert file_of(name).stat().st_size == 1024
 
 
 def compiled(source, folder):
