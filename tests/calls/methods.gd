@@ -34,11 +34,14 @@ const TABLES := {
 		[Method.OPENS, {"name": Argument.EXISTING_NAME, "size": [0, Argument.SIZE]}],
 		"open_or_create":
 		[Method.OPENS, {"name": Argument.NEW_NAME, "size": Argument.NEW_SIZE, "scope": [0, 1]}],
-		"read": [Method.READS, {"size": [0, Argument.SIZE], "offset": [0, LAST_BYTE]}],
-		"read_into": [Method.READS, {"buffer": [1, Argument.SIZE], "offset": [0, LAST_BYTE]}],
-		"write": [Method.WRITES, {"data": [1, Argument.SIZE], "offset": [0, LAST_BYTE]}],
+		"read": [Method.READS, {"size": [0, Argument.SIZE], "byte_offset": [0, LAST_BYTE]}],
+		"read_into": [Method.READS, {"buffer": [1, Argument.SIZE], "byte_offset": [0, LAST_BYTE]}],
+		"write": [Method.WRITES, {"data": [1, Argument.SIZE], "byte_offset": [0, LAST_BYTE]}],
 		"fill":
-		[Method.WRITES, {"value": [0, 255], "offset": [0, LAST_BYTE], "size": [0, Argument.SIZE]}],
+		[
+			Method.WRITES,
+			{"value": [0, 255], "byte_offset": [0, LAST_BYTE], "size": [0, Argument.SIZE]}
+		],
 		"decode_*": [Method.READS, {"byte_offset": Argument.ELEMENT_OFFSET}],
 		"encode_*":
 		[Method.WRITES, {"byte_offset": Argument.ELEMENT_OFFSET, "value": Argument.ANY_VALUE}],

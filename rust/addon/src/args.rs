@@ -4,14 +4,14 @@ use shm_segment::{Backend, Segment};
 
 use crate::binding::{EngineText, globalize_path};
 use crate::error::{Failure, Result};
-use crate::unicode::utf8_of;
+use crate::unicode::to_utf8;
 
 /// Returns a name as the backend takes it. A file's name may begin with `user://` or `res://`.
 pub(crate) fn name_in(backend: Backend, name: &EngineText<'_>) -> Result<String> {
-    let checked = utf8_of("name", name)?;
+    let checked = to_utf8("name", name)?;
     match backend {
-        Backend::File => utf8_of("name", &globalize_path(name)),
-        _ => Ok(checked),
+        Backend::File => to_utf8("name", &globalize_path(name)),
+        Backend::Native | Backend::SystemV | Backend::Memfd => Ok(checked),
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn offset_inside(segment: &Segment, argument: &str, offset: i64) -> R
 
 /// Returns the offset and the length of a part of `segment`. A size of 0 stands for all the rest.
 pub(crate) fn range(segment: &Segment, offset: i64, size: i64) -> Result<(u64, u64)> {
-    let offset = offset_inside(segment, "offset", offset)?;
+    let offset = offset_inside(segment, "byte_offset", offset)?;
     let size = match unsigned("size", size)? {
         0 => segment.size() - offset,
         size => size,

@@ -15,7 +15,8 @@ use crate::last_error::{Fallible, LastError};
 use crate::room::require_room;
 use crate::script_values::{to_usize, zeros};
 use crate::shared_memory::SharedMemory;
-use crate::struct_values::{elements_memory, pack_element, parse_format, unpack_element};
+use crate::struct_memory::elements_memory;
+use crate::struct_values::{pack_element, parse_format, unpack_element};
 
 #[derive(Default)]
 pub(crate) struct SharedMemoryArray {

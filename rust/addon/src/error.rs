@@ -123,7 +123,8 @@ impl Failure {
             | Error::InvalidSize { .. }
             | Error::TooSmall { .. }
             | Error::OutOfBounds { .. }
-            | Error::RowsOutOfBounds { .. } => Code::ERR_INVALID_PARAMETER,
+            | Error::RowsOutOfBounds { .. }
+            | Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
             Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,
@@ -132,7 +133,6 @@ impl Failure {
             Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
             Error::Truncated { .. } | Error::PageLost { .. } => Code::ERR_FILE_CORRUPT,
             Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
-            Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
             Error::TooManyFiles { .. } | Error::System { .. } => other,
         };
         let failure = Self::new(code, error.to_string());

@@ -11,6 +11,7 @@ mod room;
 mod script_values;
 mod shared_memory;
 mod stream;
+mod struct_memory;
 mod struct_values;
 mod unicode;
 mod variant_codec;

@@ -14,7 +14,7 @@ use crate::error::{Failure, Result, code_of, constant};
 use crate::last_error::{Fallible, LastError};
 use crate::script_values::packed_message;
 use crate::shared_memory::SharedMemory;
-use crate::unicode::{text_from, utf8_in};
+use crate::unicode::{decode_utf8, variant_to_utf8};
 
 pub(crate) struct SharedMemoryStream {
     this: This,
@@ -144,7 +144,7 @@ impl SharedMemoryStream {
 fn value_of(kind: Kind, bytes: &[u8]) -> LayoutResult<Variant> {
     let size = bytes.len() as u64;
     Ok(match kind {
-        Kind::String => Variant::from(text_from(bytes).map_err(|_| Error::OutOfMemory { size })?),
+        Kind::String => Variant::from(decode_utf8(bytes).map_err(|_| Error::OutOfMemory { size })?),
         Kind::Bytes => Variant::from(packed_message::<PackedByteArray>(bytes)?),
         Kind::Floats => Variant::from(packed_message::<PackedFloat32Array>(bytes)?),
         Kind::Doubles => Variant::from(packed_message::<PackedFloat64Array>(bytes)?),
@@ -162,7 +162,7 @@ enum Message {
 impl Message {
     fn of(value: &Variant) -> Result<Self> {
         Ok(match value.get_type() {
-            VariantType::STRING => Self::Text(utf8_in("value", value)?),
+            VariantType::STRING => Self::Text(variant_to_utf8("value", value)?),
             VariantType::PACKED_BYTE_ARRAY => Self::Bytes(value.to()),
             VariantType::PACKED_FLOAT32_ARRAY => Self::Floats(value.to()),
             VariantType::PACKED_FLOAT64_ARRAY => Self::Doubles(value.to()),

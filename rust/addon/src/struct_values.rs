@@ -12,7 +12,7 @@ use crate::binding::containers::{array_of, dictionary_of};
 use crate::binding::packed;
 use crate::error::{Failure, Result};
 use crate::script_values::zeros;
-use crate::unicode::{engine_text, utf8_in, utf8_of};
+use crate::unicode::{engine_text, to_utf8, variant_to_utf8};
 
 /// The place of a value in the argument of a script, such as `values["cars"][3]`.
 pub(crate) enum Place<'a> {
@@ -35,7 +35,7 @@ impl fmt::Display for Place<'_> {
 
 /// Parses the format that a script gave as `argument`.
 pub(crate) fn parse_format(argument: &str, format: &EngineText<'_>) -> Result<Format> {
-    Format::parse(&utf8_of(argument, format)?).map_err(|e| Failure::invalid(format!("{argument}: {e}")))
+    Format::parse(&to_utf8(argument, format)?).map_err(|e| Failure::invalid(format!("{argument}: {e}")))
 }
 
 /// Returns the bytes of a struct with these values: an `Array`, or a `Dictionary` if the format has names.
@@ -45,10 +45,12 @@ pub(crate) fn pack_struct(format: &Format, argument: &'static str, values: &Vari
     Ok(bytes)
 }
 
-/// As [`pack_struct`], but a struct of one value is that value.
+/// Returns the bytes of an element of an array. As [`pack_struct`], but a struct of one value is that value,
+/// without an `Array` around it.
 pub(crate) fn pack_element(format: &Format, argument: &'static str, value: &Variant) -> Result<Vec<u8>> {
     let place = Place::Argument(argument);
     match format.fields() {
+        // A `Dictionary` is a struct by names, unless the one value is a group: then it is that group.
         [field] if format.outer_count() == 1 && (field.group().is_some() || !is_dictionary(value)) => {
             let mut bytes = zeros(format.size())?;
             if field.group().is_some() {
@@ -135,7 +137,7 @@ fn put_value(field: &Field, nth: usize, place: &Place<'_>, value: &Variant, byte
         VariantType::INT => put(Value::Int(value.to())),
         VariantType::FLOAT => put(Value::Float(value.to())),
         VariantType::PACKED_BYTE_ARRAY => put(Value::Bytes(packed::bytes(&value.to::<PackedByteArray>()))),
-        VariantType::STRING => put(Value::Bytes(utf8_in(&place.to_string(), value)?.as_bytes())),
+        VariantType::STRING => put(Value::Bytes(variant_to_utf8(&place.to_string(), value)?.as_bytes())),
         other => {
             let expected = "a number, a bool, a String or a PackedByteArray";
             Err(Failure::argument(&place.to_string(), format!("{other:?}"), expected))
@@ -203,11 +205,11 @@ fn to_script(value: Value<'_>) -> Variant {
 }
 
 /// The named fields of a struct, with their keys. The keys are made once, and used for each of many structs.
-pub(crate) struct Named<'f> {
+pub(crate) struct NamedFormat<'f> {
     fields: Vec<(Variant, &'f Field, Option<Self>)>,
 }
 
-impl<'f> Named<'f> {
+impl<'f> NamedFormat<'f> {
     /// Returns the named fields, or `None` if there is none.
     pub(crate) fn of(format: &'f Format) -> Option<Self> {
         let of = |field: &'f Field| Some((key(field.name()?), field, field.group().and_then(Self::of)));
@@ -242,60 +244,4 @@ pub(crate) enum Form {
     Array,
     /// A `Dictionary` where there are names, otherwise an `Array`.
     Dictionary,
-}
-
-/// Returns the most bytes of memory that the engine uses for the values of a struct.
-pub(crate) fn struct_memory(format: &Format, form: Form) -> usize {
-    let names = format.fields().iter().filter(|field| field.name().is_some()).count();
-    let container = if form == Form::Dictionary && names > 0 {
-        dictionary_memory(names)
-    } else {
-        array_memory(format.outer_count())
-    };
-    format.fields().iter().fold(container, |sum, field| sum.saturating_add(field_memory(field, form)))
-}
-
-/// Returns the most bytes of memory that the engine uses for an `Array` of `count` structs as
-/// [`unpack_element`] returns them.
-pub(crate) fn elements_memory(format: &Format, count: usize) -> usize {
-    let each = match format.fields() {
-        [field] if format.outer_count() == 1 => field_memory(field, Form::Array),
-        _ => struct_memory(format, Form::Array),
-    };
-    array_memory(count).saturating_add(count.saturating_mul(each))
-}
-
-/// Returns the most bytes of memory that the engine uses for what the values of a field point to.
-fn field_memory(field: &Field, form: Form) -> usize {
-    /// A `PackedByteArray`, its reference, and the overhead of two allocations.
-    const PACKED: usize = 160;
-    let is_list = field.is_array() && (field.group().is_some() || form == Form::Dictionary);
-    let list = if is_list { array_memory(field.count()) } else { 0 };
-    let each = match field.group() {
-        Some(group) => struct_memory(group, form),
-        // Rounding up to a power of two may double the bytes.
-        None if field.is_bytes() => (field.size() / field.count()).saturating_mul(2).saturating_add(PACKED),
-        None => 0,
-    };
-    list.saturating_add(field.count().saturating_mul(each))
-}
-
-/// Returns the most bytes of memory that the engine uses for an `Array` of `count` values, without the memory
-/// that the values point to. A growing array allocates up to the next power of two, since Godot 4.6 half as
-/// much again (`CowData`, core/templates/cowdata.h).
-fn array_memory(count: usize) -> usize {
-    /// An `ArrayPrivate`, and the overhead of two allocations.
-    const ARRAY: usize = 192;
-    count.saturating_mul(2 * size_of::<Variant>()).saturating_add(ARRAY)
-}
-
-/// Returns the most bytes of memory that the engine uses for a `Dictionary` of `count` values. The memory
-/// that the values point to is not counted (`HashMap`, core/templates/hash_map.h).
-fn dictionary_memory(count: usize) -> usize {
-    /// A `DictionaryPrivate`, the smallest table, and the overhead of three allocations.
-    const DICTIONARY: usize = 640;
-    /// Two pointers, a key and a value, and the overhead of an allocation. Then a pointer and a hash in the
-    /// table, which is filled to a third at least.
-    const ENTRY: usize = 2 * size_of::<usize>() + 2 * size_of::<Variant>() + 32 + 3 * 12;
-    count.saturating_mul(ENTRY).saturating_add(DICTIONARY)
 }

@@ -11,18 +11,18 @@ use crate::room::{MAX_TEXT_BYTES, can_allocate_text, no_room};
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 /// Returns the text of a script's `argument` in UTF-8. Invalid Unicode is a mistake of the script.
-pub(crate) fn utf8_of(argument: &str, text: &EngineText<'_>) -> Result<String> {
+pub(crate) fn to_utf8(argument: &str, text: &EngineText<'_>) -> Result<String> {
     utf8_from_units(text.units()).map_err(|e| text_failure(argument, &e))
 }
 
 /// Returns the length of a text in bytes of UTF-8. The text must be valid Unicode.
-pub(crate) fn utf8_length_of(argument: &str, text: &EngineText<'_>) -> Result<usize> {
+pub(crate) fn length_in_utf8(argument: &str, text: &EngineText<'_>) -> Result<usize> {
     utf8_length(text.units()).map_err(|e| text_failure(argument, &e))
 }
 
-/// Returns the text in a `Variant` as [`utf8_of`] does, and an empty one for a value without text.
-pub(crate) fn utf8_in(argument: &str, value: &Variant) -> Result<String> {
-    EngineText::of(value).map_or(Ok(String::new()), |text| utf8_of(argument, &text))
+/// Returns the text in a `Variant` as [`to_utf8`] does, and an empty one for a value without text.
+pub(crate) fn variant_to_utf8(argument: &str, value: &Variant) -> Result<String> {
+    EngineText::of(value).map_or(Ok(String::new()), |text| to_utf8(argument, &text))
 }
 
 fn text_failure(argument: &str, error: &TextError) -> Failure {
@@ -43,14 +43,14 @@ pub(crate) fn engine_text(text: &str) -> GString {
     GString::from(text)
 }
 
-/// Returns the text of bytes of UTF-8, as [`text_in`] does.
-pub(crate) fn text_from(bytes: &[u8]) -> Result<GString> {
-    text_in(TextEncoding::Utf8, bytes)
+/// Returns the text of bytes of UTF-8, as [`decode`] does.
+pub(crate) fn decode_utf8(bytes: &[u8]) -> Result<GString> {
+    decode(TextEncoding::Utf8, bytes)
 }
 
 /// Returns the text of bytes in this encoding, up to the first NUL: the engine's strings can't hold one.
 /// Invalid bytes become U+FFFD.
-pub(crate) fn text_in(encoding: TextEncoding, bytes: &[u8]) -> Result<GString> {
+pub(crate) fn decode(encoding: TextEncoding, bytes: &[u8]) -> Result<GString> {
     let bytes = &bytes[..encoding.up_to_nul(bytes)];
     let no_room = || no_room("a text", bytes.len());
     if bytes.len() > MAX_TEXT_BYTES {
@@ -62,6 +62,6 @@ pub(crate) fn text_in(encoding: TextEncoding, bytes: &[u8]) -> Result<GString> {
 
 /// Returns the bytes of a script's `argument` in this encoding. A character that the encoding lacks is a
 /// mistake of the script.
-pub(crate) fn encoded(encoding: TextEncoding, argument: &str, text: &EngineText<'_>) -> Result<Vec<u8>> {
+pub(crate) fn encode(encoding: TextEncoding, argument: &str, text: &EngineText<'_>) -> Result<Vec<u8>> {
     encoding.encode(text.units()).map_err(|e| text_failure(argument, &e))
 }

@@ -2,7 +2,7 @@
 //!
 //! The engine only decodes measured copies, which other programs can't change. It therefore prints no error,
 //! and allocates no more than the bytes account for, whatever another program has written. A value is
-//! measured before it is encoded, too: the engine would print an error for one that contains itself.
+//! measured before it is encode, too: the engine would print an error for one that contains itself.
 
 use godot::builtin::{
     AnyArray, AnyDictionary, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
@@ -19,7 +19,7 @@ use crate::binding::packed::{self, Packed};
 use crate::error::{Failure, Result};
 use crate::room::require_room;
 use crate::script_values::{resized, to_usize};
-use crate::unicode::utf8_length_of;
+use crate::unicode::length_in_utf8;
 
 /// Returns what the running engine can decode.
 fn engine() -> Engine {
@@ -127,7 +127,7 @@ impl Size {
             VariantType::NODE_PATH => length(0, utf8_length_in(value)?.saturating_mul(12)),
             VariantType::SIGNAL => {
                 let name = value.try_to::<Signal>().map(|signal| signal.name()).unwrap_or_default();
-                bytes(utf8_length_of("value", &EngineText::from(&name))?)
+                bytes(length_in_utf8("value", &EngineText::from(&name))?)
             }
             VariantType::PACKED_BYTE_ARRAY => bytes(packed_size::<PackedByteArray>(value)),
             VariantType::PACKED_INT32_ARRAY => bytes(packed_size::<PackedInt32Array>(value)),
@@ -141,7 +141,7 @@ impl Size {
             VariantType::PACKED_STRING_ARRAY => {
                 let array = value.try_to::<PackedStringArray>().unwrap_or_default();
                 let texts = array.as_slice().iter().map(EngineText::from);
-                let lengths = texts.map(|text| utf8_length_of("value", &text));
+                let lengths = texts.map(|text| length_in_utf8("value", &text));
                 let sum = lengths.sum::<Result<usize>>()?;
                 // Each text has a length, a NUL and padding.
                 let each = |bytes: usize| array.len().saturating_mul(bytes).saturating_add(sum);
@@ -158,7 +158,7 @@ impl Size {
 }
 
 fn utf8_length_in(value: &Variant) -> Result<usize> {
-    EngineText::of(value).map_or(Ok(0), |text| utf8_length_of("value", &text))
+    EngineText::of(value).map_or(Ok(0), |text| length_in_utf8("value", &text))
 }
 
 fn packed_size<A: Packed + godot::meta::FromGodot>(value: &Variant) -> usize {

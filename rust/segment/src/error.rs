@@ -131,7 +131,7 @@ pub enum Error {
         name: String,
         /// The size that was asked for, in bytes.
         size: u64,
-        /// The system call that failed.
+        /// The system call that failed, or the limit that forbade it, such as `MemAvailable`.
         call: &'static str,
         /// The system's own words.
         source: io::Error,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::options::{Lifetime, Scope};
 
-/// The state of the process that made a segment, by the lock that the kernel drops when that ends.
+/// The state of the process that made a segment. That process holds a lock, which the kernel releases when
+/// the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OwnerState {
     /// Another program made it, or the system doesn't tell.

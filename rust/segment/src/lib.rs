@@ -31,7 +31,6 @@
 )]
 
 mod available;
-mod encoding;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -43,11 +42,9 @@ mod options;
 mod os;
 mod rows;
 mod segment;
-mod text;
 pub mod values;
 
 pub use available::{SMALL, available_memory, has_room_for};
-pub use encoding::TextEncoding;
 pub use error::{Error, Result, Taken};
 pub use info::{Maker, OwnerState, SegmentInfo};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
@@ -57,4 +54,5 @@ pub use os::NameHandle;
 pub use os::uninstall_fault_handler;
 pub use rows::Rows;
 pub use segment::{Segment, Waited};
-pub use text::{TextError, utf8_from_units, utf8_length};
+pub use values::encoding::TextEncoding;
+pub use values::text::{TextError, utf8_from_units, utf8_length};

@@ -2,7 +2,7 @@
 //!
 //! # Why there is no `&[u8]`
 //! Another process may store into these bytes while this one reads them. A Rust reference promises that this
-//! can't happen, so none is ever made. Bytes are copied through raw pointers, in three of the functions
+//! can't happen, so none is ever made. Bytes are copied through raw pointers, in five of the functions
 //! below, to or from memory that only this process has. Two reads of the same byte may differ, so a caller
 //! checks its copy, never the original. A copy that races with a writer may be torn (part old, part new), as
 //! in C.
@@ -60,8 +60,8 @@ pub(crate) enum Fault {
 // Invariants that the `unsafe` below rests on:
 // - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
 // - `range` is the only source of an address, and returns none outside the mapping.
-// - All functions except `read`, `load`, `sleep` and `wake` need a writable mapping: `Segment` checks its
-//   access before it calls them.
+// - All functions except `read`, `read_rows`, `load`, `sleep` and `wake` need a writable mapping: `Segment`
+//   checks its access before it calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());

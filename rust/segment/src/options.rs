@@ -65,6 +65,9 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// All backends, whether this system has them or not.
+    pub const ALL: [Self; 4] = [Self::Native, Self::File, Self::SystemV, Self::Memfd];
+
     /// Returns whether this system has the backend.
     #[must_use]
     pub fn is_available(self) -> bool {
@@ -282,8 +285,7 @@ pub fn list_names() -> Vec<String> {
 /// These are the native ones, and on Linux also memfds and those of System V, which have their keys as names.
 #[must_use]
 pub fn list_segments() -> Vec<(Backend, String, SegmentInfo)> {
-    let backends = [Backend::Native, Backend::SystemV, Backend::Memfd];
-    let providers = backends.into_iter().filter_map(|backend| Some((backend, os::provider(backend)?)));
+    let providers = Backend::ALL.into_iter().filter_map(|backend| Some((backend, os::provider(backend)?)));
     let named = providers
         .flat_map(|(backend, provider)| provider.list_names().into_iter().map(move |name| (backend, name)));
     named

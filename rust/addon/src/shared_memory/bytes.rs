@@ -13,10 +13,10 @@ use crate::script_values::{resized, to_usize};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
-        const fn read(size: i64 = 0, offset: i64 = 0) -> &mut PackedByteArray;
-        const fn read_into(buffer: BytesOut, offset: i64 = 0) -> ErrorCode;
-        fn write(data: PackedByteArray, offset: i64 = 0) -> ErrorCode;
-        fn fill(value: i64, offset: i64 = 0, size: i64 = 0) -> ErrorCode;
+        const fn read(size: i64 = 0, byte_offset: i64 = 0) -> &mut PackedByteArray;
+        const fn read_into(buffer: BytesOut, byte_offset: i64 = 0) -> ErrorCode;
+        fn write(data: PackedByteArray, byte_offset: i64 = 0) -> ErrorCode;
+        fn fill(value: i64, byte_offset: i64 = 0, size: i64 = 0) -> ErrorCode;
     });
 }
 

@@ -20,8 +20,8 @@ impl SharedMemory {
             let mut image = usable(image)?;
             // Before `bytes_mut`, which copies pixels that another image shares: a failure would waste that.
             match place(segment, &image, byte_offset, row_stride)? {
-                Place::Packed(offset) => Ok(segment.read(offset, image.bytes_mut())?),
-                Place::Rows(rows) => Ok(segment.read_rows(rows, image.bytes_mut())?),
+                ImageRows::Packed(offset) => Ok(segment.read(offset, image.bytes_mut())?),
+                ImageRows::Rows(rows) => Ok(segment.read_rows(rows, image.bytes_mut())?),
             }
         }))
     }
@@ -30,8 +30,8 @@ impl SharedMemory {
         code_of(self.with_segment(|segment| {
             let image = usable(image)?;
             match place(segment, &image, byte_offset, row_stride)? {
-                Place::Packed(offset) => Ok(segment.write(offset, image.bytes())?),
-                Place::Rows(rows) => Ok(segment.write_rows(rows, image.bytes())?),
+                ImageRows::Packed(offset) => Ok(segment.write(offset, image.bytes())?),
+                ImageRows::Rows(rows) => Ok(segment.write_rows(rows, image.bytes())?),
             }
         }))
     }
@@ -49,7 +49,7 @@ fn usable(image: Option<ImageArg<'_>>) -> Result<ImageArg<'_>> {
 }
 
 /// The place of an image's pixels in a segment.
-enum Place {
+enum ImageRows {
     /// All bytes in one piece, from this offset on.
     Packed(u64),
     /// Row by row.
@@ -57,7 +57,7 @@ enum Place {
 }
 
 /// Returns the place that a script means, if it lies in the segment.
-fn place(segment: &Segment, image: &ImageArg<'_>, byte_offset: i64, row_stride: i64) -> Result<Place> {
+fn place(segment: &Segment, image: &ImageArg<'_>, byte_offset: i64, row_stride: i64) -> Result<ImageRows> {
     let offset = unsigned("byte_offset", byte_offset)?;
     let pixels = image.bytes().len();
     if row_stride != 0 {
@@ -69,10 +69,10 @@ fn place(segment: &Segment, image: &ImageArg<'_>, byte_offset: i64, row_stride: 
             "the image has {pixels} bytes of pixels; from byte {offset} on the segment has {left}"
         )));
     }
-    Ok(Place::Packed(offset))
+    Ok(ImageRows::Packed(offset))
 }
 
-fn rows(segment: &Segment, image: &ImageArg<'_>, offset: u64, row_stride: i64) -> Result<Place> {
+fn rows(segment: &Segment, image: &ImageArg<'_>, offset: u64, row_stride: i64) -> Result<ImageRows> {
     if image.has_mipmaps() {
         let advice = "call clear_mipmaps() on it, or leave row_stride at 0";
         return Err(Failure::invalid(format!(
@@ -89,5 +89,5 @@ fn rows(segment: &Segment, image: &ImageArg<'_>, offset: u64, row_stride: i64) -
     segment.check_rows(rows, pixels).map_err(|error| {
         Failure::invalid(format!("byte_offset {offset} and row_stride {row_stride}: {error}"))
     })?;
-    Ok(Place::Rows(rows))
+    Ok(ImageRows::Rows(rows))
 }

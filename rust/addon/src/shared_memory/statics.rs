@@ -9,7 +9,7 @@ use super::{Result, SharedMemory};
 use crate::binding::{EngineText, EnumArg, ErrorCode, ScriptEnum};
 use crate::error::{code_of, constant};
 use crate::last_error::report;
-use crate::unicode::{engine_text, utf8_of};
+use crate::unicode::{engine_text, to_utf8};
 
 impl SharedMemory {
     pub(super) fn exists(name: EngineText<'_>, scope: EnumArg<Scope>, backend: EnumArg<Backend>) -> bool {
@@ -35,7 +35,7 @@ impl SharedMemory {
         let info = reported(constant("backend", &backend)).ok().and_then(|backend| {
             // An invalid name has no segment.
             let info = Options::new(&name_in(backend, &name).ok()?).backend(backend).info().ok()?;
-            Some(dictionary_of(backend, &info))
+            Some(info_dictionary(backend, &info))
         });
         info.unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl SharedMemory {
 
     pub(super) fn list_segments() -> Array<VarDictionary> {
         let described = |(backend, name, info): (Backend, String, SegmentInfo)| {
-            let mut segment = dictionary_of(backend, &info);
+            let mut segment = info_dictionary(backend, &info);
             segment.set("name", &engine_text(&name).to_variant());
             segment
         };
@@ -62,14 +62,14 @@ impl SharedMemory {
     }
 
     pub(super) fn generate_name(prefix: EngineText<'_>) -> GString {
-        let generated = utf8_of("prefix", &prefix)
+        let generated = to_utf8("prefix", &prefix)
             .and_then(|prefix| Ok(engine_text(&shm_segment::generate_name(&prefix)?)));
         reported(generated).unwrap_or_default()
     }
 }
 
 /// Returns what is known of a segment, as a script sees it. No layout tells its messages yet.
-fn dictionary_of(backend: Backend, info: &SegmentInfo) -> VarDictionary {
+fn info_dictionary(backend: Backend, info: &SegmentInfo) -> VarDictionary {
     let mut told = VarDictionary::new();
     let mut tell = |key: &str, value: Variant| told.set(key, &value);
     tell("size", signed(info.size).to_variant());

@@ -11,7 +11,8 @@ use crate::binding::{Definition, EngineText, ErrorCode, methods};
 use crate::error::{Failure, Result, code_of};
 use crate::room::require_room;
 use crate::script_values::{to_usize, zeros};
-use crate::struct_values::{Form, Named, pack_struct, parse_format, struct_memory, unpack_struct};
+use crate::struct_memory::struct_memory;
+use crate::struct_values::{Form, NamedFormat, pack_struct, parse_format, unpack_struct};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
@@ -38,7 +39,7 @@ impl SharedMemory {
 
     fn unpack_dictionary(&self, format: EngineText<'_>, byte_offset: i64) -> VarDictionary {
         self.with_struct(&format, byte_offset, Form::Dictionary, |format, bytes| {
-            let named = Named::of(format);
+            let named = NamedFormat::of(format);
             let named =
                 named.ok_or_else(|| Failure::invalid("format: no value has a name, such as i:id:"))?;
             Ok(named.unpack(bytes))

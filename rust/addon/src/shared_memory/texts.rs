@@ -9,7 +9,7 @@ use super::{Result, SharedMemory};
 use crate::binding::{Definition, EngineText, Enum, EnumArg, ErrorCode, methods};
 use crate::error::{Failure, code_of, constant};
 use crate::room::{MAX_TEXT_BYTES, can_allocate, no_room};
-use crate::unicode::{encoded, text_in};
+use crate::unicode::{decode, encode};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
@@ -30,7 +30,7 @@ impl SharedMemory {
             let encoding = constant("encoding", &encoding)?;
             let room = whole_units(encoding, segment.size() - offset);
             let length = if max_bytes == 0 { room } else { room.min(max_bytes) };
-            text_in(encoding, &up_to_nul(segment, offset, length, encoding)?)
+            decode(encoding, &up_to_nul(segment, offset, length, encoding)?)
         })
         .unwrap_or_default()
     }
@@ -45,7 +45,7 @@ impl SharedMemory {
             let offset = offset_inside(segment, "byte_offset", byte_offset)?;
             let encoding = constant("encoding", &encoding)?;
             let (room, width) = (segment.size() - offset, encoding.width());
-            let mut bytes = encoded(encoding, "text", &text)?;
+            let mut bytes = encode(encoding, "text", &text)?;
             let length = bytes.len();
             if length as u64 > room {
                 let has = format!("the text has {length} bytes of {encoding}");

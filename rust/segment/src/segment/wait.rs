@@ -53,7 +53,7 @@ impl Segment {
             return Ok(Waited::Changed);
         }
         let start = Instant::now();
-        if self.spins.is_next() {
+        if self.spins.take_turn() {
             let limit = SPIN.min(timeout);
             let spun = self.spin(offset, expected, start, limit)?;
             self.spins.note(spun);
@@ -116,8 +116,8 @@ pub(super) struct Spins(AtomicU8);
 impl Spins {
     const PAUSE: u8 = 63;
 
-    /// Returns whether this wait spins.
-    fn is_next(&self) -> bool {
+    /// Counts a wait, and returns whether it spins.
+    fn take_turn(&self) -> bool {
         // With one processor, the other side can't run while this one spins.
         static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
         let left = self.0.load(Ordering::Relaxed);
@@ -142,13 +142,13 @@ mod tests {
     fn after_a_failed_spin_most_waits_do_without() {
         let has_processors = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
         let spins = Spins::default();
-        assert_eq!(spins.is_next(), has_processors);
+        assert_eq!(spins.take_turn(), has_processors);
         spins.note(false);
         for _ in 0..Spins::PAUSE {
-            assert!(!spins.is_next());
+            assert!(!spins.take_turn());
         }
-        assert_eq!(spins.is_next(), has_processors);
+        assert_eq!(spins.take_turn(), has_processors);
         spins.note(true);
-        assert_eq!(spins.is_next(), has_processors);
+        assert_eq!(spins.take_turn(), has_processors);
     }
 }

@@ -21,7 +21,7 @@ pub struct Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     name: Option<String>,
-    pub(super) kind: Kind,
+    pub(super) kind: FieldKind,
     /// The number of values, or of groups. At least 1.
     count: usize,
     /// A repeat count is in the format, even if it is 1.
@@ -34,12 +34,12 @@ pub struct Field {
 
 /// The contents of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FieldKind {
     Code(Code),
     Group(Format),
 }
 
-impl Kind {
+impl FieldKind {
     fn align(&self) -> usize {
         match self {
             Self::Code(code) => code.align,
@@ -58,17 +58,17 @@ impl Kind {
 impl Format {
     /// Adds a field, aligned to its own alignment, but no further than to `packing`. Returns whether it has
     /// values, or `None` if the struct becomes larger than any memory.
-    pub(super) fn add(&mut self, kind: Kind, repeat: Option<usize>, packing: usize) -> Option<bool> {
-        let is_string = matches!(&kind, Kind::Code(code) if code.is_string());
+    pub(super) fn add(&mut self, kind: FieldKind, repeat: Option<usize>, packing: usize) -> Option<bool> {
+        let is_string = matches!(&kind, FieldKind::Code(code) if code.is_string());
         let (align, size, times) = (kind.align().clamp(1, packing), kind.size(), repeat.unwrap_or(1));
         // Aligns even without a value: "0i" at the end pads a struct as C does.
         let offset = self.size.checked_next_multiple_of(align)?;
         let end = offset.checked_add(times.checked_mul(size)?).filter(|end| *end <= MAX_SIZE)?;
         let (count, stride) = if is_string { (1, times) } else { (times, size) };
         let (values, outer_values) = match &kind {
-            Kind::Code(Code { encoding: Encoding::Pad, .. }) => (0, 0),
-            Kind::Code(_) => (count, count),
-            Kind::Group(group) => (count.checked_mul(group.count)?, count.min(1)),
+            FieldKind::Code(Code { encoding: Encoding::Pad, .. }) => (0, 0),
+            FieldKind::Code(_) => (count, count),
+            FieldKind::Group(group) => (count.checked_mul(group.count)?, count.min(1)),
         };
         self.count = self.count.checked_add(values)?;
         self.outer_count = self.outer_count.checked_add(outer_values)?;
@@ -131,8 +131,8 @@ impl Field {
     #[must_use]
     pub fn group(&self) -> Option<&Format> {
         match &self.kind {
-            Kind::Code(_) => None,
-            Kind::Group(group) => Some(group),
+            FieldKind::Code(_) => None,
+            FieldKind::Group(group) => Some(group),
         }
     }
 
@@ -146,7 +146,7 @@ impl Field {
     #[must_use]
     pub fn is_bytes(&self) -> bool {
         use Encoding as E;
-        matches!(&self.kind, Kind::Code(code) if matches!(code.encoding, E::Char | E::Bytes | E::Pascal))
+        matches!(&self.kind, FieldKind::Code(code) if matches!(code.encoding, E::Char | E::Bytes | E::Pascal))
     }
 
     /// Returns the number of its values, or of its groups.

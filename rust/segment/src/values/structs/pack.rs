@@ -1,7 +1,7 @@
 //! Packing values into bytes.
 
 use super::codes::{Code, Encoding};
-use super::format::{Field, Format, Kind};
+use super::format::{Field, FieldKind, Format};
 use super::{Value, WrongLength};
 use crate::values::half;
 
@@ -117,8 +117,8 @@ impl Field {
     /// If there are fewer bytes than the struct has, or fewer values than `nth`.
     pub fn put(&self, nth: usize, value: &Value<'_>, of_struct: &mut [u8]) -> Result<(), ValueError> {
         match &self.kind {
-            Kind::Code(code) => code.put(value, self.bytes_mut(nth, of_struct)),
-            Kind::Group(_) => {
+            FieldKind::Code(code) => code.put(value, self.bytes_mut(nth, of_struct)),
+            FieldKind::Group(_) => {
                 Err(ValueError::WrongType { code: 'T', wanted: "a group", found: value.kind() })
             }
         }

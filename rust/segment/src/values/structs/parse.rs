@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::codes::{ByteOrder, Code};
-use super::format::{Format, Kind, MAX_SIZE};
+use super::format::{FieldKind, Format, MAX_SIZE};
 
 /// The most groups inside each other.
 pub const MAX_DEPTH: usize = 16;
@@ -217,7 +217,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Parses a group whose `T` is at `position`.
-    fn group(&mut self, packing: usize, position: usize) -> Result<Kind> {
+    fn group(&mut self, packing: usize, position: usize) -> Result<FieldKind> {
         if !self.skip("{") {
             return Err(FormatError::NoBrace { position });
         }
@@ -230,12 +230,12 @@ impl<'t> Parser<'t> {
         if group.count() == 0 {
             return Err(FormatError::EmptyGroup { position });
         }
-        Ok(Kind::Group(group))
+        Ok(FieldKind::Group(group))
     }
 
-    fn code(&self, character: char, position: usize) -> Result<Kind> {
+    fn code(&self, character: char, position: usize) -> Result<FieldKind> {
         let code = Code::find(character, self.order);
-        Ok(Kind::Code(code.ok_or_else(|| match self.prefix {
+        Ok(FieldKind::Code(code.ok_or_else(|| match self.prefix {
             Some(prefix) if Code::find(character, ByteOrder { native: true, ..self.order }).is_some() => {
                 FormatError::NativeOnly { character, position, prefix }
             }

@@ -1,7 +1,7 @@
 //! Unpacking bytes into values.
 
 use super::codes::{Code, Encoding};
-use super::format::{Field, Format, Kind};
+use super::format::{Field, FieldKind, Format};
 use super::{Value, WrongLength};
 use crate::values::half;
 
@@ -38,8 +38,8 @@ impl Field {
     /// If there are fewer bytes than that struct has.
     pub fn values<'b>(&self, of_struct: &'b [u8]) -> impl Iterator<Item = Value<'b>> + use<'_, 'b> {
         let code = match &self.kind {
-            Kind::Code(code) => Some(*code),
-            Kind::Group(_) => None,
+            FieldKind::Code(code) => Some(*code),
+            FieldKind::Group(_) => None,
         };
         code.into_iter().flat_map(move |code| self.each(of_struct).map(move |bytes| value(code, bytes)))
     }

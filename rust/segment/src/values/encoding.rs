@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::text::{TextError, utf8_from_units, utf8_length};
 use crate::available::has_room_for;
-use crate::text::{TextError, utf8_from_units, utf8_length};
 
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
@@ -89,9 +89,6 @@ impl TextEncoding {
     /// [`TextError::NotUnicode`] and [`TextError::NotLatin1`], with the first such unit;
     /// [`TextError::OutOfMemory`].
     pub fn encode(self, units: &[u32]) -> Result<Vec<u8>, TextError> {
-        if self == Self::Utf8 {
-            return utf8_from_units(units).map(String::into_bytes);
-        }
         if self == Self::Latin1
             && let Some((index, &unit)) = units.iter().enumerate().find(|(_, unit)| **unit > 0xFF)
         {
@@ -101,25 +98,32 @@ impl TextEncoding {
         // Also the check that each unit is a character.
         utf8_length(units)?;
         let characters = units.iter().filter_map(|unit| char::from_u32(*unit));
-        let size = match self {
-            Self::Utf16 => characters.clone().map(char::len_utf16).sum::<usize>() * 2,
-            _ => units.len() * self.width(),
-        };
-        let mut bytes = Vec::new();
-        if !has_room_for(size as u64) || bytes.try_reserve_exact(size).is_err() {
-            return Err(TextError::OutOfMemory { size });
-        }
-        for character in characters {
-            match self {
-                Self::Utf16 => {
-                    let pair = &mut [0; 2];
-                    bytes.extend(character.encode_utf16(pair).iter().flat_map(|unit| unit.to_le_bytes()));
-                }
-                _ => bytes.extend_from_slice(&u32::from(character).to_le_bytes()[..self.width()]),
+        let as_bytes = characters.clone().map(u32::from).map(u32::to_le_bytes);
+        match self {
+            Self::Utf8 => utf8_from_units(units).map(String::into_bytes),
+            Self::Latin1 => collected(units.len(), as_bytes.map(|[low, ..]| low)),
+            Self::Utf16 => {
+                let size = characters.clone().map(char::len_utf16).sum::<usize>() * 2;
+                let pairs = characters.flat_map(|character| {
+                    let mut pair = [0; 2];
+                    let length = character.encode_utf16(&mut pair).len();
+                    pair.into_iter().take(length)
+                });
+                collected(size, pairs.flat_map(u16::to_le_bytes))
             }
+            Self::Utf32 => collected(units.len() * 4, as_bytes.flatten()),
         }
-        Ok(bytes)
     }
+}
+
+/// Collects `size` bytes, if there is memory for them.
+fn collected(size: usize, from: impl Iterator<Item = u8>) -> Result<Vec<u8>, TextError> {
+    let mut bytes = Vec::new();
+    if !has_room_for(size as u64) || bytes.try_reserve_exact(size).is_err() {
+        return Err(TextError::OutOfMemory { size });
+    }
+    bytes.extend(from);
+    Ok(bytes)
 }
 
 impl std::fmt::Display for TextEncoding {
