@@ -11,7 +11,7 @@ from common import LOGS, ROOT, Failure, parse, run, say
 from . import windows
 
 # They compare with a Python, and there is none for Windows.
-SKIPPED = ("python_agrees", "python_agrees_on_every_edge")
+SKIPPED = ("python_agrees", "python_agrees_on_every_edge", "texts_are_those_of_python")
 LOG = LOGS / "windows.log"
 
 HELP = f"""\
