@@ -126,13 +126,12 @@ func opened(other: SharedMemory, access := SharedMemory.ACCESS_READ_WRITE) -> Sh
 	return memory
 
 
-## Numbers that no constant of an enum of [SharedMemory] has. The last two have the lower 32 bits of
-## a constant.
-func numbers_outside(enumeration: String) -> Array[int]:
+## Numbers that no constant of the enum has. The last one has the lower 32 bits of a constant.
+func numbers_outside(enumeration: String, of_class := "SharedMemory") -> Array[int]:
 	var last := 0
-	for constant in ClassDB.class_get_enum_constants("SharedMemory", enumeration, true):
-		last = maxi(last, ClassDB.class_get_integer_constant("SharedMemory", constant))
-	return [-1, last + 1, 1 << 32, (1 << 32) + 1]
+	for constant in ClassDB.class_get_enum_constants(of_class, enumeration, true):
+		last = maxi(last, ClassDB.class_get_integer_constant(of_class, constant))
+	return [-1, last + 1, 1 << 32, (1 << 32) + last]
 
 
 func bytes(values: Array) -> PackedByteArray:

@@ -41,7 +41,7 @@ func test_get_info_is_empty_for_what_is_no_segment() -> void:
 
 
 func test_get_info_refuses_an_unknown_backend() -> void:
-	for bad: int in [-1, 4, 1 << 32]:
+	for bad in numbers_outside("Backend"):
 		expect_error("SharedMemory.get_info(): ")
 		assert_eq(SharedMemory.get_info("name", bad), {}, "backend %d" % bad)
 		expect_error("SharedMemory.get_users(): ")

@@ -227,7 +227,10 @@ func test_open_or_create_refuses_a_larger_size() -> void:
 
 func test_open_or_create_refuses_bad_arguments() -> void:
 	var name := unique_name()
-	for arguments: Array in [["", 8, 0], ["a/b", 8, 0], [name, 0, 0], [name, -1, 0], [name, 8, 2]]:
+	var refused := [["", 8, 0], ["a/b", 8, 0], [name, 0, 0], [name, -1, 0]]
+	for scope in numbers_outside("Scope"):
+		refused.append([name, 8, scope])
+	for arguments: Array in refused:
 		var memory := SharedMemory.new()
 		expect_error("SharedMemory.open_or_create(): ")
 		var code := memory.open_or_create(arguments[0], arguments[1], arguments[2])

@@ -148,7 +148,7 @@ func test_attach_refuses_bad_sizes() -> void:
 		assert_eq(memory.read(28), zeros(28), "nothing was laid out")
 	assert_code(queue.attach(memory, V2, 68), OK, "the largest")
 	assert_eq(queue.get_capacity(), 1, "one")
-	for layout: int in [0, 1, 4, -1]:
+	for layout: int in [0, 1] + numbers_outside("Layout", "SharedMemoryQueue"):
 		expect_error("SharedMemoryQueue.attach(): layout must be a SharedMemoryQueue.Layout")
 		assert_code(queue.attach(memory, layout), ERR_INVALID_PARAMETER, "layout %d" % layout)
 	expect_error("SharedMemoryQueue.attach(): memory must be a SharedMemory")

@@ -178,8 +178,12 @@ func test_character_that_latin_1_lacks_is_refused() -> void:
 
 func test_unknown_encoding_is_refused() -> void:
 	var memory := created(8)
-	for encoding: int in [-1, 4, 1 << 32, 9223372036854775807, -9223372036854775808]:
-		var refusal := "encoding must be a SharedMemory.TextEncoding (0 to 3), not %d" % encoding
+	var last: int = WIDTHS.keys().max()
+	var extremes := [9223372036854775807, -9223372036854775808]
+	for encoding: int in numbers_outside("TextEncoding") + extremes:
+		var refusal := (
+			"encoding must be a SharedMemory.TextEncoding (0 to %d), not %d" % [last, encoding]
+		)
 		expect_error("SharedMemory.read_string(): " + refusal)
 		assert_eq(memory.read_string(0, 0, encoding), "", "read")
 		assert_last_error(memory, ERR_INVALID_PARAMETER, [refusal])

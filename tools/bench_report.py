@@ -1,5 +1,8 @@
 """The table that ./build.sh bench prints, from what is in target/bench.json."""
 
+# The figures of a call, as call_times of bench_measure.py names them.
+CALL_COLUMNS = ("ns", "multiple")
+
 
 def table(results):
     return "\n".join(
@@ -37,9 +40,9 @@ def rows(title, columns, lines):
 
 def calls(results):
     builds = [b for b in (results, results.get("exported")) if b]
-    columns = ["ns", "multiple", "exported: ns", "multiple"][: 2 * len(builds)]
+    columns = [f"{build}{name}" for build in ("", "exported: ")[: len(builds)] for name in CALL_COLUMNS]
     lines = [
-        [call, *(f"{b['calls'][call][k]:.2f}" for b in builds for k in ("ns", "multiple"))]
+        [call, *(f"{b['calls'][call][k]:.2f}" for b in builds for k in CALL_COLUMNS)]
         for call in results["calls"]
     ]
     yield from rows("A call (64 bytes)", columns, lines)

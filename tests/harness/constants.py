@@ -1,4 +1,4 @@
-"""Values of Godot's enum Error (@GlobalScope), and of the enums of SharedMemory."""
+"""Values of Godot's enum Error (@GlobalScope), and of the enums of the addon's classes."""
 
 OK = 0
 ERR_UNAVAILABLE = 2
@@ -26,6 +26,16 @@ ACCESS_READ_WRITE = 0
 ACCESS_READ_ONLY = 1
 BACKEND_NATIVE = 0
 BACKEND_FILE = 1
+BACKEND_SYSV = 2
+BACKEND_MEMFD = 3
 OWNER_UNKNOWN = 0
 OWNER_ALIVE = 1
 OWNER_DEAD = 2
+TEXT_UTF8 = 0
+TEXT_LATIN1 = 1
+TEXT_UTF16 = 2
+TEXT_UTF32 = 3
+
+# Of SharedMemoryStream and SharedMemoryQueue.
+LAYOUT_LSM_V1 = 2
+LAYOUT_LSM_V2 = 3

@@ -10,6 +10,10 @@ import time
 import pytest
 from harness.constants import (
     ACCESS_READ_ONLY,
+    BACKEND_FILE,
+    BACKEND_MEMFD,
+    BACKEND_NATIVE,
+    BACKEND_SYSV,
     ERR_ALREADY_EXISTS,
     ERR_BUSY,
     ERR_CANT_OPEN,
@@ -22,7 +26,7 @@ from harness.session import SHARED, file_of
 fcntl = pytest.importorskip("fcntl")
 pytestmark = linux_only
 
-BACKEND_NATIVE, BACKEND_FILE, BACKEND_SYSV, BACKEND_MEMFD = range(4)
+BACKENDS = (BACKEND_NATIVE, BACKEND_FILE, BACKEND_SYSV, BACKEND_MEMFD)
 LEFTOVER = 0o1600
 # The system ends a lease after 45 seconds (/proc/sys/fs/lease-break-time).
 AT_ONCE = 10
@@ -65,7 +69,7 @@ def test_name_that_is_not_unicode_is_refused(
     cleanup.callback(os.rmdir, folder)
     _runtime, environment = runtime_folder
     agent = start_agent(env=environment)
-    for backend in range(4):
+    for backend in BACKENDS:
         victim = session.folder / unique_name("victim")
         victim.write_bytes(b"precious")
         absent = session.folder / unique_name("absent")

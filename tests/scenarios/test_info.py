@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from harness.constants import (
+    BACKEND_FILE,
     ERR_ALREADY_EXISTS,
     ERR_DOES_NOT_EXIST,
     ERR_INVALID_PARAMETER,
@@ -144,7 +145,7 @@ def test_list_segments_has_those_of_each_user(name, owner, memory, make_foreign)
 
 
 def test_open_file_of_process_can_be_opened(memory):
-    memory.set_backend(1)
+    memory.set_backend(BACKEND_FILE)
     descriptor = os.memfd_create("wine-mapping")
     try:
         os.ftruncate(descriptor, 64)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness.constants import OK
+from harness.constants import BACKEND_SYSV, OK
 from harness.marks import segments_are_files
 from harness.session import REPOSITORY, file_of
 
@@ -14,7 +14,6 @@ pytestmark = segments_are_files
 
 NUMPY = os.environ.get("SHM_TEST_NUMPY")
 NODE_PACKAGE = os.environ.get("SHM_TEST_NODE_PACKAGE")
-BACKEND_SYSV = 2
 needs_node_package = pytest.mark.skipif(
     not NODE_PACKAGE, reason="no Node package: ./build.sh test builds it"
 )

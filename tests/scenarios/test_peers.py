@@ -189,13 +189,3 @@ def test_second_open_or_create_opens(name, start_agent):
     assert one.open_or_create(name, 64) == OK
     assert one.get_status() == STATUS_CREATED
     assert not other.is_current()
-
-
-def test_long_order_reaches_the_agent(agent, unique_name):
-    # Of the harness: Godot reads its input in parts of 1,023 bytes.
-    memory = agent.memory()
-    memory.create(unique_name(), 3000)
-    for size in range(960, 1040):
-        data = bytes([7]) * size
-        memory.write(data)
-        assert memory.read(size) == data

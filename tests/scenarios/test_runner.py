@@ -175,6 +175,16 @@ def test_seed_repeats_the_order(run_fixtures):
     assert order_of(run_fixtures(*arguments, "4")[1]) != order
 
 
+def test_long_order_reaches_the_agent(agent, unique_name):
+    # Godot reads its input in parts of 1,023 bytes.
+    memory = agent.memory()
+    memory.create(unique_name(), 3000)
+    for size in range(960, 1040):
+        data = bytes([7]) * size
+        memory.write(data)
+        assert memory.read(size) == data
+
+
 @linux_only
 def test_recycled_pid_is_not_killed(session):
     # The system gives the PID of a process that has ended to another one.

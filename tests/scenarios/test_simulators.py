@@ -4,11 +4,16 @@ import ctypes
 import random
 
 import pytest
+from harness.constants import TEXT_LATIN1, TEXT_UTF8, TEXT_UTF16, TEXT_UTF32
 from harness.marks import segments_are_files
 from harness.session import file_of
 
-TEXT_UTF8, TEXT_LATIN1, TEXT_UTF16, TEXT_UTF32 = range(4)
-CODECS = ("utf-8", "latin-1", "utf-16-le", "utf-32-le")
+CODECS = {
+    TEXT_UTF8: "utf-8",
+    TEXT_LATIN1: "latin-1",
+    TEXT_UTF16: "utf-16-le",
+    TEXT_UTF32: "utf-32-le",
+}
 
 # As UTF-32, for which JSON needs no escapes.
 READ = """
@@ -131,7 +136,7 @@ def test_random_bytes_are_the_text_of_pythons_codecs(
         path.write_bytes(content)
         size, offset = chance.randrange(1, 40), chance.randrange(20)
         told = agent.run(READ, name, size, offset)
-        for encoding, codec in enumerate(CODECS):
+        for encoding, codec in CODECS.items():
             found = content[offset : offset + size]
             width = (1, 1, 2, 4)[encoding]
             starts = range(0, size - width + 1, width)

@@ -4,7 +4,14 @@ import random
 import struct
 
 import pytest
-from harness.constants import ERR_BUSY, ERR_INVALID_DATA, ERR_INVALID_PARAMETER, OK
+from harness.constants import (
+    ERR_BUSY,
+    ERR_INVALID_DATA,
+    ERR_INVALID_PARAMETER,
+    OK,
+)
+from harness.constants import LAYOUT_LSM_V1 as V1
+from harness.constants import LAYOUT_LSM_V2 as V2
 from harness.effort import rounds
 from harness.marks import segments_are_files
 from harness.session import file_of
@@ -13,7 +20,6 @@ pytestmark = segments_are_files
 
 ROUNDS = rounds(5)
 SIZE = 4096
-V1, V2 = 2, 3
 HEADERS = {V1: 20, V2: 28}
 
 # Attaches as soon as the first byte of the other memory changes, so that all begin at once.

@@ -2,7 +2,6 @@
 //! memory. No call hangs, nothing leaks, and the next creator gets the name at once.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use crate::common::random::{Random, rounds, seed, variable};
-use shm_segment::{Access, Error, Lifetime, Options, Segment};
+use shm_segment::{Access, Error, Lifetime, Maker, Options, Segment};
 
 /// The operations that the victim repeats, with their names.
 const OPERATIONS: &[(&str, Operation)] = &[
@@ -376,8 +375,8 @@ impl Survivor {
         };
         match made {
             Err(Error::AlreadyExists { .. }) if may_be_persistent => {
-                let mode = fs::metadata(Path::new("/dev/shm").join(&self.name)).unwrap().mode();
-                assert_eq!(mode & 0o1000, 0, "a dead owner's with its mark is free");
+                let maker = Options::new(&self.name).info().unwrap().maker;
+                assert_ne!(maker, Maker::Ours(Lifetime::Owner), "a dead owner's name is free");
                 Options::new(&self.name).remove().unwrap();
                 make(&self.name).unwrap()
             }

@@ -30,7 +30,7 @@ static _Atomic uint32_t *word_at(size_t offset) {
   return (_Atomic uint32_t *)(memory + offset);
 }
 
-// Waits while the word is `expected`. Returns 1 once it is another, and 0 at `end`, a time of CLOCK_MONOTONIC.
+// Waits while the word is `expected`. Returns 1 once it has changed, and 0 at `end`, a time of CLOCK_MONOTONIC.
 static int wait_word(_Atomic uint32_t *word, uint32_t expected, const struct timespec *end) {
   while (atomic_load_explicit(word, memory_order_acquire) == expected) {
     // Not with FUTEX_PRIVATE_FLAG: that is for the threads of one process. The call also ends for a signal.
