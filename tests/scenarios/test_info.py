@@ -123,7 +123,7 @@ def test_other_user_gets_only_advice_that_works(name, owner, stranger):
     assert check(left) == OWNER_DEAD
     file_of(name).chmod(0o600)
     closed = (
-        "it belongs to another user (ID 0), and the system does not tell whether its"
+        "it belongs to another user (ID 0), and the system does not say whether its"
         " owner is running"
     )
     assert check(closed) == OWNER_UNKNOWN

@@ -43,7 +43,7 @@ pub enum Error {
         actual: u64,
         /// The size that was asked for, in bytes.
         requested: u64,
-        /// The facts that are known of the segment, on systems that tell.
+        /// The facts that are known of the segment, on systems that give them.
         info: Option<Box<SegmentInfo>>,
     },
     /// The bytes asked for don't all lie in the segment.

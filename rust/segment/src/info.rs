@@ -1,4 +1,4 @@
-//! The facts that the system tells about a segment without opening it.
+//! The facts about a segment that the system gives without opening it.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::options::{Lifetime, Scope};
 /// the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OwnerState {
-    /// Another program made it, or the system doesn't tell.
+    /// Another program made it, or the system doesn't say.
     #[default]
     Unknown,
     /// The process that made it has it open.
@@ -19,7 +19,7 @@ pub enum OwnerState {
 
 /// The facts that are known of a segment with a name.
 ///
-/// Displayed, it tells whose the segment is, and what this process can do about it.
+/// Displayed, it says whose the segment is, and what this process can do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
     /// The size in bytes; on Windows, in whole pages.
@@ -45,7 +45,7 @@ pub enum Maker {
     Other,
     /// Any program: it is a file.
     File,
-    /// The system doesn't tell.
+    /// Unknown to the system.
     Unknown,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for SegmentInfo {
             (OwnerState::Unknown, Maker::Other) => write!(f, "another program of {user} made it")?,
             (OwnerState::Unknown, Maker::File) => write!(f, "it is a file of {user}")?,
             (OwnerState::Unknown, _) => {
-                write!(f, "it belongs to {user}, and the system does not tell whether its owner is running")?;
+                write!(f, "it belongs to {user}, and the system does not say whether its owner is running")?;
             }
         }
         match (self.can_remove, self.owner) {

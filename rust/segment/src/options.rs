@@ -59,7 +59,7 @@ pub enum Backend {
     /// is never reclaimed.
     SystemV,
     /// Memory without a name (`memfd_create(2)`), on Linux, as in shared-memory-zig: a meta file in
-    /// `$XDG_RUNTIME_DIR` tells which process has it. Only this user can open it, and it goes with its
+    /// `$XDG_RUNTIME_DIR` names the process that has it. Only this user can open it, and it goes with its
     /// creator.
     Memfd,
 }
@@ -120,7 +120,7 @@ impl<'a> Options<'a> {
     }
 
     /// Sets which users may open the segment. For [`exists`](Self::exists) and [`remove`](Self::remove), the
-    /// scope tells where to look on Windows; POSIX has one namespace for all scopes.
+    /// scope selects where to look on Windows; POSIX has one namespace for all scopes.
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
@@ -224,7 +224,7 @@ impl<'a> Options<'a> {
 
     /// Looks at the segment of this name, without mapping it or changing anything.
     ///
-    /// On Linux, no other process can notice. On Windows, where only a mapping tells the size, the segment is
+    /// On Linux, no other process can notice. On Windows, where only a mapping shows the size, the segment is
     /// mapped for a moment. The name is looked up as in [`open`](Self::open).
     ///
     /// # Errors

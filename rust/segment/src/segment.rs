@@ -58,7 +58,7 @@ impl Segment {
     ///   be the first to touch. `into` is unchanged.
     /// - [`Error::Truncated`] or [`Error::PageLost`] if memory has gone, perhaps during the copy. The bytes
     ///   in `into` mean nothing.
-    /// - [`Error::System`] if the system doesn't tell the size.
+    /// - [`Error::System`] if the system doesn't give the size.
     #[inline(always)] // Half of a short copy's time is the call and the `Result` in memory.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         self.check_truncation()?;
@@ -142,7 +142,7 @@ impl Segment {
     /// Returns the size that the whole segment has now, in bytes; on Windows, in whole pages.
     ///
     /// # Errors
-    /// [`Error::System`] if the system doesn't tell it.
+    /// [`Error::System`] if the system doesn't give it.
     pub fn current_size(&self) -> Result<u64> {
         self.object.size()
     }

@@ -5,8 +5,8 @@
 //! GCC computes a string's hash: [`key_of`]. Two names may have the same key, and then lead to the same
 //! segment.
 //!
-//! The system keeps a segment until it is removed, and doesn't tell which process owns it. So the segment of
-//! a killed creator stays. It is never reclaimed, and any program that knows the name may remove it.
+//! The system keeps a segment until it is removed, and doesn't record which process owns it. So the segment
+//! of a killed creator stays. It is never reclaimed, and any program that knows the name may remove it.
 
 use std::fs;
 use std::io;
@@ -169,7 +169,7 @@ impl OpenSegment for AttachedSegment {
         Ok(self.size)
     }
 
-    /// Asks the list of all segments: `shmctl` does not tell.
+    /// Asks the list of all segments: `shmctl` does not say.
     fn unpopulated(&self) -> u64 {
         supplied(&list(), self.name.id).map_or(0, |supplied| self.size.saturating_sub(supplied))
     }
@@ -267,7 +267,7 @@ impl Attachment {
         }
     }
 
-    /// Returns whether the memory has huge pages (`SHM_HUGETLB`), which `shmctl` does not tell.
+    /// Returns whether the memory has huge pages (`SHM_HUGETLB`), which `shmctl` does not say.
     ///
     /// The kernel refuses advice on a part of a huge page (`EINVAL`, `madvise(2)`). The advice is about
     /// read-ahead, which has no meaning here.

@@ -99,7 +99,7 @@ fn another_user_gets_no_advice_that_cannot_work() {
         told(owner);
         fs::set_permissions(name.path(), fs::Permissions::from_mode(0o600)).unwrap();
         let closed =
-            "it belongs to another user (ID 0), and the system does not tell whether its owner is running";
+            "it belongs to another user (ID 0), and the system does not say whether its owner is running";
         told(closed);
     }
 }
