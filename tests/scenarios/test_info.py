@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 
 import pytest
 from harness.constants import (
@@ -162,3 +163,39 @@ def test_open_file_of_process_can_be_opened(memory):
     assert memory.read(9) == b"telemetry", "the memory stays"
     memory.close()
     assert memory.open(path) == ERR_DOES_NOT_EXIST
+
+
+# linux/fs.h: a file with this flag can't be removed.
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL = 0x80086601, 0x40086602, 0x10
+
+
+def set_immutable(path, immutable):
+    import fcntl  # Not on Windows.
+
+    with path.open("rb") as file:
+        flags = bytearray(8)
+        fcntl.ioctl(file, FS_IOC_GETFLAGS, flags)
+        (value,) = struct.unpack("<Q", flags)
+        value = value | FS_IMMUTABLE_FL if immutable else value & ~FS_IMMUTABLE_FL
+        fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("<Q", value))
+
+
+@root_only
+def test_refused_unlink_can_be_tried_again_after_close(name, memory, cleanup):
+    memory.set_persistent(True)
+    assert memory.create(name, 64) == OK
+    memory.close()
+    path = file_of(name)
+    try:
+        set_immutable(path, True)
+    except OSError as error:
+        pytest.skip(f"no such flag here: {error}")
+    cleanup.callback(path.unlink, missing_ok=True)
+    try:
+        memory.unlink()
+        assert memory.get_last_error() == ERR_UNAUTHORIZED
+    finally:
+        set_immutable(path, False)
+    memory.unlink()
+    assert memory.get_last_error() == OK
+    assert not path.exists()

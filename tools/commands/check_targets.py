@@ -20,7 +20,7 @@ HELP = f"""\
 Usage: ./build.sh check-targets [TARGET...]
 
 Compiles for other systems, as far as a compiler gets without their linkers, and runs clippy, to which every
-warning is an error: both crates and their tests for macOS (arm64) and Windows, the segment crate for FreeBSD,
+warning is an error: all crates and their tests for macOS (arm64) and Windows, the segment crate for FreeBSD,
 Android, iOS and the Web. With TARGET ({" ".join(LINTED)} {" ".join(CHECKED)}): only for these. Where rustup
 has no standard library for one, Debian's Rust is fetched into target/toolchain, and compiles it from source.
 """

@@ -224,8 +224,8 @@ impl<'a> Options<'a> {
 
     /// Looks at the segment of this name, without mapping it or changing anything.
     ///
-    /// On Linux, no other process can notice. On Windows, where only a mapping shows the size, the segment is
-    /// mapped for a moment. The name is looked up as in [`open`](Self::open).
+    /// On Linux, the call opens a file for a moment, for reading. On Windows, where only a mapping shows
+    /// the size, the segment is mapped for a moment. The name is looked up as in [`open`](Self::open).
     ///
     /// # Errors
     /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`]; [`Error::Unsupported`];

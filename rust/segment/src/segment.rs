@@ -13,6 +13,7 @@ use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
 use crate::os::{self, NameHandle, OpenSegment, Opened};
 use crate::rows::Rows;
+use crate::values::Source;
 use wait::Spins;
 pub use wait::Waited;
 
@@ -271,6 +272,16 @@ impl Segment {
 
     fn out_of_bounds(&self, offset: u64, length: u64) -> Error {
         Error::OutOfBounds { offset, length, size: self.size() }
+    }
+}
+
+impl Source for Segment {
+    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        self.read(offset, into)
+    }
+
+    fn check_room(&self, length: u64) -> Result<()> {
+        Self::check_room(self, length)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use godot::global::Error as Code;
-use shm_segment::{Access, Backend, Lifetime, Options, Scope, Segment};
+use shm_segment::{Access, Backend, Lifetime, NameHandle, Options, Scope, Segment};
 
 use super::enums::Status;
 use super::{Result, SharedMemory};
@@ -143,11 +143,20 @@ impl SharedMemory {
     }
 
     pub(super) fn unlink(&self) {
-        let name = self.segment.with(|segment| match segment {
-            Some(segment) => Some(segment.name().clone()),
-            None => lock(&self.last_name).take(),
-        });
-        let unlinked = name.map_or(Ok(()), |name| name.unlink());
+        let open = self.segment.with(|segment| segment.map(|segment| segment.name().clone()));
+        let unlinked = match open {
+            Some(name) => name.unlink(),
+            None => {
+                let closed = lock(&self.last_name).take();
+                let unlinked = closed.as_ref().map_or(Ok(()), NameHandle::unlink);
+                if unlinked.is_err() {
+                    // The script may try again.
+                    let mut last_name = lock(&self.last_name);
+                    *last_name = last_name.take().or(closed);
+                }
+                unlinked
+            }
+        };
         let _ = self.remember(unlinked.map_err(Failure::from));
     }
 }

@@ -2,7 +2,6 @@
 //! read once.
 
 use crate::error::{Error, Result};
-use crate::segment::Segment;
 
 /// Bytes that can be copied out, a few at a time.
 pub trait Source {
@@ -33,15 +32,5 @@ impl Source for [u8] {
             }
         }
         Ok(())
-    }
-}
-
-impl Source for Segment {
-    fn copy(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        self.read(offset, into)
-    }
-
-    fn check_room(&self, length: u64) -> Result<()> {
-        Self::check_room(self, length)
     }
 }

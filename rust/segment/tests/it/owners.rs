@@ -209,6 +209,36 @@ fn a_dead_owners_name_is_reclaimed_whatever_became_of_its_mode() {
     }
 }
 
+/// Root may open everything, so the test does this as another user.
+#[test]
+fn a_look_changes_no_mode_and_many_creators_restore_it() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let name = Name::new();
+    let mut peer = Peer::start("peer");
+    assert_eq!(peer.ask(&format!("create {}", &*name)), "created");
+    std::os::unix::fs::chown(name.path(), Some(65534), Some(65534)).unwrap();
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o000)).unwrap();
+    let seen = || {
+        let found = fs::metadata(name.path()).unwrap();
+        (found.mode() & 0o777, found.ctime(), found.ctime_nsec())
+    };
+    let before = seen();
+    let info = as_nobody(|_| Options::new(&name).info().unwrap());
+    assert_eq!((info.owner, info.maker), (OwnerState::Unknown, Maker::Unknown));
+    assert_eq!(seen(), before, "neither mode nor time");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| as_nobody(|_| (0..200).for_each(|_| assert_exists_already(&create(&name)))));
+        }
+    });
+    assert_eq!(seen().0, 0, "the mode that the user has set");
+    peer.kill();
+    as_nobody(|_| assert!(create(&name).is_ok(), "the name of a dead owner"));
+}
+
 #[test]
 fn a_change_of_the_lifetime_keeps_mode_and_group() {
     let name = Name::new();

@@ -140,7 +140,7 @@ impl Directory {
 
     /// Removes the name if its owner is dead.
     fn try_reclaim(&self, plain: &str) -> Result<NameState, Errno> {
-        let info = match self.look(plain) {
+        let info = match self.look(plain, Self::open_own) {
             Ok(Ok(info)) => info,
             Ok(Err(found)) => return Ok(NameState::Other(found)),
             Err(Errno::NOENT) => return Ok(NameState::Free),
@@ -175,13 +175,17 @@ impl Directory {
 
 // The facts about a segment.
 impl Directory {
-    /// Looks at a segment. Returns what else has the name, if it isn't one.
-    fn look(&self, plain: &str) -> Result<Result<SegmentInfo, &'static str>, Errno> {
+    /// Looks at a segment that `open` opens. Returns what else has the name, if it isn't one.
+    fn look(
+        &self,
+        plain: &str,
+        open: impl Fn(&Self, &str, Access) -> Result<OwnedFd, Errno>,
+    ) -> Result<Result<SegmentInfo, &'static str>, Errno> {
         let found = self.stat(plain)?;
         if let Some(other) = not_memory(&found) {
             return Ok(Err(other));
         }
-        match self.open_own(plain, Access::ReadOnly) {
+        match open(self, plain, Access::ReadOnly) {
             Ok(fd) => {
                 let stat = rustix::fs::fstat(&fd)?;
                 Ok(not_memory(&stat).map_or_else(|| Ok(self.describe(&stat, Some(&fd))), Err))
@@ -203,8 +207,11 @@ impl Directory {
         }
     }
 
-    /// Opens a segment. If the mode of a segment of this user forbids it, the mode is another one during this
-    /// call.
+    /// Opens a segment for a creator that wants its name. The mode of a segment of this user may forbid that,
+    /// so it is changed for the time of this call.
+    ///
+    /// Several processes may do so at once. Each of them restores the mode that forbade it, so that mode
+    /// remains. A process that comes too late to open the segment fails, and tries again.
     fn open_own(&self, plain: &str, access: Access) -> Result<OwnedFd, Errno> {
         match self.open(plain, access) {
             Err(Errno::ACCESS) => {}
@@ -216,7 +223,12 @@ impl Directory {
             return Err(Errno::ACCESS);
         }
         let (path, mode) = (procfs::path_of(&found), Mode::from_raw_mode(stat.st_mode));
-        rustix::fs::chmod(&path, mode | Mode::RUSR | Mode::WUSR)?;
+        let own = Mode::RUSR | Mode::WUSR;
+        if mode.contains(own) {
+            // Another process has changed it, and is about to restore it.
+            return procfs::open(&found, access);
+        }
+        rustix::fs::chmod(&path, mode | own)?;
         let opened = procfs::open(&found, access);
         rustix::fs::chmod(&path, mode)?;
         opened
@@ -225,7 +237,7 @@ impl Directory {
 
 impl Namespace for Directory {
     fn info(&self, plain: &str) -> Result<SegmentInfo> {
-        match self.look(plain) {
+        match self.look(plain, Self::open) {
             Ok(Ok(info)) => Ok(info),
             Ok(Err(found)) => Err(Error::NotASegment { name: plain.to_owned(), found }),
             Err(errno) => Err(failure(plain, "open", errno)),
