@@ -8,7 +8,10 @@ use std::process::Command;
 use fastrand::Rng;
 use shm_segment::values::structs::{Format, Value};
 
-use crate::structs::{Oracle, hex};
+use crate::common::layouts::hex;
+use crate::common::oracle::Oracle;
+use crate::common::random::{rounds, seed};
+use crate::structs::{Owned, ask};
 
 /// Codes and their types in C. The last ones need native sizes.
 const CODES: [(char, &str); 19] = [
@@ -51,24 +54,6 @@ struct Leaf {
     path: String,
     value: Owned,
     in_c: String,
-}
-
-enum Owned {
-    Int(i64),
-    Bool(bool),
-    Float(f64),
-    Bytes(Vec<u8>),
-}
-
-impl Owned {
-    fn borrow(&self) -> Value<'_> {
-        match self {
-            Self::Int(value) => Value::Int(*value),
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Float(value) => Value::Float(*value),
-            Self::Bytes(value) => Value::Bytes(value),
-        }
-    }
 }
 
 impl Structs {
@@ -233,12 +218,9 @@ fn output_of_c(source: &str) -> String {
 
 #[test]
 fn a_c_compiler_agrees_and_python_refuses() {
-    let variable = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = variable("SHM_SEGMENT_ROUNDS").unwrap_or(400);
-    let seed = variable("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("SHM_SEGMENT_SEED={seed} SHM_SEGMENT_ROUNDS={rounds}");
-    let mut rng = Rng::with_seed(seed);
-    let mut oracle = Oracle::start();
+    let rounds = rounds(400);
+    let mut rng = Rng::with_seed(seed());
+    let mut oracle = Oracle::start("struct_oracle.py");
     let mut source =
         "#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <string.h>\n".to_owned();
     let mut main = String::new();
@@ -246,7 +228,7 @@ fn a_c_compiler_agrees_and_python_refuses() {
     let little = if cfg!(target_endian = "little") { "<" } else { ">" };
     for format in ["B:a:", "4x T{B}", "pack(4)", "<pack(1)B", ">T{B:a:}:b:"] {
         assert!(Format::parse(format).is_ok(), "{format}");
-        assert_eq!(oracle.ask(format, "-", "-")[0], "error", "{format} in Python");
+        assert_eq!(ask(&mut oracle, format, "-", "-")[0], "error", "{format} in Python");
     }
     let mut next_name = 0;
     for number in 0..rounds {
@@ -274,7 +256,7 @@ fn a_c_compiler_agrees_and_python_refuses() {
         let mut bytes = vec![0xaa; format.size()];
         format.pack(&values, &mut bytes).unwrap();
         assert_eq!(format.unpack(&bytes).unwrap(), values, "{}", structs.format);
-        assert_eq!(oracle.ask(&structs.format, "-", "-")[0], "error", "{} in Python", structs.format);
+        assert_eq!(ask(&mut oracle, &structs.format, "-", "-")[0], "error", "{} in Python", structs.format);
         source.push_str(&function(&structs, &name, &bytes, number as usize));
         writeln!(main, "test_{number}();").unwrap();
         let about = format!("{:?}, in C:\n{}", structs.format, structs.definitions);

@@ -4,12 +4,9 @@ use fastrand::Rng;
 use shm_segment::{Access, Error, Options, Rows};
 
 use crate::common::Name;
+use crate::common::random::{rounds, seed};
 
 const SIZE: usize = 5000;
-
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|number| number.parse().ok())
-}
 
 /// Returns the offsets of `count` rows, if all of them lie in the segment.
 fn offsets(first: u64, length: usize, stride: i64, count: usize) -> Option<Vec<usize>> {
@@ -23,16 +20,14 @@ fn offsets(first: u64, length: usize, stride: i64, count: usize) -> Option<Vec<u
 
 #[test]
 fn rows_agree_with_a_model() {
-    let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
-    let mut rng = Rng::with_seed(seed);
+    let mut rng = Rng::with_seed(seed());
     let name = Name::new();
     let ours = Options::new(&name).create(SIZE as u64).unwrap();
     // Not more than the size asked for, where the system has only whole pages.
     let theirs = Options::new(&name).open(SIZE as u64, Access::ReadOnly).unwrap();
     let mut model = vec![0; SIZE];
     let mut copied = 0;
-    for round in 0..from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(20_000) {
+    for round in 0..rounds(20_000) {
         let length = rng.usize(..300);
         let count = rng.usize(1..12);
         let distance = match rng.u8(..8) {

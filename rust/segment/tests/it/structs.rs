@@ -3,9 +3,9 @@
 //! `SHM_SEGMENT_ROUNDS` sets the number of rounds, `SHM_SEGMENT_SEED` repeats a run.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::common::layouts::hex;
+use crate::common::oracle::Oracle;
 use crate::common::random::{rounds, seed};
 use fastrand::Rng;
 use shm_segment::values::structs::{Format, Value};
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 8192;
 
 /// A value that owns its bytes.
 #[derive(Debug, Clone, PartialEq)]
-enum Owned {
+pub enum Owned {
     Int(i64),
     Bool(bool),
     Float(f64),
@@ -25,7 +25,7 @@ enum Owned {
 }
 
 impl Owned {
-    fn borrow(&self) -> Value<'_> {
+    pub fn borrow(&self) -> Value<'_> {
         match self {
             Self::Int(value) => Value::Int(*value),
             Self::Bool(value) => Value::Bool(*value),
@@ -45,53 +45,16 @@ fn word(value: Value<'_>) -> String {
     }
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
 fn or_dot(text: String) -> String {
     if text.is_empty() { ".".to_owned() } else { text }
 }
 
-pub struct Oracle {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Oracle {
-    pub fn start() -> Self {
-        let python = if cfg!(windows) { "python" } else { "python3" };
-        let mut child = Command::new(python)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/partner/struct_oracle.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test needs Python 3");
-        let to = child.stdin.take().unwrap();
-        let from = BufReader::new(child.stdout.take().unwrap());
-        Self { child, to, from }
-    }
-
-    /// Asks for the size, the packed bytes and the unpacked values.
-    pub fn ask(&mut self, format: &str, values: &str, bytes: &str) -> [String; 3] {
-        let format = or_dot(hex(format.as_bytes()));
-        writeln!(self.to, "{format} {values} {bytes}").unwrap();
-        let mut line = String::new();
-        assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the oracle has ended");
-        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        words.try_into().unwrap()
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Asks for the size, the packed bytes and the unpacked values.
+pub fn ask(oracle: &mut Oracle, format: &str, values: &str, bytes: &str) -> [String; 3] {
+    let format = or_dot(hex(format.as_bytes()));
+    let answer = oracle.ask(&format!("{format} {values} {bytes}"));
+    let words: Vec<_> = answer.split_whitespace().map(str::to_owned).collect();
+    words.try_into().unwrap()
 }
 
 fn one_of(rng: &mut Rng, ascii: &str) -> char {
@@ -285,7 +248,7 @@ fn compare(
         words = or_dot(all.collect::<Vec<_>>().join(","));
     }
     let raw = bytes.as_ref().map_or_else(|| "-".to_owned(), |bytes| or_dot(hex(bytes)));
-    let [size, packed, unpacked] = oracle.ask(format, &words, &raw);
+    let [size, packed, unpacked] = ask(oracle, format, &words, &raw);
 
     let ours = parsed.as_ref().map_or_else(|_| "error".to_owned(), |format| format.size().to_string());
     assert_eq!(ours, size, "the size of {format:?}: {parsed:?}");
@@ -313,7 +276,7 @@ fn compare(
 fn python_agrees() {
     let rounds = rounds(5000);
     let mut rng = Rng::with_seed(seed());
-    let mut oracle = Oracle::start();
+    let mut oracle = Oracle::start("struct_oracle.py");
     let mut seen = Seen::default();
     for _ in 0..rounds {
         if rng.u8(..4) == 0 {
@@ -335,14 +298,14 @@ fn python_agrees() {
 /// Tries each code alone, with each prefix: every half, and the edges of every integer and float.
 #[test]
 fn python_agrees_on_every_edge() {
-    let mut oracle = Oracle::start();
+    let mut oracle = Oracle::start("struct_oracle.py");
     let mut seen = Seen::default();
     let mut rng = Rng::with_seed(0);
     let halves: Vec<_> = (0..=u16::MAX).collect();
     for halves in halves.chunks(MOST_BYTES / 2) {
         let bytes: Vec<_> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
         let format = format!("<{}e", halves.len());
-        let [_, _, theirs] = oracle.ask(&format, "-", &hex(&bytes));
+        let [_, _, theirs] = ask(&mut oracle, &format, "-", &hex(&bytes));
         let parsed = Format::parse(&format).unwrap();
         let ours: Vec<_> = parsed.unpack(&bytes).unwrap().into_iter().map(word).collect();
         assert!(ours.iter().zip(theirs.split(',')).all(|(a, b)| same(a, b)));

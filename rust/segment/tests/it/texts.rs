@@ -2,12 +2,11 @@
 //!
 //! `SHM_SEGMENT_ROUNDS` sets the number of rounds, `SHM_SEGMENT_SEED` repeats a run.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
 use fastrand::Rng;
 use shm_segment::{TextEncoding, TextError};
+
+use crate::common::oracle::Oracle;
+use crate::common::random::{rounds, seed};
 
 const CODECS: [(TextEncoding, &str); 4] = [
     (TextEncoding::Utf8, "utf-8"),
@@ -16,48 +15,8 @@ const CODECS: [(TextEncoding, &str); 4] = [
     (TextEncoding::Utf32, "utf-32-le"),
 ];
 
-struct Oracle {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-}
-
-impl Oracle {
-    fn start() -> Self {
-        let mut child = Command::new(if cfg!(windows) { "python" } else { "python3" })
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/partner/text_oracle.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test needs Python 3");
-        let to = child.stdin.take().unwrap();
-        let from = BufReader::new(child.stdout.take().unwrap());
-        Self { child, to, from }
-    }
-
-    fn ask(&mut self, question: &str, codec: &str, data: &[u8]) -> String {
-        writeln!(self.to, "{question} {codec} {}", hex(data)).unwrap();
-        let mut line = String::new();
-        assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the oracle has ended");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn hex(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return ".".to_owned();
-    }
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    if bytes.is_empty() { ".".to_owned() } else { crate::common::layouts::hex(bytes) }
 }
 
 fn utf32(units: impl Iterator<Item = u32>) -> Vec<u8> {
@@ -104,18 +63,20 @@ fn some_bytes(rng: &mut Rng, encoding: TextEncoding) -> Vec<u8> {
 
 #[test]
 fn texts_are_those_of_python() {
-    let from_environment = |name| std::env::var(name).ok().and_then(|number: String| number.parse().ok());
-    let seed = from_environment("SHM_SEGMENT_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
-    let mut rng = Rng::with_seed(seed);
-    let mut oracle = Oracle::start();
+    let mut rng = Rng::with_seed(seed());
+    let mut oracle = Oracle::start("text_oracle.py");
     let mut refused = 0;
-    for round in 0..from_environment("SHM_SEGMENT_ROUNDS").unwrap_or(1000) {
+    for round in 0..rounds(1000) {
         for (encoding, codec) in CODECS {
             let bytes = some_bytes(&mut rng, encoding);
             let text = encoding.decode(&bytes).unwrap();
             let ours = hex(&utf32(text.chars().map(u32::from)));
-            assert_eq!(ours, oracle.ask("decode", codec, &bytes), "round {round}, {codec}, {}", hex(&bytes));
+            assert_eq!(
+                ours,
+                oracle.ask(&format!("decode {codec} {}", hex(&bytes))),
+                "round {round}, {codec}, {}",
+                hex(&bytes)
+            );
 
             let units: Vec<u32> = (0..rng.usize(..6)).map(|_| some_unit(&mut rng)).collect();
             let ours = match encoding.encode(&units) {
@@ -129,7 +90,7 @@ fn texts_are_those_of_python() {
                 Err(error) => panic!("{error}"),
             };
             refused += usize::from(ours.starts_with("error"));
-            let theirs = oracle.ask("encode", codec, &utf32(units.iter().copied()));
+            let theirs = oracle.ask(&format!("encode {codec} {}", hex(&utf32(units.iter().copied()))));
             assert_eq!(ours, theirs, "round {round}, {codec}, {units:x?}");
         }
     }

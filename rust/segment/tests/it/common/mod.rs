@@ -3,6 +3,7 @@
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 pub mod backends;
 pub mod layouts;
+pub mod oracle;
 #[cfg(target_os = "linux")]
 mod posix;
 #[cfg(all(unix, not(target_os = "linux")))]
