@@ -17,18 +17,18 @@ use crate::error::{Failure, Result, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::shared_memory::SharedMemory;
 
-/// The state of an object of such a class. It is attached if there is a [`Bound`].
+/// The state of an object of such a class. It is attached if there is a [`Target`].
 pub(crate) struct Attachment<L: Send + Sync + 'static> {
-    bound: AtomicOption<Bound<L>>,
+    target: AtomicOption<Target<L>>,
     last_error: LastError,
     lock_timeout_msec: AtomicU64,
 }
 
 /// A layout, and the segment that it was checked against.
-struct Bound<L> {
+struct Target<L> {
     memory: Reference<SharedMemory>,
     /// The [`Segment::id`].
-    segment: u64,
+    segment_id: u64,
     layout: L,
 }
 
@@ -39,7 +39,7 @@ const MAX_LOCK_TIMEOUT_MSEC: i64 = i32::MAX as i64;
 impl<L: Send + Sync + 'static> Default for Attachment<L> {
     fn default() -> Self {
         Self {
-            bound: AtomicOption::default(),
+            target: AtomicOption::default(),
             last_error: LastError::default(),
             lock_timeout_msec: AtomicU64::new(DEFAULT_LOCK_TIMEOUT_MSEC),
         }
@@ -58,11 +58,11 @@ impl<L: Send + Sync + 'static> Attachment<L> {
 
     /// Calls `work` with the layout and the segment. Both stay valid until it returns.
     fn try_with_layout<T>(&self, work: impl FnOnce(&L, &Segment) -> Result<T>) -> Result<T> {
-        self.bound.with(|bound| {
-            let bound = bound.ok_or_else(|| {
+        self.target.with(|target| {
+            let target = target.ok_or_else(|| {
                 Failure::new(Code::ERR_UNCONFIGURED, "no memory is attached; call attach() first")
             })?;
-            bound.memory.try_with_same_segment(bound.segment, |segment| work(&bound.layout, segment))
+            target.memory.try_with_same_segment(target.segment_id, |segment| work(&target.layout, segment))
         })
     }
 }
@@ -83,13 +83,13 @@ pub(crate) trait Attached: Fallible {
         memory: Option<Reference<SharedMemory>>,
         make: impl FnOnce(&Segment) -> Result<Self::Layout>,
     ) -> ErrorCode {
-        let bound =
+        let target =
             memory.ok_or_else(|| Failure::argument("memory", "null", "a SharedMemory")).and_then(|memory| {
-                let (segment, layout) =
+                let (segment_id, layout) =
                     memory.try_with_segment(|segment| Ok((segment.id(), make(segment)?)))?;
-                Ok(Bound { memory, segment, layout })
+                Ok(Target { memory, segment_id, layout })
             });
-        code_of(self.remember(bound.map(|bound| self.attachment().bound.put(bound))))
+        code_of(self.remember(target.map(|target| self.attachment().target.put(target))))
     }
 
     /// Calls `work` with the layout and the segment, and remembers the result.
@@ -110,11 +110,11 @@ pub(crate) trait Attached: Fallible {
 
     fn detach(&self) {
         // The last call in progress drops the reference to the memory.
-        let _ = self.attachment().bound.take(|_| ());
+        let _ = self.attachment().target.take(|_| ());
     }
 
     fn get_memory(&self) -> Option<Reference<SharedMemory>> {
-        self.attachment().bound.with(|bound| bound.map(|bound| bound.memory.clone()))
+        self.attachment().target.with(|target| target.map(|target| target.memory.clone()))
     }
 
     fn reset(&self) -> ErrorCode {

@@ -1,7 +1,7 @@
 //! Checks that there is memory for a result, before the engine allocates it.
 
 use godot::global::Error as Code;
-use shm_segment::{SMALL, has_room_for};
+use shm_segment::{UNCHECKED_BELOW, has_room_for};
 
 use crate::error::{Failure, Result};
 
@@ -30,7 +30,7 @@ pub(crate) fn can_allocate(length: usize) -> bool {
 
 /// Returns whether the allocator gives `length` bytes. Below 16 MiB, it is not asked.
 pub(crate) fn can_reserve(length: usize) -> bool {
-    (length as u64) < SMALL || Vec::<u8>::new().try_reserve_exact(length).is_ok()
+    (length as u64) < UNCHECKED_BELOW || Vec::<u8>::new().try_reserve_exact(length).is_ok()
 }
 
 /// Returns the failure for `what` of `size` bytes that doesn't fit in memory.

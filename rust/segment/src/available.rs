@@ -22,13 +22,13 @@ pub fn available_memory() -> Option<u64> {
 
 /// The size in bytes from which [`has_room_for`] asks the system. To ask takes longer than to copy a few
 /// bytes, so less than this always counts as available.
-pub const SMALL: u64 = 1 << 24;
+pub const UNCHECKED_BELOW: u64 = 1 << 24;
 
 /// Returns whether this process could use `bytes` more bytes, as far as [`available_memory`] tells. Less
-/// than [`SMALL`] bytes always count as available.
+/// than [`UNCHECKED_BELOW`] bytes always count as available.
 #[must_use]
 pub fn has_room_for(bytes: u64) -> bool {
-    bytes < SMALL || available_memory().is_none_or(|available| bytes <= available)
+    bytes < UNCHECKED_BELOW || available_memory().is_none_or(|available| bytes <= available)
 }
 
 #[cfg(target_os = "linux")]

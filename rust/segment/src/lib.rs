@@ -44,7 +44,7 @@ mod rows;
 mod segment;
 pub mod values;
 
-pub use available::{SMALL, available_memory, has_room_for};
+pub use available::{UNCHECKED_BELOW, available_memory, has_room_for};
 pub use error::{Error, Result, Taken};
 pub use info::{Maker, OwnerState, SegmentInfo};
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};

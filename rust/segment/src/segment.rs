@@ -6,7 +6,7 @@ mod words;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::available::{SMALL, has_room_for};
+use crate::available::{UNCHECKED_BELOW, has_room_for};
 use crate::error::{Error, Result};
 use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
@@ -161,7 +161,7 @@ impl Segment {
     /// the system: for a check before a copy.
     #[must_use]
     pub fn unpopulated_if_large(&self, length: u64) -> u64 {
-        if length < SMALL { 0 } else { self.unpopulated(length) }
+        if length < UNCHECKED_BELOW { 0 } else { self.unpopulated(length) }
     }
 
     /// Returns whether this value created the segment. Otherwise, it opened an existing one.

@@ -10,9 +10,9 @@ mod atomics;
 mod bytes;
 mod enums;
 mod images;
+mod lifecycle;
 mod numbers;
 mod properties;
-mod state;
 mod statics;
 mod structs;
 mod texts;
@@ -33,7 +33,7 @@ use crate::error::{Failure, Result};
 use crate::last_error::{self, Fallible, LastError};
 use crate::unicode::engine_text;
 use enums::{ACCESS_READ_WRITE, BACKEND_NATIVE, LOCAL_SCOPE, Status};
-use state::{State, lock};
+use lifecycle::{State, lock};
 
 /// The state of an object. The text of this module says how threads share it.
 #[derive(Default)]

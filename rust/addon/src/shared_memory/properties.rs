@@ -6,7 +6,7 @@ use godot::builtin::Variant;
 use godot::global::{Error as Code, push_warning};
 use shm_segment::{Backend, Lifetime, Segment};
 
-use super::state::lock;
+use super::lifecycle::lock;
 use super::{Result, SharedMemory};
 use crate::binding::{Enum, EnumArg};
 use crate::error::{Failure, constant};

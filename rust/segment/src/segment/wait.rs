@@ -36,7 +36,8 @@ impl Segment {
     /// change is noticed 10 to 40 ms later. The wait also ends within that time if `is_wanted` returns false.
     /// A word that changed and is `expected` again when this looks has not changed.
     ///
-    /// The thread sleeps, so waiting costs no processor time. That is true for a read-only segment as well.
+    /// The thread sleeps, except for a look now and then, which takes about 0.1 % of a processor. That is
+    /// true for a read-only segment as well.
     /// On Windows, FreeBSD, and macOS before 14.4, no call waits for other processes. There the thread looks
     /// every millisecond, and more often in the first milliseconds.
     ///

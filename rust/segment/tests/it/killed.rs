@@ -14,9 +14,9 @@ use shm_segment::{Access, Error, Lifetime, Maker, Options, Segment};
 
 /// The operations that the victim repeats, with their names.
 const OPERATIONS: &[(&str, Operation)] = &[
-    ("create", |it| it.anew(create)),
+    ("create", |it| it.hold_new(create)),
     ("open", |it| drop(open(&it.name))),
-    ("open_or_create", |it| it.anew(open_or_create)),
+    ("open_or_create", |it| it.hold_new(open_or_create)),
     ("read", |it| it.with_held(|segment, bytes| segment.read(0, bytes))),
     ("write", |it| it.with_held(|segment, bytes| segment.write(0, bytes))),
     ("fill", |it| it.with_held(|segment, _| segment.fill(0, SIZE, 7))),
@@ -110,7 +110,7 @@ struct Victim {
 
 impl Victim {
     /// Drops the segment that is held, and holds the one that `make` makes.
-    fn anew(&mut self, make: fn(&str) -> Option<Segment>) {
+    fn hold_new(&mut self, make: fn(&str) -> Option<Segment>) {
         self.held = None;
         self.held = make(&self.name);
     }
@@ -118,7 +118,7 @@ impl Victim {
     /// Calls `call` with the segment that is held, or else with a new one.
     fn with_held(&mut self, call: impl Fn(&Segment, &mut [u8]) -> Result<(), Error>) {
         if self.held.is_none() {
-            self.anew(if self.side == Side::Owner { create } else { open });
+            self.hold_new(if self.side == Side::Owner { create } else { open });
         }
         if let Some(segment) = &self.held {
             documented(call(segment, &mut self.bytes));

@@ -17,11 +17,11 @@ use shm_segment::layout::queue::{Queue, Version};
 /// The name of each version in the golden files and for the partners, and the size of its header.
 const VERSIONS: [(&str, Version, u64); 2] = [("v1", Version::V1, 20), ("v2", Version::V2, 28)];
 
-const WRITE_INDEX: u64 = 0;
-const READ_INDEX: u64 = 4;
-const CAPACITY: u64 = 8;
-const COUNT: u64 = 12;
-const MAX_MESSAGE: u64 = 16;
+const WRITE_INDEX_AT: u64 = 0;
+const READ_INDEX_AT: u64 = 4;
+const CAPACITY_AT: u64 = 8;
+const COUNT_AT: u64 = 12;
+const MAX_MESSAGE_AT: u64 = 16;
 const PRODUCERS_LOCK: u64 = 20;
 const CONSUMERS_LOCK: u64 = 24;
 
@@ -245,8 +245,8 @@ fn every_return_releases_the_lock() {
     ours.store_u32(28, 10).unwrap();
     assert!(matches!(dequeue(&queue, &ours), Err(Error::Invalid { found: 10, .. })));
     assert_eq!(queue.count(&ours).unwrap(), 1, "a message that can't be taken out stays");
-    ours.store_u32(WRITE_INDEX, 1).unwrap();
-    ours.store_u32(COUNT, 0).unwrap();
+    ours.store_u32(WRITE_INDEX_AT, 1).unwrap();
+    ours.store_u32(COUNT_AT, 0).unwrap();
     assert!(matches!(queue.enqueue(&ours, b"x", NO_WAIT), Err(Error::Invalid { found: 1, .. })));
     assert_eq!(locks(), (0, 0));
 }
@@ -304,11 +304,11 @@ fn attach_names_the_wrong_field() {
         queue.enqueue(&ours, b"one", NO_WAIT).unwrap();
         let theirs = open(&name);
         for (at, value, what) in [
-            (WRITE_INDEX, 4, "the write index"),
-            (READ_INDEX, 4, "the read index"),
-            (COUNT, 5, "the number of messages"),
-            (CAPACITY, 0, "the capacity"),
-            (MAX_MESSAGE, 0, "the size of the longest message"),
+            (WRITE_INDEX_AT, 4, "the write index"),
+            (READ_INDEX_AT, 4, "the read index"),
+            (COUNT_AT, 5, "the number of messages"),
+            (CAPACITY_AT, 0, "the capacity"),
+            (MAX_MESSAGE_AT, 0, "the size of the longest message"),
         ] {
             let before = ours.load_u32(at).unwrap();
             ours.store_u32(at, value).unwrap();
@@ -379,7 +379,15 @@ fn a_header_that_changes_during_a_call_does_no_harm() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut random = Random::with_seed(header);
-                let fields = [WRITE_INDEX, READ_INDEX, CAPACITY, COUNT, MAX_MESSAGE, header, PRODUCERS_LOCK];
+                let fields = [
+                    WRITE_INDEX_AT,
+                    READ_INDEX_AT,
+                    CAPACITY_AT,
+                    COUNT_AT,
+                    MAX_MESSAGE_AT,
+                    header,
+                    PRODUCERS_LOCK,
+                ];
                 let values = [0, 1, 2, 3, 4, 9, 10, 1 << 31, u32::MAX];
                 while !done.load(Ordering::Relaxed) {
                     let at = fields[random.below(fields.len() as u64) as usize];
@@ -431,11 +439,11 @@ fn operations_interrupted_by_death_are_mended() {
                     next += 1;
                 }
                 let state = bytes_of(&ours);
-                let count = ours.load_u32(COUNT).unwrap();
+                let count = ours.load_u32(COUNT_AT).unwrap();
 
                 // A producer that died before it counted the last message. With one slot, that can't be seen.
                 if filled > 0 && capacity > 1 {
-                    ours.store_u32(COUNT, count - 1).unwrap();
+                    ours.store_u32(COUNT_AT, count - 1).unwrap();
                     let result = queue.enqueue(&ours, &[next], NO_WAIT);
                     assert_eq!(matches!(result, Err(Error::Full { .. })), filled == capacity, "{context}");
                     let expected = if result.is_ok() { next + 1 } else { next };
@@ -448,7 +456,7 @@ fn operations_interrupted_by_death_are_mended() {
                 // A consumer that died before it counted the first message down.
                 ours.write(0, &state).unwrap();
                 if filled > 0 && capacity > 1 {
-                    ours.store_u32(READ_INDEX, (begin + 1) % capacity).unwrap();
+                    ours.store_u32(READ_INDEX_AT, (begin + 1) % capacity).unwrap();
                     for i in 1..next {
                         assert_eq!(peek(&queue, &ours).unwrap(), [i], "{context}");
                         assert_eq!(dequeue(&queue, &ours).unwrap(), [i], "{context}");
@@ -459,8 +467,8 @@ fn operations_interrupted_by_death_are_mended() {
                 // Both at once: the count is right.
                 ours.write(0, &state).unwrap();
                 if filled > 0 && filled < capacity && capacity > 1 {
-                    ours.store_u32(READ_INDEX, (begin + 1) % capacity).unwrap();
-                    ours.store_u32(COUNT, count - 1).unwrap();
+                    ours.store_u32(READ_INDEX_AT, (begin + 1) % capacity).unwrap();
+                    ours.store_u32(COUNT_AT, count - 1).unwrap();
                     queue.enqueue(&ours, &[next], NO_WAIT).unwrap();
                     for i in 1..=next {
                         assert_eq!(dequeue(&queue, &ours).unwrap(), [i], "{context}");
@@ -482,7 +490,7 @@ fn peek_stores_nothing() {
             queue.enqueue(&ours, message.as_bytes(), NO_WAIT).unwrap();
         }
         // The first of the consumer's two stores.
-        ours.store_u32(READ_INDEX, 1).unwrap();
+        ours.store_u32(READ_INDEX_AT, 1).unwrap();
         let before = bytes_of(&ours);
         match peek(&queue, &ours) {
             Ok(message) => assert_eq!((message.as_slice(), left > 0), (b"second".as_slice(), true)),
@@ -490,7 +498,7 @@ fn peek_stores_nothing() {
         }
         assert_eq!(bytes_of(&ours), before, "{left} left");
         // The second store.
-        ours.store_u32(COUNT, left as u32).unwrap();
+        ours.store_u32(COUNT_AT, left as u32).unwrap();
         for message in ["second", "third"].iter().take(left) {
             assert_eq!(dequeue(&queue, &ours).unwrap(), message.as_bytes());
         }

@@ -12,8 +12,8 @@ use shm_segment::layout::queue::{Queue, Version};
 const VERSIONS: [(&str, Version, u64); 2] = [("v1", Version::V1, 20), ("v2", Version::V2, 28)];
 const SIZE: u64 = 4096;
 
-const CAPACITY: u64 = 8;
-const MAX_MESSAGE: u64 = 16;
+const CAPACITY_AT: u64 = 8;
+const MAX_MESSAGE_AT: u64 = 16;
 
 /// Attaches in the format of that name. Returns the size of the longest message, or the number of elements.
 fn attach(segment: &Segment, format: &str, size: u64) -> Result<u64, Error> {
@@ -71,7 +71,7 @@ fn any_process_lays_out_zeros() {
 }
 
 #[test]
-fn without_a_size_only_the_creator_lays_out_a_queue() {
+fn without_a_size_no_process_lays_out_a_queue() {
     for (label, version, _) in VERSIONS {
         let (ours, theirs) = planted(&[0; SIZE as usize]);
         let result = Queue::attach(&theirs, version, 0);
@@ -107,7 +107,7 @@ fn other_bytes_than_zeros_are_not_laid_out_by_an_opener() {
 fn a_half_made_header_is_completed() {
     for (label, version, header) in VERSIONS {
         let (ours, theirs) = planted(&[0; SIZE as usize]);
-        ours.store_u32(MAX_MESSAGE, 50).unwrap();
+        ours.store_u32(MAX_MESSAGE_AT, 50).unwrap();
         let result = Queue::attach(&theirs, version, 0);
         assert!(matches!(result, Err(Error::NotLaidOutYet { .. })), "{label}: {result:?}");
         let result = Queue::attach(&theirs, version, 51);
@@ -117,11 +117,11 @@ fn a_half_made_header_is_completed() {
 
         // libsharedmemory stores the capacity first. Its longest message isn't known.
         let (ours, theirs) = planted(&[0; SIZE as usize]);
-        ours.store_u32(CAPACITY, 50).unwrap();
+        ours.store_u32(CAPACITY_AT, 50).unwrap();
         let result = Queue::attach(&theirs, version, 50);
         assert!(matches!(result, Err(Error::NotLaidOutYet { .. })), "{label}: {result:?}");
         // No process waits for a capacity that no queue can have.
-        ours.store_u32(CAPACITY, 1 << 30).unwrap();
+        ours.store_u32(CAPACITY_AT, 1 << 30).unwrap();
         for size in [0, 50] {
             let result = Queue::attach(&theirs, version, size);
             assert!(matches!(result, Err(Error::Invalid { .. })), "{label}: {result:?}");
@@ -130,7 +130,7 @@ fn a_half_made_header_is_completed() {
         // More than fits, and other bytes behind it.
         for (longest, behind, is_number) in [(1 << 20, 0, true), (50, 7, false)] {
             let (ours, theirs) = planted(&[0; SIZE as usize]);
-            ours.store_u32(MAX_MESSAGE, longest).unwrap();
+            ours.store_u32(MAX_MESSAGE_AT, longest).unwrap();
             ours.store_u32(1000, behind).unwrap();
             let result = Queue::attach(&theirs, version, 50);
             assert_eq!(matches!(result, Err(Error::Invalid { .. })), is_number, "{label}: {result:?}");
@@ -251,10 +251,10 @@ mod partners {
             "v1" => 20,
             _ => 28,
         };
-        let longest = u64::from(segment.load_u32(MAX_MESSAGE).unwrap());
+        let longest = u64::from(segment.load_u32(MAX_MESSAGE_AT).unwrap());
         assert!(wishes.contains(&longest), "{context}");
         assert_eq!(
-            u64::from(segment.load_u32(CAPACITY).unwrap()),
+            u64::from(segment.load_u32(CAPACITY_AT).unwrap()),
             (SIZE - header) / (4 + longest),
             "{context}"
         );
@@ -280,7 +280,7 @@ mod partners {
                 thread::sleep(Duration::from_micros(random.below(2000)));
                 victim.kill();
                 let segment = open(&name);
-                let [claim, end] = if format == "array" { [8, 0] } else { [MAX_MESSAGE, CAPACITY] };
+                let [claim, end] = if format == "array" { [8, 0] } else { [MAX_MESSAGE_AT, CAPACITY_AT] };
                 half_made +=
                     u64::from(segment.load_u32(claim).unwrap() != 0 && segment.load_u32(end).unwrap() == 0);
                 let start = Instant::now();

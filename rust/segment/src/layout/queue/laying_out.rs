@@ -7,7 +7,7 @@
 //! libsharedmemory stores the capacity first. If it dies after that, its wish for the longest message is
 //! unknown, and the header stays unfinished.
 
-use super::ring::{CAPACITY, FIELDS, Fields, Geometry, LENGTH_SIZE, MAX_MESSAGE, Ring};
+use super::ring::{CAPACITY_AT, FIELDS_SIZE, Fields, Geometry, LENGTH_SIZE, MAX_MESSAGE_AT, Ring};
 use super::{Error, Result};
 use crate::layout::fields::check_zeros;
 use crate::{Access, Segment};
@@ -24,7 +24,7 @@ impl Ring {
         }
         // Another format may begin with zeros, too.
         if is_half_made || !segment.is_created() {
-            let others = check_zeros(segment, FIELDS, self.layout);
+            let others = check_zeros(segment, FIELDS_SIZE, self.layout);
             if !Fields::read(segment)?.is_unfinished() {
                 // Another process was faster, and uses the queue already.
                 return Ok(());
@@ -33,7 +33,7 @@ impl Ring {
         }
         if !is_half_made {
             let wanted = self.new_geometry(segment, max_message)?.max_message;
-            segment.compare_exchange_u32(MAX_MESSAGE, 0, wanted)?;
+            segment.compare_exchange_u32(MAX_MESSAGE_AT, 0, wanted)?;
         }
         let claimed = Fields::read(segment)?.max_message;
         let geometry = self.new_geometry(segment, claimed.into()).map_err(|error| match error {
@@ -44,7 +44,7 @@ impl Ring {
             ),
             other => other,
         })?;
-        segment.compare_exchange_u32(CAPACITY, 0, geometry.capacity)?;
+        segment.compare_exchange_u32(CAPACITY_AT, 0, geometry.capacity)?;
         Ok(())
     }
 

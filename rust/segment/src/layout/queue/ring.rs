@@ -12,13 +12,13 @@ use crate::Segment;
 use crate::layout::fields::{check_length, check_room, check_zeros, copy, read_header, read_u32, u32_at};
 use crate::layout::lock;
 
-pub(super) const WRITE_INDEX: u64 = 0;
-pub(super) const READ_INDEX: u64 = 4;
-pub(super) const CAPACITY: u64 = 8;
-pub(super) const COUNT: u64 = 12;
-pub(super) const MAX_MESSAGE: u64 = 16;
+pub(super) const WRITE_INDEX_AT: u64 = 0;
+pub(super) const READ_INDEX_AT: u64 = 4;
+pub(super) const CAPACITY_AT: u64 = 8;
+pub(super) const COUNT_AT: u64 = 12;
+pub(super) const MAX_MESSAGE_AT: u64 = 16;
 /// The size of the ring's fields. The locks are behind them.
-pub(super) const FIELDS: u64 = 20;
+pub(super) const FIELDS_SIZE: u64 = 20;
 pub(super) const LENGTH_SIZE: u64 = 4;
 
 /// The ring of one version.
@@ -51,11 +51,11 @@ impl Fields {
         let header = read_header::<20>(segment)?;
         let field = |at| u32_at(&header, at);
         Ok(Self {
-            write_index: field(WRITE_INDEX),
-            read_index: field(READ_INDEX),
-            capacity: field(CAPACITY),
-            count: field(COUNT),
-            max_message: field(MAX_MESSAGE),
+            write_index: field(WRITE_INDEX_AT),
+            read_index: field(READ_INDEX_AT),
+            capacity: field(CAPACITY_AT),
+            count: field(COUNT_AT),
+            max_message: field(MAX_MESSAGE_AT),
         })
     }
 
@@ -94,23 +94,23 @@ impl Ring {
 
     pub(super) fn reset(&self, segment: &Segment, geometry: Geometry) -> Result<()> {
         // An empty write fails in read-only memory.
-        segment.write(COUNT, &[])?;
+        segment.write(COUNT_AT, &[])?;
         if !segment.is_created() {
             let plausible = if Fields::read(segment)?.is_unfinished() {
-                check_zeros(segment, FIELDS, self.layout)
+                check_zeros(segment, FIELDS_SIZE, self.layout)
             } else {
                 self.check(segment).map(|_| ())
             };
             plausible.map_err(Error::into_reset_refused)?;
         }
         // From here on, no consumer finds a message.
-        segment.store_u32(COUNT, 0)?;
-        segment.store_u32(WRITE_INDEX, 0)?;
-        segment.store_u32(READ_INDEX, 0)?;
-        segment.store_u32(MAX_MESSAGE, geometry.max_message)?;
-        segment.store_u32(CAPACITY, geometry.capacity)?;
+        segment.store_u32(COUNT_AT, 0)?;
+        segment.store_u32(WRITE_INDEX_AT, 0)?;
+        segment.store_u32(READ_INDEX_AT, 0)?;
+        segment.store_u32(MAX_MESSAGE_AT, geometry.max_message)?;
+        segment.store_u32(CAPACITY_AT, geometry.capacity)?;
         // The locks last: a process that waits for one finds an empty queue.
-        segment.fill(FIELDS, self.header - FIELDS, 0)?;
+        segment.fill(FIELDS_SIZE, self.header - FIELDS_SIZE, 0)?;
         Ok(())
     }
 
@@ -140,8 +140,8 @@ impl Ring {
         if is_unfinished {
             return Err(Error::NotLaidOutYet { layout: self.layout });
         }
-        self.check_index(geometry, WRITE_INDEX, write_index)?;
-        self.check_index(geometry, READ_INDEX, read_index)?;
+        self.check_index(geometry, WRITE_INDEX_AT, write_index)?;
+        self.check_index(geometry, READ_INDEX_AT, read_index)?;
         self.check_count(geometry, count)?;
         Ok(geometry)
     }
@@ -149,14 +149,14 @@ impl Ring {
     /// Checks all that an operation would check, and the locks. Returns the geometry.
     pub(super) fn check(&self, segment: &Segment) -> Result<Geometry> {
         let geometry = self.geometry(segment)?;
-        for at in (FIELDS..self.header).step_by(4) {
+        for at in (FIELDS_SIZE..self.header).step_by(4) {
             lock::check(segment.load_u32(at)?, self.layout)?;
         }
         Ok(geometry)
     }
 
     pub(super) fn count(&self, segment: &Segment, geometry: Geometry) -> Result<u32> {
-        self.check_count(geometry, segment.load_u32(COUNT)?)
+        self.check_count(geometry, segment.load_u32(COUNT_AT)?)
     }
 
     fn check_count(&self, geometry: Geometry, count: u32) -> Result<u32> {
@@ -173,7 +173,7 @@ impl Ring {
 
     fn check_index(&self, geometry: Geometry, at: u64, index: u32) -> Result<u32> {
         if index >= geometry.capacity {
-            let what = if at == WRITE_INDEX { "the write index" } else { "the read index" };
+            let what = if at == WRITE_INDEX_AT { "the write index" } else { "the read index" };
             let limit = format!("it must be less than the capacity, {}", geometry.capacity);
             return Err(self.invalid(what, index, limit));
         }
@@ -191,11 +191,11 @@ impl Ring {
         if self.count(segment, geometry)? == geometry.capacity {
             return Err(Error::Full { capacity: geometry.capacity.into() });
         }
-        let index = self.index(segment, geometry, WRITE_INDEX)?;
+        let index = self.index(segment, geometry, WRITE_INDEX_AT)?;
         let slot = self.slot(geometry, index);
         segment.write(slot, &length.to_le_bytes())?;
         segment.write(slot + LENGTH_SIZE, message)?;
-        segment.store_u32(WRITE_INDEX, geometry.wrap(index + 1))?;
+        segment.store_u32(WRITE_INDEX_AT, geometry.wrap(index + 1))?;
         self.count_up(segment, geometry)
     }
 
@@ -209,7 +209,7 @@ impl Ring {
     ) -> Result<()> {
         let index = self.copy_first(segment, geometry, into)?;
         take(into)?;
-        segment.store_u32(READ_INDEX, geometry.wrap(index + 1))?;
+        segment.store_u32(READ_INDEX_AT, geometry.wrap(index + 1))?;
         self.count_down(segment, geometry)
     }
 
@@ -235,7 +235,7 @@ impl Ring {
         for _ in 0..TRIES {
             let count = self.count(segment, geometry)?;
             let Some(changed) = change(count) else { break };
-            if segment.compare_exchange_u32(COUNT, count, changed)? == count {
+            if segment.compare_exchange_u32(COUNT_AT, count, changed)? == count {
                 break;
             }
         }
@@ -252,7 +252,7 @@ impl Ring {
         if self.count(segment, geometry)? == 0 {
             return Err(Error::Empty);
         }
-        let index = self.index(segment, geometry, READ_INDEX)?;
+        let index = self.index(segment, geometry, READ_INDEX_AT)?;
         let slot = self.slot(geometry, index);
         let length = read_u32(segment, slot)?;
         if length > geometry.max_message {

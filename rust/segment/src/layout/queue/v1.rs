@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use super::ring::{Geometry, READ_INDEX, Ring, WRITE_INDEX};
+use super::ring::{Geometry, READ_INDEX_AT, Ring, WRITE_INDEX_AT};
 use super::{Error, Result, Take, Wire};
 use crate::Segment;
 
@@ -32,7 +32,7 @@ const RING: Ring = Ring { layout: "queue of version V1", header: 20 };
 /// the result is `None`: the other side has moved. `theirs` is the index of the other side.
 fn state(segment: &Segment, geometry: Geometry, theirs: u64) -> Result<Option<(u32, u32)>> {
     let count = RING.count(segment, geometry)?;
-    let ours = if theirs == READ_INDEX { WRITE_INDEX } else { READ_INDEX };
+    let ours = if theirs == READ_INDEX_AT { WRITE_INDEX_AT } else { READ_INDEX_AT };
     let our_index = RING.index(segment, geometry, ours)?;
     let their_index = RING.index(segment, geometry, theirs)?;
     // Only the other side changes the count now, and always in the same direction.
@@ -40,14 +40,14 @@ fn state(segment: &Segment, geometry: Geometry, theirs: u64) -> Result<Option<(u
         return Ok(None);
     }
     let (write, read) =
-        if theirs == READ_INDEX { (our_index, their_index) } else { (their_index, our_index) };
+        if theirs == READ_INDEX_AT { (our_index, their_index) } else { (their_index, our_index) };
     let distance = if write >= read { write - read } else { geometry.capacity - read + write };
     Ok(Some((count, distance)))
 }
 
 /// Adds the missing 1 to the count if the previous producer died between its two stores.
 fn mend_producer(segment: &Segment, geometry: Geometry) -> Result<()> {
-    if let Some((count, distance)) = state(segment, geometry, READ_INDEX)?
+    if let Some((count, distance)) = state(segment, geometry, READ_INDEX_AT)?
         && geometry.capacity > 2
         && count < geometry.capacity
         && distance == geometry.wrap(count + 1)
@@ -59,7 +59,7 @@ fn mend_producer(segment: &Segment, geometry: Geometry) -> Result<()> {
 
 /// Returns the number of messages that are left, if a consumer is between its two stores, or died there.
 fn left_by_consumer(segment: &Segment, geometry: Geometry) -> Result<Option<u32>> {
-    Ok(state(segment, geometry, WRITE_INDEX)?
+    Ok(state(segment, geometry, WRITE_INDEX_AT)?
         .filter(|_| geometry.capacity > 2)
         .and_then(|(count, distance)| count.checked_sub(1).filter(|left| distance == geometry.wrap(*left))))
 }
