@@ -408,7 +408,9 @@ mod tests {
     fn one_reclaimer_at_a_time_removes_a_name() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
-        assert!(life_lock::is_dead(&first).unwrap() && life_lock::take_reclaim_lock(&first).unwrap());
+        assert!(
+            life_lock::is_life_lock_free(&first).unwrap() && life_lock::take_reclaim_lock(&first).unwrap()
+        );
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Changing)));
         assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
         assert!(scratch.path().exists());
@@ -437,7 +439,7 @@ mod tests {
     fn asking_for_the_life_lock_keeps_no_other_process_from_asking() {
         let scratch = Scratch::new(false);
         let first = scratch.leave();
-        assert!(life_lock::is_dead(&first).unwrap());
+        assert!(life_lock::is_life_lock_free(&first).unwrap());
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Free)));
     }
 
@@ -471,9 +473,9 @@ mod tests {
                 assert_eq!(life_lock::maker_of(&made.fd), Maker::Ours(lifetime), "{named_only}");
                 assert_eq!(made.map.len(), 5000);
                 assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
-                assert!(!life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                assert!(!life_lock::is_life_lock_free(File::open(scratch.path()).unwrap()).unwrap());
                 drop(made);
-                assert!(life_lock::is_dead(File::open(scratch.path()).unwrap()).unwrap());
+                assert!(life_lock::is_life_lock_free(File::open(scratch.path()).unwrap()).unwrap());
                 if lifetime == Lifetime::Persistent {
                     assert!(matches!(scratch.create(1, Lifetime::Owner), Err(Error::AlreadyExists { .. })));
                     fs::remove_file(scratch.path()).unwrap();
@@ -498,7 +500,10 @@ mod tests {
         let new = scratch.leave();
         let stat = rustix::fs::fstat(&new).unwrap();
         let reclaimer = File::options().read(true).write(true).open(scratch.path()).unwrap();
-        assert!(life_lock::is_dead(&reclaimer).unwrap() && life_lock::take_reclaim_lock(&reclaimer).unwrap());
+        assert!(
+            life_lock::is_life_lock_free(&reclaimer).unwrap()
+                && life_lock::take_reclaim_lock(&reclaimer).unwrap()
+        );
         let end = Instant::now();
         let wanted = Request {
             plain: &scratch.name,
@@ -531,7 +536,7 @@ mod tests {
                 libc::flock64 { l_type: libc::F_WRLCK as _, l_whence: 0, l_start: start, l_len: 0, l_pid: 0 };
             // SAFETY: the descriptor is open, and the call takes one `flock64`.
             assert_eq!(unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
-            assert!(life_lock::is_dead(&left).unwrap(), "{start:#x}");
+            assert!(life_lock::is_life_lock_free(&left).unwrap(), "{start:#x}");
         }
         // But no process can take the reclaim lock while the other lock is held.
         assert!(matches!(scratch.directory.try_reclaim(&scratch.name), Ok(NameState::Changing)));

@@ -79,7 +79,7 @@ pub(super) fn take_life_lock(segment: impl AsFd) -> Result<bool, Errno> {
 }
 
 /// Returns whether no process holds the life lock.
-pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
+pub(super) fn is_life_lock_free(segment: impl AsFd) -> Result<bool, Errno> {
     let mut found = lock_of(LIFE_BYTE);
     fcntl_lock(segment, libc::F_OFD_GETLK, &mut found)?;
     // Another program may hold a lock on the whole file, but not while a process holds the life lock.
@@ -89,7 +89,7 @@ pub(super) fn is_dead(segment: impl AsFd) -> Result<bool, Errno> {
 
 /// Returns the state of the owner of a segment that `maker` made.
 pub(super) fn owner_state(segment: impl AsFd, maker: Maker) -> OwnerState {
-    match is_dead(segment) {
+    match is_life_lock_free(segment) {
         Ok(false) => OwnerState::Alive,
         Ok(true) if matches!(maker, Maker::Ours(_)) => OwnerState::Dead,
         _ => OwnerState::Unknown,
