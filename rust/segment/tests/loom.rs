@@ -62,7 +62,7 @@ where
                     publish(&writer.word);
                 });
                 if observe(&message.word) == W::from(1) {
-                    // SAFETY: as above.
+                    // SAFETY: loom reports a concurrent access instead of letting it happen.
                     message.bytes.with(|bytes| assert_eq!(unsafe { *bytes }, 7));
                 }
                 written.join().unwrap();
