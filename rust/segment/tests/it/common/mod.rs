@@ -60,11 +60,26 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(test: &str) -> Self {
-        Self::of(
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", test, "--nocapture", "--quiet", "--test-threads=1"])
-                .env("SHM_SEGMENT_PEER", "1"),
-        )
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", test, "--nocapture", "--quiet", "--test-threads=1"])
+            .env("SHM_SEGMENT_PEER", "1");
+        let peer = Self::of(&mut command);
+        #[cfg(windows)]
+        let peer = peer.or_started_again(&mut command);
+        peer
+    }
+
+    /// Starts the program once more if it has ended before its first line. Under load, Wine sometimes loses a
+    /// process before any code of ours runs.
+    #[cfg(windows)]
+    fn or_started_again(mut self, command: &mut Command) -> Self {
+        let mut line = String::new();
+        if self.from.read_line(&mut line).unwrap() != 0 {
+            return self;
+        }
+        println!("a process was started once more: it had ended before its first line");
+        Self::of(command)
     }
 
     /// Starts another program, in C: `partner/partner.c`.
