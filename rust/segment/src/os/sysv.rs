@@ -16,7 +16,7 @@ use std::time::Instant;
 use libc::{c_int, key_t};
 
 use super::common::{self, checked_size};
-use super::system::{HUGE_PAGES, NameLifetime, mode_of, scope_of};
+use super::system::{HUGE_PAGES, NameLifetime, mode_of, other_user, scope_of};
 use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider, procfs};
 use crate::error::{Error, Result, Taken};
 use crate::info::{Maker, OwnerState, SegmentInfo};
@@ -144,7 +144,7 @@ fn describe(found: &libc::shmid_ds) -> SegmentInfo {
         scope: scope_of(found.shm_perm.mode.into()),
         owner: OwnerState::Unknown,
         maker: Maker::Unknown,
-        other_user: (owner != user.as_raw()).then_some(owner),
+        other_user: other_user(owner),
         // `IPC_RMID`, `shmctl(2)`.
         can_remove: [owner, creator].contains(&user.as_raw()) || user.is_root(),
     }

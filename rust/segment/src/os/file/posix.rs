@@ -9,8 +9,8 @@ use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::options::{Access, Scope};
 #[cfg(target_os = "linux")]
 use crate::os::procfs::{leads_to_open_file, open_of_process};
-use crate::os::system::can_remove;
 pub(super) use crate::os::system::{HUGE_PAGES, Identity, has_huge_pages, reserve};
+use crate::os::system::{can_remove, other_user};
 
 /// Returns the metadata of what `path` leads to. A symbolic link is not followed.
 pub(super) fn metadata_of(path: &str) -> io::Result<Metadata> {
@@ -23,7 +23,6 @@ pub(super) fn open_file(path: &str, access: Access) -> io::Result<File> {
 }
 
 pub(super) fn describe(path: &str, found: &Metadata) -> SegmentInfo {
-    let other_user = (found.uid() != rustix::process::geteuid().as_raw()).then_some(found.uid());
     let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
     let can_remove = !leads_to_open_file(path) && can_remove(folder.unwrap_or(Path::new(".")), found.uid());
     SegmentInfo {
@@ -31,7 +30,7 @@ pub(super) fn describe(path: &str, found: &Metadata) -> SegmentInfo {
         scope: scope_of(found),
         owner: OwnerState::Unknown,
         maker: Maker::File,
-        other_user,
+        other_user: other_user(found.uid()),
         can_remove,
     }
 }

@@ -202,7 +202,7 @@ impl Directory {
             scope: scope_of(stat.st_mode),
             owner: fd.map_or(OwnerState::Unknown, |fd| life_lock::owner_state(fd, maker)),
             maker,
-            other_user: other_user(stat),
+            other_user: other_user(stat.st_uid),
             can_remove: can_remove(&self.path, stat.st_uid),
         }
     }
@@ -219,7 +219,7 @@ impl Directory {
         }
         let found = procfs::look_at(self.path.join(plain), OFlags::NOFOLLOW)?;
         let stat = rustix::fs::fstat(&found)?;
-        if other_user(&stat).is_some() || not_memory(&stat).is_some() {
+        if other_user(stat.st_uid).is_some() || not_memory(&stat).is_some() {
             return Err(Errno::ACCESS);
         }
         let (path, mode) = (procfs::path_of(&found), Mode::from_raw_mode(stat.st_mode));

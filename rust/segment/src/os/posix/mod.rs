@@ -317,9 +317,9 @@ pub(super) const fn scope_of(mode: u32) -> Scope {
     if mode & 0o002 == 0 { Scope::Local } else { Scope::Global }
 }
 
-/// Returns the ID of the user that a file belongs to, if it isn't this process's user.
-fn other_user(stat: &Stat) -> Option<u32> {
-    (stat.st_uid != rustix::process::geteuid().as_raw()).then_some(stat.st_uid)
+/// Returns the ID of the user `owner`, if that isn't this process's user.
+pub(super) fn other_user(owner: u32) -> Option<u32> {
+    (owner != rustix::process::geteuid().as_raw()).then_some(owner)
 }
 
 /// Returns whether this process may remove a file of the user `owner` from a directory (`unlink(2)`, the

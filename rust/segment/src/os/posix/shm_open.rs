@@ -122,7 +122,7 @@ impl Namespace for ShmOpen {
             return Err(Error::NotASegment { name: plain.to_owned(), found });
         }
         let (maker, owner) = self.maker_and_owner(plain, &stat);
-        let other_user = other_user(&stat);
+        let other_user = other_user(stat.st_uid);
         Ok(SegmentInfo {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
