@@ -91,24 +91,24 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
 
     /// Puts a value in. The previous value is dropped as soon as no reader uses it.
     pub fn put(&self, value: T) {
+        self.replace(value, |_| ());
+    }
+
+    /// Puts a value in as [`put`](Self::put) does, and calls `work` with the previous one before that is
+    /// dropped.
+    pub fn replace<R>(&self, value: T, work: impl FnOnce(&T) -> R) -> Option<R> {
         asymmetric_fence::prepare();
         let previous = self.0.swap(Box::into_raw(Box::new(value)), Ordering::AcqRel);
-        if let Some(previous) = NonNull::new(previous) {
-            // SAFETY: `previous` came from `Box::into_raw` and is unlinked; the swap gave it to this thread
-            // alone.
-            unsafe { retired::retire(previous) };
-        }
+        // SAFETY: `previous` came from `Box::into_raw`. The swap unlinked it, and gave it to this one.
+        Some(unsafe { Self::retire(NonNull::new(previous)?, work) })
     }
 
     /// Takes the value out and calls `work` with it before it is dropped. Of several threads that call this,
     /// one gets it.
     pub fn take<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {
         let value = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::AcqRel))?;
-        // SAFETY: no thread drops the value before this one retires it.
-        let result = work(unsafe { value.as_ref() });
-        // SAFETY: it came from `Box::into_raw` and is unlinked; the swap gave it to this thread alone.
-        unsafe { retired::retire(value) };
-        Some(result)
+        // SAFETY: `value` came from `Box::into_raw`; the swap gave it to this thread alone.
+        Some(unsafe { Self::retire(value, work) })
     }
 
     /// Takes the value out as [`take`](Self::take) does, but only if it is `expected`, which came from
@@ -117,10 +117,20 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         let expected_ptr = ptr::from_ref(expected).cast_mut();
         let order = (Ordering::AcqRel, Ordering::Relaxed);
         let value = self.0.compare_exchange(expected_ptr, ptr::null_mut(), order.0, order.1).ok()?;
-        let result = work(expected);
-        // SAFETY: it came from `Box::into_raw` and is unlinked; the exchange gave it to this thread alone.
-        unsafe { retired::retire(NonNull::new(value)?) };
-        Some(result)
+        // SAFETY: `value` came from `Box::into_raw`; the exchange gave it to this thread alone.
+        Some(unsafe { Self::retire(NonNull::new(value)?, work) })
+    }
+
+    /// Calls `work` with a value, which is dropped afterwards, as soon as no reader uses it.
+    ///
+    /// # Safety
+    /// The value came from `Box::into_raw`, and this thread alone has unlinked it.
+    unsafe fn retire<R>(value: NonNull<T>, work: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: no thread drops the value before this one retires it.
+        let result = work(unsafe { value.as_ref() });
+        // SAFETY: this function's contract.
+        unsafe { retired::retire(value) };
+        result
     }
 }
 

@@ -39,6 +39,17 @@ fn take_drops_an_unused_value_at_once() {
 }
 
 #[test]
+fn replace_uses_the_previous_value_before_it_is_dropped() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let option = AtomicOption::default();
+    assert_eq!(option.replace(value(&drops), |_| 7), None);
+    assert_eq!(option.replace(value(&drops), |_| drops.load(Ordering::SeqCst)), Some(0));
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+    drop(option);
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn a_reader_keeps_the_value() {
     let drops = Arc::new(AtomicUsize::new(0));
     let option = AtomicOption::default();

@@ -106,6 +106,13 @@ pub enum Error {
         /// The segment's name.
         name: String,
     },
+    /// Another program keeps a lock on the byte of a role, but holds no role: a read lock, or a lock on the
+    /// whole file.
+    #[error("{name:?}: a lock of another program is in the way of the role, although it holds none")]
+    RoleBlocked {
+        /// The segment's name.
+        name: String,
+    },
     /// Something has this name, but it isn't shared memory.
     #[error("{name:?} is not shared memory, but {found}")]
     NotASegment {

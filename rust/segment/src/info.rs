@@ -1,6 +1,7 @@
 //! The facts about a segment that the system gives without opening it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::options::{Lifetime, Scope};
 
@@ -34,6 +35,24 @@ pub struct SegmentInfo {
     pub other_user: Option<u32>,
     /// True if this process may remove it.
     pub can_remove: bool,
+    /// The messages of the native layout in it, if it holds a valid one that this process may read.
+    pub messages: Option<Messages>,
+}
+
+/// The messages of a native layout in a segment.
+///
+/// The memory says so, and any program that may write to it can make it say anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Messages {
+    /// `latest`, a stream; `lanes`, a queue; or `pair`, a peer.
+    pub layout: &'static str,
+    /// A random number, which is another one after each laying out and each reset. Never 0.
+    pub incarnation: u64,
+    /// The number of messages that were written since then. In a pair, marks and both directions count.
+    pub count: u64,
+    /// The time since the newest message was written. `None` if there is no message or no known time, and for
+    /// queues and pairs.
+    pub newest_age: Option<Duration>,
 }
 
 /// The program that made a segment.

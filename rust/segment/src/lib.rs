@@ -36,19 +36,22 @@ mod error;
 pub mod fuzzing;
 mod info;
 pub mod layout;
+mod look;
 mod memory;
 mod name;
 mod options;
 mod os;
+mod roles;
 mod rows;
 mod segment;
 pub mod values;
 
 pub use available::{UNCHECKED_BELOW, available_memory, has_room_for};
 pub use error::{Error, Result, Taken};
-pub use info::{Maker, OwnerState, SegmentInfo};
+pub use info::{Maker, Messages, OwnerState, SegmentInfo};
+pub use look::list_segments;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};
-pub use options::{Access, Backend, Lifetime, Options, Scope, list_names, list_segments};
+pub use options::{Access, Backend, Lifetime, Options, Scope, list_names};
 pub use os::NameHandle;
 /// Removes the handler for faults, before a library is unloaded. No [`Segment`] may be left.
 pub use os::uninstall_fault_handler;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::info::SegmentInfo;
 use crate::os::{self, Provider};
 use crate::segment::Segment;
 
@@ -177,7 +176,8 @@ impl<'a> Options<'a> {
         self.open_in(None, size, access)
     }
 
-    fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
+    /// Does the same, in one scope where scopes have names of their own.
+    pub(crate) fn open_in(&self, scope: Option<Scope>, size: u64, access: Access) -> Result<Segment> {
         let provider = self.provider()?;
         self.catch_faults()?;
         let opened = provider.open(self, scope, size, access).map_err(|error| match error {
@@ -186,6 +186,39 @@ impl<'a> Options<'a> {
             other => other,
         })?;
         Ok(Segment::new(opened, access, false))
+    }
+
+    /// Opens all of an existing segment: for writing, or read-only if this user may only read it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_write_or_read(&self) -> Result<Segment> {
+        match self.open(0, Access::ReadWrite) {
+            Err(Error::PermissionDenied { .. }) => self.open(0, Access::ReadOnly),
+            other => other,
+        }
+    }
+
+    /// Becomes the owner of the segment that a dead [`Lifetime::Owner`] of this user left, if it has the
+    /// scope and `is_wanted` returns true for it. Returns `None` if there is no such segment. One that isn't
+    /// wanted loses its name, as it does when its owner ends in an orderly way.
+    ///
+    /// `is_wanted` is called with the locks of an owner. So no other process can adopt or reclaim the
+    /// segment. Retries for at most 50 ms while the name is changing hands. On macOS and FreeBSD, nothing can
+    /// be adopted. On Windows, where the system doesn't know the owner, `is_wanted` must find out.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), except for what a name leads to that can't be adopted.
+    pub(crate) fn adopt(&self, is_wanted: impl FnOnce(&Segment) -> bool) -> Result<Option<Segment>> {
+        let provider = self.provider()?;
+        self.catch_faults()?;
+        let Some(opened) = provider.adopt(self, Instant::now() + RACE)? else { return Ok(None) };
+        let segment = Segment::new(opened, Access::ReadWrite, true);
+        if !is_wanted(&segment) {
+            return Ok(None);
+        }
+        segment.end_adoption();
+        Ok(Some(segment))
     }
 
     /// Opens the segment, or creates it if there is none: for two sides that may start in any order.
@@ -222,18 +255,6 @@ impl<'a> Options<'a> {
         os::provider(self.backend).is_some_and(|provider| provider.exists(self))
     }
 
-    /// Looks at the segment of this name, without mapping it or changing anything.
-    ///
-    /// On Linux, the call opens a file for a moment, for reading. On Windows, where only a mapping shows
-    /// the size, the segment is mapped for a moment. The name is looked up as in [`open`](Self::open).
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`]; [`Error::DoesNotExist`]; [`Error::NotASegment`]; [`Error::Unsupported`];
-    /// [`Error::PermissionDenied`] where it can't even be looked at; [`Error::System`].
-    pub fn info(&self) -> Result<SegmentInfo> {
-        self.provider()?.info(self)
-    }
-
     /// Returns the PIDs of this user's processes that have the segment mapped, in ascending order. Root gets
     /// those of every user. Empty on other systems than Linux.
     #[must_use]
@@ -261,7 +282,7 @@ impl<'a> Options<'a> {
         })
     }
 
-    fn provider(&self) -> Result<&'static dyn Provider> {
+    pub(crate) fn provider(&self) -> Result<&'static dyn Provider> {
         os::provider(self.backend).ok_or(Error::Unsupported {
             what: match self.backend {
                 Backend::Native => "named shared memory",
@@ -278,20 +299,4 @@ impl<'a> Options<'a> {
 #[must_use]
 pub fn list_names() -> Vec<String> {
     os::provider(Backend::Native).map(Provider::list_names).unwrap_or_default()
-}
-
-/// Returns what is known of each segment whose name the system can list, with its backend and its name.
-///
-/// These are the native ones, and on Linux also memfds and those of System V, which have their keys as names.
-#[must_use]
-pub fn list_segments() -> Vec<(Backend, String, SegmentInfo)> {
-    let providers = Backend::ALL.into_iter().filter_map(|backend| Some((backend, os::provider(backend)?)));
-    let named = providers
-        .flat_map(|(backend, provider)| provider.list_names().into_iter().map(move |name| (backend, name)));
-    named
-        .filter_map(|(backend, name)| {
-            let info = Options::new(&name).backend(backend).info().ok()?;
-            Some((backend, name, info))
-        })
-        .collect()
 }

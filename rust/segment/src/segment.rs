@@ -1,5 +1,6 @@
 //! An open segment.
 
+mod direct;
 mod wait;
 mod words;
 
@@ -11,9 +12,11 @@ use crate::error::{Error, Result};
 use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
-use crate::os::{self, NameHandle, OpenSegment, Opened};
+use crate::os::{self, Joined, NameHandle, OpenSegment, Opened};
+use crate::roles::{HeldRoles, RoleLock};
 use crate::rows::Rows;
 use crate::values::Source;
+pub(crate) use direct::Direct;
 use wait::Spins;
 pub use wait::Waited;
 
@@ -34,6 +37,7 @@ pub struct Segment {
     /// The time of the last check of the size, by [`os::coarse_clock`].
     size_checked_at: AtomicU64,
     spins: Spins,
+    roles: HeldRoles,
 }
 
 impl Segment {
@@ -42,8 +46,8 @@ impl Segment {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let Opened { object, name, map } = opened;
         let size_checked_at = AtomicU64::new(0);
-        let spins = Spins::default();
-        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at, spins }
+        let (spins, roles) = (Spins::default(), HeldRoles::default());
+        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at, spins, roles }
     }
 
     /// Returns a number that no other segment of this process has or had.
@@ -189,6 +193,20 @@ impl Segment {
         if self.created { OwnerState::Alive } else { self.object.owner_state() }
     }
 
+    /// Returns whether the owner has ended without removing the name, so that another creator of the name may
+    /// adopt the segment or replace it.
+    ///
+    /// Always false for a creator, for a persistent segment, and on systems other than Linux.
+    #[must_use]
+    pub fn is_left_over(&self) -> bool {
+        !self.created && self.object.is_left_over()
+    }
+
+    /// Lets other creators look at a segment that was adopted.
+    pub(crate) fn end_adoption(&self) {
+        self.object.end_adoption();
+    }
+
     /// Returns the name, with the segment that it led to.
     #[must_use]
     pub const fn name(&self) -> &NameHandle {
@@ -211,6 +229,37 @@ impl Segment {
         if self.created {
             self.object.release_name();
         }
+    }
+
+    /// Begins to use memory whose name goes with its last user.
+    pub(crate) fn join(&self) -> Result<Joined> {
+        self.object.join()
+    }
+
+    /// Ends that use. After the last one, removes the name if `is_done` then returns true.
+    pub(crate) fn leave(&self, is_done: impl Fn() -> bool) {
+        self.object.leave(&is_done);
+    }
+
+    /// Checks that the system tells which process has a role in this memory.
+    pub(crate) fn check_roles(&self) -> Result<()> {
+        self.object.role_locks().map(drop)
+    }
+
+    /// Takes a role. Returns false if any holder has it, another user of this value included.
+    pub(crate) fn take_role(&self, lock: RoleLock) -> Result<bool> {
+        self.check_writable()?;
+        self.roles.take(&*self.object, lock)
+    }
+
+    /// Gives a role back. Does nothing if this value doesn't hold it.
+    pub(crate) fn release_role(&self, lock: RoleLock) {
+        self.roles.release(&*self.object, lock);
+    }
+
+    /// Returns whether any process holds a role.
+    pub(crate) fn is_role_held(&self, lock: RoleLock) -> Result<bool> {
+        self.roles.is_held(&*self.object, lock)
     }
 
     #[inline]

@@ -23,7 +23,7 @@ pub enum Error {
         limit: String,
     },
     /// The header is all zeros, or half made, and this call may not lay it out.
-    #[error("the memory does not hold a {layout} yet: no program has laid it out")]
+    #[error("the memory does not hold a {layout} yet: no program has finished laying it out")]
     NotLaidOutYet {
         /// The format that the memory should hold.
         layout: &'static str,
@@ -47,15 +47,15 @@ pub enum Error {
         cause: Box<Self>,
     },
     /// The memory is laid out already, for less than was asked for.
-    #[error("the {layout} in memory is for {what} of {found} bytes, not of {wanted}")]
+    #[error("{what} of the {layout} in memory is {found}, less than {wanted}")]
     LaidOutSmaller {
         /// The format in memory.
         layout: &'static str,
-        /// The part that has this size.
+        /// The size or number.
         what: &'static str,
-        /// The size in the header.
+        /// The value in the header.
         found: u64,
-        /// The size that was asked for.
+        /// The value that was asked for.
         wanted: u64,
     },
     /// The segment has no room for the header and one element.
@@ -67,6 +67,8 @@ pub enum Error {
         size: u64,
         /// The smallest size that is enough.
         needed: u64,
+        /// True if this side made the segment.
+        is_created: bool,
     },
     /// The value does not fit. Nothing was written.
     #[error("{size} bytes are too many: at most {limit} fit")]
@@ -121,6 +123,105 @@ pub enum Error {
         /// The number of messages that it can hold.
         capacity: u64,
     },
+    /// A field that the sides change says what can't be. Only a reset helps.
+    #[error(
+        "the {layout} is damaged: {what} can't be {found}; reset() empties it when no other program uses it"
+    )]
+    Corrupt {
+        /// The format.
+        layout: &'static str,
+        /// The field that is wrong.
+        what: &'static str,
+        /// The value that was found there.
+        found: u64,
+    },
+    /// Another object or process has the role that the call needs.
+    #[error("another program or object is {role} already")]
+    RoleTaken {
+        /// The role.
+        role: &'static str,
+    },
+    /// Each lane of the queue has a producer.
+    #[error("the queue is for {count} producers at a time, and has as many already")]
+    NoLaneFree {
+        /// The number of lanes.
+        count: u32,
+    },
+    /// The number of roles is not possible.
+    #[error("{what} must be from {} to {}, not {given}", .limits.0, .limits.1)]
+    InvalidCount {
+        /// The roles.
+        what: &'static str,
+        /// The number that was given.
+        given: u32,
+        /// The smallest and the largest one.
+        limits: (u32, u32),
+    },
+    /// Other processes changed what was read, each time.
+    #[error("other programs changed it faster than it could be read")]
+    Overtaken,
+    /// The partner has ended during a wait.
+    #[error("{partner} has ended")]
+    PartnerGone {
+        /// The partner's role.
+        partner: &'static str,
+    },
+    /// Two programs or objects have the sides of a pair.
+    #[error("two programs or objects use it already, and a third one can't")]
+    BothSidesTaken,
+    /// There is no partner.
+    #[error("no partner is connected")]
+    NotConnected,
+    /// Another thread waits for an answer.
+    #[error("another thread of this object waits for the answer to its request")]
+    RequestInProgress,
+    /// There is no room for the message until others are taken out.
+    #[error("the queue is full")]
+    NoRoom,
+    /// The owner of the memory has ended, and no process has a role in it.
+    #[error("it is left over from a program that has ended")]
+    LeftOver,
+    /// The name has left the memory, which this side uses until it has what is left there.
+    #[error("the name leads elsewhere, and this object still takes out what is left where it led before")]
+    NameMoved,
+    /// Another object or process holds the lock.
+    #[error("another program or object holds the lock")]
+    Locked,
+    /// The same object holds the lock already.
+    #[error("this object holds the lock already; call unlock() first, or use another object")]
+    LockHeld,
+    /// The object doesn't hold the lock.
+    #[error("this object does not hold the lock; call lock() or try_lock() first")]
+    LockNotHeld,
+    /// A program has removed the name, or put another segment in its place. So programs that open the name
+    /// now don't see this lock.
+    #[error(
+        "the name {name:?} leads to other memory, or to none, since another program removed it; call \
+         close() and open() again"
+    )]
+    NameLost {
+        /// The name.
+        name: String,
+    },
+    /// The name leads to memory that was not made for locks. Nothing was written.
+    #[error("the name {name:?} leads to memory of another kind, {why}")]
+    OtherMemory {
+        /// The name.
+        name: String,
+        /// The sign of that, in words.
+        why: String,
+    },
+    /// The time is over.
+    #[error("there was no {what} within {waited:?}")]
+    WaitTimedOut {
+        /// The thing waited for.
+        what: &'static str,
+        /// The time waited.
+        waited: Duration,
+    },
+    /// The caller didn't want to wait any longer.
+    #[error("the wait was ended")]
+    Stopped,
     /// In this format, readers can't acknowledge a message.
     #[error("a {layout} has no read acknowledgement")]
     NoAcknowledgement {
@@ -136,12 +237,31 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns whether a lock is in the way of a role that nobody holds.
+    pub(super) const fn is_role_blocked(&self) -> bool {
+        matches!(self, Self::Segment(crate::Error::RoleBlocked { .. }))
+    }
+
     /// Returns the error of a `reset` that leaves bytes alone because of this one.
     pub(super) fn into_reset_refused(self) -> Self {
         match self {
             Self::Segment(_) => self,
             cause => Self::ResetRefused { cause: Box::new(cause) },
         }
+    }
+}
+
+impl From<crate::Error> for Box<Error> {
+    #[cold]
+    fn from(error: crate::Error) -> Self {
+        Self::new(error.into())
+    }
+}
+
+impl From<Box<Self>> for Error {
+    #[cold]
+    fn from(error: Box<Self>) -> Self {
+        *error
     }
 }
 

@@ -1,5 +1,7 @@
 //! Fields that are not aligned words, and copies of a checked length.
 
+use std::ops::Range;
+
 use crate::Segment;
 use crate::available::has_room_for;
 use crate::layout::{Error, Result};
@@ -36,12 +38,17 @@ pub(super) fn u32_at<const LENGTH: usize>(header: &[u8; LENGTH], offset: u64) ->
 /// Checks that all bytes from `from` on are zero: only such memory is laid out by another process than its
 /// creator.
 pub(super) fn check_zeros(segment: &Segment, from: u64, layout: &'static str) -> Result<()> {
+    check_zeros_in(segment, from..segment.size(), layout)
+}
+
+/// Checks that all bytes of a part are zero.
+pub(super) fn check_zeros_in(segment: &Segment, part: Range<u64>, layout: &'static str) -> Result<()> {
     // Checked for the whole range: each piece below is too small to be checked.
-    segment.check_room(segment.size().saturating_sub(from))?;
+    segment.check_room(part.end.saturating_sub(part.start))?;
     let mut piece = [0; 4096];
-    let mut offset = from;
-    while offset < segment.size() {
-        let left = usize::try_from(segment.size() - offset).unwrap_or(usize::MAX);
+    let mut offset = part.start;
+    while offset < part.end {
+        let left = usize::try_from(part.end - offset).unwrap_or(usize::MAX);
         let piece = &mut piece[..left.min(4096)];
         segment.read(offset, piece)?;
         if piece.iter().any(|byte| *byte != 0) {
@@ -55,8 +62,12 @@ pub(super) fn check_zeros(segment: &Segment, from: u64, layout: &'static str) ->
 
 /// Checks that the segment has `needed` bytes.
 pub(super) fn check_room(segment: &Segment, layout: &'static str, needed: u64) -> Result<()> {
-    let size = segment.size();
-    if size < needed { Err(Error::SegmentTooSmall { layout, size, needed }) } else { Ok(()) }
+    if segment.size() < needed { Err(too_small(segment, layout, needed)) } else { Ok(()) }
+}
+
+/// Returns the error of a segment that has less than `needed` bytes.
+pub(super) fn too_small(segment: &Segment, layout: &'static str, needed: u64) -> Error {
+    Error::SegmentTooSmall { layout, size: segment.size(), needed, is_created: segment.is_created() }
 }
 
 /// Checks the length of a value that is about to be written, and returns it.

@@ -21,6 +21,7 @@ pub mod array;
 mod error;
 mod fields;
 mod lock;
+pub mod native;
 pub mod queue;
 pub mod stream;
 

@@ -10,6 +10,20 @@ use crate::error::{Error, Result, Taken};
 use crate::info::SegmentInfo;
 use crate::options::Access;
 
+/// Returns a name as a part of the name of a file. The names of segments differ in upper and lower case
+/// everywhere, those of files on macOS and Windows don't. So small letters, digits and a few signs stay; any
+/// other byte becomes `%` and its hexadecimal number.
+pub(super) fn escaped(plain: &str) -> String {
+    let mut name = String::new();
+    for byte in plain.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name
+}
+
 /// The reason why a name is neither free nor taken for good.
 pub(super) const CHANGING: &str = "other processes are creating or removing it right now";
 

@@ -9,7 +9,7 @@
 //! name must be `/memfd:NAME`. Its own size counts, not the one in the meta file.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,9 @@ use rustix::fs::{FileType, FlockOperation, MemfdFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::common::{CHANGING, checked_size, creation_failure, failure, leave_descriptors, map};
-use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, unpopulated};
-use super::{NameHandle, Named, OpenSegment, Opened, Provider, procfs};
+use super::roles::Place;
+use super::system::{HUGE_PAGES, NameLifetime, has_huge_pages, leaving_times, unpopulated};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, RoleLocks, procfs};
 use crate::error::{Error, Result, Taken};
 use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name;
@@ -89,12 +90,14 @@ impl Provider for Memfds {
         options.scope == Scope::Local && found().is_some()
     }
 
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
-        Ok(describe(&stat_of(options)?))
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)> {
+        let (stat, found) = look_at(options)?;
+        let file = procfs::open(&found, Access::ReadOnly).ok();
+        Ok((describe(&stat), file.map(leaving_times)))
     }
 
     fn users(&self, options: &Options<'_>) -> Vec<u32> {
-        stat_of(options).map_or_else(|_| Vec::new(), |stat| procfs::users_of(stat.st_dev, stat.st_ino))
+        look_at(options).map_or_else(|_| Vec::new(), |(stat, _)| procfs::users_of(stat.st_dev, stat.st_ino))
     }
 
     fn remove(&self, options: &Options<'_>) -> Result<()> {
@@ -125,11 +128,12 @@ impl Provider for Memfds {
 }
 
 /// Looks at the memory that a name leads to.
-fn stat_of(options: &Options<'_>) -> Result<Stat> {
+fn look_at(options: &Options<'_>) -> Result<(Stat, OwnedFd)> {
     let plain = checked(options.name)?;
     let meta = Meta::read(&meta_path(plain)?).map_err(|e| failure(plain, "open", e))?;
     let meta = meta.ok_or_else(|| Error::NotSizedYet { name: plain.to_owned() })?;
-    rustix::fs::fstat(meta.find(plain)?).map_err(|e| failure(plain, "fstat", e))
+    let found = meta.find(plain)?;
+    Ok((rustix::fs::fstat(&found).map_err(|e| failure(plain, "fstat", e))?, found))
 }
 
 /// The process that the meta file names has the memory open. Otherwise nothing leads there.
@@ -141,6 +145,7 @@ fn describe(stat: &Stat) -> SegmentInfo {
         maker: Maker::Unknown,
         other_user: None,
         can_remove: true,
+        messages: None,
     }
 }
 
@@ -383,6 +388,10 @@ impl OpenSegment for OpenMemory {
 
     fn scope(&self) -> Scope {
         Scope::Local
+    }
+
+    fn role_locks(&self) -> Result<RoleLocks<'_>> {
+        Ok(RoleLocks::new(self.fd.as_fd(), &self.name.plain, Place::Segment))
     }
 
     /// The meta file leads to the owner for as long as that has the memory open.

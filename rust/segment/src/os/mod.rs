@@ -9,6 +9,7 @@
 //! - `Watch`: keeps a fault in vanished memory from ending the process, with `install_fault_handler` and
 //!   `uninstall_fault_handler`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
+//! - `monotonic_nanoseconds`: the time that `docs/FORMAT.md` names.
 //! - For tests, `anonymous`: a mapping that has no name.
 //!
 //! `wait` is the way to sleep until another process changes a word.
@@ -21,6 +22,15 @@ mod file;
 mod memfd;
 #[cfg(target_os = "linux")]
 mod procfs;
+// FreeBSD has no locks of open file descriptions. Linux and Windows have all that is needed; on Linux, the
+// file is for tests.
+#[cfg(any(all(test, target_os = "linux"), target_os = "macos", windows))]
+mod role_file;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod roles;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+#[path = "no_roles.rs"]
+mod roles;
 #[cfg(target_os = "linux")]
 mod sysv;
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
@@ -38,6 +48,7 @@ pub(crate) mod wait;
 mod system;
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,13 +56,14 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::info::{OwnerState, SegmentInfo};
 use crate::options::{Access, Backend, Lifetime, Options, Scope};
+pub(crate) use roles::RoleLocks;
 
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
-pub(crate) use system::{Watch, coarse_clock, install_fault_handler};
+pub(crate) use system::{Watch, coarse_clock, install_fault_handler, monotonic_nanoseconds};
 
 /// Makes, opens and removes segments of one backend.
 pub(crate) trait Provider: Sync {
@@ -63,10 +75,20 @@ pub(crate) trait Provider: Sync {
     /// of that scope, where scopes have names of their own.
     fn open(&self, options: &Options<'_>, scope: Option<Scope>, size: u64, access: Access) -> Result<Opened>;
 
+    /// Opens the segment that a dead owner left under the name, with the locks of its owner. So no process
+    /// can remove it or become its owner. `None` if there is none with this scope. Retries until `end` while
+    /// the name is changing hands.
+    ///
+    /// On Windows, a section has no such locks. There, this opens any section of this scope.
+    fn adopt(&self, _: &Options<'_>, _end: Instant) -> Result<Option<Opened>> {
+        Ok(None)
+    }
+
     fn exists(&self, options: &Options<'_>) -> bool;
 
-    /// Looks at the segment that has the name, without changing anything.
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo>;
+    /// Looks at the segment that has the name, without changing anything. Also returns its file, open for
+    /// reading, if it is one that this user may read.
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)>;
 
     /// Returns the processes that have the segment mapped, as far as this user may know them, where the
     /// system tells.
@@ -113,11 +135,48 @@ pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
 
     fn owner_state(&self) -> OwnerState;
 
+    /// Returns whether the segment waits for another creator to reclaim its name. Called for an opener only.
+    fn is_left_over(&self) -> bool {
+        false
+    }
+
+    /// Lets other creators look at a segment that was adopted.
+    fn end_adoption(&self) {}
+
     /// Sets when the name goes. Called for a creator only.
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()>;
 
     /// Does to the name what its lifetime says. Called for a creator only.
     fn release_name(&self);
+
+    /// Begins to use memory whose name goes with its last user.
+    ///
+    /// By default, the name goes with the last handle, or stays.
+    fn join(&self) -> Result<Joined> {
+        Ok(Joined::Yes)
+    }
+
+    /// Ends that use. After the last one, removes the name if `is_done` then returns true. Called once, after
+    /// `join`.
+    fn leave(&self, _is_done: &dyn Fn() -> bool) {}
+
+    /// Returns the locks of the roles in its layout. An error says why there are none.
+    fn role_locks(&self) -> Result<RoleLocks<'_>>;
+}
+
+/// The answer of [`OpenSegment::join`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    Yes,
+    /// The name doesn't lead here any more, or is about to be removed.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "names don't move there"))]
+    NameMoves,
+    /// The memory goes with its owner. After the owner's end, another one may take its name.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "memory has no mark there"))]
+    Owned,
+    /// The mark doesn't say that it was made to outlive its owner.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "memory has no mark there"))]
+    Unmarked,
 }
 
 /// The bytes of a segment.

@@ -9,6 +9,10 @@ pub(crate) use unwatched::{Watch, install_fault_handler};
 
 pub(super) const NATIVE: Option<&dyn Provider> = None;
 
+pub(crate) const fn monotonic_nanoseconds() -> u64 {
+    0
+}
+
 pub(crate) fn coarse_clock() -> u64 {
     0
 }

@@ -8,7 +8,7 @@
 //! The system keeps a segment until it is removed, and doesn't record which process owns it. So the segment
 //! of a killed creator stays. It is never reclaimed, and any program that knows the name may remove it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use libc::{c_int, key_t};
 
 use super::common::{self, checked_size};
 use super::system::{HUGE_PAGES, NameLifetime, mode_of, other_user, scope_of};
-use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider, procfs};
+use super::{Mapping, NameHandle, Named, OpenSegment, Opened, Provider, RoleLocks, procfs};
 use crate::error::{Error, Result, Taken};
 use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name::{NameProblem, invalid};
@@ -91,10 +91,10 @@ impl Provider for SystemV {
         })
     }
 
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)> {
         let name = options.name;
         let id = shmget(key_of(name)?, 0, 0).map_err(|e| failure(name, "shmget", e))?;
-        Ok(describe(&stat(id).map_err(|e| failure(name, "shmctl", e))?))
+        Ok((describe(&stat(id).map_err(|e| failure(name, "shmctl", e))?), None))
     }
 
     fn users(&self, options: &Options<'_>) -> Vec<u32> {
@@ -147,6 +147,7 @@ fn describe(found: &libc::shmid_ds) -> SegmentInfo {
         other_user: other_user(owner),
         // `IPC_RMID`, `shmctl(2)`.
         can_remove: [owner, creator].contains(&user.as_raw()) || user.is_root(),
+        messages: None,
     }
 }
 
@@ -176,6 +177,13 @@ impl OpenSegment for AttachedSegment {
 
     fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Fails: System V memory is not a file.
+    fn role_locks(&self) -> Result<RoleLocks<'_>> {
+        Err(Error::Unsupported {
+            what: "a native layout in System V memory, which has no locks that end with a process,",
+        })
     }
 
     /// Returns [`OwnerState::Unknown`]: the system keeps only the creator's PID, and another process may have

@@ -54,13 +54,12 @@ impl Segment {
             return Ok(Waited::Changed);
         }
         let start = Instant::now();
-        if self.spins.take_turn() {
-            let limit = SPIN.min(timeout);
-            let spun = self.spin(offset, expected, start, limit)?;
-            self.spins.note(spun);
-            if spun {
-                return Ok(Waited::Changed);
-            }
+        let look = || {
+            let word: u32 = self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))?;
+            Ok((word != expected).then_some(()))
+        };
+        if self.spin(timeout, look)?.is_some() {
+            return Ok(Waited::Changed);
         }
         loop {
             let elapsed = start.elapsed();
@@ -90,19 +89,30 @@ impl Segment {
         self.memory.wake(offset).map_err(|fault| self.fault(fault, offset, 4))
     }
 
-    /// Returns whether the word changed within `limit`.
-    fn spin(&self, offset: u64, expected: u32, start: Instant, limit: Duration) -> Result<bool> {
-        const LOADS: u32 = 16; // Between two looks at the clock, which is slower than a load.
-        while start.elapsed() < limit {
-            for _ in 0..LOADS {
-                let word: u32 = self.memory.load(offset).map_err(|fault| self.fault(fault, offset, 4))?;
-                if word != expected {
-                    return Ok(true);
+    /// Calls `look` for some microseconds until it finds something, if spinning has helped lately.
+    pub(crate) fn spin<T, E>(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut() -> std::result::Result<Option<T>, E>,
+    ) -> std::result::Result<Option<T>, E> {
+        const LOOKS: u32 = 16; // Between two looks at the clock, which is slower.
+        if !self.spins.take_turn() {
+            return Ok(None);
+        }
+        let (start, limit) = (Instant::now(), SPIN.min(timeout));
+        loop {
+            for _ in 0..LOOKS {
+                if let Some(found) = look()? {
+                    self.spins.note(true);
+                    return Ok(Some(found));
                 }
                 std::hint::spin_loop();
             }
+            if start.elapsed() >= limit {
+                self.spins.note(false);
+                return Ok(None);
+            }
         }
-        Ok(false)
     }
 }
 
@@ -111,23 +121,35 @@ impl Segment {
 /// Spinning pays off only if the other side runs on another processor and answers without sleeping. Otherwise
 /// it does harm: the system then wakes the other side on a second processor, which takes longer. So after a
 /// spin that failed, most waits do without.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spins(AtomicU8);
+
+impl Default for Spins {
+    fn default() -> Self {
+        // The system's answer takes longer than any spin. So the first wait doesn't ask for it.
+        has_processors();
+        Self(AtomicU8::new(0))
+    }
+}
+
+/// Returns whether this process has several processors. With one, the other side can't run while this one
+/// spins.
+fn has_processors() -> bool {
+    static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
+    *HAS_PROCESSORS.get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+}
 
 impl Spins {
     const PAUSE: u8 = 63;
 
     /// Counts a wait, and returns whether it spins.
     fn take_turn(&self) -> bool {
-        // With one processor, the other side can't run while this one spins.
-        static HAS_PROCESSORS: OnceLock<bool> = OnceLock::new();
         let left = self.0.load(Ordering::Relaxed);
         if left > 0 {
             self.0.store(left - 1, Ordering::Relaxed);
             return false;
         }
-        *HAS_PROCESSORS
-            .get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+        has_processors()
     }
 
     fn note(&self, is_success: bool) {

@@ -1,15 +1,15 @@
 //! The matrix of kills: a process is killed at any moment of any operation, while another one uses the same
 //! memory. No call hangs, nothing leaks, and the next creator gets the name at once.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use crate::common::random::{Random, rounds, seed, variable};
+use crate::common::{start_and_wait, this_program};
 use shm_segment::{Access, Error, Lifetime, Maker, Options, Segment};
 
 /// The operations that the victim repeats, with their names.
@@ -39,6 +39,10 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("queue_v2_dequeue", |it| it.wire_read("queue_v2")),
     ("array_write", |it| it.wire_write("array")),
     ("array_read", |it| it.wire_read("array")),
+    ("native_stream_write", |it| it.wire_write("native_stream")),
+    ("native_stream_read", |it| it.wire_read("native_stream")),
+    ("native_queue_enqueue", |it| it.wire_write("native_queue")),
+    ("native_queue_dequeue", |it| it.wire_read("native_queue")),
 ];
 
 type Operation = fn(&mut Victim);
@@ -165,13 +169,6 @@ fn a_kill_at_any_moment_hangs_and_leaks_nothing() {
     let mut command = this_program("killed::survivor");
     command.env("SHM_SEGMENT_SURVIVOR", crate::common::private_shm::device().to_string());
     crate::common::must_run(crate::common::private_shm::private_shm(&mut command), " killed in ");
-}
-
-/// Returns the command that starts this program again, to run another role.
-fn this_program(test: &str) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command
 }
 
 /// Not a test: the process that survives.
@@ -395,20 +392,5 @@ fn assert_bytes_come_back(segment: &Segment) {
 /// Starts a victim, and waits until it has begun.
 fn start(side: Side, operation: &str, name: &str) -> Child {
     let mut command = this_program("killed::victim");
-    command.env("SHM_SEGMENT_VICTIM", format!("{side:?} {operation} {name}")).stdout(Stdio::piped());
-    // SAFETY: `prctl` is a system call that may be made between `fork` and `exec`.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        })
-    };
-    let mut child = command.spawn().unwrap();
-    let mut from = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("ready") {
-        line.clear();
-        assert_ne!(from.read_line(&mut line).unwrap(), 0, "it has ended by itself");
-    }
-    child
+    start_and_wait(command.env("SHM_SEGMENT_VICTIM", format!("{side:?} {operation} {name}")))
 }

@@ -28,6 +28,9 @@ mod backends;
 mod c_structs;
 mod contents;
 mod foreign;
+mod golden;
+#[cfg(target_os = "linux")]
+mod histories;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -38,17 +41,50 @@ mod lifetime;
 #[cfg(target_os = "linux")]
 mod limits;
 #[cfg(target_os = "linux")]
+mod lock_histories;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod locks;
+#[cfg(target_os = "linux")]
+mod locks_linux;
+#[cfg(target_os = "linux")]
+mod lockstep;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod looks;
+mod models;
+#[cfg(target_os = "linux")]
 mod modes;
+#[cfg(target_os = "linux")]
+mod named;
+#[cfg(windows)]
+mod named_windows;
 mod names;
 #[cfg(target_os = "linux")]
+mod native;
+#[cfg(target_os = "linux")]
+mod native_ends;
+#[cfg(target_os = "linux")]
+mod native_killed;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod native_resets;
+#[cfg(target_os = "linux")]
 mod owners;
+#[cfg(target_os = "linux")]
+mod pairs;
+#[cfg(target_os = "linux")]
+mod pairs_hostile;
+#[cfg(target_os = "linux")]
+mod pairs_killed;
 #[cfg(windows)]
 mod partner;
 mod peers;
 mod queues;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod roles;
 mod rows;
 #[cfg(target_os = "linux")]
 mod sandboxes;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod single_steps;
 mod streams;
 mod structs;
 mod texts;

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use crate::common::random::{rounds, seed};
 use fastrand::Rng;
 use shm_segment::values::Source;
-use shm_segment::values::variant::{Engine, Error, size};
+use shm_segment::values::variant::{
+    Engine, Error, MAX_GROWTH, measure as measure_whole, measure_plain, remove_types, size,
+};
 use shm_segment::{Error as SegmentError, Options};
 
 const CORPUS: &[u8] = include_bytes!("../data/variants.bin");
@@ -201,4 +203,25 @@ fn changed_bytes_are_measured_or_refused() {
     if let Some(path) = std::env::var_os("SHM_SEGMENT_ACCEPTED") {
         std::fs::write(path, accepted).unwrap();
     }
+}
+
+#[test]
+fn values_of_the_engine_become_plain_or_hold_what_no_message_has() {
+    let engine = Engine::version(4, 6);
+    let (mut typed, mut plain) = (0, 0);
+    for bytes in corpus() {
+        let mut untyped = bytes.to_vec();
+        let size = remove_types(&mut untyped, engine).unwrap();
+        let measured = measure_whole(bytes, 0, bytes.len() as u64, engine).unwrap();
+        assert!(measured.memory <= MAX_GROWTH * measured.size, "{measured:?}");
+        match measure_plain(&untyped[..size], 0, size as u64) {
+            Ok(after) => {
+                assert_eq!(after.size, size as u64);
+                typed += usize::from(size < bytes.len());
+                plain += 1;
+            }
+            Err(error) => assert!(matches!(error, Error::NotPlain { .. } | Error::Null), "{error}"),
+        }
+    }
+    assert!(typed > 20 && plain > 300, "{typed} of {plain}");
 }

@@ -95,7 +95,7 @@ impl Queue {
         let attached = ring.check(segment)?;
         let found = u64::from(attached.max_message);
         if found < max_message {
-            let (layout, what) = (ring.layout, "messages");
+            let (layout, what) = (ring.layout, "the size of the longest message");
             return Err(Error::LaidOutSmaller { layout, what, found, wanted: max_message });
         }
         Ok(Self { version, attached })

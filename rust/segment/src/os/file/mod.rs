@@ -12,18 +12,30 @@ mod system;
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::ErrorKind;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+use std::os::fd::AsFd;
+#[cfg(windows)]
+use std::os::windows::io::AsHandle;
 use std::time::Instant;
 
 use self::system::{
-    HUGE_PAGES, Identity, describe, has_huge_pages, identity_at, identity_of, metadata_of, never_block,
-    open_file, open_to, reserve, scope_of, unlink,
+    HUGE_PAGES, Identity, describe, has_huge_pages, identity_at, identity_of, is_remote, metadata_of,
+    never_block, open_file, open_to, reserve, scope_of, unlink,
 };
 use super::common::{checked_size, creation_failure, failure, map};
-use super::{NameHandle, Named, OpenSegment, Opened, Provider};
+#[cfg(not(target_os = "freebsd"))]
+use super::roles::Place;
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, RoleLocks};
 use crate::error::{Error, Result, Taken};
 use crate::info::{OwnerState, SegmentInfo};
 use crate::name::{NameProblem, invalid};
 use crate::options::{Access, Lifetime, Options, Scope};
+
+/// The error for a file that each machine, or each user, may see in another state.
+const REMOTE: Error = Error::Unsupported {
+    what: "a native layout in a file that another machine or a program serves (as with NFS, SMB, 9p or FUSE), \
+           where neither locks nor wakes reach every process,",
+};
 
 pub(super) struct Files;
 
@@ -39,6 +51,8 @@ struct OpenFile {
     file: File,
     path: String,
     scope: Scope,
+    /// Another machine serves it, or a program.
+    is_remote: bool,
 }
 
 impl Provider for Files {
@@ -81,11 +95,15 @@ impl Provider for Files {
         checked(options.name).is_ok_and(|path| metadata_of(path).is_ok_and(|found| found.is_file()))
     }
 
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)> {
         let path = checked(options.name)?;
         let found = metadata_of(path).map_err(|e| failure(path, "stat", e))?;
         check_kind(path, &found)?;
-        Ok(describe(path, &found))
+        let Ok(file) = open_to_look(path) else { return Ok((describe(path, &found), None)) };
+        let found = file.metadata().map_err(|e| failure(path, "fstat", e))?;
+        check_kind(path, &found)?;
+        // A file of another machine may keep a reader waiting, and holds no native layout.
+        Ok((describe(path, &found), (!is_remote(&file)).then_some(file)))
     }
 
     #[cfg(target_os = "linux")]
@@ -105,6 +123,14 @@ impl Provider for Files {
     fn can_persist(&self) -> bool {
         true
     }
+}
+
+/// Opens a file for a look at its content.
+fn open_to_look(path: &str) -> std::io::Result<File> {
+    let file = open_file(path, Access::ReadOnly)?;
+    #[cfg(target_os = "linux")]
+    let file = crate::os::system::leaving_times(file);
+    Ok(file)
 }
 
 /// Returns the error for a path that is taken.
@@ -129,7 +155,8 @@ fn prepare(file: &File, path: &str, size: u64, scope: Scope) -> Result<()> {
 
 fn opened(file: File, name: FilePath, size: u64, access: Access, scope: Scope) -> Result<Opened> {
     let map = map(&file, &name.path, size, access)?;
-    Ok(Opened::new(OpenFile { file, path: name.path.clone(), scope }, NameHandle::new(name), map))
+    let is_remote = is_remote(&file);
+    Ok(Opened::new(OpenFile { file, path: name.path.clone(), scope, is_remote }, NameHandle::new(name), map))
 }
 
 impl OpenSegment for OpenFile {
@@ -159,6 +186,19 @@ impl OpenSegment for OpenFile {
     /// Does nothing: a file stays, whatever the lifetime.
     fn set_lifetime(&self, _: Lifetime) -> Result<()> {
         Ok(())
+    }
+
+    fn role_locks(&self) -> Result<RoleLocks<'_>> {
+        if self.is_remote {
+            return Err(REMOTE);
+        }
+        #[cfg(target_os = "freebsd")]
+        let locks = Err(super::system::NO_ROLES);
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        let locks = Ok(RoleLocks::new(self.file.as_fd(), &self.path, Place::Segment));
+        #[cfg(windows)]
+        let locks = Ok(RoleLocks::new(self.file.as_handle(), &self.path, Place::Segment));
+        locks
     }
 
     fn release_name(&self) {}
@@ -213,7 +253,8 @@ fn check_kind(path: &str, metadata: &Metadata) -> Result<()> {
     Err(Error::NotASegment { name: path.to_owned(), found })
 }
 
-fn opener(access: Access) -> OpenOptions {
+/// Returns the options with which files are opened: no link at the end of a path is followed.
+pub(super) fn opener(access: Access) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(access == Access::ReadWrite);
     never_block(&mut options);

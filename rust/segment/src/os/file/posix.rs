@@ -32,6 +32,7 @@ pub(super) fn describe(path: &str, found: &Metadata) -> SegmentInfo {
         maker: Maker::File,
         other_user: other_user(found.uid()),
         can_remove,
+        messages: None,
     }
 }
 
@@ -65,6 +66,38 @@ pub(super) fn open_to(file: &File, scope: Scope) -> io::Result<()> {
 
 pub(super) fn scope_of(metadata: &Metadata) -> Scope {
     crate::os::system::scope_of(metadata.mode())
+}
+
+/// Returns whether another machine serves the file, or a program: `f_type` of `statfs(2)`.
+#[cfg(target_os = "linux")]
+pub(super) fn is_remote(file: &File) -> bool {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+    rustix::fs::fstatfs(file).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
+}
+
+/// The numbers of such file systems, in linux/magic.h and in the sources of the kernel.
+#[cfg(target_os = "linux")]
+const REMOTE: [u32; 13] = [
+    0x6969,      // NFS
+    0x517B,      // SMB
+    0xFF53_4D42, // CIFS
+    0xFE53_4D42, // SMB 2
+    0x0102_1997, // 9p
+    0x6573_5546, // FUSE, also virtiofs
+    0x5346_414F, // AFS
+    0x6B41_4653, // AFS, the kernel's own
+    0x7375_7245, // Coda
+    0x00C3_6400, // Ceph
+    0x0BD0_0BD0, // Lustre
+    0x0116_1970, // GFS2
+    0x7461_636F, // OCFS2
+];
+
+/// Returns whether another machine serves the file: the flag `MNT_LOCAL` of `statfs(2)` is missing.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_remote(file: &File) -> bool {
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between systems")]
+    rustix::fs::fstatfs(file).is_ok_and(|found| found.f_flags as u64 & libc::MNT_LOCAL as u64 == 0)
 }
 
 /// Returns false: there is no such file system.

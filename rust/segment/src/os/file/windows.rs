@@ -8,8 +8,9 @@ use std::os::windows::io::AsRawHandle;
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, DELETE, FILE_DISPOSITION_FLAG_DELETE, FILE_DISPOSITION_FLAG_POSIX_SEMANTICS,
     FILE_DISPOSITION_INFO, FILE_DISPOSITION_INFO_EX, FILE_FLAG_BACKUP_SEMANTICS,
-    FILE_FLAG_OPEN_REPARSE_POINT, FILE_INFO_BY_HANDLE_CLASS, FILE_READ_ATTRIBUTES, FileDispositionInfo,
-    FileDispositionInfoEx, GetFileInformationByHandle, SetFileInformationByHandle,
+    FILE_FLAG_OPEN_REPARSE_POINT, FILE_INFO_BY_HANDLE_CLASS, FILE_READ_ATTRIBUTES, FILE_REMOTE_PROTOCOL_INFO,
+    FileDispositionInfo, FileDispositionInfoEx, FileRemoteProtocolInfo, GetFileInformationByHandle,
+    GetFileInformationByHandleEx, SetFileInformationByHandle,
 };
 
 use crate::info::{Maker, OwnerState, SegmentInfo};
@@ -37,6 +38,19 @@ pub(super) fn metadata_of(path: &str) -> io::Result<Metadata> {
     fs::symlink_metadata(path)
 }
 
+/// Returns whether another machine serves the file. The call fails for a file of this one.
+pub(super) fn is_remote(file: &File) -> bool {
+    let mut found = FILE_REMOTE_PROTOCOL_INFO::default();
+    #[allow(clippy::cast_possible_truncation, reason = "a structure of a hundred bytes")]
+    let size = size_of_val(&found) as u32;
+    // SAFETY: the handle is open, and the call writes at most this structure.
+    let told = unsafe {
+        let found = (&raw mut found).cast();
+        GetFileInformationByHandleEx(file.as_raw_handle(), FileRemoteProtocolInfo, found, size)
+    };
+    told != 0
+}
+
 /// Opens an existing file.
 pub(super) fn open_file(path: &str, access: Access) -> io::Result<File> {
     super::opener(access).open(path)
@@ -51,6 +65,7 @@ pub(super) fn describe(_: &str, found: &Metadata) -> SegmentInfo {
         maker: Maker::File,
         other_user: None,
         can_remove: true,
+        messages: None,
     }
 }
 

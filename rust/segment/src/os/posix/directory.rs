@@ -5,7 +5,7 @@
 //! given its mode, its pages and its owner's lock, mapped, and only then linked to its name. So no other
 //! process ever sees it half made, and a creator that is killed before leaves nothing.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -16,7 +16,9 @@ use rustix::io::Errno;
 
 use super::life_lock::{self, LifeLock};
 use super::owner::OwnerLock;
-use super::{Created, Namespace, Request, allocate, can_remove, not_memory, other_user, scope_of};
+use super::{
+    Created, Namespace, Request, allocate, can_remove, leaving_times, not_memory, other_user, scope_of,
+};
 use crate::error::{Error, Result};
 use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::options::{Access, Lifetime};
@@ -122,6 +124,8 @@ impl Directory {
         if !self.leads_to(request.plain, stat) {
             return Ok(None);
         }
+        // The life lock is enough from now on.
+        life_lock::release_reclaim_lock(&fd);
         let map = allocate(&fd, request)?;
         Ok(Some(Created { fd, map, owner_lock }))
     }
@@ -140,8 +144,8 @@ impl Directory {
 
     /// Removes the name if its owner is dead.
     fn try_reclaim(&self, plain: &str) -> Result<NameState, Errno> {
-        let info = match self.look(plain, Self::open_own) {
-            Ok(Ok(info)) => info,
+        let info = match self.look_at(plain, Self::open_own) {
+            Ok(Ok((info, _))) => info,
             Ok(Err(found)) => return Ok(NameState::Other(found)),
             Err(Errno::NOENT) => return Ok(NameState::Free),
             Err(errno) if is_of_a_change(errno) => return Ok(NameState::Changing),
@@ -173,14 +177,49 @@ impl Directory {
     }
 }
 
+/// The result of an attempt to adopt a segment.
+enum Adoption {
+    /// The locks of its owner are held, and the one of a reclaimer.
+    Held(OwnedFd),
+    /// There is none to adopt.
+    None,
+    /// The name is changing hands: look again.
+    Changing,
+}
+
+impl Directory {
+    /// Takes the locks of a segment that had the name when it was opened.
+    fn try_adopt(&self, fd: OwnedFd, request: &Request<'_>) -> Result<Adoption, Errno> {
+        let fits = || -> Result<_, Errno> {
+            let stat = rustix::fs::fstat(&fd)?;
+            let permissions = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+            let has_mode = Mode::from_raw_mode(stat.st_mode) & permissions == request.mode;
+            let is_ours = not_memory(&stat).is_none() && is_reclaimable(&self.describe(&stat, Some(&fd)));
+            Ok((has_mode && is_ours, stat))
+        };
+        if !fits()?.0 {
+            return Ok(Adoption::None);
+        }
+        // In the order of a reclaimer: of all processes that saw it dead, one at a time goes on.
+        if !life_lock::take_reclaim_lock(&fd)? || !life_lock::take_life_lock(&fd)? {
+            return Ok(Adoption::Changing);
+        }
+        // Again, now that it can't change any more. Another process may have removed it, or given the name to
+        // another segment.
+        let (fits, stat) = fits()?;
+        let is_there = fits && self.leads_to(request.plain, &stat);
+        Ok(if is_there { Adoption::Held(fd) } else { Adoption::Changing })
+    }
+}
+
 // The facts about a segment.
 impl Directory {
     /// Looks at a segment that `open` opens. Returns what else has the name, if it isn't one.
-    fn look(
+    fn look_at(
         &self,
         plain: &str,
         open: impl Fn(&Self, &str, Access) -> Result<OwnedFd, Errno>,
-    ) -> Result<Result<SegmentInfo, &'static str>, Errno> {
+    ) -> Result<Result<(SegmentInfo, Option<OwnedFd>), &'static str>, Errno> {
         let found = self.stat(plain)?;
         if let Some(other) = not_memory(&found) {
             return Ok(Err(other));
@@ -188,9 +227,12 @@ impl Directory {
         match open(self, plain, Access::ReadOnly) {
             Ok(fd) => {
                 let stat = rustix::fs::fstat(&fd)?;
-                Ok(not_memory(&stat).map_or_else(|| Ok(self.describe(&stat, Some(&fd))), Err))
+                match not_memory(&stat) {
+                    None => Ok(Ok((self.describe(&stat, Some(&fd)), Some(fd)))),
+                    Some(other) => Ok(Err(other)),
+                }
             }
-            Err(Errno::ACCESS | Errno::PERM) => Ok(Ok(self.describe(&found, None))),
+            Err(Errno::ACCESS | Errno::PERM) => Ok(Ok((self.describe(&found, None), None))),
             Err(errno) => Err(errno),
         }
     }
@@ -204,6 +246,7 @@ impl Directory {
             maker,
             other_user: other_user(stat.st_uid),
             can_remove: can_remove(&self.path, stat.st_uid),
+            messages: None,
         }
     }
 
@@ -236,9 +279,9 @@ impl Directory {
 }
 
 impl Namespace for Directory {
-    fn info(&self, plain: &str) -> Result<SegmentInfo> {
-        match self.look(plain, Self::open) {
-            Ok(Ok(info)) => Ok(info),
+    fn look(&self, plain: &str) -> Result<(SegmentInfo, Option<File>)> {
+        match self.look_at(plain, Self::open) {
+            Ok(Ok((info, fd))) => Ok((info, fd.map(leaving_times))),
             Ok(Err(found)) => Err(Error::NotASegment { name: plain.to_owned(), found }),
             Err(errno) => Err(failure(plain, "open", errno)),
         }
@@ -301,6 +344,26 @@ impl Namespace for Directory {
                 Err(errno) => return Err(request.failure("linkat", errno)),
             }
         }
+    }
+
+    fn adopt(&self, request: &Request<'_>) -> Option<(OwnedFd, Box<dyn OwnerLock>)> {
+        loop {
+            let opened = self.open(request.plain, Access::ReadWrite);
+            match opened.and_then(|fd| self.try_adopt(fd, request)) {
+                Ok(Adoption::Held(fd)) => return Some((fd, Box::new(LifeLock))),
+                Ok(Adoption::Changing) => pause(request).ok()?,
+                // Creating the segment tells what has the name.
+                Ok(Adoption::None) | Err(_) => return None,
+            }
+        }
+    }
+
+    fn is_left_over(&self, _: &str, segment: &OwnedFd) -> bool {
+        // In this order. A process that adopts the segment takes the locks in the other one, and gives the
+        // reclaim lock back when it has decided.
+        life_lock::maker_of(segment) == Maker::Ours(Lifetime::Owner)
+            && (life_lock::is_life_lock_free(segment).unwrap_or(false)
+                || life_lock::is_reclaim_lock_held(segment).unwrap_or(false))
     }
 }
 
@@ -482,6 +545,47 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_adopter_and_a_reclaimer_keep_each_other_out() {
+        let scratch = Scratch::new(false);
+        let mode = Mode::RUSR | Mode::WUSR;
+        let (end, lifetime) = (Instant::now(), Lifetime::Owner);
+        let request = Request { plain: &scratch.name, size: 0, mode, lifetime, end };
+        let open = || scratch.directory.open(&scratch.name, Access::ReadWrite).unwrap();
+        let try_adopt = |fd| scratch.directory.try_adopt(fd, &request);
+        drop(scratch.leave());
+        let reclaimer = open();
+        assert!(life_lock::take_reclaim_lock(&reclaimer).unwrap());
+        assert!(matches!(try_adopt(open()), Ok(Adoption::Changing)));
+        drop(reclaimer);
+        // The reclaimer, and another creator, were faster.
+        let late = open();
+        fs::remove_file(scratch.path()).unwrap();
+        drop(scratch.leave());
+        assert!(matches!(try_adopt(late), Ok(Adoption::Changing)));
+        // Until the adopter has decided, the segment is nobody's, and nobody else's.
+        let held = |adoption| if let Ok(Adoption::Held(fd)) = adoption { Some(fd) } else { None };
+        let adopted = held(try_adopt(open())).unwrap();
+        assert!(scratch.directory.is_left_over(&scratch.name, &open()));
+        assert!(matches!(try_adopt(open()), Ok(Adoption::None)) && scratch.is_owners());
+        life_lock::release_reclaim_lock(&adopted);
+        assert!(!scratch.directory.is_left_over(&scratch.name, &open()) && scratch.is_owners());
+        drop(adopted);
+        assert!(scratch.directory.is_left_over(&scratch.name, &open()));
+        let other = Request { mode: mode_of(Scope::Global), ..request };
+        assert!(matches!(scratch.directory.try_adopt(open(), &other), Ok(Adoption::None)), "another mode");
+    }
+
+    #[test]
+    fn a_creator_without_unnamed_files_is_found_by_openers() {
+        let scratch = Scratch::new(true);
+        let made = scratch.create(5000, Lifetime::Owner).unwrap();
+        let opened = scratch.directory.open(&scratch.name, Access::ReadOnly).unwrap();
+        assert!(!scratch.directory.is_left_over(&scratch.name, &opened));
+        drop(made);
+        assert!(scratch.directory.is_left_over(&scratch.name, &opened));
     }
 
     #[test]

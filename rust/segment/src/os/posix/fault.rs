@@ -102,6 +102,7 @@ impl Watch {
     }
 
     /// Returns whether memory was found to be missing. If so, the bytes copied before this call mean nothing.
+    #[inline]
     pub(crate) fn faulted(&self) -> bool {
         // The bytes must be copied before the flag is read. The compiler must keep that order for a fault of
         // this thread, and the processor for a fault of another one. The text of `memory.rs` rests on the

@@ -12,12 +12,12 @@
 //! remove the name. `flock(2)` would be simpler, but .NET takes one on every file it opens, and would fail to
 //! open a segment whose owner lives.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::{io, ptr};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{IFlags, Mode};
 use rustix::io::Errno;
 
+use super::byte_lock;
 use super::owner::OwnerLock;
 use crate::info::{Maker, OwnerState};
 use crate::options::Lifetime;
@@ -66,25 +66,26 @@ pub(super) fn maker_of(segment: impl AsFd) -> Maker {
     if flags.contains(OURS) || has_old_mark() { Maker::Ours(Lifetime::Owner) } else { Maker::Other }
 }
 
+/// Returns whether the system has flags for the mark. Where it hasn't, a persistent segment has no mark.
+pub(super) fn has_flags(segment: impl AsFd) -> bool {
+    rustix::fs::ioctl_getflags(segment).is_ok()
+}
+
 /// The offset of the life lock. No segment is that large, so a lock on a part of its contents is never in the
 /// way. A lock on the whole file is, as `lockf` takes by default. While it is held, no process can take ours.
 /// While the owner lives, no process can take such a lock.
-const LIFE_BYTE: i64 = 1 << 62;
+pub(super) const LIFE_BYTE: i64 = 1 << 62;
 /// Not the next byte: the kernel merges locks that touch.
 const RECLAIM_BYTE: i64 = LIFE_BYTE + 2;
 
 /// Takes the life lock of a new segment. Returns false if another process has it.
 pub(super) fn take_life_lock(segment: impl AsFd) -> Result<bool, Errno> {
-    take(segment, LIFE_BYTE)
+    byte_lock::take(segment, LIFE_BYTE)
 }
 
 /// Returns whether no process holds the life lock.
 pub(super) fn is_life_lock_free(segment: impl AsFd) -> Result<bool, Errno> {
-    let mut found = lock_of(LIFE_BYTE);
-    fcntl_lock(segment, libc::F_OFD_GETLK, &mut found)?;
-    // Another program may hold a lock on the whole file, but not while a process holds the life lock.
-    let is_life = found.l_start == LIFE_BYTE && found.l_len == 1;
-    Ok(i32::from(found.l_type) == libc::F_UNLCK || !is_life)
+    Ok(byte_lock::find(segment, LIFE_BYTE)? == libc::F_UNLCK)
 }
 
 /// Returns the state of the owner of a segment that `maker` made.
@@ -98,37 +99,17 @@ pub(super) fn owner_state(segment: impl AsFd, maker: Maker) -> OwnerState {
 
 /// Takes the right to remove the name of a dead owner's segment. Returns false if another process has it.
 ///
-/// It is held until `segment`, which must be open for writing, is closed.
+/// It is held until `segment`, which must be open for writing, is closed, or the lock is given back.
 pub(super) fn take_reclaim_lock(segment: impl AsFd) -> Result<bool, Errno> {
-    take(segment, RECLAIM_BYTE)
+    byte_lock::take(segment, RECLAIM_BYTE)
 }
 
-fn take(segment: impl AsFd, byte: i64) -> Result<bool, Errno> {
-    match fcntl_lock(segment, libc::F_OFD_SETLK, &mut lock_of(byte)) {
-        Ok(()) => Ok(true),
-        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-        Err(errno) => Err(errno),
-    }
+/// Returns whether another process is about to remove or adopt the segment.
+pub(super) fn is_reclaim_lock_held(segment: impl AsFd) -> Result<bool, Errno> {
+    byte_lock::is_held(segment, RECLAIM_BYTE)
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "constants that C declares as int, for fields of short")]
-const fn lock_of(byte: i64) -> libc::flock64 {
-    libc::flock64 {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: byte,
-        l_len: 1,
-        // These commands require 0.
-        l_pid: 0,
-    }
-}
-
-fn fcntl_lock(segment: impl AsFd, command: libc::c_int, lock: &mut libc::flock64) -> Result<(), Errno> {
-    // SAFETY: the descriptor is open for the duration of the borrow; both commands take a pointer to one
-    // `flock64`, which lives until the call returns.
-    let result = unsafe { libc::fcntl(segment.as_fd().as_raw_fd(), command, ptr::from_mut(lock)) };
-    if result == 0 {
-        return Ok(());
-    }
-    Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
+pub(super) fn release_reclaim_lock(segment: impl AsFd) {
+    // Fails only where it can't be taken either.
+    let _ = byte_lock::release(segment, RECLAIM_BYTE);
 }

@@ -19,6 +19,7 @@ use super::Identity;
 use super::owner::OwnerLock;
 use crate::info::{Maker, OwnerState};
 use crate::options::Lifetime;
+use crate::os::common::escaped;
 
 /// The time for which a lock is tried again.
 const LOOKED_AT: Duration = Duration::from_millis(20);
@@ -117,18 +118,8 @@ impl OwnerLock for LockFile {
     }
 }
 
-/// Returns the name of a lock file. The names of segments differ in upper and lower case everywhere, those of
-/// files on macOS don't. So a file's name has small letters, digits and a few signs; any other byte is `%`
-/// and its hexadecimal number.
 fn file_name(plain: &str) -> String {
-    let mut name = String::new();
-    for byte in plain.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(char::from(byte)),
-            _ => name.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    name + ".lock"
+    escaped(plain) + ".lock"
 }
 
 fn lock(fd: impl AsFd, operation: FlockOperation) -> Result<bool, Errno> {

@@ -4,6 +4,8 @@
 //! than the calls of POSIX (`directory.rs`). Elsewhere it is `shm_open(3)` and `shm_unlink(3)`
 //! (`shm_open.rs`).
 
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub(super) mod byte_lock;
 #[cfg(target_os = "linux")]
 mod directory;
 mod errno;
@@ -19,7 +21,9 @@ mod replacement;
 mod shm_open;
 
 use std::fmt;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -30,12 +34,22 @@ use memmap2::MmapRaw;
 use rustix::fs::{Access as Right, FileType, Mode, Stat};
 use rustix::io::Errno;
 
+#[cfg(target_os = "linux")]
+use super::Joined;
 use super::common::{checked_size, creation_failure, failure, leave_descriptors, map};
-use super::{NameHandle, Named, OpenSegment, Opened, Provider};
+#[cfg(target_os = "macos")]
+use super::role_file::RoleFile;
+#[cfg(target_os = "linux")]
+use super::roles::{Place, byte_on_segment};
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, RoleLocks};
 use crate::error::{Error, Result, Taken};
+#[cfg(target_os = "linux")]
+use crate::info::Maker;
 use crate::info::{OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
+#[cfg(target_os = "linux")]
+use crate::roles::Role;
 pub use fault::uninstall as uninstall_fault_handler;
 pub(crate) use fault::{Watch, install_fault_handler};
 #[cfg(all(fuzzing, target_os = "linux"))]
@@ -43,7 +57,7 @@ pub use fuzzing::ByCalls;
 pub(super) use owner::NameLifetime;
 pub(super) use pages::{HUGE_PAGES, has_huge_pages, reserve};
 #[cfg(target_os = "linux")]
-pub(super) use pages::{is_in_memory, unpopulated};
+pub(super) use pages::{is_in_memory, leaving_times, unpopulated};
 
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Posix);
 
@@ -57,8 +71,12 @@ trait Namespace: Sync + Send {
 
     fn exists(&self, plain: &str) -> bool;
 
-    /// Looks at a segment without changing anything.
-    fn info(&self, plain: &str) -> Result<SegmentInfo>;
+    /// Looks at a segment without changing anything. Also returns its file, if it is one that can be read.
+    fn look(&self, plain: &str) -> Result<(SegmentInfo, Option<File>)>;
+
+    fn info(&self, plain: &str) -> Result<SegmentInfo> {
+        Ok(self.look(plain)?.0)
+    }
 
     /// Returns the state of the owner of a segment that was opened under this name.
     fn owner_state(&self, plain: &str, segment: &OwnedFd) -> OwnerState;
@@ -69,6 +87,15 @@ trait Namespace: Sync + Send {
     fn unlink(&self, plain: &str) -> Result<(), Errno>;
 
     fn create(&self, request: &Request<'_>) -> Result<Created>;
+
+    /// Takes the locks of the owner of a segment whose owner is dead. `None` if there is no such segment with
+    /// this mode, or the system can't lock it.
+    fn adopt(&self, _: &Request<'_>) -> Option<(OwnedFd, Box<dyn owner::OwnerLock>)> {
+        None
+    }
+
+    /// Returns whether another creator may reclaim the name of a segment.
+    fn is_left_over(&self, plain: &str, segment: &OwnedFd) -> bool;
 
     /// Returns whether the name leads to this segment now.
     fn leads_to(&self, plain: &str, segment: &Stat) -> bool {
@@ -116,15 +143,21 @@ impl Provider for Posix {
         let request = Request { plain, size, mode, lifetime: options.lifetime, end };
         let Created { fd, map, owner_lock } = namespace().create(&request)?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
-        let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
-        let object = PosixSegment {
-            fd,
-            name: name.clone(),
-            scope: options.scope,
-            owner_lock,
-            lifetime: NameLifetime::new(options.lifetime),
-        };
-        Ok(Opened::new(object, NameHandle::new(name), map))
+        let lifetime = NameLifetime::new(options.lifetime);
+        Ok(opened(plain, (fd, &stat), options.scope, (owner_lock, lifetime), map))
+    }
+
+    fn adopt(&self, options: &Options<'_>, end: Instant) -> Result<Option<Opened>> {
+        let plain = name::portable(options.name)?;
+        let (mode, lifetime) = (mode_of(options.scope), Lifetime::Owner);
+        let request = Request { plain, size: 0, mode, lifetime, end };
+        let Some((fd, owner_lock)) = namespace().adopt(&request) else { return Ok(None) };
+        leave_descriptors(&fd, plain)?;
+        let stat = rustix::fs::fstat(&fd).map_err(|e| failure(plain, "fstat", e))?;
+        let Some(size) = u64::try_from(stat.st_size).ok().filter(|size| *size > 0) else { return Ok(None) };
+        let map = map(&fd, plain, size, Access::ReadWrite)?;
+        let owner = (Some(owner_lock), NameLifetime::new(lifetime));
+        Ok(Some(opened(plain, (fd, &stat), options.scope, owner, map)))
     }
 
     /// Ignores the scope: all scopes share one namespace.
@@ -139,25 +172,17 @@ impl Provider for Posix {
         let info = || namespace().info(plain).ok();
         let size = checked_size(plain, u64::try_from(stat.st_size).unwrap_or(0), size, info)?;
         let map = map(&fd, plain, size, access)?;
-        let name = Name { plain: plain.to_owned(), identity: Identity::of(&stat) };
         #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
         let scope = scope_of(stat.st_mode.into());
-        let object = PosixSegment {
-            fd,
-            name: name.clone(),
-            scope,
-            owner_lock: None,
-            lifetime: NameLifetime::new(Lifetime::Persistent),
-        };
-        Ok(Opened::new(object, NameHandle::new(name), map))
+        Ok(opened(plain, (fd, &stat), scope, (None, NameLifetime::new(Lifetime::Persistent)), map))
     }
 
     fn exists(&self, options: &Options<'_>) -> bool {
         name::foreign(options.name).is_ok_and(|plain| namespace().exists(plain))
     }
 
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
-        namespace().info(name::foreign(options.name)?)
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)> {
+        namespace().look(name::foreign(options.name)?)
     }
 
     #[cfg(target_os = "linux")]
@@ -182,6 +207,28 @@ impl Provider for Posix {
     fn list_names(&self) -> Vec<String> {
         namespace().list()
     }
+}
+
+/// Puts the parts of an open segment together. `owner` is the mark of its creator, and when the name goes.
+fn opened(
+    plain: &str,
+    (fd, stat): (OwnedFd, &Stat),
+    scope: Scope,
+    owner: (Option<Box<dyn owner::OwnerLock>>, NameLifetime),
+    map: MmapRaw,
+) -> Opened {
+    let name = Name { plain: plain.to_owned(), identity: Identity::of(stat) };
+    let (owner_lock, lifetime) = owner;
+    let object = PosixSegment {
+        fd,
+        #[cfg(target_os = "macos")]
+        role_file: RoleFile::default(),
+        name: name.clone(),
+        scope,
+        owner_lock,
+        lifetime,
+    };
+    Opened::new(object, NameHandle::new(name), map)
 }
 
 /// A plain name, without `/`, and the segment it led to.
@@ -217,6 +264,8 @@ impl Named for Name {
 
 struct PosixSegment {
     fd: OwnedFd,
+    #[cfg(target_os = "macos")]
+    role_file: RoleFile,
     name: Name,
     scope: Scope,
     /// For a creator: shows that it lives, where the system can tell.
@@ -252,6 +301,50 @@ impl OpenSegment for PosixSegment {
         namespace().owner_state(&self.name.plain, &self.fd)
     }
 
+    #[cfg(target_os = "linux")]
+    fn join(&self) -> Result<Joined> {
+        match life_lock::maker_of(&self.fd) {
+            Maker::Ours(Lifetime::Owner) => return Ok(Joined::Owned),
+            // Memory of another program is not for this one to use, nor to remove.
+            Maker::Other if life_lock::has_flags(&self.fd) => return Ok(Joined::Unmarked),
+            _ => {}
+        }
+        let shared = byte_lock::share(&self.fd, USER_BYTE);
+        let is_shared = shared.map_err(|e| failure(&self.name.plain, byte_lock::CALL, e))?;
+        Ok(if is_shared && self.name.is_current() { Joined::Yes } else { Joined::NameMoves })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn leave(&self, is_done: &dyn Fn() -> bool) {
+        // Before the next lock: two that leave at the same time must not keep each other from it.
+        let _ = byte_lock::release(&self.fd, USER_BYTE);
+        if byte_lock::take(&self.fd, USER_BYTE) == Ok(true) {
+            if is_done() {
+                // Fails for another user's name. The next program then uses the memory again.
+                let _ = self.name.unlink();
+            }
+            let _ = byte_lock::release(&self.fd, USER_BYTE);
+        }
+    }
+
+    fn role_locks(&self) -> Result<RoleLocks<'_>> {
+        #[cfg(target_os = "linux")]
+        return Ok(RoleLocks::new(self.fd.as_fd(), &self.name.plain, Place::Segment));
+        #[cfg(target_os = "macos")]
+        return self.role_file.locks(lock_file::private_folder, &self.name.plain);
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        Err(NO_ROLES)
+    }
+
+    fn is_left_over(&self) -> bool {
+        namespace().is_left_over(&self.name.plain, &self.fd)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn end_adoption(&self) {
+        life_lock::release_reclaim_lock(&self.fd);
+    }
+
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         if let Some(owner_lock) = &self.owner_lock {
             owner_lock.mark(&self.fd, lifetime).map_err(|e| failure(&self.name.plain, "fchmod", e))?;
@@ -272,6 +365,15 @@ impl OpenSegment for PosixSegment {
         }
     }
 }
+
+/// The lock that all users of memory share whose name goes with the last one.
+#[cfg(target_os = "linux")]
+const USER_BYTE: i64 = byte_on_segment(Role::User);
+
+/// The error of FreeBSD, which has no such locks.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+pub(super) const NO_ROLES: Error =
+    Error::Unsupported { what: "a native layout, which needs locks of open file descriptions," };
 
 /// A segment to be created.
 struct Request<'a> {
@@ -366,10 +468,25 @@ pub(crate) fn coarse_clock() -> u64 {
     // Not through rustix, which takes twice as long to find the function in the vDSO.
     // SAFETY: the call writes one `timespec`. If it fails, the value stays unchanged.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
-    // Only equality counts: wrapping around does no harm.
+    // It wraps around after more years than matter.
     #[allow(clippy::cast_sign_loss)]
     let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
     seconds.wrapping_mul(1000).wrapping_add(nanoseconds >> 20)
+}
+
+/// Returns the time of the monotonic clock in nanoseconds.
+pub(crate) fn monotonic_nanoseconds() -> u64 {
+    // As mach_absolute_time, which stops while the machine sleeps, but in nanoseconds.
+    #[cfg(target_os = "macos")]
+    let clock = libc::CLOCK_UPTIME_RAW;
+    #[cfg(not(target_os = "macos"))]
+    let clock = libc::CLOCK_MONOTONIC;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one `timespec`, which lives until it returns.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    #[allow(clippy::cast_sign_loss, reason = "this clock starts at 0")]
+    let (seconds, nanoseconds) = (now.tv_sec as u64, now.tv_nsec as u64);
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds)
 }
 
 /// Maps memory without a name.

@@ -43,6 +43,16 @@ pub(crate) fn reserve(fd: impl AsFd, size: u64) -> Result<(), (&'static str, io:
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(&fd, size)).map_err(|e| ("ftruncate", e.into()))
 }
 
+/// Returns an open file whose reads don't change the time of its last access. Only its user may do that
+/// (`open(2)`, `O_NOATIME`), so the time of another user's file does change.
+#[cfg(target_os = "linux")]
+pub(crate) fn leaving_times(file: impl Into<std::fs::File>) -> std::fs::File {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let file = file.into();
+    let _ = fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NOATIME));
+    file
+}
+
 /// Returns how many bytes of a file in memory (tmpfs) have no page yet.
 #[cfg(target_os = "linux")]
 pub(crate) fn unpopulated(fd: impl AsFd) -> u64 {

@@ -1,5 +1,6 @@
 //! `shm_open(3)` and `shm_unlink(3)`, for systems where segments are not visible as files.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -116,14 +117,15 @@ impl Namespace for ShmOpen {
         rustix::fs::fstat(self.open(plain, Access::ReadOnly)?)
     }
 
-    fn info(&self, plain: &str) -> Result<SegmentInfo> {
+    /// Returns no file: macOS reads no segment (`read(2)`).
+    fn look(&self, plain: &str) -> Result<(SegmentInfo, Option<File>)> {
         let stat = self.stat(plain).map_err(|e| failure(plain, "shm_open", e))?;
         if let Some(found) = not_memory(&stat) {
             return Err(Error::NotASegment { name: plain.to_owned(), found });
         }
         let (maker, owner) = self.maker_and_owner(plain, &stat);
         let other_user = other_user(stat.st_uid);
-        Ok(SegmentInfo {
+        let info = SegmentInfo {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             #[allow(clippy::useless_conversion, reason = "16 bits on macOS")]
             scope: scope_of(stat.st_mode.into()),
@@ -131,7 +133,9 @@ impl Namespace for ShmOpen {
             maker,
             other_user,
             can_remove: other_user.is_none() || rustix::process::geteuid().is_root(),
-        })
+            messages: None,
+        };
+        Ok((info, None))
     }
 
     fn owner_state(&self, plain: &str, segment: &OwnedFd) -> OwnerState {
@@ -144,6 +148,11 @@ impl Namespace for ShmOpen {
             // `stat` opens the segment: it is there, but not for this user.
             Err(errno) => errno == Errno::ACCESS,
         }
+    }
+
+    fn is_left_over(&self, plain: &str, segment: &OwnedFd) -> bool {
+        let left = (Maker::Ours(Lifetime::Owner), OwnerState::Dead);
+        rustix::fs::fstat(segment).is_ok_and(|stat| self.maker_and_owner(plain, &stat) == left)
     }
 
     /// Returns nothing: there is no call that lists segments.
@@ -391,6 +400,8 @@ mod tests {
         made.owner_lock.as_ref().unwrap().mark(&made.fd, Lifetime::Owner).unwrap();
         drop(made);
         assert_eq!(look(), (ours, OwnerState::Dead));
+        let opened = scratch.calls.open(&scratch.name, Access::ReadOnly).unwrap();
+        assert!(scratch.calls.is_left_over(&scratch.name, &opened));
         let info = scratch.calls.info(&scratch.name).unwrap();
         assert_eq!((info.scope, info.owner, info.can_remove), (Scope::Global, OwnerState::Dead, true));
         let ended = std::sync::atomic::AtomicBool::new(false);

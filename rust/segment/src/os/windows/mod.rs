@@ -11,22 +11,28 @@
 //! while it is mapped. A disk or server with the peer's file may still fail to deliver a page. That ends the
 //! process, as it does for any memory that was paged out.
 
+pub(super) mod byte_lock;
+mod clock;
 mod failed;
 mod names;
 mod section;
 mod security;
 
+use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use windows_sys::Win32::Foundation as errors;
 
-use super::{NameHandle, Named, OpenSegment, Opened, Provider, unwatched};
+use super::role_file::RoleFile;
+use super::{NameHandle, Named, OpenSegment, Opened, Provider, RoleLocks, unwatched};
 use crate::error::{Error, Result, Taken};
 use crate::info::{Maker, OwnerState, SegmentInfo};
 use crate::name;
 use crate::options::{Access, Lifetime, Options, Scope};
+pub(crate) use clock::monotonic_nanoseconds;
 use failed::Failed;
 use names::Candidate;
 use section::Mapping;
@@ -88,21 +94,29 @@ impl Provider for Windows {
         Ok(opened(section, candidate, mapping))
     }
 
+    fn adopt(&self, options: &Options<'_>, _: Instant) -> Result<Option<Opened>> {
+        name::portable(options.name)?;
+        // Creating the section tells what has the name.
+        Ok(self.open(options, Some(options.scope), 0, Access::ReadWrite).ok())
+    }
+
     fn exists(&self, options: &Options<'_>) -> bool {
         let candidates = |plain| names::candidates(options.name, plain, Some(options.scope));
         name::foreign(options.name).is_ok_and(|plain| candidates(plain).iter().any(is_there))
     }
 
-    fn info(&self, options: &Options<'_>) -> Result<SegmentInfo> {
+    fn info(&self, options: &Options<'_>) -> Result<(SegmentInfo, Option<File>)> {
         let found = self.open(options, None, 0, Access::ReadOnly)?;
-        Ok(SegmentInfo {
+        let info = SegmentInfo {
             size: found.object.size()?,
             scope: found.object.scope(),
             owner: OwnerState::Unknown,
             maker: Maker::Unknown,
             other_user: None,
             can_remove: false,
-        })
+            messages: None,
+        };
+        Ok((info, None))
     }
 
     /// Fails: no call removes a name. A name that doesn't exist is reported as such.
@@ -124,7 +138,13 @@ impl Provider for Windows {
 fn opened(section: Section, candidate: Candidate, mapping: Mapping) -> Opened {
     let (section, scope) = (Arc::new(section), candidate.scope);
     let name = SectionName { candidate, section: Arc::downgrade(&section) };
-    let object = OpenSection { _section: section, scope, size: mapping.committed() as u64 };
+    let object = OpenSection {
+        _section: section,
+        name: name.candidate.plain().to_owned(),
+        scope,
+        size: mapping.committed() as u64,
+        role_file: RoleFile::default(),
+    };
     Opened::new(object, NameHandle::new(name), mapping)
 }
 
@@ -162,8 +182,11 @@ impl Named for SectionName {
 struct OpenSection {
     /// Keeps the section and its name alive.
     _section: Arc<Section>,
+    /// The name without the prefix of a scope.
+    name: String,
     scope: Scope,
     size: u64,
+    role_file: RoleFile,
 }
 
 impl OpenSegment for OpenSection {
@@ -180,6 +203,10 @@ impl OpenSegment for OpenSection {
         OwnerState::Unknown
     }
 
+    fn role_locks(&self) -> Result<RoleLocks<'_>> {
+        self.role_file.locks(private_folder, &self.name)
+    }
+
     fn set_lifetime(&self, lifetime: Lifetime) -> Result<()> {
         match lifetime {
             Lifetime::Owner => Ok(()),
@@ -189,6 +216,15 @@ impl OpenSegment for OpenSection {
 
     /// Does nothing: the name goes with the last handle of any process.
     fn release_name(&self) {}
+}
+
+/// Returns the folder for files of roles, which is in this user's own folder.
+fn private_folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("LOCALAPPDATA")?).join("shared_memory");
+    match fs::create_dir(&folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => None,
+        _ => Some(folder),
+    }
 }
 
 const NOT_PERSISTENT: Error = Error::Unsupported { what: "a section that outlives the last handle to it" };

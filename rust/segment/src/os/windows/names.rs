@@ -21,6 +21,11 @@ impl Candidate {
         Self { name: name.to_owned(), native: format!("{}{name}", prefix(scope)), scope }
     }
 
+    /// Returns the name without the prefix of a scope.
+    pub(super) fn plain(&self) -> &str {
+        self.native.strip_prefix(prefix(self.scope)).unwrap_or(&self.native)
+    }
+
     /// Takes a name with a `\` as it is: it has its own prefix.
     fn as_given(name: &str) -> Self {
         let scope = if name.starts_with(prefix(Scope::Global)) { Scope::Global } else { Scope::Local };

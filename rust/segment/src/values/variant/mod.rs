@@ -16,6 +16,10 @@
 //! Of objects, only ids pass, of which the engine makes an `EncodedObjectAsID`. An object with its properties
 //! is refused.
 //!
+//! A message holds less, so that another program, and each engine, can read it. [`measure_plain`] also
+//! refuses typed containers, and values that mean nothing in another process. [`remove_types`] makes
+//! containers untyped.
+//!
 //! The bytes may change during a call. Each is read once, and the worst outcome is a wrong size within the
 //! limit. So measure a value in shared memory, copy that number of bytes, and measure the copy. Only the
 //! second answer holds.
@@ -33,6 +37,9 @@ pub const MAX_DEPTH: usize = 1024;
 /// The deepest nesting of containers in a dictionary's key. The engine hashes keys with one more. For two
 /// more, it prints "Max recursion reached".
 pub const MAX_KEY_DEPTH: usize = 100;
+
+/// The most memory that is reckoned for each byte of a value.
+pub const MAX_GROWTH: u64 = 32;
 
 /// The features of the engine that will decode the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +94,17 @@ pub enum Error {
         /// The offset of its header.
         at: u64,
     },
+    /// A type that means nothing in another process, where only plain values may be.
+    #[error("there is a value of type {name} at offset {at}, which means nothing in another program")]
+    NotPlain {
+        /// The offset of its header.
+        at: u64,
+        /// The type.
+        name: &'static str,
+    },
+    /// Null alone, where only plain values may be.
+    #[error("null alone is not a message")]
+    Null,
     /// A node path in a form that no Godot 4 writes or reads.
     #[error("the node path at offset {at} has an old form")]
     OldNodePath {
@@ -131,8 +149,9 @@ pub enum Error {
 pub struct Measured {
     /// The number of bytes that it takes.
     pub size: u64,
-    /// An estimate, rather too high, of the memory that the engine needs for the value. For example, an empty
-    /// array of 8 bytes becomes an object of a few hundred.
+    /// An estimate of the memory that the engine needs for the value. For example, an empty array of 8 bytes
+    /// becomes an object of a few hundred. It is rather too high, except for a dictionary with one entry,
+    /// which may take a quarter more. It is never more than [`MAX_GROWTH`] times the size.
     pub memory: u64,
 }
 
@@ -148,7 +167,44 @@ pub fn measure<S: Source + ?Sized>(
     limit: u64,
     engine: Engine,
 ) -> Result<Measured, Error> {
-    walk::measure(cursor::Cursor::new(source, offset, limit), engine)
+    walk::measure(cursor::Cursor::new(source, offset, limit), walk::Rules::of(engine), |_| ())
+}
+
+/// Measures a Variant as [`measure`] does, but accepts only one that any other program can read. Refuses
+/// objects, RIDs, callables, signals, typed containers, and null alone.
+///
+/// # Errors
+/// [`Error`] lists them.
+pub fn measure_plain<S: Source + ?Sized>(source: &S, offset: u64, limit: u64) -> Result<Measured, Error> {
+    let measured = walk::measure(cursor::Cursor::new(source, offset, limit), walk::Rules::PLAIN, |_| ())?;
+    // Only null is a header and nothing else.
+    if measured.size == 4 { Err(Error::Null) } else { Ok(measured) }
+}
+
+/// Makes the typed containers of the Variant in `bytes` untyped, in place. Returns how many bytes it then
+/// has.
+///
+/// # Errors
+/// [`Error`] lists them. The bytes are unchanged.
+pub fn remove_types(bytes: &mut [u8], engine: Engine) -> Result<usize, Error> {
+    let mut typed = Vec::new();
+    let cursor = cursor::Cursor::new(&*bytes, 0, bytes.len() as u64);
+    let size = walk::measure(cursor, walk::Rules::of(engine), |container| typed.push(container))?.size;
+    let (mut from, mut to) = (0, 0);
+    let mut keep = |until: u64, next: u64| {
+        let until = usize::try_from(until).unwrap_or(from);
+        bytes.copy_within(from..until, to);
+        to += until - from;
+        from = usize::try_from(next).unwrap_or(until);
+        to
+    };
+    let headers: Vec<usize> = typed.into_iter().map(|types| keep(types.start, types.end)).collect();
+    let size = keep(size, size);
+    for types in headers {
+        // The header is the four bytes before the types. The number alone means an untyped container.
+        bytes[types - 3..types].fill(0);
+    }
+    Ok(size)
 }
 
 /// Returns how many bytes the Variant at `offset` takes; see [`measure`].

@@ -286,3 +286,78 @@ fn an_old_node_path_has_one_more_name() {
         assert_eq!(check(&bytes).unwrap(), 16 + 8 * names, "{flags}");
     }
 }
+
+#[test]
+fn plain_values_hold_nothing_that_another_program_lacks() {
+    let plain = |bytes: &[u8]| measure_plain(bytes, 0, bytes.len() as u64);
+    for (number, name, rest) in
+        [(23, "RID", 8), (24 | 1 << 16, "Object", 8), (25, "Callable", 0), (26, "Signal", 12)]
+    {
+        let mut value = words(&[number]);
+        value.resize(4 + rest, 0);
+        assert_eq!(check(&value).unwrap(), value.len() as u64);
+        for (bytes, at) in [(value.clone(), 0), (nested(3, &value), 24), (with_key(&value), 8)] {
+            let error = plain(&bytes).unwrap_err();
+            assert!(matches!(error, Error::NotPlain { at: found, .. } if found == at), "{error}");
+            let expected = format!("a value of type {name} at offset {at}");
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+    }
+    for typed in [words(&[28 | 1 << 16, 2, 0]), words(&[27 | 1 << 18, 2, 0])] {
+        assert_eq!(check(&typed).unwrap(), 12);
+        assert!(matches!(plain(&typed), Err(Error::UnknownFlags { at: 0, .. })));
+    }
+    assert!(matches!(plain(&words(&[0])), Err(Error::Null)));
+    assert_eq!(plain(&nested(1, &words(&[0]))).unwrap().size, 12);
+}
+
+#[test]
+fn types_are_removed_at_any_depth() {
+    let untyped = [
+        nested(2, &words(&[2, 7])),
+        with_key(&text(4, b"key")),
+        nested(3, &with_key(&nested(2, &words(&[0])))),
+        words(&[28, 3, 28, 0, 27, 0, 28, 1, 0]),
+    ];
+    for value in untyped {
+        // The type null is that of a container of any values.
+        let typed = value.chunks(4).flat_map(|word| match word[0] {
+            28 => words(&[28 | 0b01 << 16, 0]),
+            27 => words(&[27 | 0b0101 << 16, 0, 0]),
+            _ => word.to_vec(),
+        });
+        let mut typed: Vec<u8> = typed.collect();
+        assert_eq!(check(&typed).unwrap(), typed.len() as u64);
+        let size = remove_types(&mut typed, NEW).unwrap();
+        assert_eq!(typed[..size], value);
+        let mut same = value.clone();
+        assert_eq!(remove_types(&mut same, NEW).unwrap(), value.len());
+        assert_eq!(same, value);
+    }
+    // Keys of a class, which is given by its name, and values that are typed arrays.
+    let mut typed = [words(&[27 | 0b0110 << 16]), text(0, b"Node")[4..].to_vec(), words(&[28, 1])].concat();
+    typed.extend(words(&[0, 28 | 1 << 16, 2, 1, 2, 7]));
+    let size = remove_types(&mut typed, NEW).unwrap();
+    assert_eq!(typed[..size], words(&[27, 1, 0, 28, 1, 2, 7]));
+    let mut broken = words(&[28 | 1 << 16, 2, 1]);
+    assert!(remove_types(&mut broken, NEW).is_err());
+    assert_eq!(broken, words(&[28 | 1 << 16, 2, 1]), "unchanged");
+}
+
+#[test]
+fn no_value_grows_beyond_the_limit() {
+    for bytes in [
+        words(&[28, 0]),
+        words(&[27, 0]),
+        with_key(&words(&[0])),
+        with_key(&nested(1, &with_key(&words(&[28, 0])))),
+        nested(500, &words(&[28, 0])),
+        words(&[34, 3, 0, 0, 0]),
+        words(&[22, 0x8000_0000, 0, 0]),
+        words(&[4, 0]),
+        words(&[29, 0]),
+    ] {
+        let measured = measure(&*bytes, 0, bytes.len() as u64, NEW).unwrap();
+        assert!(measured.memory <= MAX_GROWTH * measured.size, "{bytes:?}: {measured:?}");
+    }
+}

@@ -28,7 +28,10 @@ pub(super) enum Shape {
 }
 
 pub(super) const NIL: u8 = 0;
+pub(super) const RID: u8 = 23;
 pub(super) const OBJECT: u8 = 24;
+pub(super) const CALLABLE: u8 = 25;
+pub(super) const SIGNAL: u8 = 26;
 
 /// The bits of a header that hold the type's number.
 pub(super) const NUMBER_MASK: u32 = 0xff;
@@ -106,12 +109,12 @@ impl Shape {
     }
 
     /// Returns the bits, in addition to the number, that a header of it may have.
-    pub(super) fn flags(self, typed_dictionaries: bool) -> u32 {
+    pub(super) const fn flags(self) -> u32 {
         match self {
             Self::Numbers(_) | Self::PackedNumbers(_) => FLAG_WIDE,
             Self::Object => FLAG_ID,
             Self::Array => 0b11 << ELEMENT_SHIFT,
-            Self::Dictionary if typed_dictionaries => 0b11 << ELEMENT_SHIFT | 0b11 << VALUE_SHIFT,
+            Self::Dictionary => 0b11 << ELEMENT_SHIFT | 0b11 << VALUE_SHIFT,
             _ => 0,
         }
     }

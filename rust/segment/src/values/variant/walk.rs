@@ -1,8 +1,11 @@
 //! A walk from one header to the next, with an explicit stack of open containers.
 
+use std::ops::Range;
+
 use super::cursor::Cursor;
 use super::types::{
-    ELEMENT_SHIFT, FLAG_ID, FLAG_WIDE, NIL, NUMBER_MASK, OBJECT, Shape, VALUE_SHIFT, name, shape,
+    CALLABLE, ELEMENT_SHIFT, FLAG_ID, FLAG_WIDE, NIL, NUMBER_MASK, OBJECT, RID, SIGNAL, Shape, VALUE_SHIFT,
+    name, shape,
 };
 use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Measured, Source};
 
@@ -10,7 +13,34 @@ use super::{Engine, Error, MAX_DEPTH, MAX_KEY_DEPTH, Measured, Source};
 /// most.
 const VALUE_BYTES: u64 = 64;
 /// The memory that the engine needs for a container in addition to its values.
-const CONTAINER_BYTES: u64 = 192;
+const CONTAINER_BYTES: u64 = 184;
+
+/// The values that are accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    typed_arrays: bool,
+    typed_dictionaries: bool,
+    /// Values that mean nothing in another process.
+    references: bool,
+}
+
+impl Rules {
+    pub(super) const PLAIN: Self = Self { typed_arrays: false, typed_dictionaries: false, references: false };
+
+    /// Returns the rules for values that the engine can decode.
+    pub(super) const fn of(engine: Engine) -> Self {
+        Self { typed_arrays: true, typed_dictionaries: engine.typed_dictionaries, references: true }
+    }
+
+    /// Returns the bits, in addition to the number, that a header may have.
+    const fn flags(self, shape: Shape) -> u32 {
+        match shape {
+            Shape::Array if !self.typed_arrays => 0,
+            Shape::Dictionary if !self.typed_dictionaries => 0,
+            _ => shape.flags(),
+        }
+    }
+}
 
 /// The type of a container's elements, if it is typed.
 type Element = Option<u8>;
@@ -34,10 +64,11 @@ struct Context {
     key_depth: usize,
 }
 
-/// Measures the value at the cursor.
+/// Measures the value at the cursor. Calls `typed` with the place of each typed container's types.
 pub(super) fn measure<S: Source + ?Sized>(
     mut cursor: Cursor<'_, S>,
-    engine: Engine,
+    rules: Rules,
+    mut typed: impl FnMut(Range<u64>),
 ) -> Result<Measured, Error> {
     let mut memory = 0;
     let mut open: Vec<Open> = Vec::new();
@@ -47,7 +78,7 @@ pub(super) fn measure<S: Source + ?Sized>(
             return Err(Error::TooDeep { at: cursor.at() });
         }
         let before = cursor.passed();
-        let (shape, container) = value(&mut cursor, &context, engine)?;
+        let (shape, container) = value(&mut cursor, &context, rules, &mut typed)?;
         memory += VALUE_BYTES + (cursor.passed() - before) * shape.growth();
         if let Some(container) = container {
             memory += CONTAINER_BYTES;
@@ -78,12 +109,16 @@ impl Open {
 fn value<S: Source + ?Sized>(
     cursor: &mut Cursor<'_, S>,
     context: &Context,
-    engine: Engine,
+    rules: Rules,
+    typed: &mut impl FnMut(Range<u64>),
 ) -> Result<(Shape, Option<Open>), Error> {
     let at = cursor.at();
     let header = cursor.u32()?;
     let (number, shape) = type_of(header & NUMBER_MASK, at)?;
-    if header & !(NUMBER_MASK | shape.flags(engine.typed_dictionaries)) != 0 {
+    if !rules.references && matches!(number, RID | OBJECT | CALLABLE | SIGNAL) {
+        return Err(Error::NotPlain { at, name: name(number) });
+    }
+    if header & !(NUMBER_MASK | rules.flags(shape)) != 0 {
         return Err(Error::UnknownFlags { at, header, name: name(number) });
     }
     match context.element {
@@ -117,6 +152,9 @@ fn value<S: Source + ?Sized>(
             let is_dictionary = shape == Shape::Dictionary;
             let first = element(cursor, header >> ELEMENT_SHIFT)?;
             let second = if is_dictionary { element(cursor, header >> VALUE_SHIFT)? } else { first };
+            if header != u32::from(number) {
+                typed(at + 4..cursor.at());
+            }
             // The engine ignores the upper bit, which once meant that the container is shared.
             let count = u64::from(cursor.u32()? & 0x7fff_ffff);
             let left = if is_dictionary { count * 2 } else { count };

@@ -2,7 +2,11 @@
 
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", windows))]
 pub mod backends;
+#[cfg(target_os = "linux")]
+pub mod fuse;
 pub mod layouts;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+pub mod native;
 pub mod oracle;
 #[cfg(target_os = "linux")]
 mod posix;
@@ -136,31 +140,20 @@ impl Peer {
     #[cfg(target_os = "linux")]
     pub fn stop(&self) {
         self.signal(libc::SIGSTOP);
-        self.wait_for("T");
+        wait_for_state(self.child.id(), "T");
     }
 
     /// Kills it, and leaves it as a zombie.
     #[cfg(target_os = "linux")]
     pub fn end_unseen(&self) {
         self.signal(libc::SIGKILL);
-        self.wait_for("Z");
+        wait_for_state(self.child.id(), "Z");
     }
 
     #[cfg(target_os = "linux")]
     fn signal(&self, signal: i32) {
         // SAFETY: the call takes numbers; the process is a child that was not waited for.
         assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
-    }
-
-    /// Waits until the process has this state (`proc_pid_stat(5)`).
-    #[cfg(target_os = "linux")]
-    fn wait_for(&self, state: &str) {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while !std::fs::read_to_string(&path).unwrap().rsplit_once(") ").unwrap().1.starts_with(state) {
-            assert!(std::time::Instant::now() < end, "the process has another state");
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
     }
 
     /// Kills it, as SIGKILL does: it can't clean up anything.
@@ -174,6 +167,17 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits until a process has this state (`proc_pid_stat(5)`).
+#[cfg(target_os = "linux")]
+pub fn wait_for_state(process: u32, state: &str) {
+    let path = format!("/proc/{process}/stat");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !std::fs::read_to_string(&path).unwrap().rsplit_once(") ").unwrap().1.starts_with(state) {
+        assert!(std::time::Instant::now() < end, "the process has another state");
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
@@ -213,6 +217,36 @@ pub fn serve() {
             Err(e) => println!("answer: {e}"),
         }
     }
+}
+
+/// Returns the command that starts this program again, to run a test that is another process's part. That
+/// process ends with the calling thread at the latest.
+#[cfg(target_os = "linux")]
+pub fn this_program(test: &str) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    // SAFETY: `prctl` is a system call that may be made between `fork` and `exec`.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        })
+    };
+    command
+}
+
+/// Starts a process, and waits until it has printed "ready".
+#[cfg(target_os = "linux")]
+pub fn start_and_wait(command: &mut Command) -> Child {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut from = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("ready") {
+        line.clear();
+        assert_ne!(from.read_line(&mut line).unwrap(), 0, "it has ended by itself");
+    }
+    child
 }
 
 /// Runs a test of this program in another process, which must succeed and print `sign`. If the name leads to

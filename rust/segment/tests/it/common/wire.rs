@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shm_segment::layout::array::Array;
+use shm_segment::layout::native;
 use shm_segment::layout::queue::{self, Queue};
 use shm_segment::layout::stream::{self, Kind, Stream};
 use shm_segment::layout::{Error, Result};
@@ -10,6 +11,8 @@ use shm_segment::{Error as SegmentError, Segment};
 
 /// The holder of a lock may be dead already.
 const NO_WAIT: Duration = Duration::ZERO;
+/// A ring of a native queue in which such messages fit.
+const RING: u64 = 1 << 17;
 /// A few slots of a queue fit. Each is so long that a kill may well hit in the middle of its copy.
 const LONGEST: u32 = 50_000;
 const STRIDE: u64 = 8;
@@ -38,6 +41,8 @@ const FORMATS: &[Format] = &[
             Ok(segment.write(0, &[16 + count * STRIDE, count].map(u64::to_le_bytes).concat())?)
         },
     },
+    native_of("native_stream", native_write, native_read),
+    native_of("native_queue", native_enqueue, native_dequeue),
 ];
 
 type Write = fn(&Segment, &[u8]) -> Result<()>;
@@ -55,6 +60,53 @@ const fn queue_of(label: &'static str, write: Write, read: Read) -> Format {
         Ok(segment.write(0, &[0, 0, slots, 0, LONGEST, 0, 0].map(u32::to_le_bytes).concat())?)
     };
     Format { label, write, read, reset }
+}
+
+const fn native_of(label: &'static str, write: Write, read: Read) -> Format {
+    // The next call lays memory of zeros out.
+    Format { label, write, read, reset: |segment| Ok(segment.fill(0, segment.size(), 0)?) }
+}
+
+/// Calls `call` with a stream, and gives its roles back, as the segment keeps them.
+fn with_native_stream(segment: &Segment, call: impl FnOnce(&native::Stream) -> Result<()>) -> Result<()> {
+    let stream = native::Stream::attach(segment, LONGEST.into(), 1)?;
+    let result = call(&stream);
+    stream.release(segment);
+    result
+}
+
+fn with_native_queue(segment: &Segment, call: impl FnOnce(&native::Queue) -> Result<()>) -> Result<()> {
+    let queue = native::Queue::attach(segment, RING, 1)?;
+    let result = call(&queue);
+    queue.release(segment);
+    result
+}
+
+fn native_message(bytes: &[u8]) -> native::Message<'_> {
+    let content = &bytes[..LONGEST as usize];
+    native::Message { descriptor: native::Descriptor::of(native::Kind::Bytes), content }
+}
+
+fn native_write(segment: &Segment, bytes: &[u8]) -> Result<()> {
+    with_native_stream(segment, |stream| stream.write(segment, &native_message(bytes)))
+}
+
+fn native_read(segment: &Segment, into: &mut Vec<u8>) -> Result<()> {
+    with_native_stream(segment, |stream| {
+        *into = stream.read(segment, |message| message.to_vec())?;
+        Ok(())
+    })
+}
+
+fn native_enqueue(segment: &Segment, bytes: &[u8]) -> Result<()> {
+    with_native_queue(segment, |queue| queue.enqueue(segment, &native_message(bytes), NO_WAIT, || true))
+}
+
+fn native_dequeue(segment: &Segment, into: &mut Vec<u8>) -> Result<()> {
+    with_native_queue(segment, |queue| {
+        *into = queue.dequeue(segment, NO_WAIT, || true, |message| message.to_vec())?;
+        Ok(())
+    })
 }
 
 fn write(segment: &Segment, version: stream::Version, bytes: &[u8]) -> Result<()> {
@@ -106,11 +158,17 @@ impl Format {
                 | Error::NotLaidOutYet { .. }
                 | Error::NotZeros { .. }
                 | Error::TimedOut { .. }
-                | Error::Full { .. },
+                | Error::Full { .. }
+                | Error::NoRoom
+                | Error::Corrupt { .. }
+                | Error::Overtaken
+                | Error::LaidOutSmaller { .. },
             ) => {
                 (self.reset)(segment).unwrap();
                 Ok(())
             }
+            // The other process does the same at this moment.
+            Err(Error::RoleTaken { .. } | Error::NoLaneFree { .. }) => Ok(()),
             Err(other) => panic!("{other}"),
         }
     }
