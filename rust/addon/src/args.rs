@@ -26,6 +26,12 @@ pub(crate) fn positive(argument: &str, value: i64) -> Result<u64> {
     }
 }
 
+/// Returns a number that a script gave as `argument`, within these limits.
+pub(crate) fn number_to(argument: &str, value: i64, least: u32, most: u32) -> Result<u32> {
+    let number = u32::try_from(value).ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| Failure::argument(argument, value, &format!("from {least} to {most}")))
+}
+
 /// Returns a size as scripts see it. No mapping is larger than `isize::MAX`.
 pub(crate) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)

@@ -7,7 +7,7 @@ use shm_segment::layout::{Error, Result as LayoutResult};
 use shm_segment::values::structs::Format;
 
 use crate::args::{signed, unsigned};
-use crate::attachment::{self, Attached, Attachment};
+use crate::attachment::{self, Attached, AttachedLayout, Attachment};
 use crate::binding::containers::array_of;
 use crate::binding::{Class, Definition, EngineText, ErrorCode, Reference, This, methods};
 use crate::error::{Failure, code_of};
@@ -27,6 +27,12 @@ pub(crate) struct SharedMemoryArray {
 pub(crate) struct Elements {
     array: Array,
     format: Format,
+}
+
+impl AttachedLayout for Elements {
+    fn reset(&self, segment: &Segment) -> LayoutResult<()> {
+        self.array.reset(segment)
+    }
 }
 
 impl Class for SharedMemoryArray {
@@ -61,10 +67,6 @@ impl Attached for SharedMemoryArray {
 
     fn attachment(&self) -> &Attachment<Elements> {
         &self.attachment
-    }
-
-    fn reset_layout(elements: &Elements, segment: &Segment) -> LayoutResult<()> {
-        elements.array.reset(segment)
     }
 }
 

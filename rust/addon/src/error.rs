@@ -32,8 +32,13 @@ impl Failure {
 
     /// Returns the failure as one that is not printed, whatever its code: the state of another program has
     /// caused it.
-    fn unprinted(mut self) -> Self {
-        self.0.is_misuse = false;
+    pub(crate) fn unprinted(self) -> Self {
+        self.unprinted_if(true)
+    }
+
+    /// Returns the failure as [`unprinted`](Self::unprinted) does, on this condition.
+    pub(crate) fn unprinted_if(mut self, is_caused_elsewhere: bool) -> Self {
+        self.0.is_misuse &= !is_caused_elsewhere;
         self
     }
 
@@ -79,27 +84,58 @@ impl Failure {
         Self::new(Code::ERR_UNCONFIGURED, "the segment was closed during the wait").unprinted()
     }
 
+    /// Returns the failure of a call that waited when another thread detached or closed the object, or closed
+    /// its memory.
+    pub(crate) fn detached_while_waiting() -> Self {
+        let message = "the object was detached or closed, or its memory closed, during the wait";
+        Self::new(Code::ERR_UNCONFIGURED, message).unprinted()
+    }
+
     fn of_layout(error: &layout::Error) -> Self {
         use layout::Error as E;
         let code = match error {
             E::Segment(error) => return Self::of(error, Code::FAILED),
-            E::Invalid { .. } | E::NotZeros { .. } | E::ResetRefused { .. } => Code::ERR_INVALID_DATA,
-            E::NotLaidOutYet { .. } | E::Full { .. } => Code::ERR_BUSY,
+            E::Invalid { .. }
+            | E::Corrupt { .. }
+            | E::NotZeros { .. }
+            | E::ResetRefused { .. }
+            | E::OtherMemory { .. } => Code::ERR_INVALID_DATA,
+            E::NotLaidOutYet { .. }
+            | E::Full { .. }
+            | E::NoRoom
+            | E::Overtaken
+            | E::RequestInProgress
+            | E::Locked => Code::ERR_BUSY,
+            E::RoleTaken { .. } | E::NoLaneFree { .. } | E::BothSidesTaken | E::LockHeld => {
+                Code::ERR_ALREADY_IN_USE
+            }
+            E::LockNotHeld => Code::ERR_UNCONFIGURED,
+            E::PartnerGone { .. } => Code::ERR_CONNECTION_ERROR,
+            E::Stopped => return Self::detached_while_waiting(),
             E::SegmentTooSmall { .. }
             | E::TooLarge { .. }
             | E::WrongLength { .. }
             | E::InvalidElementSize { .. }
             | E::NoSuchElement { .. }
+            | E::InvalidCount { .. }
             | E::LaidOutSmaller { .. } => Code::ERR_INVALID_PARAMETER,
-            E::TimedOut { .. } => Code::ERR_TIMEOUT,
+            E::TimedOut { .. } | E::WaitTimedOut { .. } => Code::ERR_TIMEOUT,
             E::Empty => Code::ERR_DOES_NOT_EXIST,
-            E::NoAcknowledgement { .. } => Code::ERR_UNAVAILABLE,
+            E::NoAcknowledgement { .. }
+            | E::NotConnected
+            | E::LeftOver
+            | E::NameMoved
+            | E::NameLost { .. } => Code::ERR_UNAVAILABLE,
             E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
         };
         let failure = Self::new(code, error.to_string());
         match error {
-            // Another program decided the size.
-            E::LaidOutSmaller { .. } => failure.unprinted(),
+            // Another program decided the size, or has the role.
+            E::LaidOutSmaller { .. }
+            | E::RoleTaken { .. }
+            | E::NoLaneFree { .. }
+            | E::BothSidesTaken
+            | E::SegmentTooSmall { is_created: false, .. } => failure.unprinted(),
             _ => failure,
         }
     }
@@ -115,6 +151,14 @@ impl Failure {
         }
     }
 
+    /// Returns the failure of a call that makes memory with a layout.
+    pub(crate) fn of_creation(error: &layout::Error) -> Self {
+        match error {
+            layout::Error::Segment(error) => Self::of(error, Code::ERR_CANT_CREATE),
+            other => Self::of_layout(other),
+        }
+    }
+
     /// Returns the failure for an error of a segment. `other` is the code of errors that the table lacks.
     pub(crate) fn of(error: &Error, other: Code) -> Self {
         let code = match error {
@@ -127,7 +171,7 @@ impl Failure {
             | Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
             Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
             Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
-            Error::NotSizedYet { .. } | Error::Leased { .. } => Code::ERR_BUSY,
+            Error::NotSizedYet { .. } | Error::Leased { .. } | Error::RoleBlocked { .. } => Code::ERR_BUSY,
             Error::NotASegment { .. } => Code::ERR_CANT_OPEN,
             Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Code::ERR_UNAUTHORIZED,
             Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
@@ -155,6 +199,12 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::of(&error, Code::FAILED)
+    }
+}
+
+impl From<Box<layout::Error>> for Failure {
+    fn from(error: Box<layout::Error>) -> Self {
+        Self::of_layout(&error)
     }
 }
 

@@ -6,6 +6,9 @@ mod attachment;
 mod binding;
 mod error;
 mod last_error;
+mod messages;
+mod mutex;
+mod peer;
 mod queue;
 mod room;
 mod script_values;
@@ -15,10 +18,14 @@ mod struct_memory;
 mod struct_values;
 mod unicode;
 mod variant_codec;
+mod variant_size;
+mod waiting;
 
 use godot::init::{EditorRunBehavior, ExtensionLibrary, InitStage, gdextension};
 
 use array::SharedMemoryArray;
+use mutex::SharedMemoryMutex;
+use peer::SharedMemoryPeer;
 use queue::SharedMemoryQueue;
 use shared_memory::SharedMemory;
 use stream::SharedMemoryStream;
@@ -26,9 +33,11 @@ use stream::SharedMemoryStream;
 struct Extension;
 
 /// The pages that the editor shows on F1. A test compares them with the classes.
-const HELP: [&str; 4] = [
+const HELP: [&str; 6] = [
     include_str!("../doc_classes/SharedMemory.xml"),
     include_str!("../doc_classes/SharedMemoryArray.xml"),
+    include_str!("../doc_classes/SharedMemoryMutex.xml"),
+    include_str!("../doc_classes/SharedMemoryPeer.xml"),
     include_str!("../doc_classes/SharedMemoryQueue.xml"),
     include_str!("../doc_classes/SharedMemoryStream.xml"),
 ];
@@ -47,6 +56,8 @@ unsafe impl ExtensionLibrary for Extension {
                 binding::register::<SharedMemoryStream>();
                 binding::register::<SharedMemoryQueue>();
                 binding::register::<SharedMemoryArray>();
+                binding::register::<SharedMemoryMutex>();
+                binding::register::<SharedMemoryPeer>();
             }
             InitStage::Editor => HELP.into_iter().for_each(binding::load_help),
             _ => {}
@@ -55,6 +66,8 @@ unsafe impl ExtensionLibrary for Extension {
 
     fn on_stage_deinit(stage: InitStage) {
         if stage == InitStage::Scene {
+            binding::unregister::<SharedMemoryPeer>();
+            binding::unregister::<SharedMemoryMutex>();
             binding::unregister::<SharedMemoryArray>();
             binding::unregister::<SharedMemoryQueue>();
             binding::unregister::<SharedMemoryStream>();

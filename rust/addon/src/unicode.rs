@@ -48,6 +48,17 @@ pub(crate) fn decode_utf8(bytes: &[u8]) -> Result<GString> {
     decode(TextEncoding::Utf8, bytes)
 }
 
+/// Returns the text of bytes of UTF-8, all of it. The engine's strings can't hold a NUL, so it becomes
+/// U+FFFD, as invalid bytes do.
+pub(crate) fn decode_message_text(mut bytes: Vec<u8>) -> Result<GString> {
+    /// A byte that no UTF-8 has.
+    const INVALID: u8 = 0xFF;
+    for nul in bytes.iter_mut().filter(|byte| **byte == 0) {
+        *nul = INVALID;
+    }
+    decode_utf8(&bytes)
+}
+
 /// Returns the text of bytes in this encoding, up to the first NUL: the engine's strings can't hold one.
 /// Invalid bytes become U+FFFD.
 pub(crate) fn decode(encoding: TextEncoding, bytes: &[u8]) -> Result<GString> {

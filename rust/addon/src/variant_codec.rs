@@ -2,24 +2,18 @@
 //!
 //! The engine only decodes measured copies, which other programs can't change. It therefore prints no error,
 //! and allocates no more than the bytes account for, whatever another program has written. A value is
-//! measured before it is encode, too: the engine would print an error for one that contains itself.
+//! measured before it is encoded, too: the engine would print an error for one that contains itself.
 
-use godot::builtin::{
-    AnyArray, AnyDictionary, PackedByteArray, PackedColorArray, PackedFloat32Array, PackedFloat64Array,
-    PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
-    PackedVector4Array, Signal, Variant, VariantType,
-};
+use godot::builtin::{PackedByteArray, Variant};
 use godot::global::{Error as Code, bytes_to_var, var_to_bytes};
 use godot::init::GdextBuild;
 use shm_segment::values::Source;
-use shm_segment::values::variant::{Engine, Error, MAX_DEPTH, Measured, measure};
+use shm_segment::values::variant::{Engine, Error, Measured, measure, measure_plain, remove_types};
 
-use crate::binding::EngineText;
-use crate::binding::packed::{self, Packed};
+use crate::binding::packed;
 use crate::error::{Failure, Result};
 use crate::room::require_room;
 use crate::script_values::{resized, to_usize};
-use crate::unicode::length_in_utf8;
 
 /// Returns what the running engine can decode.
 fn engine() -> Engine {
@@ -55,7 +49,8 @@ pub(crate) fn decode(
     }
 }
 
-/// Encodes a value that has this [`least_size`]. Refuses one that could not be decoded again.
+/// Encodes a value of which `least` is the [`least_size`](crate::variant_size::least_size). Refuses one that
+/// could not be decoded again.
 pub(crate) fn encode(value: &Variant, least: u64) -> Result<PackedByteArray> {
     require_room("a value", to_usize(least), 0)?;
     let array = var_to_bytes(value);
@@ -63,133 +58,60 @@ pub(crate) fn encode(value: &Variant, least: u64) -> Result<PackedByteArray> {
     match measure(bytes, 0, bytes.len() as u64, engine()) {
         Ok(measured) if measured.size == bytes.len() as u64 => Ok(array),
         Ok(_) => Err(invalid_value("has an encoded form that can't be decoded")),
-        Err(error) => Err(invalid_value(&format!("has an encoded form that can't be decoded: {error}"))),
+        Err(error) => Err(undecodable(error)),
     }
 }
 
-/// Returns the least number of bytes that a value can have. Stops counting beyond `enough`.
-///
-/// Refuses values for which the engine would print an error: those with containers nested too deeply, and
-/// those with more bytes than it can count.
-pub(crate) fn least_size(value: &Variant, enough: u64) -> Result<u64> {
-    const MAX: u64 = i32::MAX.unsigned_abs() as u64;
-    let mut size = Size::of(value)?;
-    let mut stack = Container::of(value, 0);
-    while let Some(container) = stack.last_mut() {
-        if size.least > enough {
-            break;
-        }
-        let Some(value) = container.next() else {
-            stack.pop();
-            continue;
-        };
-        size.add(Size::of(&value)?);
-        let depth = container.depth + 1;
-        if depth > MAX_DEPTH {
-            return Err(invalid_value(&format!(
-                "has more than {MAX_DEPTH} containers inside each other, or contains itself"
-            )));
-        }
-        stack.extend(Container::of(&value, depth));
-    }
-    if size.least <= enough && size.most > MAX {
-        return Err(invalid_value(&format!("may take more than the {MAX} bytes that the engine can count")));
-    }
-    Ok(size.least)
+/// The most memory that a value in a message may need.
+const MAX_MEMORY: u64 = 1 << 30;
+
+/// Decodes the value in a message, of which `array` is a copy.
+pub(crate) fn decode_plain(array: &PackedByteArray) -> Result<Variant> {
+    check_plain(packed::bytes(array))?;
+    Ok(bytes_to_var(array))
 }
 
-fn invalid_value(why: &str) -> Failure {
+/// Checks that bytes are one value as in a message, and that there is memory for it.
+pub(crate) fn check_plain(bytes: &[u8]) -> Result<()> {
+    let invalid =
+        |why: String| Failure::new(Code::ERR_INVALID_DATA, format!("the message is not a value: {why}"));
+    let measured = measure_plain(bytes, 0, bytes.len() as u64).map_err(|error| invalid(error.to_string()))?;
+    let behind = bytes.len() as u64 - measured.size;
+    if behind > 0 {
+        return Err(invalid(format!("{behind} bytes follow it")));
+    }
+    if measured.memory > MAX_MEMORY {
+        let limit = format!("may need {} bytes of memory; the limit is {MAX_MEMORY}", measured.memory);
+        return Err(Failure::new(Code::ERR_OUT_OF_MEMORY, format!("the value in the message {limit}")));
+    }
+    require_room("a value", to_usize(measured.memory), 0)
+}
+
+/// Encodes a value for a message, with untyped containers. `least` is its
+/// [`least_plain_size`](crate::variant_size::least_plain_size).
+pub(crate) fn encode_plain(value: &Variant, least: u64) -> Result<PackedByteArray> {
+    require_room("a value", to_usize(least), 0)?;
+    let mut array = var_to_bytes(value);
+    let length = packed::bytes(&array).len() as u64;
+    let measured = match measure_plain(packed::bytes(&array), 0, length) {
+        // Only typed containers have such bits.
+        Err(Error::UnknownFlags { .. }) => {
+            let count = remove_types(packed::bytes_mut(&mut array), engine()).map_err(undecodable)?;
+            packed::resize(&mut array, count);
+            measure_plain(packed::bytes(&array), 0, count as u64)
+        }
+        measured => measured,
+    };
+    match measured.map_err(undecodable)? {
+        measured if measured.size == packed::bytes(&array).len() as u64 => Ok(array),
+        _ => Err(invalid_value("has an encoded form that can't be decoded")),
+    }
+}
+
+fn undecodable(error: Error) -> Failure {
+    invalid_value(&format!("has an encoded form that can't be decoded: {error}"))
+}
+
+pub(crate) fn invalid_value(why: &str) -> Failure {
     Failure::invalid(format!("value {why}"))
-}
-
-/// The bounds of a value's size in bytes, without the values inside it.
-#[derive(Clone, Copy)]
-struct Size {
-    least: u64,
-    most: u64,
-}
-
-impl Size {
-    /// Returns the bounds for a value. Refuses invalid Unicode, for which the engine would print an error.
-    fn of(value: &Variant) -> Result<Self> {
-        /// The header.
-        const LEAST: u64 = 4;
-        /// The longest part of fixed size: that of a `Projection` in a build with `precision=double`.
-        const MOST: u64 = 4 + 16 * 8;
-        let length = |least: usize, most: usize| Self {
-            least: LEAST.saturating_add(least as u64),
-            most: MOST.saturating_add(most as u64),
-        };
-        let bytes = |bytes: usize| length(bytes, bytes);
-        Ok(match value.get_type() {
-            VariantType::STRING | VariantType::STRING_NAME => bytes(utf8_length_in(value)?),
-            // Each name in the path has a length and padding.
-            VariantType::NODE_PATH => length(0, utf8_length_in(value)?.saturating_mul(12)),
-            VariantType::SIGNAL => {
-                let name = value.try_to::<Signal>().map(|signal| signal.name()).unwrap_or_default();
-                bytes(length_in_utf8("value", &EngineText::from(&name))?)
-            }
-            VariantType::PACKED_BYTE_ARRAY => bytes(packed_size::<PackedByteArray>(value)),
-            VariantType::PACKED_INT32_ARRAY => bytes(packed_size::<PackedInt32Array>(value)),
-            VariantType::PACKED_INT64_ARRAY => bytes(packed_size::<PackedInt64Array>(value)),
-            VariantType::PACKED_FLOAT32_ARRAY => bytes(packed_size::<PackedFloat32Array>(value)),
-            VariantType::PACKED_FLOAT64_ARRAY => bytes(packed_size::<PackedFloat64Array>(value)),
-            VariantType::PACKED_VECTOR2_ARRAY => bytes(packed_size::<PackedVector2Array>(value)),
-            VariantType::PACKED_VECTOR3_ARRAY => bytes(packed_size::<PackedVector3Array>(value)),
-            VariantType::PACKED_VECTOR4_ARRAY => bytes(packed_size::<PackedVector4Array>(value)),
-            VariantType::PACKED_COLOR_ARRAY => bytes(packed_size::<PackedColorArray>(value)),
-            VariantType::PACKED_STRING_ARRAY => {
-                let array = value.try_to::<PackedStringArray>().unwrap_or_default();
-                let texts = array.as_slice().iter().map(EngineText::from);
-                let lengths = texts.map(|text| length_in_utf8("value", &text));
-                let sum = lengths.sum::<Result<usize>>()?;
-                // Each text has a length, a NUL and padding.
-                let each = |bytes: usize| array.len().saturating_mul(bytes).saturating_add(sum);
-                length(each(8), each(12))
-            }
-            _ => length(0, 0),
-        })
-    }
-
-    fn add(&mut self, other: Self) {
-        self.least = self.least.saturating_add(other.least);
-        self.most = self.most.saturating_add(other.most);
-    }
-}
-
-fn utf8_length_in(value: &Variant) -> Result<usize> {
-    EngineText::of(value).map_or(Ok(0), |text| length_in_utf8("value", &text))
-}
-
-fn packed_size<A: Packed + godot::meta::FromGodot>(value: &Variant) -> usize {
-    value.try_to::<A>().map_or(0, |array| packed::bytes(&array).len())
-}
-
-/// A container whose values are being measured.
-struct Container {
-    values: AnyArray,
-    index: usize,
-    /// The number of containers around it.
-    depth: usize,
-}
-
-impl Container {
-    /// Returns the values inside a value that `depth` containers surround. A dictionary counts as two
-    /// containers, of its keys and of its values.
-    fn of(value: &Variant, depth: usize) -> Vec<Self> {
-        let of = |values| Self { values, index: 0, depth };
-        match value.get_type() {
-            VariantType::ARRAY => value.try_to().map(of).into_iter().collect(),
-            VariantType::DICTIONARY => {
-                let dictionary = value.try_to::<AnyDictionary>().ok();
-                dictionary.iter().flat_map(|d| [d.keys_array(), d.values_array()]).map(of).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn next(&mut self) -> Option<Variant> {
-        self.index += 1;
-        self.values.get(self.index - 1)
-    }
 }

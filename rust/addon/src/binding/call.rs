@@ -18,7 +18,7 @@ use super::{Class, PropertyInfo, first_or_null, name_ptr};
 pub(super) struct MethodData {
     /// The names of the class and of the method.
     pub(super) name: (&'static str, &'static str),
-    defaults: Vec<DefaultValue>,
+    pub(super) defaults: Vec<DefaultValue>,
 }
 
 /// The kind of a method.
@@ -137,7 +137,7 @@ pub(crate) struct OfClass<F>(pub(crate) F);
 ///
 /// # Safety
 /// `instance` is the pointer that the engine passes for an object of `C`. `'a` ends with the call.
-unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) -> &'a C {
+pub(super) unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) -> &'a C {
     // SAFETY: the pointer is the instance that `create_instance::<C>` made. The engine frees it when the last
     // reference to the object goes. If that happens on this thread, `frames::free` waits for the end of this
     // call. Against another thread, the script must hold a reference of its own, as for every method of the
@@ -147,7 +147,7 @@ unsafe fn object_in<'a, C: Class>(instance: sys::GDExtensionClassInstancePtr) ->
 
 /// Returns the value of a function's own type. The type of a function, or of a closure that captures nothing,
 /// has one value, of no bytes. A call therefore needs no pointer to it, and the compiler can inline it.
-fn function<F>() -> &'static F {
+pub(super) fn function<F>() -> &'static F {
     const { assert!(size_of::<F>() == 0, "a method is a function, or a closure that captures nothing") };
     // SAFETY: `Definition::method` got such a value, which is `Copy` by the bounds on `Target`, and it has no
     // bytes.
@@ -234,7 +234,7 @@ unsafe fn called<C, T: Target<C, P, R>, P: Parameters, R: Return>(
 }
 
 /// Calls a method. If the method panics, reports the panic and sets the result that stands for a failure.
-fn guard<R: Return>(
+pub(super) fn guard<R: Return>(
     instance: sys::GDExtensionClassInstancePtr,
     method: &'static MethodData,
     result: &mut R,
@@ -378,3 +378,4 @@ parameters!(0;);
 parameters!(1; A 0);
 parameters!(2; A 0, B 1);
 parameters!(3; A 0, B 1, D 2);
+parameters!(4; A 0, B 1, D 2, E 3);

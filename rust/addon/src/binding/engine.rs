@@ -1,8 +1,9 @@
 //! Calls of the engine's own methods. gdext's wrappers of them only work on the main thread.
 
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-use godot::builtin::{GString, StringName};
+use godot::builtin::{GString, StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::types::EngineText;
@@ -24,6 +25,36 @@ impl EngineMethod {
         let bind =
             unsafe { interface_fn!(classdb_get_method_bind)(class.sys().cast(), name.sys().cast(), hash) };
         (!bind.is_null()).then_some(Self(bind))
+    }
+
+    /// Calls the method. `None` if the engine refuses the arguments.
+    ///
+    /// # Safety
+    /// `object` lives, and has the method's class. For a static method, it is null.
+    pub(super) unsafe fn call<'a>(
+        &self,
+        object: sys::GDExtensionObjectPtr,
+        arguments: impl Iterator<Item = &'a Variant>,
+    ) -> Option<Variant> {
+        let arguments: Vec<sys::GDExtensionConstVariantPtr> =
+            arguments.map(|value| value.sys().cast()).collect();
+        let mut result = MaybeUninit::<Variant>::uninit();
+        let mut error =
+            sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
+        // SAFETY: `object` is as this function's contract says. The arguments live until the call returns,
+        // and the engine always initialises the result.
+        let result = unsafe {
+            interface_fn!(object_method_bind_call)(
+                self.0,
+                object,
+                arguments.as_ptr(),
+                i64::try_from(arguments.len()).unwrap_or(0),
+                result.as_mut_ptr().cast(),
+                &raw mut error,
+            );
+            result.assume_init()
+        };
+        (error.error == sys::GDEXTENSION_CALL_OK).then_some(result)
     }
 }
 

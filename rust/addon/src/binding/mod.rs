@@ -30,6 +30,7 @@ mod frames;
 mod object;
 pub(crate) mod packed;
 mod types;
+mod virtuals;
 
 use std::ffi::c_void;
 use std::ptr;
@@ -44,6 +45,8 @@ use object::Instance;
 pub(crate) use object::{Reference, This};
 pub(crate) use types::*;
 use types::{PROPERTY_USAGE_DEFAULT, TypeInfo};
+use virtuals::{Arguments, VirtualMethod};
+pub(crate) use virtuals::{PacketIn, PacketOut, PacketPlace};
 
 /// A class that scripts can use. All threads share its instances.
 pub(crate) trait Class: Sized + Send + Sync + 'static {
@@ -63,6 +66,7 @@ pub(crate) trait Class: Sized + Send + Sync + 'static {
 pub(crate) struct Definition<C> {
     enums: Vec<(&'static str, Vec<(&'static str, i64)>)>,
     methods: Vec<call::MethodDef>,
+    virtuals: Vec<VirtualMethod>,
     properties: Vec<Property>,
     signals: Vec<Signal>,
     class: std::marker::PhantomData<C>,
@@ -77,8 +81,7 @@ struct Property {
 
 struct Signal {
     name: &'static str,
-    argument: &'static str,
-    info: TypeInfo,
+    argument: Option<(&'static str, TypeInfo)>,
 }
 
 impl<C: Class> Definition<C> {
@@ -102,7 +105,21 @@ impl<C: Class> Definition<C> {
 
     /// Adds a signal with one argument.
     pub(crate) fn signal<T: Return>(&mut self, name: &'static str, argument: &'static str) {
-        self.signals.push(Signal { name, argument, info: T::INFO });
+        self.signals.push(Signal { name, argument: Some((argument, T::INFO)) });
+    }
+
+    /// Adds a signal without arguments.
+    pub(crate) fn plain_signal(&mut self, name: &'static str) {
+        self.signals.push(Signal { name, argument: None });
+    }
+
+    /// Adds a virtual method of the engine's class, which the engine itself calls.
+    pub(crate) fn virtual_method<A: Arguments, R: Return>(
+        &mut self,
+        name: &'static str,
+        function: impl for<'a> Fn(&C, A::Arg<'a>) -> R + Copy + 'static,
+    ) {
+        self.virtuals.push(VirtualMethod::new::<C, A, R, _>(name, function));
     }
 
     /// Adds a property. Its setter and its getter are methods that have been added before.
@@ -159,6 +176,7 @@ pub(crate) fn register<C: Class>() {
     let mut definition = Definition::<C> {
         enums: Vec::new(),
         methods: Vec::new(),
+        virtuals: Vec::new(),
         properties: Vec::new(),
         signals: Vec::new(),
         class: std::marker::PhantomData,
@@ -166,6 +184,7 @@ pub(crate) fn register<C: Class>() {
     C::define(&mut definition);
 
     let (class, parent) = (StringName::from(C::NAME), StringName::from(C::PARENT));
+    let has_virtuals = !definition.virtuals.is_empty();
     let info = sys::GDExtensionClassCreationInfo3 {
         is_virtual: 0,
         is_abstract: 0,
@@ -186,10 +205,10 @@ pub(crate) fn register<C: Class>() {
         free_instance_func: Some(free_instance::<C>),
         recreate_instance_func: Some(recreate_instance::<C>),
         get_virtual_func: None,
-        get_virtual_call_data_func: None,
-        call_virtual_with_data_func: None,
+        get_virtual_call_data_func: has_virtuals.then_some(virtuals::find),
+        call_virtual_with_data_func: has_virtuals.then_some(virtuals::call),
         get_rid_func: None,
-        class_userdata: ptr::null_mut(),
+        class_userdata: virtuals::leak(definition.virtuals),
     };
     // SAFETY: the engine has initialised this library, as this runs at its scene level, on the main thread.
     // The engine uses the pointers only until the call returns, and their values live as long. The functions
@@ -224,16 +243,20 @@ pub(crate) fn register<C: Class>() {
     }
     for signal in &definition.signals {
         let name = StringName::from(signal.name);
-        let mut info = PropertyInfo::new(signal.argument, &signal.info, PROPERTY_USAGE_DEFAULT);
-        let info = info.as_sys();
+        let argument = signal.argument.as_ref();
+        let mut arguments: Vec<PropertyInfo> = argument
+            .map(|(name, info)| PropertyInfo::new(name, info, PROPERTY_USAGE_DEFAULT))
+            .into_iter()
+            .collect();
+        let mut arguments: Vec<_> = arguments.iter_mut().map(PropertyInfo::as_sys).collect();
         // SAFETY: as above.
         unsafe {
             interface_fn!(classdb_register_extension_class_signal)(
                 sys::get_library(),
                 name_ptr(&class),
                 name_ptr(&name),
-                &raw const info,
-                1,
+                first_or_null(&mut arguments),
+                i64::try_from(arguments.len()).unwrap_or(0),
             );
         }
     }

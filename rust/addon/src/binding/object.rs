@@ -2,13 +2,12 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
-use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use godot::builtin::{StringName, Variant};
-use godot::sys::{self, GodotFfi, interface_fn};
+use godot::sys::{self, interface_fn};
 
 use super::engine::EngineMethod;
 use super::types::{DefaultValue, Param, Return, TypeInfo, result_of};
@@ -76,25 +75,9 @@ impl This {
             return; // No known engine lacks the method.
         };
         let signal = Variant::from(StringName::from(signal));
-        let arguments: Vec<sys::GDExtensionConstVariantPtr> =
-            std::iter::once(&signal).chain(arguments).map(|value| value.sys().cast()).collect();
-        let mut result = MaybeUninit::<Variant>::uninit();
-        let mut error =
-            sys::GDExtensionCallError { error: sys::GDEXTENSION_CALL_OK, argument: 0, expected: 0 };
         // SAFETY: the object lives: only its own instance has a `This` of it, whose methods run while the
-        // object lives. The arguments live until the call returns, and the engine always initialises the
-        // result.
-        unsafe {
-            interface_fn!(object_method_bind_call)(
-                emit.0,
-                self.0,
-                arguments.as_ptr(),
-                i64::try_from(arguments.len()).unwrap_or(0),
-                result.as_mut_ptr().cast(),
-                &raw mut error,
-            );
-            result.assume_init_drop();
-        }
+        // object lives. Each class is an `Object`.
+        let _ = unsafe { emit.call(self.0, std::iter::once(&signal).chain(arguments)) };
     }
 }
 
@@ -111,6 +94,14 @@ unsafe impl<C: Class> Send for Reference<C> {}
 unsafe impl<C: Class> Sync for Reference<C> {}
 
 impl<C: Class> Reference<C> {
+    /// Makes an object of the class. `None` if the engine can't.
+    pub(crate) fn create() -> Option<Self> {
+        let class = StringName::from(C::NAME);
+        // SAFETY: the name lives until the call returns. The engine makes a new object of a class that is
+        // registered while this library runs, and the first reference takes it over.
+        unsafe { Self::of(sys::classdb_construct_object(super::name_ptr(&class))) }
+    }
+
     /// Returns a reference to an object. `None` for null, and for an object of another class.
     ///
     /// # Safety

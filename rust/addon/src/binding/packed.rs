@@ -129,8 +129,12 @@ pub(crate) fn resize<A: Packed>(array: &mut A, count: usize) -> Option<&mut [u8]
     let argument: sys::GDExtensionConstTypePtr = (&raw const wanted).cast();
     // SAFETY: `resize` takes one `int` and returns one.
     unsafe { (functions.resize)(array.sys_mut(), &raw const argument, (&raw mut error).cast(), 1) };
-    if error != 0 || count == 0 {
+    if error != 0 {
         return None;
+    }
+    if count == 0 {
+        // An empty array has no element to point to.
+        return Some(&mut []);
     }
     // SAFETY: index 0 is below the array's new size; otherwise as in `bytes_mut`.
     Some(unsafe { std::slice::from_raw_parts_mut((functions.at_mut)(array.sys_mut(), 0), count * A::STRIDE) })

@@ -4,7 +4,7 @@ use shm_segment::{Access, Backend, OwnerState, Scope, TextEncoding};
 
 use crate::binding::ScriptEnum;
 
-pub(super) const LOCAL_SCOPE: i64 = 0;
+pub(crate) const LOCAL_SCOPE: i64 = 0;
 pub(super) const ACCESS_READ_WRITE: i64 = 0;
 pub(super) const BACKEND_NATIVE: i64 = 0;
 pub(super) const TEXT_UTF8: i64 = 0;

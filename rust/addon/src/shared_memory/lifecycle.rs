@@ -120,6 +120,20 @@ impl SharedMemory {
         code_of(self.remember(Ok(())))
     }
 
+    /// Puts a segment that was opened elsewhere into a new object.
+    pub(crate) fn hold(&self, segment: Segment) {
+        self.occupy(|_, _| Ok(segment));
+    }
+
+    /// Closes the object if its segment still has this [`id`](Segment::id).
+    pub(crate) fn close_same(&self, id: u64) {
+        self.segment.with(|segment| {
+            if let Some(segment) = segment.filter(|segment| segment.id() == id) {
+                self.segment.take_if(segment, |segment| self.release(segment, Status::Uninitialized));
+            }
+        });
+    }
+
     pub(super) fn close(&self) {
         let closed = self.segment.take(|segment| self.release(segment, Status::Uninitialized));
         if closed.is_none() {

@@ -8,7 +8,7 @@
 mod arrays;
 mod atomics;
 mod bytes;
-mod enums;
+pub(crate) mod enums;
 mod images;
 mod lifecycle;
 mod numbers;
@@ -154,6 +154,11 @@ impl SharedMemory {
             Some(segment) => work(segment).inspect_err(|failure| self.release_if_lost(segment, failure)),
             None => Err(Failure::detached(lock(&self.cause).as_ref())),
         })
+    }
+
+    /// Returns whether this is the open segment. A call that waits asks this.
+    pub(crate) fn holds(&self, segment: &Segment) -> bool {
+        self.segment.holds(segment)
     }
 
     /// Releases the segment if a peer has truncated its memory and no other thread has released it.

@@ -68,7 +68,7 @@ impl SharedMemory {
     }
 }
 
-/// Returns what is known of a segment, as a script sees it. No layout tells its messages yet.
+/// Returns what is known of a segment, as a script sees it.
 fn info_dictionary(backend: Backend, info: &SegmentInfo) -> VarDictionary {
     let mut told = VarDictionary::new();
     let mut tell = |key: &str, value: Variant| told.set(key, &value);
@@ -77,10 +77,14 @@ fn info_dictionary(backend: Backend, info: &SegmentInfo) -> VarDictionary {
     tell("owner_state", info.owner.number().to_variant());
     tell("is_mine", info.other_user.is_none().to_variant());
     tell("backend", backend.number().to_variant());
-    tell("layout", GString::new().to_variant());
-    tell("incarnation", 0_i64.to_variant());
-    tell("sequence", 0_i64.to_variant());
-    tell("newest_age_usec", (-1_i64).to_variant());
+    let messages = info.messages.as_ref();
+    tell("layout", GString::from(messages.map_or("", |messages| messages.layout)).to_variant());
+    // Only equality counts: a random number of 64 bits.
+    tell("incarnation", messages.map_or(0, |messages| messages.incarnation.cast_signed()).to_variant());
+    tell("sequence", messages.map_or(0, |messages| signed(messages.count)).to_variant());
+    let age = messages.and_then(|messages| messages.newest_age);
+    let age = age.map_or(-1, |age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+    tell("newest_age_usec", age.to_variant());
     told
 }
 

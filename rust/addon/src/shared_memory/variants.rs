@@ -10,7 +10,7 @@ use super::{Result, SharedMemory};
 use crate::args::{offset_inside, signed};
 use crate::binding::{Definition, methods, packed};
 use crate::error::Failure;
-use crate::variant_codec;
+use crate::{variant_codec, variant_size};
 
 pub(super) fn define(class: &mut Definition<SharedMemory>) {
     methods!(class, SharedMemory {
@@ -60,7 +60,7 @@ impl SharedMemory {
             let too_long = |size| {
                 Failure::invalid(format!("the value has {size}; from byte {offset} on there are {room}"))
             };
-            let least = variant_codec::least_size(value, room)?;
+            let least = variant_size::least_size(value, room)?;
             if least > room {
                 return Err(too_long(format!("{least} bytes or more")));
             }

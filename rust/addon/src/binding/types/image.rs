@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use godot::builtin::StringName;
+use godot::builtin::{PackedByteArray, StringName, Variant};
 use godot::sys::{self, GodotFfi, interface_fn};
 
 use super::{DefaultValue, Param, TypeInfo};
@@ -72,6 +72,12 @@ impl ImageArg<'_> {
         (!object.is_null()).then_some(Self { object, lifetime: PhantomData })
     }
 
+    /// Returns the image in a `Variant`.
+    pub(crate) fn in_variant(value: &Variant) -> Option<ImageArg<'_>> {
+        // SAFETY: `value` lives, and an image lives as long as a `Variant` refers to it.
+        unsafe { ImageArg::of(super::object_of(value.var_sys())?) }
+    }
+
     /// Returns whether the format is a compressed one, without separate pixels.
     pub(crate) fn is_compressed(&self) -> bool {
         static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
@@ -86,12 +92,50 @@ impl ImageArg<'_> {
         unsafe { self.call_getter::<u8>(&METHOD, "has_mipmaps", 36_873_697) != Some(0) }
     }
 
+    /// Returns the number of columns.
+    pub(crate) fn width(&self) -> usize {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `get_width` returns an `int`.
+        let width = unsafe { self.call_getter::<i64>(&METHOD, "get_width", 3_905_245_786) };
+        usize::try_from(width.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// Returns the number of rows.
     pub(crate) fn height(&self) -> usize {
         static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
         // SAFETY: `get_height` returns an `int`.
         let height = unsafe { self.call_getter::<i64>(&METHOD, "get_height", 3_905_245_786) };
         usize::try_from(height.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Returns the number of the format, one of `Image.Format`.
+    pub(crate) fn format(&self) -> i64 {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `get_format` returns an enum, which a ptrcall returns as an `int`.
+        unsafe { self.call_getter::<i64>(&METHOD, "get_format", 3_847_873_762) }.unwrap_or(-1)
+    }
+
+    /// Returns the pixels, including mipmaps, as an array that shares them until one of both changes.
+    pub(crate) fn data(&self) -> PackedByteArray {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        // SAFETY: `get_data` returns a `PackedByteArray`.
+        unsafe { self.call_getter(&METHOD, "get_data", 2_362_200_018) }.unwrap_or_default()
+    }
+
+    /// Replaces the image by one without mipmaps that shares these pixels. They must be as many as the size
+    /// and the format need. Returns false if the engine lacks the method; no known engine does.
+    pub(crate) fn set_data(
+        &mut self,
+        width: u32,
+        height: u32,
+        format: u32,
+        pixels: &PackedByteArray,
+    ) -> bool {
+        static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+        let method = METHOD.get_or_init(|| EngineMethod::find("Image", "set_data", 2_740_482_212));
+        let arguments = image_arguments(width, height, format, pixels);
+        // SAFETY: the image lives as long as `self`.
+        method.as_ref().is_some_and(|method| unsafe { method.call(self.object, arguments.iter()) }.is_some())
     }
 
     /// Returns the number of bytes of the pixels, including mipmaps.
@@ -147,6 +191,21 @@ impl ImageArg<'_> {
         }
         Some(result)
     }
+}
+
+/// Returns a new image without mipmaps that shares these pixels. They must be as many as the size and the
+/// format need. `None` if the engine lacks the method; no known engine does.
+pub(crate) fn new_image(width: u32, height: u32, format: u32, pixels: &PackedByteArray) -> Option<Variant> {
+    static METHOD: OnceLock<Option<EngineMethod>> = OnceLock::new();
+    let method = METHOD.get_or_init(|| EngineMethod::find("Image", "create_from_data", 299_398_494));
+    let arguments = image_arguments(width, height, format, pixels);
+    // SAFETY: the method is static.
+    unsafe { method.as_ref()?.call(std::ptr::null_mut(), arguments.iter()) }
+}
+
+fn image_arguments(width: u32, height: u32, format: u32, pixels: &PackedByteArray) -> [Variant; 5] {
+    let [width, height, format] = [width, height, format].map(|number| Variant::from(i64::from(number)));
+    [width, height, Variant::from(false), format, Variant::from(pixels.clone())]
 }
 
 /// The engine's tag of a class.

@@ -21,7 +21,8 @@ use godot::sys::{self, interface_fn};
 use super::engine;
 pub(crate) use buffer::{Buffer, BytesOut};
 pub(crate) use enums::{Enum, EnumArg, ScriptEnum};
-pub(crate) use image::{Image, ImageArg};
+pub(crate) use image::{Image, ImageArg, new_image};
+pub(in crate::binding) use params::assert_same_layout;
 pub(crate) use returns::ErrorCode;
 pub(crate) use text::EngineText;
 

@@ -128,6 +128,6 @@ impl Param for Variant {
     }
 }
 
-pub(super) const fn assert_same_layout<A, B>() {
+pub(in crate::binding) const fn assert_same_layout<A, B>() {
     assert!(size_of::<A>() == size_of::<B>() && align_of::<A>() == align_of::<B>());
 }

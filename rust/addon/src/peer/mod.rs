@@ -1,0 +1,260 @@
+//! `SharedMemoryPeer`: two programs talk.
+
+mod packets;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use godot::builtin::{StringName, Variant};
+use godot::global::Error as Code;
+use hazard::AtomicOption;
+use shm_segment::layout::Error;
+use shm_segment::layout::native::{BUFFER_SIZES, Event, Peer};
+use shm_segment::{Backend, Scope, Waited};
+
+use crate::args::{name_in, number_to, signed};
+use crate::binding::{Class, Definition, EngineText, Enum, EnumArg, ErrorCode, ScriptEnum, This, methods};
+use crate::error::{Failure, Result, code_of, constant};
+use crate::last_error::{self, Fallible, LastError};
+use crate::messages::{Outgoing, Received};
+use crate::shared_memory::enums::LOCAL_SCOPE;
+use crate::unicode::engine_text;
+use crate::waiting;
+
+pub(crate) struct SharedMemoryPeer {
+    this: This,
+    peer: AtomicOption<Peer>,
+    /// Set while the object has a peer, or is about to.
+    is_occupied: AtomicBool,
+    last_error: LastError,
+}
+
+/// The status, as scripts see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Closed,
+    Waiting,
+    Connected,
+}
+
+impl ScriptEnum for Status {
+    const NAME: &'static str = "SharedMemoryPeer.Status";
+    const CONSTANTS: &'static [(&'static str, i64, Self)] = &[
+        ("STATUS_CLOSED", 0, Self::Closed),
+        ("STATUS_WAITING", 1, Self::Waiting),
+        ("STATUS_CONNECTED", 2, Self::Connected),
+    ];
+}
+
+/// The default size of a buffer, for each direction.
+const BUFFER_SIZE: i64 = 1 << 20;
+
+const CONNECTED: &str = "connected";
+const DISCONNECTED: &str = "disconnected";
+const MESSAGE_RECEIVED: &str = "message_received";
+
+impl Class for SharedMemoryPeer {
+    const NAME: &'static str = "SharedMemoryPeer";
+    const PARENT: &'static str = "PacketPeerExtension";
+
+    fn new(this: This) -> Self {
+        let is_occupied = AtomicBool::default();
+        Self { this, peer: AtomicOption::default(), is_occupied, last_error: LastError::default() }
+    }
+
+    fn define(class: &mut Definition<Self>) {
+        class.enumeration::<Status>();
+        class.plain_signal(CONNECTED);
+        class.plain_signal(DISCONNECTED);
+        class.signal::<Variant>(MESSAGE_RECEIVED, "value");
+        methods!(class, Self {
+            fn open(
+                name: StringName, buffer_size: i64 = BUFFER_SIZE, scope: Enum<Scope> = LOCAL_SCOPE
+            ) -> ErrorCode;
+            fn close();
+            fn wait_connected(timeout_msec: i64) -> ErrorCode;
+            fn send(value: Variant, timeout_msec: i64 = 0) -> ErrorCode;
+            fn receive(timeout_msec: i64 = 0) -> Variant;
+            fn request(value: Variant, timeout_msec: i64) -> Variant;
+            fn wait(timeout_msec: i64) -> ErrorCode;
+            fn poll() -> ErrorCode;
+            const fn get_status() -> Enum<Status>;
+            const fn get_name() -> StringName;
+            const fn get_available_bytes() -> i64;
+            const fn get_max_message_size() -> i64;
+            const fn get_late_answer_count() -> i64;
+        });
+        packets::define(class);
+        last_error::define(class);
+    }
+}
+
+impl Fallible for SharedMemoryPeer {
+    fn last_error(&self) -> &LastError {
+        &self.last_error
+    }
+}
+
+/// Drops the right to open a peer, if there is none to put.
+struct Occupied<'a>(Option<&'a AtomicBool>);
+
+impl Drop for Occupied<'_> {
+    fn drop(&mut self) {
+        if let Some(is_occupied) = self.0 {
+            is_occupied.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl SharedMemoryPeer {
+    fn open(&self, name: EngineText<'_>, buffer_size: i64, scope: EnumArg<Scope>) -> ErrorCode {
+        if self.is_occupied.swap(true, Ordering::AcqRel) {
+            let message = "this object is open already; call close() first, or use another object";
+            return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
+        }
+        let mut occupied = Occupied(Some(&self.is_occupied));
+        let open = || {
+            let name = name_in(Backend::Native, &name)?;
+            let limits = [BUFFER_SIZES.start(), BUFFER_SIZES.end()].map(|limit| u32::try_from(*limit));
+            let (least, most) = (limits[0].unwrap_or(0), limits[1].unwrap_or(u32::MAX));
+            let buffer_size = number_to("buffer_size", buffer_size, least, most)?;
+            Ok(Peer::open(&name, buffer_size.into(), constant("scope", &scope)?)?)
+        };
+        let opened = open().map(|peer| {
+            occupied.0 = None;
+            self.peer.put(peer);
+        });
+        code_of(self.remember(opened))
+    }
+
+    fn close(&self) {
+        // The last call in progress frees the memory.
+        if self.peer.take(Peer::close).is_some() {
+            self.is_occupied.store(false, Ordering::Release);
+        }
+    }
+
+    /// Calls `work` with the peer, which lives until `work` returns.
+    fn try_with_peer<T>(&self, work: impl FnOnce(&Peer) -> Result<T>) -> Result<T> {
+        self.peer.with(|peer| {
+            let not_open = || Failure::new(Code::ERR_UNCONFIGURED, "no peer is open; call open() first");
+            let peer = peer.ok_or_else(not_open)?;
+            work(peer).map_err(|failure| {
+                // Closing is a way to end a wait, and not a mistake.
+                let is_closed = failure.code() == Code::ERR_UNCONFIGURED;
+                let closed = "the peer was closed during the call";
+                if is_closed { Failure::new(Code::ERR_UNCONFIGURED, closed).unprinted() } else { failure }
+            })
+        })
+    }
+
+    fn with_peer<T>(&self, work: impl FnOnce(&Peer) -> Result<T>) -> Result<T, ErrorCode> {
+        self.remember(self.try_with_peer(work))
+    }
+
+    fn wait_connected(&self, timeout_msec: i64) -> ErrorCode {
+        code_of(self.with_peer(|peer| {
+            let timeout = waiting::timeout(timeout_msec)?;
+            result_of(peer.wait_connected(timeout)?, "partner", timeout)
+        }))
+    }
+
+    fn send(&self, value: &Variant, timeout_msec: i64) -> ErrorCode {
+        code_of(self.with_peer(|peer| {
+            let timeout = waiting::timeout(timeout_msec)?;
+            let message = Outgoing::of(value, peer.max_message_size()?)?;
+            peer.send(&message.message(), timeout).map_err(|e| Failure::of_message("value", &e))
+        }))
+    }
+
+    fn receive(&self, timeout_msec: i64) -> Variant {
+        self.with_peer(|peer| peer.receive(waiting::timeout(timeout_msec)?, Received::copy)?.into_value())
+            .unwrap_or_default()
+    }
+
+    fn request(&self, value: &Variant, timeout_msec: i64) -> Variant {
+        self.with_peer(|peer| {
+            let timeout = waiting::timeout(timeout_msec)?;
+            let message = Outgoing::of(value, peer.max_message_size()?)?;
+            peer.request(&message.message(), timeout, Received::copy)?.into_value()
+        })
+        .unwrap_or_default()
+    }
+
+    fn wait(&self, timeout_msec: i64) -> ErrorCode {
+        code_of(self.with_peer(|peer| {
+            let timeout = waiting::timeout(timeout_msec)?;
+            result_of(peer.wait(timeout)?, "message", timeout)
+        }))
+    }
+
+    fn poll(&self) -> ErrorCode {
+        let _reference = self.this.reference();
+        // Not until nothing is left: with a fast partner, that would never end. A partner that ends, and the
+        // next one, come besides the messages.
+        let count = match self.remember_quietly(self.try_with_peer(|peer| Ok(peer.count()?))) {
+            Ok(count) => count.saturating_add(MAX_CHANGES),
+            Err(code) => return code,
+        };
+        for _ in 0..count {
+            let event = self.remember_quietly(self.try_with_peer(|peer| {
+                Ok(match peer.next_event(Received::copy)? {
+                    None => None,
+                    Some(Event::Connected) => Some((CONNECTED, None)),
+                    Some(Event::Disconnected) => Some((DISCONNECTED, None)),
+                    Some(Event::Message(message)) => Some((MESSAGE_RECEIVED, Some(message.into_value()?))),
+                })
+            }));
+            match event {
+                // Outside of the call above: a connected method may do anything, even close the peer.
+                Ok(Some((signal, value))) => self.this.emit(signal, value.as_slice()),
+                Ok(None) => break,
+                Err(code) => return code,
+            }
+        }
+        ErrorCode(Code::OK)
+    }
+}
+
+/// The number of changes of the partner that one `poll()` tells of, besides the messages.
+const MAX_CHANGES: u64 = 4;
+
+/// Returns the result of a wait for the way in which it ended.
+fn result_of(waited: Waited, what: &'static str, timeout: Duration) -> Result<()> {
+    match waited {
+        Waited::Changed => Ok(()),
+        Waited::Stopped => Err(Error::Stopped.into()),
+        Waited::TimedOut => Err(Error::WaitTimedOut { what, waited: timeout }.into()),
+    }
+}
+
+// Getters. They can't fail, and don't change the last error.
+impl SharedMemoryPeer {
+    fn query<T: Default, E>(&self, getter: impl FnOnce(&Peer) -> Result<T, E>) -> T {
+        self.peer.with(|peer| peer.and_then(|peer| getter(peer).ok()).unwrap_or_default())
+    }
+
+    fn get_status(&self) -> Enum<Status> {
+        Enum(self.peer.with(|peer| match peer.map(Peer::is_connected) {
+            None => Status::Closed,
+            Some(Ok(true)) => Status::Connected,
+            Some(_) => Status::Waiting,
+        }))
+    }
+
+    fn get_name(&self) -> StringName {
+        self.query(|peer| Ok::<_, Failure>(StringName::from(&engine_text(peer.name()))))
+    }
+
+    fn get_available_bytes(&self) -> i64 {
+        self.query(|peer| peer.available().map(signed))
+    }
+
+    fn get_max_message_size(&self) -> i64 {
+        self.query(|peer| peer.max_message_size().map(signed))
+    }
+
+    fn get_late_answer_count(&self) -> i64 {
+        self.query(|peer| peer.late_answers().map(signed))
+    }
+}
