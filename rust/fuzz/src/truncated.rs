@@ -4,16 +4,21 @@
 //! error that says so, or the one that follows from zeros.
 
 use std::fs::File;
+use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use shm_segment::layout::Error;
 use shm_segment::layout::array::Array;
+use shm_segment::layout::native;
 use shm_segment::layout::queue::{self, Queue};
 use shm_segment::layout::stream::{self, Kind, Stream};
 use shm_segment::{Access, Options, Segment};
 
 use crate::planted::{NO_WAIT, run_beside};
 use crate::scratch::{Scratch, in_bounded_time};
+
+/// A wait for a word, during which the memory goes away.
+const SHORT: Duration = Duration::from_micros(200);
 
 /// The size of the memory, the sizes to which the peer truncates it in turn, and the concurrent calls.
 #[derive(Debug, Arbitrary)]
@@ -37,6 +42,13 @@ enum Call {
     Set { stride: u8, index: u16 },
     ReadAll { stride: u8 },
     Fill { stride: u8 },
+    NativeWrite { length: u8 },
+    NativeRead,
+    NativeWait,
+    NativeEnqueue { length: u8 },
+    NativeDequeue,
+    NativeClear,
+    NativeReset { is_queue: bool },
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -63,9 +75,13 @@ impl Plan {
             }
         };
         run_beside(truncate, || {
-            for call in (0..10).flat_map(|_| self.calls.iter().take(12)) {
-                for segment in [&ours, &theirs] {
-                    self.check(in_bounded_time(|| call.make(segment)), segment);
+            for lap in 0..10 {
+                // A sleep takes long on a busy machine, so not in each lap.
+                let timeout = if lap == 0 { SHORT } else { NO_WAIT };
+                for call in self.calls.iter().take(12) {
+                    for segment in [&ours, &theirs] {
+                        self.check(in_bounded_time(|| call.make(segment, timeout)), segment);
+                    }
                 }
             }
         });
@@ -83,7 +99,7 @@ impl Plan {
 }
 
 impl Call {
-    fn make(&self, segment: &Segment) -> Result<(), Error> {
+    fn make(&self, segment: &Segment, timeout: Duration) -> Result<(), Error> {
         let mut into = Vec::new();
         match *self {
             Self::Write { version, length } => {
@@ -113,6 +129,22 @@ impl Call {
             Self::Fill { stride } => {
                 Array::attach(segment, stride.into())?.fill(segment, &vec![7; stride.into()])
             }
+            Self::NativeWrite { length } => {
+                native_stream(segment)?.write(segment, &native_bytes(&vec![7; length.into()]))
+            }
+            Self::NativeRead => native_stream(segment)?.read(segment, |message| message.to_vec()).map(drop),
+            // Asleep while the memory goes away.
+            Self::NativeWait => native_stream(segment)?.wait(segment, timeout, || true).map(drop),
+            Self::NativeEnqueue { length } => {
+                let content = vec![7; length.into()];
+                native_queue(segment)?.enqueue(segment, &native_bytes(&content), timeout, || true)
+            }
+            Self::NativeDequeue => native_queue(segment)?
+                .dequeue(segment, timeout, || true, |message| message.to_vec())
+                .map(drop),
+            Self::NativeClear => native_queue(segment)?.clear(segment),
+            Self::NativeReset { is_queue: true } => native_queue(segment)?.reset(segment),
+            Self::NativeReset { is_queue: false } => native_stream(segment)?.reset(segment),
         }
     }
 }
@@ -124,6 +156,41 @@ fn stream(segment: &Segment, version: Version) -> Result<Stream, Error> {
         Version::V2 => stream::Version::V2,
     };
     Stream::attach(segment, version)
+}
+
+/// An attached native layout. It gives its roles back at the end.
+struct Native<'a, T> {
+    layout: T,
+    segment: &'a Segment,
+    release: fn(&T, &Segment),
+}
+
+impl<T> std::ops::Deref for Native<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.layout
+    }
+}
+
+impl<T> Drop for Native<'_, T> {
+    fn drop(&mut self) {
+        (self.release)(&self.layout, self.segment);
+    }
+}
+
+fn native_stream(segment: &Segment) -> Result<Native<'_, native::Stream>, Error> {
+    let layout = native::Stream::attach(segment, 100, 1)?;
+    Ok(Native { layout, segment, release: native::Stream::release })
+}
+
+fn native_queue(segment: &Segment) -> Result<Native<'_, native::Queue>, Error> {
+    let layout = native::Queue::attach(segment, 1024, 1)?;
+    Ok(Native { layout, segment, release: native::Queue::release })
+}
+
+fn native_bytes(content: &[u8]) -> native::Message<'_> {
+    native::Message { descriptor: native::Descriptor::of(native::Kind::Bytes), content }
 }
 
 fn queue_version(is_v2: bool) -> queue::Version {

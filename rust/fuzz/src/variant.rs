@@ -1,10 +1,13 @@
 //! A measured value is complete and has no other bytes. Measuring takes bounded time even if bytes change.
+//! A value in a message is one that the engine can decode, and any other program, too.
 
 use std::cell::Cell;
 
 use arbitrary::Arbitrary;
 use shm_segment::values::Source;
-use shm_segment::values::variant::{Engine, Error, Measured, measure};
+use shm_segment::values::variant::{
+    Engine, Error, MAX_GROWTH, Measured, measure, measure_plain, remove_types,
+};
 
 /// Bytes that may contain a value, and the concurrent changes of a peer.
 #[derive(Debug, Arbitrary)]
@@ -23,14 +26,38 @@ impl Plan {
         if let Ok(measured) = measure_all(&self.value, engine) {
             self.check_unchanging(measured, engine);
         }
+        self.check_plain(engine);
         self.check_changing(engine);
+    }
+
+    fn check_plain(&self, engine: Engine) {
+        let plain = |bytes: &[u8]| measure_plain(bytes, 0, bytes.len() as u64);
+        let decodable = measure_all(&self.value, engine);
+        let before = plain(&self.value);
+        if let Ok(before) = before {
+            assert_eq!(decodable.as_ref().unwrap(), &before, "a plain value is one for every engine");
+        }
+        let mut untyped = self.value.clone();
+        let Ok(size) = remove_types(&mut untyped, engine) else {
+            assert!(decodable.is_err());
+            assert_eq!(untyped, self.value, "unchanged");
+            return;
+        };
+        assert!(size as u64 <= decodable.unwrap().size);
+        let after = plain(&untyped[..size]);
+        // Only the types were removed.
+        match (&before, &after) {
+            (Ok(before), Ok(after)) => assert_eq!(before, after),
+            (Err(Error::UnknownFlags { .. }), Ok(after)) => assert_eq!(after.size, size as u64),
+            (_, after) => assert!(matches!(after, Err(Error::NotPlain { .. } | Error::Null)), "{after:?}"),
+        }
     }
 
     fn check_unchanging(&self, measured: Measured, engine: Engine) {
         let size = usize::try_from(measured.size).unwrap();
         assert!(size >= 4 && size <= self.value.len());
         // No value takes more memory than this for each of its bytes, and none takes less than it has bytes.
-        assert!(measured.memory >= measured.size && measured.memory <= measured.size * 80);
+        assert!(measured.memory >= measured.size && measured.memory <= measured.size * MAX_GROWTH);
         let value = &self.value[..size];
         assert_eq!(measure_all(value, engine).unwrap(), measured, "without the bytes behind it");
         assert!(
