@@ -10,6 +10,7 @@ import functools
 import os
 import random
 import shutil
+import signal
 
 import pytest
 from harness import gdscript
@@ -36,6 +37,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.option.seed is None:
         config.option.seed = random.randrange(1_000_000)
+    # Programs ignore SIGINT if the one that starts them does. A shell makes programs in the background do so.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):

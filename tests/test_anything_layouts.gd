@@ -10,26 +10,27 @@ const Methods := preload("res://calls/methods.gd")
 
 const THREADS := 8
 const SECONDS := 1.5
-const ATTACH := {
-	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
-	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE],
-	"SharedMemoryArray": ["<4B"],
-}
 const CODES := [
 	OK,
 	ERR_UNAVAILABLE,
 	ERR_UNCONFIGURED,
+	# Another thread's call has a role still, from before attach().
+	ERR_ALREADY_IN_USE,
 	ERR_INVALID_PARAMETER,
 	ERR_INVALID_DATA,
 	ERR_DOES_NOT_EXIST,
+	ERR_ALREADY_EXISTS,
 	ERR_BUSY,
 	ERR_TIMEOUT,
 ]
 
 var _methods: Methods
+var _is_native := false
 ## The one object of all threads, and the memory it is attached to.
 var _object: RefCounted
 var _memory: SharedMemory
+## The name that all threads make and open.
+var _name := ""
 var _exchange := Mutex.new()
 
 
@@ -41,12 +42,23 @@ func test_random_calls_from_threads_keep_queues_consistent() -> void:
 	_race("SharedMemoryQueue")
 
 
+func test_random_calls_from_threads_keep_native_streams_consistent() -> void:
+	_race("SharedMemoryStream", true)
+
+
+func test_random_calls_from_threads_keep_native_queues_consistent() -> void:
+	_race("SharedMemoryQueue", true)
+
+
 func test_random_calls_from_threads_keep_arrays_consistent() -> void:
 	_race("SharedMemoryArray")
 
 
-func _race(of_class: String) -> void:
-	_methods = Methods.new(of_class)
+func _race(of_class: String, is_native := false) -> void:
+	_is_native = is_native
+	Argument.is_native = is_native
+	_name = unique_name()
+	_methods = Methods.new(of_class, is_native)
 	_renew()
 	var started_with := randi()
 	var until := Time.get_ticks_msec() + int(effort("SHM_TEST_SECONDS", SECONDS) * 1000)
@@ -76,9 +88,9 @@ func _race(of_class: String) -> void:
 ## Another object, with memory of its own. Dropping the last reference to the old one frees it.
 func _renew() -> void:
 	_memory = SharedMemory.new()
-	_memory.create(unique_name(), Argument.SIZE)
+	_memory.create(unique_name(), Methods.size_for(_is_native))
 	_object = ClassDB.instantiate(_methods.of_class)
-	_object.callv("attach", [_memory] + ATTACH[_methods.of_class])
+	_object.callv("attach", [_memory] + _attach_arguments())
 	if _object.has_signal("message_received"):
 		_object.set("lock_timeout_msec", 1)
 
@@ -98,7 +110,7 @@ func _work(started_with: int, until: int) -> Array:
 		_exchange.unlock()
 		for _call in chance.randi() % 100:
 			if chance.randf() < 0.02:
-				object.callv("attach", [memory] + ATTACH[_methods.of_class])
+				object.callv("attach", [memory] + _attach_arguments())
 			if chance.randf() < 0.002:
 				memory.close()
 			var method: Method = _methods.all[chance.randi() % _methods.all.size()]
@@ -108,7 +120,7 @@ func _work(started_with: int, until: int) -> Array:
 				if argument.accepts is String and argument.accepts == Argument.OPEN_MEMORY:
 					arguments.append(memory)
 				else:
-					arguments.append(argument.any_good(chance, ""))
+					arguments.append(argument.any_good(chance, _name))
 			var how := _methods.call_typed if chance.randf() < 0.5 else _methods.call_untyped
 			var result: Variant = how.call(object, method, arguments)
 			var is_right := result == null or typeof(result) == method.returns
@@ -119,3 +131,7 @@ func _work(started_with: int, until: int) -> Array:
 			if not is_right:
 				problems["%s%s" % [method.name, str(arguments).left(60)]] = str(result).left(60)
 	return [problems, done]
+
+
+func _attach_arguments() -> Array:
+	return Methods.attach_arguments(_methods.of_class, _is_native)

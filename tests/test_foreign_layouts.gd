@@ -197,7 +197,7 @@ func test_existing_queue_must_be_for_as_long_messages() -> void:
 		# The other side's state: nothing is printed.
 		var code := queue.attach(opened(owner), layout, 101)
 		assert_code(code, ERR_INVALID_PARAMETER, "more")
-		assert_last_error(queue, ERR_INVALID_PARAMETER, ["100 bytes", "101"])
+		assert_last_error(queue, ERR_INVALID_PARAMETER, ["is 100", "101"])
 		for fitting: int in [0, 1, 100]:
 			assert_code(queue.attach(opened(owner), layout, fitting), OK, str(fitting))
 			assert_eq(queue.get_max_message_size(), 100, "the existing one counts")

@@ -81,6 +81,76 @@ func test_get_users_has_this_process() -> void:
 	memory.close()
 
 
+## Stores a layout with five messages, as docs/FORMAT.md describes it. The newest of "latest" is in
+## slot 0, and its time is unknown.
+func lay_out(memory: SharedMemory, layout: String) -> void:
+	var is_stream := layout == "latest"
+	memory.fill(0)
+	memory.encode_u16(4, 1)
+	memory.encode_u32(8, 1 if is_stream else 2)
+	memory.encode_u32(12, 128)
+	memory.encode_u64(24, -5)
+	memory.encode_u64(40, 1000)
+	memory.encode_u32(48, 1)
+	memory.encode_u64(56, 128)
+	if is_stream:
+		memory.encode_u64(16, 256 + 128 + 128 + 3 * 256)
+		memory.encode_u64(256, 1005 * 256)
+		memory.encode_u64(512, 1005)
+		memory.encode_u32(512 + 24, 1)
+	else:
+		memory.encode_u64(16, 256 + 256 + 128)
+		memory.encode_u64(256, 40)
+		memory.encode_u64(256 + 32, 40)
+		memory.encode_u64(256 + 40, 5)
+	memory.encode_u32(0, 0x314D5347)
+
+
+func layout_of(memory: SharedMemory) -> Array:
+	var info := SharedMemory.get_info(memory.get_name())
+	return [info["layout"], info["incarnation"], info["sequence"], info["newest_age_usec"]]
+
+
+func test_get_info_counts_messages_of_a_native_layout() -> void:
+	var memory := created(4096)
+	assert_eq(layout_of(memory), ["", 0, 0, -1], "zeros")
+	for layout: String in ["latest", "lanes"]:
+		lay_out(memory, layout)
+		assert_eq(layout_of(memory), [layout, -5, 5, -1], layout)
+		if is_linux():
+			var listed := SharedMemory.list_segments()
+			var same := func(segment): return segment["name"] == memory.get_name()
+			assert_eq(listed.filter(same)[0]["sequence"], 5, "list_segments")
+	lay_out(memory, "latest")
+	# One nanosecond after the system has started.
+	memory.encode_u64(512 + 16, 1)
+	assert_true(layout_of(memory)[3] > 0, "the age of an old message")
+	memory.encode_u64(512 + 16, 1 << 62)
+	assert_eq(layout_of(memory)[3], -1, "a message from the future")
+
+
+func test_get_info_tells_nothing_of_a_header_that_is_not_valid() -> void:
+	var memory := created(4096)
+	for layout: String in ["latest", "lanes"]:
+		for offset: int in [0, 4, 8, 12, 16, 24, 32, 48, 56]:
+			for value: int in [0, 999, 0xFFFF, 0xFFFFFFFF]:
+				lay_out(memory, layout)
+				var before := memory.decode_u32(offset)
+				memory.encode_u32(offset, value)
+				# Any incarnation and no feature is valid.
+				if value == before or offset == 24:
+					continue
+				assert_eq(
+					layout_of(memory), ["", 0, 0, -1], "%s: %d at %d" % [layout, value, offset]
+				)
+		lay_out(memory, layout)
+		memory.encode_u64(24, 0)
+		assert_eq(layout_of(memory), ["", 0, 0, -1], "a reset that isn't finished")
+		lay_out(memory, layout)
+		memory.encode_u64(256, -1)
+		assert_eq(layout_of(memory), ["", 0, 0, -1], "counters that can't be right")
+
+
 func test_list_segments_describes_what_list_names_has() -> void:
 	var memory := created(16)
 	# Compiles only if the method is declared to return an array of dictionaries.

@@ -11,7 +11,10 @@ const Methods := preload("res://calls/methods.gd")
 
 const CYCLES := 10_000
 ## Methods that read long lists of the system: called less often, and losing more if they leak.
-const SLOW := ["get_users", "list_segments"]
+const SLOW := ["get_users", "list_segments", "create", "open"]
+
+## The other side of the peer that is called.
+var _partner: SharedMemoryPeer
 
 
 func test_create_and_close_leave_nothing() -> void:
@@ -81,40 +84,108 @@ func test_static_methods_leave_nothing() -> void:
 	)
 
 
+func test_peers_that_open_and_close_leave_nothing() -> void:
+	var peer := SharedMemoryPeer.new()
+	var name := unique_name()
+	_repeat(
+		func() -> bool:
+			var done := peer.open(name, 4096) == OK
+			peer.close()
+			return done and SharedMemoryPeer.new().open(name, 4096) == OK
+	)
+
+
+func test_peers_that_talk_and_end_leave_nothing() -> void:
+	var survivor := SharedMemoryPeer.new()
+	var name := unique_name()
+	assert_code(survivor.open(name, 4096), OK, "open")
+	var values := [{"a": [1, "b"]}, "text", PackedFloat32Array([1, 2]), pattern(100)]
+	_repeat(
+		func() -> bool:
+			var partner := SharedMemoryPeer.new()
+			var done := partner.open(name, 4096) == OK
+			# Each answers the other one in its own calls.
+			for _look in 10:
+				if survivor.get_status() + partner.get_status() == 4:
+					break
+			for value: Variant in values:
+				done = partner.send(value) == OK and survivor.send(value) == OK and done
+				done = survivor.receive() != null and partner.receive() != null and done
+			done = partner.put_var(7) == OK and survivor.get_var() == 7 and done
+			done = survivor.put_packet(pattern(9)) == OK and done
+			# Another message waits when the request gives up, and is kept for receive().
+			partner.send("kept")
+			done = survivor.request("no answer", 0) == null and done
+			partner.close()
+			return survivor.receive() == "kept" and survivor.poll() == OK and done
+	)
+
+
 ## Typed, untyped, and with arguments left out.
 func test_calls_of_every_method_leave_nothing() -> void:
 	var rounds := int(effort("SHM_TEST_ROUNDS", 30_000))
 	var calls := 0
-	for of_class: String in Methods.TABLES:
-		var methods := Methods.new(of_class)
+	for case: Array in [["SharedMemory", false]] + Methods.ATTACHED:
+		Argument.is_native = case[1]
+		var methods := Methods.new(case[0], case[1])
 		for method in methods.all:
-			for count in range(method.required, method.arguments.size() + 1):
+			for count in range(methods.fewest(method), method.arguments.size() + 1):
 				for is_typed: bool in [true, false]:
 					calls += 1
-					_check_method(of_class, method, count, is_typed, rounds)
+					_check_method(case, method, count, is_typed, rounds)
+	calls += _check_peer(rounds)
 	note("%d calls, %d times each" % [calls, rounds])
 
 
+## The methods of a peer, except those that it inherits: some of these print errors.
+func _check_peer(rounds: int) -> int:
+	var methods := Methods.new("SharedMemoryPeer")
+	_partner = SharedMemoryPeer.new()
+	var calls := 0
+	for method in methods.all:
+		if method.name in Methods.OF_PACKET_PEER:
+			continue
+		for count in range(method.required, method.arguments.size() + 1):
+			for is_typed: bool in [true, false]:
+				calls += 1
+				_check_method(["SharedMemoryPeer", true], method, count, is_typed, rounds)
+	_partner = null
+	return calls
+
+
 func _check_method(
-	of_class: String, method: Method, count: int, is_typed: bool, most_rounds: int
+	case: Array, method: Method, count: int, is_typed: bool, most_rounds: int
 ) -> void:
+	var of_class: String = case[0]
+	var is_native: bool = case[1]
 	var is_slow := method.name in SLOW
 	var rounds := most_rounds / 20 if is_slow else most_rounds
 	var script := GDScript.new()
 	script.source_code = "extends RefCounted\n" + method.loop_source(of_class, count, is_typed)
 	if not assert_eq(script.reload(), OK, "it compiles"):
 		return
-	var memory := created(Argument.SIZE)
+	var memory := created(Methods.size_for(is_native))
 	Argument.memory = memory
 	var object: RefCounted = memory
 	if method.kind in [Method.OPENS, Method.CONFIGURES_CLOSED]:
 		object = ClassDB.instantiate(of_class)
+	elif of_class == "SharedMemoryPeer":
+		_partner.close()
+		object = SharedMemoryPeer.new()
+		var name := unique_name()
+		for side: SharedMemoryPeer in [object, _partner]:
+			assert_code(side.open(name, 4096), OK, "open")
+		while object.get_status() + _partner.get_status() < 4:
+			pass
 	elif of_class != "SharedMemory":
 		object = ClassDB.instantiate(of_class)
-		assert_code(object.callv("attach", [memory] + Methods.ATTACHED[of_class]), OK, of_class)
+		var attach := Methods.attach_arguments(of_class, is_native)
+		assert_code(object.callv("attach", [memory] + attach), OK, of_class)
 	var arguments := method.good(unique_name(), memory.get_name())
 	if method.name == "attach":
-		arguments = [memory] + Methods.ATTACHED[of_class]
+		arguments = [memory] + Methods.attach_arguments(of_class, is_native)
+		# The rest of them are the defaults.
+		arguments += method.good("", "").slice(arguments.size())
 	var loop := Callable(
 		script, "loop_%s_%d_%s" % [method.name, count, "typed" if is_typed else "untyped"]
 	)
@@ -124,7 +195,7 @@ func _check_method(
 	var before := [OS.get_static_memory_usage(), _state()]
 	run.call(rounds)
 	var after := [OS.get_static_memory_usage(), _state()]
-	var why := "%s.%s, %d arguments, %s" % [of_class, method.name, count, is_typed]
+	var why := "%s.%s, %d arguments, %s" % [case, method.name, count, is_typed]
 	var grown: int = after[0] - before[0]
 	# Less than a byte a call.
 	assert_true(grown < rounds, "%s: the engine's memory: %d" % [why, grown])

@@ -10,6 +10,9 @@ const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")
 
+## The methods after which the object uses the memory no more.
+const LETS_GO := ["attach", "create", "open", "close", "detach"]
+
 ## The only reference to an object, and a call of each of its methods through that variable. A call
 ## that passed the object on would have another one.
 const HOLDER := """
@@ -39,6 +42,15 @@ func _log_error(_function: String, _file: String, _line: int, _code: String, _ra
 		holder.let_go()
 """
 
+## The classes with messages, and whether with the native layout.
+const MESSAGES := [
+	["SharedMemoryStream", true],
+	["SharedMemoryStream", false],
+	["SharedMemoryQueue", true],
+	["SharedMemoryQueue", false],
+]
+
+var _is_native := false
 var _methods := {}
 ## By class; typed and untyped.
 var _holders := {}
@@ -77,7 +89,9 @@ func test_logger_can_drop_the_object() -> void:
 	# By name, as an older Godot knows neither.
 	OS.call("add_logger", logger)
 	var tried := 0
-	for of_class: String in Methods.TABLES:
+	for case: Array in [["SharedMemory", false]] + Methods.ATTACHED:
+		_begin(case)
+		var of_class: String = case[0]
 		for method: Method in _methods[of_class].all:
 			for is_new: bool in [true, false]:
 				for arguments: Array in _bad_calls(method, is_new):
@@ -95,23 +109,26 @@ func test_logger_can_drop_the_object() -> void:
 
 
 func test_memory_can_drop_the_object_that_holds_it() -> void:
-	for of_class: String in Methods.ATTACHED:
+	for case: Array in Methods.ATTACHED:
+		_begin(case)
+		var of_class: String = case[0]
 		for method: Method in _methods[of_class].all:
 			for script: GDScript in _holders[of_class]:
 				var holder: Variant = script.new()
 				var memory := Fickle.new()
 				memory.holder = holder
-				assert_code(memory.create(unique_name(), Argument.SIZE), OK)
+				assert_code(memory.create(unique_name(), _size()), OK)
 				holder.object = _attached(of_class, memory)
 				memory = null
-				Argument.memory = created(Argument.SIZE)
+				Argument.memory = created(_size())
 				allow_errors(of_class)
 				var arguments := method.good(unique_name(), "")
 				if method.name == "attach":
-					arguments = [Argument.memory] + Methods.ATTACHED[of_class]
+					arguments = [Argument.memory] + _attach_arguments(of_class)
+					arguments += method.good("", "").slice(arguments.size())
 				var result: Variant = _call(holder, method, arguments)
 				assert_true(method.may_return(result), method.name)
-				var lets_go := method.name in ["attach", "detach"]
+				var lets_go := method.name in LETS_GO
 				assert_eq(holder.freed, int(lets_go), method.name)
 				# Of its memory, get_memory() has returned another reference.
 				result = null
@@ -121,11 +138,13 @@ func test_memory_can_drop_the_object_that_holds_it() -> void:
 
 
 func test_signal_can_drop_the_object() -> void:
-	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
+	for case: Array in MESSAGES:
+		_begin(case)
+		var of_class: String = case[0]
 		var method := _method_of(of_class, "poll")
 		for script: GDScript in _holders[of_class]:
 			var holder: Variant = script.new()
-			var memory := created(256)
+			var memory := created(_size())
 			holder.object = _attached(of_class, memory)
 			var writer: Variant = _attached(of_class, opened(memory))
 			for i in 2:
@@ -138,8 +157,10 @@ func test_signal_can_drop_the_object() -> void:
 
 ## An object that no call uses is freed at once, and its name is free for the next one.
 func test_object_without_calls_is_freed_at_once() -> void:
-	for of_class: String in ["SharedMemoryStream", "SharedMemoryQueue"]:
-		var memory := created(256)
+	for case: Array in MESSAGES:
+		_begin(case)
+		var of_class: String = case[0]
+		var memory := created(_size())
 		var reader: Variant = _attached(of_class, memory)
 		var writer: Variant = _attached(of_class, opened(memory))
 		var frames := [SharedMemory.new()]
@@ -157,17 +178,18 @@ func test_object_without_calls_is_freed_at_once() -> void:
 
 ## A method that is called again by what runs in it: the object goes with the outermost call.
 func test_object_lives_until_outermost_call_ends() -> void:
+	_begin(["SharedMemoryQueue", false])
 	var script: GDScript = _holders.SharedMemoryQueue[0]
 	var poll := _method_of("SharedMemoryQueue", "poll")
 	var holder: Variant = script.new()
-	var memory := created(256)
+	var memory := created(_size())
 	holder.object = _attached("SharedMemoryQueue", memory)
 	var writer: Variant = _attached("SharedMemoryQueue", opened(memory))
 	for i in 6:
 		writer.enqueue(bytes([i]))
 	var depths := []
 	holder.object.message_received.connect(
-		func(_message: PackedByteArray) -> void:
+		func(_message: Variant) -> void:
 			depths.append(depths.size())
 			if depths.size() < 3:
 				assert_code(_call(holder, poll, []), OK, "poll in poll")
@@ -206,12 +228,13 @@ func test_logger_can_drop_the_object_at_a_warning() -> void:
 func _bad_calls(method: Method, is_new: bool) -> Array:
 	if method.kind in [Method.GETS, Method.NEVER_FAILS, Method.STATIC, Method.POLLS]:
 		return []
-	var needs_memory := method.kind in [Method.READS, Method.WRITES]
-	Argument.memory = created(Argument.SIZE)
+	var needs_memory := method.kind in [Method.READS, Method.WRITES, Method.LACKS]
+	Argument.memory = created(_size())
 	var good := method.good(unique_name(), Argument.memory.get_name())
 	if is_new and needs_memory:
 		return [good]
-	if is_new == needs_memory:
+	# Another layout has the others: that is no mistake of the arguments, and prints nothing.
+	if is_new == needs_memory or method.kind == Method.LACKS:
 		return []
 	var calls := []
 	for position in method.arguments.size():
@@ -236,13 +259,13 @@ func _check(method: Method, result: Variant, holder: Variant, why: String) -> vo
 func _in_state(of_class: String, is_new: bool) -> RefCounted:
 	if is_new:
 		return ClassDB.instantiate(of_class)
-	var memory := created(Argument.SIZE)
+	var memory := created(_size())
 	return memory if of_class == "SharedMemory" else _attached(of_class, memory)
 
 
 func _attached(of_class: String, memory: SharedMemory) -> RefCounted:
 	var object: RefCounted = ClassDB.instantiate(of_class)
-	assert_code(object.callv("attach", [memory] + Methods.ATTACHED[of_class]), OK, of_class)
+	assert_code(object.callv("attach", [memory] + _attach_arguments(of_class)), OK, of_class)
 	return object
 
 
@@ -267,3 +290,18 @@ func _source(method: Method) -> String:
 		("return object.%s(%s)" if gives else "object.%s(%s)\n\treturn null") % [method.name, list]
 	)
 	return "func call_%s(%s) -> Variant:\n\t%s\n" % [method.name, list, body]
+
+
+## Chooses the layout of a class.
+func _begin(case: Array) -> void:
+	_is_native = case[1]
+	Argument.is_native = _is_native
+	_methods[case[0]] = Methods.new(case[0], _is_native)
+
+
+func _size() -> int:
+	return Methods.size_for(_is_native)
+
+
+func _attach_arguments(of_class: String) -> Array:
+	return Methods.attach_arguments(of_class, _is_native)

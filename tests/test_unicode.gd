@@ -27,8 +27,9 @@ func test_invalid_text_is_refused_in_every_argument() -> void:
 					for how: Callable in [methods.call_typed, methods.call_untyped]:
 						_check_refused(of_class, how, method, position, text)
 	# create, open, open_read_only, open_or_create, exists, get_info, get_users, remove,
-	# generate_name; write_string; the formats.
-	assert_eq(tried, 15, "arguments that are text")
+	# generate_name; write_string; the formats; create and open of a stream and a queue.
+	# Then open of a mutex and a peer.
+	assert_eq(tried, 21, "arguments that are text")
 
 
 func test_invalid_names_are_refused_by_every_backend() -> void:

@@ -15,12 +15,21 @@ const SIZE := 64
 ## Then the number of elements of [constant GOOD_FORMATS] in an array.
 const CAPACITY := 44
 const LONGEST_MESSAGE := 5
+## The bytes of the segment for calls with a native layout. There, those of the longest messages are
+## [constant CAPACITY] in a stream, and this many in a queue.
+const NATIVE_SIZE := 32768
+const LONGEST_NATIVE := 8
+## The bytes of a peer's buffer, and of the longest message in it.
+const BUFFER := 4096
+const LONGEST_SENT := 2016
 const ELEMENTS := 12
 
 # The values that an argument accepts. Others accept a range [lowest, highest] of values, or of
 # numbers of elements. A third number stands for multiples of it only.
 const ANY_VALUE := "any value"
 const NEW_SIZE := "a size for a new segment"
+## The bytes of the longest message of a new stream, or of the buffer of a new queue.
+const NEW_LENGTH := "a length for a new layout"
 ## An offset at which an element of the method's type fits: `u32` of `decode_u32`.
 const ELEMENT_OFFSET := "an offset of an element"
 ## An offset at which a word of the method's type fits, a multiple of its size.
@@ -44,6 +53,16 @@ const ENCODED_OFFSET := "the offset of a value"
 const VALUE_THAT_FITS := "a value that fits"
 const OPEN_MEMORY := "an object with an open segment"
 const MESSAGE := "a message of a stream"
+const QUEUED := "a message of a queue"
+const SENT := "a message of a peer"
+const BUFFER_SIZE := "a size of a peer's buffer"
+## A value that put_var() sends in the engine's form.
+const SENT_AS_VAR := "a value of a packet"
+## An array with room for the newest message, an image that becomes that message, and its format.
+const BUFFER_FOR_MESSAGE := "a buffer for a message"
+const ANY_IMAGE := "an image"
+const FORMAT_OF_MESSAGE := "a format of an image"
+const LAYOUT := "a layout"
 const NEW_NAME := "a name for a new segment"
 const EXISTING_NAME := "the name of a segment"
 const ANY_NAME := "the name of a segment, or any other"
@@ -115,6 +134,8 @@ const TOO_LONG := 256
 
 ## The object for [constant OPEN_MEMORY]; set by the test.
 static var memory: SharedMemory
+## True if the object's layout is LAYOUT_NATIVE, and otherwise the one of libsharedmemory's V2.
+static var is_native := false
 
 var name: String
 var type: int
@@ -157,6 +178,7 @@ func values() -> Array:
 	var values_of := {
 		ANY_VALUE: {TYPE_INT: INTS, TYPE_FLOAT: FLOATS}.get(type, [empty(type)]),
 		NEW_SIZE: INTS,
+		NEW_LENGTH: INTS,
 		TEXT_THAT_FITS:
 		["", "x".repeat(SIZE), "x".repeat(SIZE + 1), "é".repeat(SIZE), "x".repeat(70_000)],
 		IMAGE_THAT_FITS: [null, Image.new(), image_of(SIZE), image_of(SIZE + 1), image_of(100_000)],
@@ -193,6 +215,41 @@ func values() -> Array:
 			[],
 			{},
 		],
+		QUEUED:
+		[
+			PackedByteArray(),
+			_bytes(LONGEST_MESSAGE),
+			_bytes(LONGEST_MESSAGE + 1),
+			_bytes(LONGEST_NATIVE),
+			_bytes(LONGEST_NATIVE + 1),
+			_bytes(70_000),
+			"x",
+			PackedInt32Array([1]),
+			RefCounted.new(),
+			null,
+			7,
+		],
+		SENT_AS_VAR:
+		[null, 7, "x".repeat(LONGEST_SENT), _bytes(LONGEST_SENT - 8), _bytes(LONGEST_SENT)],
+		SENT:
+		[
+			_bytes(0),
+			_bytes(LONGEST_SENT),
+			_bytes(LONGEST_SENT + 1),
+			_bytes(70_000),
+			"x".repeat(LONGEST_SENT),
+			"x".repeat(LONGEST_SENT + 1),
+			RefCounted.new(),
+			[[RefCounted.new()]],
+			{"a": PackedInt32Array([1])},
+			null,
+			NAN,
+		],
+		BUFFER_SIZE: INTS + [BUFFER - 1, BUFFER, BUFFER + 1, 65536],
+		BUFFER_FOR_MESSAGE: [_bytes(CAPACITY), _bytes(70_000)],
+		ANY_IMAGE: [null, Image.new(), image_of(1), image_of(100_000)],
+		FORMAT_OF_MESSAGE: INTS + [4, 5, 6],
+		LAYOUT: INTS + [2, 3, 4],
 		FORMAT: GOOD_FORMATS + BAD_FORMATS + ["9".repeat(30) + "B", "y".repeat(70_000)],
 		NAMED_FORMAT:
 		(
@@ -231,6 +288,8 @@ func values() -> Array:
 func verdict(value: Variant) -> Variant:
 	var is_allowed := false
 	var refusal := ERR_INVALID_PARAMETER
+	if _is_unknown(value):
+		return null
 	if accepts is Array:
 		var amount: int = value if type == TYPE_INT else len(value)
 		var is_multiple: bool = accepts.size() < 3 or amount % accepts[2] == 0
@@ -240,18 +299,23 @@ func verdict(value: Variant) -> Variant:
 			is_allowed = true
 		NEW_SIZE when value >= MORE_THAN_ANY_SYSTEM_HAS:
 			return ERR_OUT_OF_MEMORY
-		NEW_SIZE when value > SIZE:
-			return null
 		NEW_SIZE:
 			is_allowed = value > 0
+		NEW_LENGTH:
+			is_allowed = value > 0 and value <= SIZE
+		BUFFER_SIZE:
+			is_allowed = value >= BUFFER and value <= 65536
+		SENT when value is PackedByteArray or value is String:
+			is_allowed = len(value) <= LONGEST_SENT
+		SENT_AS_VAR:
+			is_allowed = var_to_bytes(value).size() <= LONGEST_SENT
+		SENT:
+			is_allowed = value is Dictionary or value is float
 		OTHER_WORD:
 			is_allowed = value > 0 and value < TWO_32
 			refusal = ERR_TIMEOUT if value == 0 else refusal
 		TIMEOUT:
 			is_allowed = value >= 0
-		BACKEND when value in [1, 2, 3]:
-			# Its names are others.
-			return null
 		BACKEND:
 			is_allowed = value == 0
 		PREFIX:
@@ -273,6 +337,31 @@ func verdict(value: Variant) -> Variant:
 			return ERR_UNCONFIGURED
 		OPEN_MEMORY:
 			is_allowed = value != null
+		MESSAGE, QUEUED when value == null or value is Object:
+			is_allowed = false
+		QUEUED when value is PackedByteArray:
+			is_allowed = value.size() <= (LONGEST_NATIVE if is_native else LONGEST_MESSAGE)
+		BUFFER_FOR_MESSAGE:
+			is_allowed = true
+		ANY_IMAGE:
+			is_allowed = value != null
+		FORMAT_OF_MESSAGE:
+			is_allowed = value in [-1, 0, 4, 5]
+		LAYOUT:
+			is_allowed = value in range(4)
+		MESSAGE, QUEUED when is_native and not value is String:
+			var content: Variant = value if value is PackedByteArray else null
+			if (
+				value is PackedFloat32Array
+				or value is PackedFloat64Array
+				or value is PackedInt32Array
+			):
+				content = value.to_byte_array()
+			if content == null:
+				content = var_to_bytes(value)
+			is_allowed = content.size() <= (CAPACITY if accepts == MESSAGE else LONGEST_NATIVE)
+		QUEUED when is_native:
+			is_allowed = value.to_utf8_buffer().size() <= LONGEST_NATIVE
 		MESSAGE when value is String:
 			is_allowed = value.to_utf8_buffer().size() <= CAPACITY
 		MESSAGE:
@@ -299,6 +388,10 @@ func good(new_name: String, old_name: String) -> Variant:
 		return accepts[0] if type == TYPE_INT else _array_of(maxi(1, accepts[0]))
 	var good_one := {
 		NEW_SIZE: SIZE,
+		NEW_LENGTH: SIZE,
+		BUFFER_SIZE: BUFFER,
+		SENT: "a",
+		SENT_AS_VAR: 7,
 		NEW_NAME: new_name,
 		EXISTING_NAME: old_name,
 		ANY_NAME: old_name,
@@ -311,6 +404,11 @@ func good(new_name: String, old_name: String) -> Variant:
 		IMAGE_THAT_FITS: image_of(1),
 		OPEN_MEMORY: memory,
 		MESSAGE: "a",
+		QUEUED: PackedByteArray([1]),
+		BUFFER_FOR_MESSAGE: _bytes(CAPACITY),
+		ANY_IMAGE: image_of(1),
+		FORMAT_OF_MESSAGE: -1,
+		LAYOUT: 0 if is_native else 3,
 	}
 	return good_one.get(accepts, empty(type))
 
@@ -329,8 +427,36 @@ func any_good(chance: RandomNumberGenerator, a_name: String) -> Variant:
 	return chance.randf() < 0.5 if type == TYPE_BOOL else good(a_name, a_name)
 
 
+func _is_unknown(value: Variant) -> bool:
+	match accepts:
+		NEW_SIZE:
+			return value > SIZE and value < MORE_THAN_ANY_SYSTEM_HAS
+		NEW_LENGTH, BUFFER_SIZE:
+			# There may be no memory for it.
+			var is_length: bool = accepts == NEW_LENGTH
+			return (
+				value > (SIZE if is_length else 65536) and value <= 1 << (46 if is_length else 30)
+			)
+		BACKEND:
+			# Its names are others.
+			return value in [1, 2, 3]
+		LAYOUT:
+			# The memory may be laid out already, or too small.
+			return value in range(4) and value != good("", "")
+		MESSAGE, QUEUED when is_native and value != null and not value is Object:
+			# Only the lengths of these are checked here. A native message may have many types.
+			return not (value is String if accepts == MESSAGE else value is PackedByteArray)
+	return false
+
+
 func _code(is_allowed: bool) -> Error:
 	return OK if is_allowed else ERR_INVALID_PARAMETER
+
+
+static func _bytes(size: int) -> PackedByteArray:
+	var all := PackedByteArray()
+	all.resize(size)
+	return all
 
 
 func _array_of(size: int) -> Variant:

@@ -10,6 +10,8 @@ enum {
 	WRITES,
 	## As READS or WRITES, but prints nothing.
 	POLLS,
+	## Another layout has it: ERR_UNAVAILABLE if there is a segment.
+	LACKS,
 	## Changes the object, which may hold a segment or not.
 	CONFIGURES,
 	## Changes the object: ERR_ALREADY_IN_USE while it holds a segment.
@@ -61,8 +63,10 @@ func codes(verdict: Error, holds: bool, is_reader: bool) -> Array[Error]:
 		OPENS when verdict == ERR_OUT_OF_MEMORY:
 			# Or a number of bytes that this system can't represent.
 			found = [ERR_OUT_OF_MEMORY, ERR_INVALID_PARAMETER]
-		READS, WRITES, POLLS when not holds:
+		READS, WRITES, POLLS, LACKS when not holds:
 			found = [ERR_UNCONFIGURED]
+		LACKS:
+			found = [ERR_UNAVAILABLE]
 		POLLS when is_reader:
 			# A queue, whose messages poll() removes.
 			found = [verdict, ERR_UNAUTHORIZED]

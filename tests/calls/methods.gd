@@ -11,11 +11,23 @@ const Method := preload("res://calls/method.gd")
 const LAST_BYTE := Argument.SIZE - 1
 const MAX_U32 := 0xFFFFFFFF
 
+## Each class that is attached to memory, and whether with its native layout.
+const ATTACHED := [
+	["SharedMemoryStream", true],
+	["SharedMemoryStream", false],
+	["SharedMemoryQueue", true],
+	["SharedMemoryQueue", false],
+	["SharedMemoryArray", false],
+]
 ## The arguments of `attach()` after the memory, so that most of the calls work.
-const ATTACHED := {
+const _ATTACH := {
 	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_LSM_V2],
 	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_LSM_V2, Argument.LONGEST_MESSAGE],
 	"SharedMemoryArray": ["<4B"],
+}
+const _ATTACH_NATIVE := {
+	"SharedMemoryStream": [SharedMemoryStream.LAYOUT_NATIVE, Argument.CAPACITY],
+	"SharedMemoryQueue": [SharedMemoryQueue.LAYOUT_NATIVE, 64],
 }
 
 ## The kind of each method, and what each argument accepts: constants of the two classes above. Then
@@ -155,13 +167,44 @@ const TABLES := {
 	},
 	"SharedMemoryStream":
 	{
-		"attach": [Method.CONFIGURES, {"memory": Argument.OPEN_MEMORY, "layout": [1, 3]}],
+		"create":
+		[
+			Method.CONFIGURES,
+			{
+				"name": Argument.NEW_NAME,
+				"max_message_size": Argument.NEW_LENGTH,
+				"readers": [0, 64],
+				"scope": [0, 1],
+			}
+		],
+		"open": [Method.CONFIGURES, {"name": Argument.NEW_NAME}],
+		"close": [Method.NEVER_FAILS, {}],
+		"is_attached": [Method.GETS, {}],
+		"attach":
+		[
+			Method.CONFIGURES,
+			{
+				"memory": Argument.OPEN_MEMORY,
+				"layout": Argument.LAYOUT,
+				"max_message_size": [0, Argument.MAX],
+				"readers": [0, 64],
+			}
+		],
 		"write": [Method.WRITES, {"value": Argument.MESSAGE}],
 		"read": [Method.READS, {}],
 		"has_new_data": [Method.READS, {}],
 		"mark_as_read": [Method.WRITES, {}],
 		"is_message_read": [Method.READS, {}],
 		"get_capacity": [Method.READS, {}],
+		"get_sequence": [Method.LACKS, {}],
+		"get_missed_count": [Method.LACKS, {}],
+		"get_age_usec": [Method.LACKS, {}, -1],
+		"get_writer_state": [Method.LACKS, {}],
+		"read_into": [Method.LACKS, {"buffer": Argument.BUFFER_FOR_MESSAGE}],
+		"read_image":
+		[Method.LACKS, {"image": Argument.ANY_IMAGE, "format": Argument.FORMAT_OF_MESSAGE}],
+		"get_message_*": [Method.LACKS, {}],
+		"wait": [Method.READS, {"timeout_msec": Argument.TIMEOUT}],
 		"poll": [Method.POLLS, {}],
 		"detach": [Method.NEVER_FAILS, {}],
 		"get_memory": [Method.GETS, {}],
@@ -172,28 +215,67 @@ const TABLES := {
 	},
 	"SharedMemoryQueue":
 	{
+		"create":
+		[
+			Method.CONFIGURES,
+			{
+				"name": Argument.NEW_NAME,
+				"buffer_size": Argument.NEW_LENGTH,
+				"producers": [1, 64],
+				"scope": [0, 1],
+			}
+		],
+		"open": [Method.CONFIGURES, {"name": Argument.NEW_NAME}],
+		"close": [Method.NEVER_FAILS, {}],
+		"is_attached": [Method.GETS, {}],
 		"attach":
 		[
 			Method.CONFIGURES,
 			{
 				"memory": Argument.OPEN_MEMORY,
-				"layout": [2, 3],
-				"max_message_size": [0, Argument.MAX],
+				"layout": Argument.LAYOUT,
+				"buffer_size": [0, Argument.MAX],
+				"producers": [1, 64],
 			}
 		],
-		"enqueue": [Method.WRITES, {"data": [0, Argument.LONGEST_MESSAGE]}],
-		"dequeue": [Method.WRITES, {}],
+		"enqueue": [Method.WRITES, {"value": Argument.QUEUED, "timeout_msec": Argument.TIMEOUT}],
+		"dequeue": [Method.WRITES, {"timeout_msec": Argument.TIMEOUT}],
+		"dequeue_all": [Method.WRITES, {}],
 		"peek": [Method.WRITES, {}],
+		"clear": [Method.WRITES, {}],
 		"is_*": [Method.READS, {}],
-		"get_message_count": [Method.READS, {}],
+		"get_*_count": [Method.READS, {}],
 		"get_capacity": [Method.READS, {}],
+		"get_byte_capacity": [Method.READS, {}],
 		"get_max_message_size": [Method.READS, {}],
+		"wait": [Method.READS, {"timeout_msec": Argument.TIMEOUT}],
 		"poll": [Method.POLLS, {}],
 		"detach": [Method.NEVER_FAILS, {}],
 		"get_memory": [Method.GETS, {}],
 		"reset": [Method.WRITES, {}],
 		"set_lock_timeout_msec": [Method.CONFIGURES, {"msec": [0, 0x7fffffff]}],
 		"get_lock_timeout_msec": [Method.GETS, {}],
+		"*_last_error*": [Method.NEVER_FAILS, {}],
+	},
+	"SharedMemoryPeer":
+	{
+		"open":
+		[
+			Method.OPENS,
+			{"name": Argument.NEW_NAME, "buffer_size": Argument.BUFFER_SIZE, "scope": [0, 1]}
+		],
+		"close": [Method.NEVER_FAILS, {}],
+		"wait_connected": [Method.READS, {"timeout_msec": Argument.TIMEOUT}],
+		"send": [Method.WRITES, {"value": Argument.SENT, "timeout_msec": Argument.TIMEOUT}],
+		"receive": [Method.WRITES, {"timeout_msec": Argument.TIMEOUT}],
+		"request": [Method.WRITES, {"value": Argument.SENT, "timeout_msec": Argument.TIMEOUT}],
+		"wait": [Method.READS, {"timeout_msec": Argument.TIMEOUT}],
+		"poll": [Method.POLLS, {}],
+		"get_status": [Method.GETS, {}],
+		"get_name": [Method.GETS, {}],
+		"get_available_bytes": [Method.GETS, {}],
+		"get_max_message_size": [Method.GETS, {}],
+		"get_late_answer_count": [Method.GETS, {}],
 		"*_last_error*": [Method.NEVER_FAILS, {}],
 	},
 	"SharedMemoryArray":
@@ -211,6 +293,49 @@ const TABLES := {
 		"reset": [Method.WRITES, {}],
 		"*_last_error*": [Method.NEVER_FAILS, {}],
 	},
+	"SharedMemoryMutex":
+	{
+		"open": [Method.OPENS, {"name": Argument.NEW_NAME, "id": [0, 63], "scope": [0, 1]}],
+		"lock": [Method.READS, {"timeout_msec": Argument.TIMEOUT}],
+		"try_lock": [Method.READS, {}],
+		"unlock": [Method.READS, {}],
+		"is_locked": [Method.READS, {}],
+		"was_abandoned": [Method.GETS, {}],
+		"get_name": [Method.GETS, {}],
+		"close": [Method.NEVER_FAILS, {}],
+		"*_last_error*": [Method.NEVER_FAILS, {}],
+	},
+}
+
+## The methods of PacketPeer, which SharedMemoryPeer inherits.
+const OF_PACKET_PEER := {
+	"put_packet": [Method.WRITES, {"buffer": [0, Argument.LONGEST_SENT]}],
+	"put_var": [Method.WRITES, {"var": Argument.SENT_AS_VAR, "full_objects": Argument.ANY_VALUE}],
+	"get_packet": [Method.WRITES, {}],
+	"get_var": [Method.WRITES, {"allow_objects": Argument.ANY_VALUE}],
+	"get_packet_error": [Method.GETS, {}],
+	"get_available_packet_count": [Method.GETS, {}],
+	"get_encode_buffer_max_size": [Method.GETS, {}],
+	"set_encode_buffer_max_size": [Method.CONFIGURES, {"max_size": [1024, 256 * 1024 * 1024]}],
+}
+
+## The methods whose kind is another one with the native layout.
+const NATIVE_KINDS := {
+	"SharedMemoryStream":
+	{
+		"mark_as_read": Method.READS,
+		"is_message_read": Method.LACKS,
+		"get_sequence": Method.READS,
+		"get_missed_count": Method.READS,
+		"get_age_usec": Method.READS,
+		"get_writer_state": Method.READS,
+		"read_into": Method.READS,
+		"read_image": Method.READS,
+		"get_message_size": Method.READS,
+		"get_message_shape": Method.READS,
+	},
+	"SharedMemoryQueue":
+	{"peek": Method.READS, "wait": Method.WRITES, "get_capacity": Method.LACKS},
 }
 
 ## The bytes of an element, by the type in the names of methods.
@@ -247,20 +372,16 @@ var problems: Array[String] = []
 ## a1)`. The compiler knows all types of these calls, as in a user's script.
 var typed := GDScript.new()
 
+## The kinds that differ from the table.
+var _kinds: Dictionary
 
-func _init(name := "SharedMemory") -> void:
+
+func _init(name := "SharedMemory", is_native := false) -> void:
 	of_class = name
-	var table: Dictionary = TABLES[of_class]
-	var unused := table.keys()
-	for found in ClassDB.class_get_method_list(of_class, true):
-		var line := _line_for(found.name)
-		if line:
-			unused.erase(line)
-			_add(found, table[line])
-		else:
-			problems.append("%s() has no line in calls/methods.gd" % found.name)
-	for line: String in unused:
-		problems.append("there is no %s()" % line)
+	_kinds = NATIVE_KINDS.get(name, {}) if is_native else {}
+	_add_all(ClassDB.class_get_method_list(of_class, true), TABLES[of_class])
+	if of_class == "SharedMemoryPeer":
+		_add_all(ClassDB.class_get_method_list("PacketPeer", true), OF_PACKET_PEER)
 
 	typed.source_code = "extends RefCounted\n"
 	for method in all:
@@ -268,6 +389,23 @@ func _init(name := "SharedMemory") -> void:
 			typed.source_code += method.typed_source(of_class, count)
 	if typed.reload() != OK:
 		problems.append("can't compile:\n" + typed.source_code)
+
+
+## The size of the memory for an object of that class.
+static func size_for(is_native: bool) -> int:
+	return Argument.NATIVE_SIZE if is_native else Argument.SIZE
+
+
+## The arguments of `attach()` after the memory.
+static func attach_arguments(of: String, is_native: bool) -> Array:
+	return _ATTACH_NATIVE[of] if is_native else _ATTACH[of]
+
+
+## The fewest arguments of a call that works.
+func fewest(method: Method) -> int:
+	# Without a layout, attach() makes the memory a native one.
+	var needs_layout := method.name == "attach" and of_class != "SharedMemoryArray"
+	return 2 if needs_layout and not Argument.is_native else method.required
 
 
 func call_typed(object: RefCounted, method: Method, arguments: Array) -> Variant:
@@ -278,10 +416,23 @@ func call_untyped(object: RefCounted, method: Method, arguments: Array) -> Varia
 	return object.callv(method.name, arguments)
 
 
-func _line_for(name: String) -> String:
-	if name in TABLES[of_class]:
+func _add_all(found_methods: Array[Dictionary], table: Dictionary) -> void:
+	var unused := table.keys()
+	for found in found_methods:
+		var line := _line_for(found.name, table)
+		if line:
+			unused.erase(line)
+			_add(found, table[line])
+		else:
+			problems.append("%s() has no line in calls/methods.gd" % found.name)
+	for line: String in unused:
+		problems.append("there is no %s()" % line)
+
+
+func _line_for(name: String, table: Dictionary) -> String:
+	if name in table:
 		return name
-	for pattern: String in TABLES[of_class]:
+	for pattern: String in table:
 		if "*" in pattern and name.match(pattern):
 			return pattern
 	return ""
@@ -290,7 +441,7 @@ func _line_for(name: String) -> String:
 func _add(found: Dictionary, line: Array) -> void:
 	var method := Method.new()
 	method.name = found.name
-	method.kind = line[0]
+	method.kind = _kinds.get(found.name, line[0])
 	method.fails_with = line[2] if line.size() > 2 else null
 	method.required = found.args.size() - found.default_args.size()
 	method.returns = found.return.type
@@ -301,7 +452,10 @@ func _add(found: Dictionary, line: Array) -> void:
 	var there := []
 	for described: Dictionary in found.args:
 		var argument := Argument.new()
-		argument.name = described.name
+		# An exported game doesn't know the names of arguments of the engine's own methods.
+		var names: Array = line[1].keys()
+		var is_unnamed: bool = described.name.is_empty() and there.size() < names.size()
+		argument.name = names[there.size()] if is_unnamed else described.name
 		argument.type = described.type
 		argument.class_of_it = described.class_name
 		argument.accepts = line[1].get(argument.name, Argument.ANY_VALUE)

@@ -66,9 +66,16 @@ func run(name):
 READS = "INVALID_PARAMETER UNCONFIGURED FILE_CORRUPT"
 WRITES = READS + " UNAUTHORIZED"
 OPENS = "INVALID_PARAMETER ALREADY_IN_USE UNAUTHORIZED UNAVAILABLE BUSY"
-GONE = "UNCONFIGURED FILE_CORRUPT"
-ATTACHES = GONE + " INVALID_PARAMETER INVALID_DATA"
+LOST = "UNCONFIGURED FILE_CORRUPT"
+GONE = LOST + " UNAVAILABLE"
+ATTACHES = LOST + " INVALID_PARAMETER INVALID_DATA"
+CREATES = "INVALID_PARAMETER ALREADY_EXISTS UNAUTHORIZED OUT_OF_MEMORY CANT_CREATE BUSY UNAVAILABLE"
 COPIES = " TIMEOUT OUT_OF_MEMORY"
+WAITS = " TIMEOUT CONNECTION_ERROR"
+TAKES_ROLE = GONE + " INVALID_DATA UNAUTHORIZED ALREADY_IN_USE BUSY"
+LOCKS = GONE + " BUSY ALREADY_IN_USE UNAVAILABLE INVALID_DATA"
+TALKS = LOST + " INVALID_DATA OUT_OF_MEMORY"
+NEWEST = GONE + " DOES_NOT_EXIST INVALID_DATA BUSY UNAVAILABLE"
 ERRORS = {
     "SharedMemory": {
         "create": OPENS + " ALREADY_EXISTS OUT_OF_MEMORY CANT_CREATE",
@@ -108,15 +115,29 @@ ERRORS = {
         "list_*": "",
     },
     "SharedMemoryStream": {
-        "attach": ATTACHES,
-        "write": GONE + COPIES + " INVALID_DATA INVALID_PARAMETER UNAUTHORIZED",
-        "read": GONE + COPIES + " DOES_NOT_EXIST INVALID_DATA",
+        "create": CREATES,
+        "open": "INVALID_PARAMETER ALREADY_IN_USE",
+        "close": "",
+        "is_attached": "",
+        "attach": ATTACHES + " BUSY UNAVAILABLE",
+        "write": GONE
+        + COPIES
+        + " INVALID_DATA INVALID_PARAMETER UNAUTHORIZED ALREADY_IN_USE BUSY",
+        "read": GONE + COPIES + " DOES_NOT_EXIST INVALID_DATA BUSY",
+        "read_image": NEWEST + " INVALID_PARAMETER OUT_OF_MEMORY",
+        "read_into": NEWEST + " INVALID_PARAMETER",
+        "get_message_*": NEWEST,
         "has_new_data": GONE + " INVALID_DATA",
         "mark_as_read": GONE + " INVALID_DATA UNAUTHORIZED",
         "is_message_read": GONE + " INVALID_DATA UNAVAILABLE",
-        "get_capacity": "UNCONFIGURED",
-        "poll": GONE + COPIES + " INVALID_DATA",
-        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
+        "get_capacity": "UNCONFIGURED UNAVAILABLE",
+        "get_sequence": GONE + " UNAVAILABLE",
+        "get_missed_count": GONE + " UNAVAILABLE",
+        "get_age_usec": GONE + " DOES_NOT_EXIST INVALID_DATA BUSY UNAVAILABLE",
+        "get_writer_state": GONE + " UNAVAILABLE",
+        "wait": GONE + " INVALID_PARAMETER INVALID_DATA TIMEOUT CONNECTION_ERROR",
+        "poll": GONE + COPIES + " INVALID_DATA BUSY",
+        "reset": GONE + " INVALID_DATA UNAUTHORIZED ALREADY_IN_USE BUSY",
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
         "get_lock_timeout_msec": "",
         "get_memory": "",
@@ -124,33 +145,66 @@ ERRORS = {
         "*_last_error*": "",
     },
     "SharedMemoryQueue": {
-        "attach": ATTACHES + " BUSY",
-        "enqueue": GONE + COPIES + " BUSY INVALID_PARAMETER UNAUTHORIZED INVALID_DATA",
-        "dequeue": GONE + COPIES + " DOES_NOT_EXIST UNAUTHORIZED INVALID_DATA",
-        "peek": GONE + COPIES + " DOES_NOT_EXIST UNAUTHORIZED INVALID_DATA",
-        "is_*": GONE + " INVALID_DATA",
-        "get_message_count": GONE + " INVALID_DATA",
-        "get_capacity": GONE + " INVALID_DATA",
+        "create": CREATES,
+        "open": "INVALID_PARAMETER ALREADY_IN_USE",
+        "close": "",
+        "is_attached": "",
+        "attach": ATTACHES + " BUSY UNAVAILABLE",
+        "enqueue": TAKES_ROLE + COPIES + WAITS + " INVALID_PARAMETER",
+        "dequeue": TAKES_ROLE + COPIES + WAITS + " INVALID_PARAMETER DOES_NOT_EXIST",
+        "dequeue_all": TAKES_ROLE + COPIES,
+        "peek": GONE + COPIES + " DOES_NOT_EXIST UNAUTHORIZED INVALID_DATA BUSY",
+        "clear": TAKES_ROLE + COPIES,
+        "is_*": GONE + " INVALID_DATA BUSY",
+        "get_*_count": GONE + " INVALID_DATA BUSY",
+        "get_capacity": GONE + " INVALID_DATA UNAVAILABLE",
+        "get_byte_capacity": GONE + " INVALID_DATA",
         "get_max_message_size": GONE + " INVALID_DATA",
-        "poll": GONE + COPIES + " UNAUTHORIZED INVALID_DATA",
-        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
+        "wait": TAKES_ROLE + WAITS + " INVALID_PARAMETER",
+        "poll": TAKES_ROLE + COPIES,
+        "reset": TAKES_ROLE,
         "set_lock_timeout_msec": "TIMEOUT INVALID_PARAMETER",
         "get_lock_timeout_msec": "",
         "get_memory": "",
         "detach": "",
         "*_last_error*": "",
     },
+    "SharedMemoryPeer": {
+        "open": "INVALID_PARAMETER ALREADY_IN_USE BUSY INVALID_DATA UNAUTHORIZED"
+        + " OUT_OF_MEMORY UNAVAILABLE CANT_OPEN "
+        + TALKS,
+        "send": TALKS + WAITS + " INVALID_PARAMETER BUSY UNAVAILABLE",
+        "request": TALKS + WAITS + " INVALID_PARAMETER BUSY UNAVAILABLE",
+        "receive": TALKS + WAITS + " DOES_NOT_EXIST",
+        "wait*": TALKS + " TIMEOUT",
+        "poll": TALKS,
+        "close": "",
+        "get_*": "",
+        "clear_last_error": "",
+    },
     "SharedMemoryArray": {
         "attach": ATTACHES + " BUSY",
-        "get_element_count": GONE + " INVALID_DATA",
-        "get_element": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY",
-        "set_element": GONE
+        "get_element_count": LOST + " INVALID_DATA",
+        "get_element": LOST + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY",
+        "set_element": LOST
         + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
-        "to_array": GONE + " INVALID_DATA OUT_OF_MEMORY",
-        "fill": GONE + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
-        "reset": GONE + " INVALID_DATA UNAUTHORIZED",
+        "to_array": LOST + " INVALID_DATA OUT_OF_MEMORY",
+        "fill": LOST + " INVALID_PARAMETER INVALID_DATA OUT_OF_MEMORY UNAUTHORIZED",
+        "reset": LOST + " INVALID_DATA UNAUTHORIZED",
         "get_memory": "",
         "detach": "",
+        "*_last_error*": "",
+    },
+    "SharedMemoryMutex": {
+        "open": "INVALID_PARAMETER ALREADY_IN_USE INVALID_DATA UNAUTHORIZED BUSY UNAVAILABLE"
+        " OUT_OF_MEMORY CANT_OPEN CANT_CREATE FILE_CORRUPT",
+        "lock": LOCKS + " TIMEOUT INVALID_PARAMETER",
+        "try_lock": LOCKS,
+        "unlock": LOST,
+        "is_locked": LOST,
+        "was_abandoned": "",
+        "get_name": "",
+        "close": "UNCONFIGURED",
         "*_last_error*": "",
     },
 }

@@ -111,12 +111,12 @@ def test_tests_that_security_names_exist():
     assert named
     files = [
         path
-        for folder in ("rust", "tests")
-        for kind in ("rs", "py", "gd")
+        for folder in ("rust", "tests", "partners")
+        for kind in ("rs", "py", "gd", "c")
         for path in (REPOSITORY / folder).rglob(f"*.{kind}")
     ]
     sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    defined = set(re.findall(r"\b(?:fn|def|func) (\w+)", sources))
+    defined = set(re.findall(r"\b(?:fn|def|func|void) (\w+)", sources))
     assert named - defined == set()
 
 

@@ -1,0 +1,95 @@
+"""The editor's button Stop, while the main thread of the game waits."""
+
+import os
+import time
+
+import pytest
+from harness import projects
+from harness.constants import OK
+from harness.marks import linux_only
+from harness.session import file_of, kill, wait_until
+
+pytestmark = [linux_only, pytest.mark.timeout(120)]
+TIME_LIMIT = 60
+SETTLED = "was it playing? true Is it? false"
+
+# Takes the roles that the game has left.
+TAKE_ROLES = """
+func run(name, kind, how):
+	var memory = SharedMemory.new()
+	var code = memory.create(name, 4096) if how == "create" else memory.open(name)
+	var object = ClassDB.instantiate(kind)
+	if code == OK:
+		code = object.attach(memory, 0, 64)
+	if code != OK:
+		return [code, object.get_last_error_message()]
+	if kind == "SharedMemoryStream":
+		return [object.reset(), object.write("mine")]
+	object.dequeue_all()
+	return [object.get_last_error(), object.enqueue("mine")]
+"""
+
+
+def is_running(process):
+    """Returns whether a process runs; a zombie doesn't."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "owner"),
+    [
+        ("SharedMemoryStream", "wait", "game"),
+        ("SharedMemoryQueue", "wait", "partner"),
+        ("SharedMemoryQueue", "dequeue", "game"),
+        ("SharedMemoryQueue", "enqueue", "partner"),
+    ],
+)
+def test_stop_ends_a_waiting_game_at_once(
+    session, agent, memory, name, cleanup, note, kind, method, owner
+):
+    if not agent.run("func run(): return OS.has_feature('editor')"):
+        pytest.skip("this Godot has no editor")
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    if owner == "partner":
+        assert memory.create(name, 4096) == OK
+    folder = projects.make(session, "stopped")
+    projects.list_addon(folder)
+    log = folder / "log.txt"
+    order = f"{kind} {name} {owner} {method}"
+    with log.open("wb") as output:
+        # The project's settings start the game without a display, too.
+        editor = session.start(
+            [session.godot, "--headless", "--editor", "--path", folder],
+            stdout=output,
+            env={**session.environment(), "STOPPED_ORDER": order},
+        )
+    cleanup.callback(kill, editor)
+
+    waits = folder / "waits"
+    wait_until(lambda: waits.exists() and waits.read_text().endswith("\n"), TIME_LIMIT)
+    game, code = map(int, waits.read_text().split())
+    assert code == OK
+    time.sleep(0.3)
+    assert is_running(game), log.read_text(errors="replace")
+    start = time.monotonic()
+    (folder / "stop").touch()
+    wait_until(lambda: not is_running(game), 10)
+    took = time.monotonic() - start
+    note(f"gone {took:.3f} s after the click")
+    assert took < 1
+
+    # The editor goes on, and the game said nothing.
+    wait_until(lambda: SETTLED in log.read_text(errors="replace"), TIME_LIMIT)
+    assert editor.poll() is None
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    assert [line for line in lines if line.startswith("it went on")] == []
+    assert projects.errors_in(lines) == []
+    # Its roles are free, and so is its name, which the next owner removes.
+    how = "create" if owner == "game" else "open"
+    assert agent.run(TAKE_ROLES, name, kind, how) == [OK, OK]
+    memory.close()
+    assert not os.path.exists(file_of(name))
