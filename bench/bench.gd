@@ -7,6 +7,7 @@ extends Node
 const PARTS := {
 	"calls": preload("calls.gd"),
 	"copies": preload("copies.gd"),
+	"lockstep": preload("lockstep.gd"),
 	"objects": preload("objects.gd"),
 	"round_trips": preload("round_trips.gd"),
 	"structs": preload("structs.gd"),

@@ -38,6 +38,15 @@ const MESSAGES := {
 	"array: set_element(3, bytes), get_element(3)":
 	"array.set_element(3, bytes); array.get_element(3)",
 }
+## The same in the native layout, beside the first two. The last one has 1 MiB.
+const NATIVE := {
+	"native stream: write(bytes), read()": "native_stream.write(bytes); native_stream.read()",
+	"native stream: has_new_data()": "native_stream.has_new_data()",
+	"native queue: enqueue(bytes), dequeue()":
+	"native_queue.enqueue(bytes); native_queue.dequeue()",
+	"native stream: write(mebibyte), read()": "large_stream.write(mebibyte); large_stream.read()",
+}
+const MEBIBYTE := 1 << 20
 
 const ROUNDS := 41
 const BATCH_USEC := 10_000
@@ -63,6 +72,12 @@ func run(options: Dictionary) -> Dictionary:
 	if ClassDB.class_exists("SharedMemoryStream"):
 		statements.merge(MESSAGES)
 		variables.merge(_messengers(options.prefix))
+	if ClassDB.class_has_integer_constant("SharedMemoryStream", "LAYOUT_NATIVE"):
+		statements.merge(NATIVE)
+		variables.merge(_native_messengers(options.prefix))
+		var mebibyte := PackedByteArray()
+		mebibyte.resize(MEBIBYTE)
+		variables["mebibyte: PackedByteArray"] = mebibyte
 	return {
 		"yardstick": YARDSTICK,
 		"array_yardstick": ARRAY_YARDSTICK,
@@ -72,15 +87,36 @@ func run(options: Dictionary) -> Dictionary:
 
 
 func _messengers(prefix: String) -> Dictionary:
+	return _attached(
+		prefix,
+		4096,
+		[
+			["stream", "SharedMemoryStream", [3]],
+			["queue", "SharedMemoryQueue", [3, 64]],
+			["array", "SharedMemoryArray", ["64s"]],
+		]
+	)
+
+
+func _native_messengers(prefix: String) -> Dictionary:
+	var objects := _attached(
+		prefix,
+		4096,
+		[["native_stream", "SharedMemoryStream", []], ["native_queue", "SharedMemoryQueue", []]]
+	)
+	objects.merge(
+		_attached(prefix, 5 * MEBIBYTE, [["large_stream", "SharedMemoryStream", [0, MEBIBYTE]]])
+	)
+	return objects
+
+
+## Objects by their declarations. Each has memory of its own.
+func _attached(prefix: String, size: int, lines: Array) -> Dictionary:
 	var objects := {}
 	# Not by their names: a script that names a class that isn't there doesn't compile.
-	for line: Array in [
-		["stream", "SharedMemoryStream", [3]],
-		["queue", "SharedMemoryQueue", [3, 64]],
-		["array", "SharedMemoryArray", ["64s"]],
-	]:
+	for line: Array in lines:
 		var object: RefCounted = ClassDB.instantiate(line[1])
-		if object.callv("attach", [Segments.create(prefix + line[0], 4096)] + line[2]) != OK:
+		if object.callv("attach", [Segments.create(prefix + line[0], size)] + line[2]) != OK:
 			push_error(object.call("get_last_error_message"))
 		objects["%s: %s" % [line[0], line[1]]] = object
 	return objects

@@ -5,17 +5,21 @@ import json
 import os
 import pathlib
 import platform
+import random
 import re
 import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import addon
 import bench_chart
+import bench_lockstep
 import bench_report
 import common
 import rust
+from bench_processes import cores, memories, on, started
 from common import MACHINE, ROOT, git, output, say
 from find_godot import version
 
@@ -68,18 +72,22 @@ def medians(tree):
     return statistics.median(tree) if isinstance(tree, list) else tree
 
 
-def measured(command, *parts):
+def measured(command, *parts, **options):
     """Returns the results of bench.gd for these parts."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
-    logged([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts])
+    logged([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts], **options)
     if not values.exists():
         raise common.Failure(f"bench: the script in {command[0]} broke off")
     return json.loads(values.read_text())
 
 
+def scene_in(godot):
+    return [godot, "--headless", "--path", BENCH]
+
+
 def in_editor(godot):
-    scene = [godot, "--headless", "--path", BENCH]
+    scene = scene_in(godot)
     results = measured(scene, "calls", "copies", "objects", "round_trips", "structs")
     trips = {
         transport: {size: trip_times(samples) for size, samples in sizes.items()}
@@ -196,12 +204,16 @@ WAIT_PAUSE = 200
 WAIT_PAIRS = 7
 
 
+def in_c(name):
+    """Builds a partner in C, and returns the program."""
+    program, source = FOLDER / name, ROOT / f"rust/segment/tests/partner/{name}.c"
+    common.must(["cc", "-std=gnu11", "-O2", "-o", program, source], f"cc could not build {source}")
+    return program
+
+
 def waits(ours):
     """Returns the median nanoseconds of a round trip of two processes asleep, in C and of this crate."""
-    c = FOLDER / "futex"
-    source = ROOT / "rust/segment/tests/partner/futex.c"
-    common.must(["cc", "-std=gnu11", "-O2", "-o", c, source], f"cc could not build {source}")
-    programs = {"futex in C": c, "wait_u32, notify_u32": ours}
+    programs = {"futex in C": in_c("futex"), "wait_u32, notify_u32": ours}
     found = {name: [] for name in programs}
     for _ in range(WAIT_PAIRS):
         for name, program in programs.items():
@@ -210,21 +222,84 @@ def waits(ours):
     return {"ns": medians(found), "ratio": statistics.median(a / b for a, b in zip(mine, bare))}
 
 
-def round_trip_of(program):
-    """Returns the median of one pair: a program that asks, and one that answers."""
+def round_trip_of(program, names=("",)):
+    """Returns the median of one pair: a program that asks, and one that answers. `names` end the names."""
     name = PREFIX + "wait"
-    memory = pathlib.Path("/dev/shm") / name
-    memory.write_bytes(bytes(4096))
     rounds = str(WAIT_ROUNDS)
-    answering = subprocess.Popen([program, "answer", name, rounds])
-    try:
+    with memories([name + end for end in names], 1 << 17), started(program, "answer", name, rounds):
         text = output(program, "ask", name, rounds, str(WAIT_PAUSE))
-    finally:
-        answering.kill()
-        answering.wait()
-        memory.unlink()
     # The first tenth is for warming up.
     return statistics.median(map(int, text.split()[WAIT_ROUNDS // 10 :]))
+
+
+# The messages of a round, by their bytes.
+THROUGHPUT = {8: 3_000_000, 64: 2_000_000, 1024: 500_000}
+FRAMES = 100
+LOCKS = "100000"
+KILLS = 100
+
+
+def native(ours):
+    """Returns the times of the native layouts, beside the same in C in the same run."""
+    ring, futex = in_c("ring"), in_c("futex")
+    sizes = {}
+    for size, count in THROUGHPUT.items():
+        found = {"ring in C": [], "native queue": []}
+        for _ in range(WAIT_PAIRS):
+            for name, program in zip(found, (ring, ours)):
+                found[name].append(message_time(program, count, size))
+        bare, mine = found.values()
+        sizes[size] = {"ns": medians(found), "ratio": statistics.median(a / b for a, b in zip(bare, mine))}
+    trips = {"futex in C": [], "native queue": []}
+    for _ in range(WAIT_PAIRS):
+        trips["futex in C"].append(round_trip_of(futex))
+        trips["native queue"].append(round_trip_of(ours, ("-q", "-a")))
+    bare, mine = trips.values()
+    asleep = {"ns": medians(trips), "ratio": statistics.median(a / b for a, b in zip(mine, bare))}
+    frames = [list(map(int, line.split())) for line in output(ours, "frame", str(FRAMES)).splitlines()]
+    picture = {
+        "ns": {"native stream": statistics.median(a for a, _ in frames)}
+        | {"two memcpy": statistics.median(b for _, b in frames)},
+        "ratio": statistics.median(a / b for a, b in frames),
+    }
+    bare = FOLDER / "lock"
+    source = ROOT / "rust/segment/tests/partner/lock.c"
+    common.must(["cc", "-std=gnu11", "-O2", "-o", bare, source], f"cc could not build {source}")
+    locks = {"fcntl twice, in C": [], "lock and unlock": []}
+    for _ in range(WAIT_PAIRS):
+        for name, program in zip(locks, (bare, ours)):
+            locks[name].append(int(output(program, "lock", LOCKS)) / int(LOCKS))
+    ratio = statistics.median(a / b for b, a in zip(*locks.values()))
+    lock = {"ns": medians(locks), "ratio": ratio}
+    deaths = sorted(death_time(ours) for _ in range(KILLS))
+    ends = {"median": statistics.median(deaths), "p99": deaths[int(KILLS * 0.99) - 1]}
+    return {"throughput": sizes, "asleep": asleep, "picture": picture, "lock": lock, "death_ns": ends}
+
+
+def message_time(program, count, size):
+    """Returns the nanoseconds of a message, from one process to another, both of which spin.
+
+    Each process has a core of its own, where there are two. The scheduler may put both on one core.
+    """
+    name = PREFIX + "ring"
+    words = [name, str(count), str(size)]
+    with memories([name], 1 << 18), started(program, "consume", *words, **on(cores()[-1])):
+        return int(output(program, "produce", *words, **on(cores()[0]))) / count
+
+
+def death_time(ours):
+    """Returns the nanoseconds from the SIGKILL of a writer to the error in a call that waits for it."""
+    name = PREFIX + "death"
+    with memories([name], 1 << 14), started(ours, "write", name) as writer:
+        writer.stdout.readline()
+        with started(ours, "wait", name) as reader:
+            reader.stdout.readline()
+            # At any moment of a sleep.
+            time.sleep(0.1 + random.random() / 20)
+            start = time.monotonic_ns()
+            writer.kill()
+            seconds, nanoseconds = re.findall(r"\d+", reader.stdout.readline())
+    return int(seconds) * 10**9 + int(nanoseconds) - start
 
 
 def library(path):
@@ -247,11 +322,20 @@ def measure(godot, template, library_here, rust_benches, chart):
         say("the segment crate")
         results["rust_ns"] = in_rust(rust_benches["copy"])
         results["waits"] = waits(rust_benches["wait"])
+        say("two processes")
+        results["native"] = native(rust_benches["native"])
+        say("two processes in lockstep")
+        pairs = bench_lockstep.Pairs(rust_benches["lockstep"], in_c("ring"), in_c("futex"), PREFIX)
+        results["lockstep"] = bench_lockstep.measure(pairs)
         say("loading the library")
         results["load_us"] = load_times(godot)
         results["library"] = library(library_here)
         say(f"in {godot}")
         results.update(in_editor(godot))
+        say("two Godots in lockstep")
+        results["lockstep"]["in Godot"] = bench_lockstep.in_godot(
+            lambda **options: measured(scene_in(godot), "lockstep", **options)["lockstep"]
+        )
         if template:
             say("in an exported game")
             results["exported"] = in_exported_game(godot, template)

@@ -13,6 +13,8 @@ def table(results):
             *trips(results["round_trips_us"]),
             *structs(results["structs_ns"]),
             *waits(results["waits"]),
+            *native(results["native"]),
+            *lockstep(results["lockstep"]),
             *objects(results),
             *rust(results["rust_ns"]),
             *library(results),
@@ -69,6 +71,55 @@ def trips(transports):
 def structs(times):
     lines = [[call, time(ns)] for call, ns in times.items()]
     return rows("128 structs of 1,888 bytes", ["time"], lines)
+
+
+def native(measured):
+    sizes = measured["throughput"]
+    names = list(next(iter(sizes.values()))["ns"])
+    lines = [[n, *(time(by["ns"][n]) for by in sizes.values())] for n in names]
+    lines.append(["messages a second, as a part of C's", *(f"{by['ratio']:.2f}" for by in sizes.values())])
+    yield from rows("A message between two processes", [size_text(size) for size in sizes], lines)
+    for title, part in (
+        ("A round trip of 64 bytes, asleep", measured["asleep"]),
+        ("A picture of 1920 x 1080, written and read", measured["picture"]),
+        ("A lock that nobody else wants", measured["lock"]),
+    ):
+        lines = [*([n, time(ns)] for n, ns in part["ns"].items()), ["ratio", f"{part['ratio']:.2f}"]]
+        yield from rows(title, [""], lines)
+    ends = [time(measured["death_ns"][what]) for what in ("median", "p99")]
+    yield from rows("From SIGKILL to the error", ["median", "p99"], [["in a call that waits", *ends]])
+
+
+# The most that a request may take, as a multiple of the time beside it. The first number is for the median of
+# the runs, and the second one for the worst run.
+LOCKSTEP_TARGETS = {"both spin": (1.5, None), "both sleep": (1.3, None)}
+BESIDE_TCP = (1, 1.2)
+
+
+def lockstep(measured):
+    for other, title, table, unit in (
+        ("TCP", "A request of 64 bytes", "beside TCP", 1),
+        ("C", "The same", "beside C", 1),
+        ("TCP", "The same in two Godots", "in Godot", 1000),
+    ):
+        columns = ["median", other, "mean", other, "ratio", "target", "worst", "target"]
+        lines = [
+            [
+                name,
+                *(time(ticks * unit) for kind in ("ticks", "mean_ticks") for ticks in found[kind]),
+                *beside_targets(found, LOCKSTEP_TARGETS.get(name, BESIDE_TCP)),
+            ]
+            for name, found in measured[table].items()
+        ]
+        yield from rows(title, columns, lines)
+    ours, tcp = measured["use of a core"]
+    line = ["a pair, of which one thinks 20 ms a step", f"{ours:.2%}", f"{tcp:.2%}", "2%"]
+    yield from rows("Use of a core", ["", "TCP", "target"], [line])
+
+
+def beside_targets(found, targets):
+    for ratio, target in zip((found["ratio"], found["worst"]), targets):
+        yield from (f"{ratio:.2f}", f"{target}" if target else "")
 
 
 def waits(measured):

@@ -53,6 +53,11 @@ def target_folder():
     return pathlib.Path(json.loads(metadata)["target_directory"])
 
 
+def loom_env():
+    """Returns the variables of a build with loom in the place of the standard library's atomics."""
+    return {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": target_folder() / "loom"}
+
+
 @functools.cache
 def has_target(target):
     """Returns whether the machine's own rustc has the standard library of a target."""

@@ -11,12 +11,12 @@ from common import output, parse, require_linux, say
 HELP = """\
 Usage: ./build.sh bench [--chart]
 
-Builds the addon and measures it, in a minute or so: calls, copies, objects and threads in a real Godot, and
-in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
+Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot,
+and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
 beside memcpy, the bare system calls and the crate shared_memory; two processes that wait for each other,
-beside the same in C; the library's size. Prints a table, and
-writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its other
-work. Linux only.
+beside the same in C; requests between two processes, beside TCP and C; the library's size. Prints a table,
+and writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its
+other work. Linux only.
 
   --chart   also update docs/images/bench.svg, the chart of the README
 """

@@ -21,6 +21,9 @@ TARGETS = (
     *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
     *("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"),
 )
+# For programs in C and C++, with the page that the README there names.
+FOR_PARTNERS = [f"partners/c/{name}" for name in ("README.md", "godot_shared_memory.h", "simulator.c")]
+FOR_PARTNERS += ["docs/FORMAT.md"]
 # The first that a zip can name.
 DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -29,7 +32,7 @@ Usage: ./build.sh package [--all [--tag TAG]]
 
 Builds the addon and makes target/package/godot-shared-memory-<version>.zip, with addons/ at its root:
 unpacked into a Godot project, it works there. Holds the libraries that are in addons/shared_memory/bin/, and
-the notices of everything linked into them. The same files give the same zip.
+the notices of everything linked into them, and the header for C and C++. The same files give the same zip.
 
   --all   make target/package/all/godot-shared-memory-<version>.zip instead, with the libraries of all systems
           (see ./build.sh cross --help), and its SHA-256 beside it: the files of a release
@@ -83,6 +86,7 @@ def contents(libraries, texts):
         parts = file.relative_to(addon.FOLDER).parts
         if file.is_file() and parts[0] != "bin" and not any(part.startswith(".") for part in parts):
             files["/".join(parts)] = file
+    files.update({name: ROOT / name for name in FOR_PARTNERS})
     return {**files, **{f"bin/{file.name}": file for file in libraries.iterdir()}}
 
 

@@ -1,4 +1,4 @@
-"""build.sh test: the tests of the Rust crates, then those that run in a real Godot."""
+"""build.sh test: the tests of the Rust crates and of the header for C, then those in a real Godot."""
 
 import os
 import shutil
@@ -13,22 +13,26 @@ import pypi
 import rust
 from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 
+from . import test_c
+
 HELP = """\
 Usage: ./build.sh test [FILTER] [--godot]
 
-Runs the tests of the Rust crates with cargo, and those in their loom.rs with loom, which
-tries every order of the threads' steps; builds the addon, then runs tests/ in a real Godot (see ./build.sh
-godot --help for which). Some tests exchange memory with numpy and with a package for Node.js: they come from
-PyPI and npm into target/, and where they can't be had, these tests are skipped. With FILTER: only the tests,
-of any kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has their pytest, for
-runs by hand: target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
+Runs the tests of the Rust crates with cargo, and those for loom with loom, which tries every order of the
+threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
+runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy and
+with a package for Node.js: they come from PyPI and npm into target/, and where they can't be had, these tests
+are skipped. With FILTER: only the tests, of any kind, whose name contains it; names of tests/ are FILE:TEST.
+target/tests-venv has their pytest, for runs by hand:
+target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
 """
 
 # The exit code with which pytest tells it.
 NOTHING_SELECTED = 5
-RUST_LOG, LOOM_LOG, GODOT_LOG = ALL_LOGS = [LOGS / f"{kind}.log" for kind in ("rust", "loom", "godot")]
+RUST_LOG, LOOM_LOG, GODOT_LOG = LOGS / "rust.log", LOGS / "loom.log", LOGS / "godot.log"
+ALL_LOGS = [RUST_LOG, LOOM_LOG, test_c.LOG, GODOT_LOG]
 
 
 def main(arguments):
@@ -48,6 +52,8 @@ def main(arguments):
         passed["Rust crates"] = rust_tests(name_filter, partner)
         say("the order of threads, tried by loom")
         passed["with loom"] = loom_tests(name_filter)
+        say("the header for C")
+        passed["header for C"] = test_c.run_all(name_filter)
     if not name_filter or has_godot_tests(godot, name_filter):
         addon.build()
         say(f"tests in {godot}")
@@ -86,12 +92,10 @@ def rust_tests(name_filter, partner):
 
 
 def loom_tests(name_filter):
-    # A build of its own: with loom in the place of the standard library's atomics. Optimised, as it tries
-    # every order.
-    env = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": rust.target_folder() / "loom"}
+    # Optimised, as it tries every order.
     crates = ["-p", "hazard", "-p", "shm-segment"]
-    command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom"]
-    return limited_tests(command, name_filter, LOOM_LOG, 300, env)
+    command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom*"]
+    return limited_tests(command, name_filter, LOOM_LOG, 300, rust.loom_env())
 
 
 def limited_tests(command, name_filter, log, limit, env):

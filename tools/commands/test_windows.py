@@ -1,4 +1,4 @@
-"""build.sh test-windows: the segment crate's tests in Wine, and the addon's library loaded there."""
+"""build.sh test-windows: tests of the segment crate and of the header for C in Wine, and the library."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import needs
 import rust
 from common import LOGS, ROOT, Failure, parse, run, say
 
-from . import windows
+from . import test_c, windows
 
 # They compare with a Python, and there is none for Windows.
 SKIPPED = ("python_agrees", "python_agrees_on_every_edge", "texts_are_those_of_python")
@@ -18,10 +18,10 @@ HELP = f"""\
 Usage: ./build.sh test-windows [FILTER]
 
 Builds as ./build.sh windows does, and runs the results in Wine: the tests of the segment crate, with a
-partner in C that makes and opens memory with the system calls that Python makes on Windows; then a program
-that loads the addon's library, looks for its entry, and looks up everything that it imports. With FILTER:
-only the tests whose name contains it. A test that fails because Wine could not start a process is run once
-more, and counted.
+partner in C that makes and opens memory with the system calls that Python makes on Windows; the tests of the
+header for C that run on Windows; then a program that loads the addon's library, looks for its entry, and
+looks up everything that it imports. With FILTER: only the tests whose name contains it. A test that fails
+because Wine could not start a process is run once more, and counted.
 
 Not run: {" ".join(SKIPPED)}
 (they compare with a Python, and there is none for Windows here).
@@ -36,14 +36,16 @@ def main(arguments):
     windows.build_tests(env)
     wine = windows.fetched_tools() / "wine"
     LOG.unlink(missing_ok=True)
+    test_c.LOG.unlink(missing_ok=True)
     say(f"not run: {' '.join(SKIPPED)}")
     say("tests in Wine")
     try:
         start(wine)
         passed = run_tests(wine, words, env) and (words or load(wine, library))
+        passed = passed and (words or test_c.in_wine(wine.with_name(windows.GCC), wine))
     finally:
         stop(wine)
-    ran = rust.passed_in(LOG)
+    ran = rust.passed_in(LOG) + rust.passed_in(test_c.LOG)
     if passed and not ran:
         raise Failure(f"test-windows: no test has '{words[0]}' in its name")
     again = len(re.findall("^run once more: ", LOG.read_text(errors="replace"), re.MULTILINE))
