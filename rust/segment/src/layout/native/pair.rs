@@ -84,6 +84,8 @@ struct Inbox {
     /// `None` once the side has left.
     end: Option<End>,
     handshake: Handshake,
+    /// The partner that has ended before all of its messages were received; 0: none is known.
+    dead: u64,
     /// This side's first mark is in the other ring.
     is_announced: bool,
     ahead: Ahead,
@@ -186,6 +188,7 @@ impl Pair {
             inbox: Mutex::new(Inbox {
                 end: Some(end),
                 handshake: Handshake::new(new_incarnation()),
+                dead: 0,
                 is_announced: false,
                 ahead: Ahead::default(),
                 awaited: 0,
@@ -262,13 +265,12 @@ impl Pair {
         let head = self.settle(&direct, &mut inbox)?;
         let is_same = before != 0 && inbox.handshake.partner == before;
         if !is_alive && is_same {
-            // Nobody would receive the next message.
-            lock(&self.outbox).partner = 0;
+            self.note_death(&mut inbox);
             if matches!(head, Head::Nothing) {
                 self.end_partner(&mut inbox);
             }
         }
-        Ok(is_alive && inbox.handshake.open() != 0)
+        Ok(is_alive && inbox.open() != 0)
     }
 
     /// Returns whether the memory can be left: no process has the other side, and nothing is left to receive.
@@ -288,10 +290,46 @@ impl Pair {
         for _ in 0..TRIES {
             match self.advance(direct, inbox)? {
                 Head::Changed => {}
+                Head::Record(record, number) => {
+                    self.look_ahead(direct, inbox)?;
+                    return Ok(Head::Record(record, number));
+                }
                 head => return Ok(head),
             }
         }
         Ok(Head::Later)
+    }
+
+    /// Counts the messages that wait, up to the mark of another partner. With such a mark, the partner that
+    /// has sent them is dead, although the lock of its side is held.
+    fn look_ahead(&self, direct: &Direct<'_>, inbox: &mut Inbox) -> Result<()> {
+        let end = inbox.end.as_mut().ok_or(Error::Stopped)?;
+        end.load_tail(direct).map_err(in_pair)?;
+        let (head, tail) = (end.head, end.tail());
+        if inbox.ahead.end < head {
+            inbox.ahead = Ahead { end: head, count: 0 };
+        }
+        while let Some(mut record) =
+            self.other_lane().record(direct, inbox.ahead.end, tail).map_err(in_pair)?
+        {
+            if record.tag == MARK {
+                if mark_in(direct, &record)?.is_some_and(|mark| inbox.handshake.ends_partner(mark)) {
+                    self.note_death(inbox);
+                    break;
+                }
+            } else if !matches!(number_in(direct, &mut record)?, Some(Number::Answer(_))) {
+                inbox.ahead.count += 1;
+            }
+            inbox.ahead.end = record.end;
+        }
+        Ok(())
+    }
+
+    /// Takes note that the partner is dead. What it has sent can still be received, but nobody would receive
+    /// the next message to it.
+    fn note_death(&self, inbox: &mut Inbox) {
+        inbox.dead = inbox.handshake.partner;
+        lock(&self.outbox).partner = 0;
     }
 
     /// Takes out what isn't for the script, and returns what is next.
@@ -305,7 +343,14 @@ impl Pair {
         while passed <= self.lanes.ring {
             let end = inbox.end.as_mut().ok_or(Error::Stopped)?;
             let before = end.head;
-            let Some(mut record) = end.first(direct).map_err(in_pair)? else { return Ok(Head::Nothing) };
+            let Some(mut record) = end.first(direct).map_err(in_pair)? else {
+                // Its death was found before this look at the ring.
+                if inbox.dead != 0 && inbox.dead == inbox.handshake.partner {
+                    self.end_partner(inbox);
+                    return Ok(Head::Changed);
+                }
+                return Ok(Head::Nothing);
+            };
             if record.tag == MARK {
                 if let Some(head) = self.take_mark(direct, inbox, &record)? {
                     return Ok(head);
@@ -330,13 +375,10 @@ impl Pair {
     /// Treats the mark that is next. Returns `None` to go on with what is behind it.
     #[cold]
     fn take_mark(&self, direct: &Direct<'_>, inbox: &mut Inbox, record: &Record) -> Result<Option<Head>> {
-        if record.length != Mark::SIZE {
+        let Some(mark) = mark_in(direct, record)? else {
             inbox.pass(direct, record.end)?;
             return Ok(None);
-        }
-        let mut bytes = [0; 16];
-        direct.read(record.at, &mut bytes)?;
-        let mark = Mark::from_bytes(bytes);
+        };
         if inbox.handshake.ends_partner(mark) {
             self.end_partner(inbox);
             return Ok(Some(Head::Changed));
@@ -367,13 +409,14 @@ impl Pair {
         {
             handshake.note_answer();
         }
-        outbox.partner = handshake.open();
+        outbox.partner = inbox.open();
         Ok(())
     }
 
     /// Takes note that the partner has ended, and all that it had sent was received.
     fn end_partner(&self, inbox: &mut Inbox) {
         inbox.handshake.end_partner();
+        inbox.dead = 0;
         inbox.past.changes += 1;
         (inbox.past.is_end_unsaid, inbox.past.is_end_said_to_sender) = (true, false);
         let mut outbox = lock(&self.outbox);
@@ -421,11 +464,27 @@ impl Past {
 }
 
 impl Inbox {
+    /// Returns the partner for whom messages may be written; 0 if there is none.
+    const fn open(&self) -> u64 {
+        let partner = self.handshake.open();
+        if partner == self.dead { 0 } else { partner }
+    }
+
     /// Takes a record out.
     #[inline]
     fn pass(&mut self, direct: &Direct<'_>, end: u64) -> Result<()> {
         self.end.as_mut().ok_or(Error::Stopped)?.pass(direct, end).map_err(in_pair)
     }
+}
+
+/// Returns the mark in a record, unless its size is wrong.
+fn mark_in(direct: &Direct<'_>, record: &Record) -> Result<Option<Mark>> {
+    if record.length != Mark::SIZE {
+        return Ok(None);
+    }
+    let mut bytes = [0; 16];
+    direct.read(record.at, &mut bytes)?;
+    Ok(Some(Mark::from_bytes(bytes)))
 }
 
 /// Returns the number of a record, without which the record is an ordinary one.

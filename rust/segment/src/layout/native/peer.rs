@@ -306,10 +306,10 @@ impl Peer {
     ) -> Result<T, E> {
         match self.waiting(timeout, |link, waiter| link.pair.receive(&link.segment, waiter, &mut take))? {
             Ended::Found(message) => Ok(message),
-            Ended::TimedOut if timeout.is_zero() => {
-                self.with_link(|_| Ok::<_, Box<Error>>(())).map_err(E::from)?;
-                Err(Error::Empty.into())
-            }
+            // The partner may have ended, which is told now.
+            Ended::TimedOut if timeout.is_zero() => self
+                .with_link(|link| link.pair.try_receive(&link.segment, &mut take))?
+                .ok_or_else(|| Error::Empty.into()),
             Ended::TimedOut => Err(Error::WaitTimedOut { what: "message", waited: timeout }.into()),
             Ended::Stopped => Err(Error::Stopped.into()),
         }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ANSWER, Ahead, Head, Inbox, MARK, Number, Pair, REQUEST, in_pair, number_in};
+use super::{ANSWER, Head, Inbox, Number, Pair, REQUEST, in_pair};
 use crate::Segment;
 use crate::layout::Error;
 use crate::layout::native::bell::Bell;
@@ -450,22 +450,7 @@ impl Pair {
         if !matches!(head, Head::Record(..)) {
             return Ok(kept);
         }
-        let (lane, end) = (self.other_lane(), inbox.end.as_mut().ok_or(Error::Stopped)?);
-        end.load_tail(&direct).map_err(in_pair)?;
-        let ahead = &mut inbox.ahead;
-        if ahead.end < end.head {
-            *ahead = Ahead { end: end.head, count: 0 };
-        }
-        while let Some(mut record) = lane.record(&direct, ahead.end, end.tail()).map_err(in_pair)? {
-            if record.tag == MARK {
-                break;
-            }
-            ahead.end = record.end;
-            if !matches!(number_in(&direct, &mut record)?, Some(Number::Answer(_))) {
-                ahead.count += 1;
-            }
-        }
-        Ok(kept + ahead.count)
+        Ok(kept + inbox.ahead.count)
     }
 
     /// Returns the bytes that wait to be received.
