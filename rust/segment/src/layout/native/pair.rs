@@ -31,6 +31,8 @@ const MARK: u32 = 0;
 const REQUEST: u32 = 1 << 30;
 const ANSWER: u32 = 1 << 31;
 const NUMBER_SIZE: u64 = 8;
+/// Not a position in a lane.
+const UNSETTLED: u64 = u64::MAX;
 
 pub(super) struct PairLayout;
 
@@ -74,6 +76,11 @@ pub(super) struct Pair {
     outbox: Mutex<Outbox>,
     /// The partner for whom the program's next message is, as far as the program can know; 0: any one.
     addressee: AtomicU64,
+    /// The number of the partner's request that the next message answers, unless it was answered; 0: none.
+    owed: AtomicU64,
+    /// The tail of the other lane when all of it was received, and no mark was to be written. As long as it
+    /// stays, a message may be sent without a look at the inbox.
+    settled: AtomicU64,
     /// For sides that only send: when to look whether the partner lives.
     looks: Looks,
 }
@@ -132,8 +139,8 @@ struct Outbox {
     producer: Option<Producer>,
     /// The partner for whom the next message is; 0: none.
     partner: u64,
-    /// The number of the partner's request that the next message answers; 0: none.
-    owed: u64,
+    /// The number of the request that was answered last.
+    answered: u64,
 }
 
 /// The number in a record.
@@ -196,8 +203,10 @@ impl Pair {
                 answer: None,
                 past: Past::default(),
             }),
-            outbox: Mutex::new(Outbox { producer: Some(producer), partner: 0, owed: 0 }),
+            outbox: Mutex::new(Outbox { producer: Some(producer), partner: 0, answered: 0 }),
             addressee: AtomicU64::new(0),
+            owed: AtomicU64::new(0),
+            settled: AtomicU64::new(UNSETTLED),
             looks: Looks::default(),
         };
         pair.looks.done();
@@ -325,6 +334,19 @@ impl Pair {
         Ok(())
     }
 
+    /// Takes note that nothing keeps this side from sending, if that is so.
+    #[inline]
+    fn note_settled(&self, inbox: &Inbox) {
+        if let Some(end) = &inbox.end
+            && end.head == end.tail()
+            && inbox.is_announced
+            && inbox.dead == 0
+            && inbox.handshake.answer().is_none()
+        {
+            self.settled.store(end.head, Ordering::Relaxed);
+        }
+    }
+
     /// Takes note that the partner is dead. What it has sent can still be received, but nobody would receive
     /// the next message to it.
     fn note_death(&self, inbox: &mut Inbox) {
@@ -349,6 +371,7 @@ impl Pair {
                     self.end_partner(inbox);
                     return Ok(Head::Changed);
                 }
+                self.note_settled(inbox);
                 return Ok(Head::Nothing);
             };
             if record.tag == MARK {
@@ -420,12 +443,14 @@ impl Pair {
         inbox.past.changes += 1;
         (inbox.past.is_end_unsaid, inbox.past.is_end_said_to_sender) = (true, false);
         let mut outbox = lock(&self.outbox);
-        (outbox.partner, outbox.owed) = (0, 0);
+        (outbox.partner, outbox.answered) = (0, 0);
+        self.owed.store(0, Ordering::Relaxed);
     }
 
     /// Calls `take` with the message that is next, and takes it out.
     #[inline]
     fn take<R, E: From<Box<Error>>>(
+        &self,
         direct: Direct<'_>,
         inbox: &mut Inbox,
         (record, number): (&Record, Option<Number>),
@@ -440,12 +465,19 @@ impl Pair {
             inbox.ahead.count = inbox.ahead.count.saturating_sub(1);
         }
         inbox.pass(&direct, record.end)?;
+        self.note_settled(inbox);
         Ok(taken?)
     }
 
     /// Copies the message that is next, to keep it, and takes it out.
-    fn keep(direct: Direct<'_>, inbox: &mut Inbox, record: &Record, number: Option<Number>) -> Result<Kept> {
-        Self::take(direct, inbox, (record, number), &mut |message| Kept::new(message))
+    fn keep(
+        &self,
+        direct: Direct<'_>,
+        inbox: &mut Inbox,
+        record: &Record,
+        number: Option<Number>,
+    ) -> Result<Kept> {
+        self.take(direct, inbox, (record, number), &mut |message| Kept::new(message))
     }
 }
 
@@ -473,7 +505,7 @@ impl Inbox {
     /// Takes a record out.
     #[inline]
     fn pass(&mut self, direct: &Direct<'_>, end: u64) -> Result<()> {
-        self.end.as_mut().ok_or(Error::Stopped)?.pass(direct, end).map_err(in_pair)
+        self.end.as_mut().ok_or(Error::Stopped)?.pass_in_pair(direct, end).map_err(in_pair)
     }
 }
 

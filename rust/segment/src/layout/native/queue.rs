@@ -193,6 +193,7 @@ impl Queue {
         let wait = Wait {
             segment,
             bell,
+            news: None,
             timer: &Timer::new(timeout),
             partner: name_of(Role::Consumer),
             has_seen_partner: &self.has_seen_consumer,
@@ -318,6 +319,7 @@ impl Queue {
         let wait = Wait {
             segment,
             bell: Bell(WAITING_AT),
+            news: None,
             timer: &Timer::new(timeout),
             partner: "the last producer",
             has_seen_partner: &self.has_seen_producer,
