@@ -3,16 +3,18 @@
 
 use std::cell::Cell;
 use std::ops::RangeInclusive;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::sleep;
+use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
+
+use hazard::AtomicOption;
 
 use super::header::{Geometry, Header, Layout as _};
 use super::message::Message;
 use super::pair::{Event, Pair, PairLayout, Waiter};
 use super::waiting::{Ended, Timer};
-use super::{Incoming, Result, lock};
+use super::{Incoming, Result};
 use crate::Segment;
 use crate::layout::{self, Error};
 use crate::name;
@@ -38,7 +40,7 @@ pub struct Peer {
     scope: Scope,
     ring: u64,
     /// The memory of the moment. `None` once this was closed.
-    link: Mutex<Option<Arc<Link>>>,
+    link: AtomicOption<Link>,
     looked_at: Mutex<Instant>,
     is_requesting: AtomicBool,
 }
@@ -76,20 +78,20 @@ impl Peer {
             name: name.to_owned(),
             scope,
             ring: buffer_size.next_power_of_two(),
-            link: Mutex::default(),
+            link: AtomicOption::default(),
             looked_at: Mutex::new(Instant::now()),
             is_requesting: AtomicBool::default(),
         };
-        let link = peer.join()?;
-        *lock(&peer.link) = Some(Arc::new(link));
+        peer.link.put(peer.join()?);
         Ok(peer)
     }
 
     /// Gives the side back, and ends the calls that wait.
     pub fn close(&self) {
-        let Some(link) = lock(&self.link).take() else { return };
-        link.pair.leave(&link.segment);
-        link.release_name();
+        self.link.take(|link| {
+            link.pair.leave(&link.segment);
+            link.release_name();
+        });
     }
 
     fn join(&self) -> Result<Link> {
@@ -181,7 +183,7 @@ impl Peer {
     }
 
     /// Looks what the name leads to if there is no partner in this memory, and goes there.
-    fn follow(&self, link: &Arc<Link>) {
+    fn follow(&self, link: &Link) {
         let Some(mut looked_at) = super::try_lock(&self.looked_at) else { return };
         if looked_at.elapsed() < LOOKS {
             return;
@@ -192,27 +194,43 @@ impl Peer {
         }
         // After an error, this side stays where it is. The next look may find something else.
         let Ok(Ok(found)) = self.try_join() else { return };
-        let mut place = lock(&self.link);
-        // Another thread may have closed it.
-        if place.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
-            found.pair.set_past(link.pair.leave(&link.segment));
-            *place = Some(Arc::new(found));
-        }
+        // Calls of other threads come again, until they find the new memory.
+        found.pair.set_past(link.pair.leave(&link.segment));
+        // Another thread may have closed it. Then nobody uses the new memory.
+        drop(self.link.replace_if(link, found));
     }
 
     /// Calls `work` with the memory of the moment. Looks first whether the name leads elsewhere, if there is
     /// no partner.
-    fn with_link<R, E: From<Box<Error>>>(&self, work: impl FnOnce(&Link) -> Result<R, E>) -> Result<R, E> {
-        let link = self.link().map_err(E::from)?;
-        if !link.pair.has_partner(&link.segment)? {
-            self.follow(&link);
-            return work(&*self.link().map_err(E::from)?);
-        }
-        work(&link)
+    fn with_link<R, E: From<Box<Error>>>(&self, work: impl FnMut(&Link) -> Result<R, E>) -> Result<R, E> {
+        self.with_current(|link| {
+            if !link.pair.has_partner(&link.segment)? {
+                self.follow(link);
+            }
+            Ok::<_, Box<Error>>(())
+        })
+        .map_err(E::from)?;
+        self.with_current(work)
     }
 
-    fn link(&self) -> Result<Arc<Link>> {
-        lock(&self.link).clone().ok_or_else(|| Error::Stopped.into())
+    /// Calls `work` with the memory of the moment, and again if this side has left it by then.
+    fn with_current<R, E: From<Box<Error>>>(
+        &self,
+        mut work: impl FnMut(&Link) -> Result<R, E>,
+    ) -> Result<R, E> {
+        loop {
+            let result = self.link.with(|link| {
+                let link = link.ok_or_else(|| Box::new(Error::Stopped))?;
+                match work(link) {
+                    Err(_) if link.pair.has_left() => Ok(None),
+                    result => result.map(Some),
+                }
+            })?;
+            match result {
+                Some(result) => return Ok(result),
+                None => yield_now(),
+            }
+        }
     }
 
     /// Calls `work`, which may wait, and calls it again if the name leads elsewhere by then.
@@ -223,27 +241,33 @@ impl Peer {
     ) -> Result<Ended<R>, E> {
         let timer = Timer::new(timeout);
         loop {
-            let link = self.link().map_err(E::from)?;
-            let is_wanted = || lock(&self.link).as_ref().is_some_and(|current| Arc::ptr_eq(current, &link));
-            let follow = || self.follow(&link);
             let asked = Cell::new(None);
-            let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
-            match (work(&link, &waiter), asked.get()) {
+            let (ended, is_left) = self.link.with(|link| {
+                let link = link.ok_or_else(|| Box::new(Error::Stopped))?;
+                let (is_wanted, follow) = (|| self.link.holds(link), || self.follow(link));
+                let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
+                let ended = work(link, &waiter);
+                let is_left = match &ended {
+                    Ok(ended) => matches!(ended, Ended::Stopped),
+                    Err(_) => asked.get().is_none() && link.pair.has_left(),
+                };
+                Ok::<_, Box<Error>>((ended, is_left))
+            })?;
+            if is_left {
                 // The next turn finds out whether this was closed.
-                (Ok(Ended::Stopped), _) => {}
-                (Err(_), None) if link.pair.has_left() => {}
-                (ended, None) => return ended,
-                (ended, Some(changes)) => {
-                    // In the memory where this side is now.
-                    if ended.is_err()
-                        && let Ok(link) = self.link()
-                    {
-                        link.pair.note_told(changes);
-                    }
-                    return ended;
-                }
+                yield_now();
+                continue;
             }
+            if let (Err(_), Some(changes)) = (&ended, asked.get()) {
+                // In the memory where this side is now.
+                self.link.with(|link| link.map(|link| link.pair.note_told(changes)));
+            }
+            return ended;
         }
+    }
+
+    fn require_open(&self) -> Result<()> {
+        self.link.with(|link| if link.is_some() { Ok(()) } else { Err(Error::Stopped.into()) })
     }
 
     /// Returns the name.
@@ -280,10 +304,8 @@ impl Peer {
         let sent = self.waiting(timeout, |link, waiter| link.pair.send(&link.segment, waiter, message, None));
         let ended = sent.inspect_err(|error| {
             // The next call then finds a partner elsewhere.
-            if matches!(**error, Error::NotConnected)
-                && let Ok(link) = self.link()
-            {
-                self.follow(&link);
+            if matches!(**error, Error::NotConnected) {
+                self.link.with(|link| link.map(|link| self.follow(link)));
             }
         })?;
         match ended {
@@ -321,9 +343,9 @@ impl Peer {
     /// As [`is_connected`](Self::is_connected); those of `take`.
     pub fn next_event<T, E: From<Error> + From<Box<Error>>>(
         &self,
-        take: impl FnMut(&Incoming<'_>) -> Result<T, E>,
+        mut take: impl FnMut(&Incoming<'_>) -> Result<T, E>,
     ) -> Result<Option<Event<T>>, E> {
-        self.with_link(|link| link.pair.event(&link.segment, take))
+        self.with_link(|link| link.pair.event(&link.segment, &mut take))
     }
 
     /// Sends a message, and waits for the first one that the partner sends after receiving it. Other messages
@@ -347,7 +369,7 @@ impl Peer {
         self.is_requesting.store(false, Ordering::Release);
         if !matches!(ended, Ok(Ended::Found(_))) {
             // It may have been closed during the wait.
-            self.link().map_err(E::from)?;
+            self.require_open()?;
         }
         match ended? {
             Ended::Found(answer) => Ok(answer),
@@ -377,8 +399,7 @@ impl Peer {
     /// # Errors
     /// As [`is_connected`](Self::is_connected).
     pub fn available(&self) -> layout::Result<u64> {
-        let link = self.link()?;
-        Ok(link.pair.available(&link.segment)?)
+        Ok(self.with_current(|link| link.pair.available(&link.segment))?)
     }
 
     /// Returns how many answers came after their request had ended.
@@ -386,7 +407,7 @@ impl Peer {
     /// # Errors
     /// [`Error::Stopped`] if this was closed.
     pub fn late_answers(&self) -> layout::Result<u64> {
-        Ok(self.link()?.pair.late_answers())
+        Ok(self.with_current(|link| Ok::<_, Box<Error>>(link.pair.late_answers()))?)
     }
 
     /// Returns the bytes of the longest message.
@@ -394,7 +415,7 @@ impl Peer {
     /// # Errors
     /// [`Error::Stopped`] if this was closed.
     pub fn max_message_size(&self) -> layout::Result<u64> {
-        Ok(self.link()?.pair.max_message())
+        Ok(self.with_current(|link| Ok::<_, Box<Error>>(link.pair.max_message()))?)
     }
 }
 
