@@ -214,25 +214,23 @@ def display(session, cleanup):
 
 
 @pytest.fixture(scope="session")
-def renderers():
-    """Returns what is known of the renderers: the problem of each, or None."""
-    return {}
+def renderers(session):
+    return screen.Renderers(session)
 
 
 @pytest.fixture
-def start_window(session, start_agent, display, renderers):
+def start_window(start_agent, display, renderers):
     """Starts a Godot with a window, whose frames go on, in a renderer: opengl3 or vulkan."""
 
     def start(renderer, *options):
-        if renderer not in renderers:
-            renderers[renderer] = screen.problem(session, display, renderer)
-        if renderers[renderer]:
-            pytest.skip(renderers[renderer])
+        problem = renderers.problem(renderer, display)
+        if problem:
+            pytest.skip(problem)
         return start_agent(
-            command=[*screen.command(session, renderer), *options],
+            command=[*renderers.command(renderer), *options],
             script=LIVE_AGENT,
-            env=screen.environment(session, display),
-            allow=screen.WARNING,
+            env=renderers.environment(display),
+            allowed=screen.WARNINGS,
         )
 
     return start

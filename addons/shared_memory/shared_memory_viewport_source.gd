@@ -148,8 +148,13 @@ func _hand_out(viewport: Viewport) -> void:
 		RenderingServer.call_on_render_thread(Writer.read_later.bind(texture, _writer))
 	else:
 		var image := viewport.get_texture().get_image()
-		if image != null and not image.is_empty():
-			_writer.write(image)
+		if image == null or image.is_empty():
+			return
+		if viewport.use_hdr_2d and RenderingServer.get_rendering_device() != null:
+			# These pixels are linear. By its name, because Godot 4.3 may not have it.
+			image.convert(Image.FORMAT_RGBA8)
+			image.call(&"linear_to_srgb")
+		_writer.write(image)
 
 
 func _can_read_later(viewport: Viewport) -> bool:

@@ -21,10 +21,10 @@ END_OF_ORDER = "\x1e\n"
 class Agent:
     """Starts agent.gd; every answer and every line that Godot prints comes through one pipe."""
 
-    def __init__(self, session, command=None, script=AGENT, allow=None, **options):
+    def __init__(self, session, command=None, script=AGENT, allowed=(), **options):
         self._printed = Printed()
-        if allow:
-            self._printed.allow(allow)
+        for text in allowed:
+            self._printed.allow(text)
         self.is_over = False
         self._lines = queue.Queue()
         command = command or [session.godot, "--headless", "--path", PROJECT]
