@@ -176,7 +176,7 @@ func _update_picture() -> void:
 		_next_look = now + LOOK_EVERY
 		_look_at_source()
 	var is_new := false
-	if _stream != null and _stream.has_new_data():
+	if _stream != null and _stream.is_attached() and _stream.has_new_data():
 		if not _has_writer:
 			_look_at_source()
 		is_new = (_has_writer or keep_last_picture) and _read()

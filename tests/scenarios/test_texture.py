@@ -16,6 +16,7 @@ from harness.effort import rounds
 from harness.marks import linux_only
 from harness.session import LIVE_AGENT, PROJECT, file_of, wait_until
 from test_c_partner import program, start_partner  # noqa: F401
+from test_projects import godot, open_in_editor
 
 pytestmark = [
     linux_only,
@@ -274,6 +275,8 @@ class Counter:
 	var stream
 	var reads = []
 	var looks = 0
+	func is_attached():
+		return stream.is_attached()
 	func has_new_data():
 		looks += 1
 		return stream.has_new_data()
@@ -529,3 +532,49 @@ def test_source_may_be_another_godot(viewer, start_agent, name):
         assert not file_of(name).exists()
         comes(viewer, False)
     assert viewer.run(LOG) == [True, False] * 2
+
+
+# --- The editor ----------------------------------------------------------------------------------------
+
+# Writes pictures that move, in the thread that the test doesn't wait for.
+WRITE_ON = """
+func run(name):
+	var stream = SharedMemoryStream.new()
+	var thread = Thread.new()
+	var state = {"is_over": false}
+	Engine.set_meta("thread", thread)
+	Engine.set_meta("state", state)
+	var work = func():
+		var image = Image.create_empty(64, 48, false, Image.FORMAT_RGBA8)
+		var number = 0
+		while not state.is_over:
+			number += 1
+			image.fill(Color8(0, number % 256, 0))
+			stream.write(image)
+			OS.delay_msec(10)
+	var code = stream.create(name, 64 * 48 * 4)
+	thread.start(work)
+	return code
+"""
+STOP_WRITING = """
+func run():
+	Engine.get_meta("state").is_over = true
+	Engine.get_meta("thread").wait_to_finish()
+	for key in ["thread", "state"]:
+		Engine.remove_meta(key)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_editor_previews_a_scene(session, agent, name, cleanup):
+    assert agent.run(WRITE_ON, name) == OK
+    cleanup.callback(agent.run, STOP_WRITING)
+    folder = projects.make(session, "preview")
+    scene = folder / "scene.tscn"
+    scene.write_text(scene.read_text().replace("NAME", name))
+    open_in_editor(session, folder)
+    environment = {**session.environment(), "PREVIEW_NAME": name}
+    lines = godot(session, "--editor", "--path", folder, env=environment)
+    told = "\n".join(lines)
+    assert "the editor ends: all is well" in told, told
+    assert [line for line in lines if line.startswith("problem: ")] == []
