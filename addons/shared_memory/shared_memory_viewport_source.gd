@@ -185,7 +185,7 @@ class Writer:
 	]
 
 	var problem := ""
-	## Whether the pixels of the viewport must be read the slow way.
+	## Set if the pixels have a format that must be read the slow way.
 	var is_refused := false
 	var _stream: RefCounted
 	var _max_size: Vector2i

@@ -6,6 +6,7 @@ pixels that are drawn. SHM_TEST_ROUNDS sets how often the memory is spoiled.
 
 import os
 import random
+import re
 import shutil
 import time
 
@@ -14,7 +15,7 @@ from harness import projects
 from harness.constants import OK
 from harness.effort import rounds
 from harness.marks import linux_only
-from harness.session import LIVE_AGENT, PROJECT, file_of, wait_until
+from harness.session import LIVE_AGENT, PROJECT, REPOSITORY, file_of, wait_until
 from test_c_partner import program, start_partner  # noqa: F401
 from test_projects import godot, open_in_editor
 
@@ -63,6 +64,7 @@ func run():
 	var pixels = picture.get_data() if has_pixels else PackedByteArray()
 	return [[texture.get_width(), texture.get_height()], texture.get_format(), pixels]
 """
+COLOR = "func run(): return Engine.get_meta('texture').get_picture().get_pixel(0, 0).h"
 IS_LIVE = "func run(): return Engine.get_meta('texture').is_live()"
 LOG = "func run(): return Engine.get_meta('log')"
 PROBLEM = "func run(): return Engine.get_meta('texture').get_problem()"
@@ -335,6 +337,32 @@ def test_several_nodes_read_once(viewer, source, name):
     viewer.run("func run(): Engine.get_meta('box').free()")
 
 
+EXAMPLE = re.compile(r"## Pictures without code\n.*?```gdscript\n(.*?)```", re.DOTALL)
+RUN_EXAMPLE = """
+func run(source):
+	var script = GDScript.new()
+	script.source_code = source
+	script.reload()
+	var node = script.new()
+	Engine.get_main_loop().root.add_child(node)
+	Engine.set_meta("node", node)
+"""
+
+
+def test_example_of_the_readme_is_a_source(viewer, start_agent, name):
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    source = EXAMPLE.search(text)[1].replace('"camera"', f'"{name}"')
+    game = start_agent(script=LIVE_AGENT)
+    game.run(RUN_EXAMPLE, source)
+    viewer.run(MAKE, name, {})
+    comes(viewer, True)
+    assert viewer.run(PICTURE)[:2] == [[64, 64], RGBA8]
+    first = viewer.run(COLOR)
+    wait_until(lambda: viewer.run(COLOR) != first, 10)
+    game.run("func run(): Engine.get_meta('node').free()")
+    game.run(FORGET)
+
+
 # --- Scenes ------------------------------------------------------------------------------------------
 
 SAVE = """
@@ -396,6 +424,13 @@ def test_saved_scene_has_no_pixels(viewer, start_source, name, tmp_path, cleanup
         assert viewer.run(get, "memory_name") == name
 
 
+# The part of test_case.gd that agents need. The rest names the classes of the library.
+ONLY_MARK = """extends RefCounted
+static func mark(event, values := {}):
+	printerr("##test## ", JSON.stringify({"event": event}.merged(values)))
+"""
+
+
 def test_scene_loads_without_a_library(viewer, session, start_agent, name, tmp_path):
     viewer.run(MAKE, name, {})
     viewer.run(PLACE, bytes(range(6)))
@@ -405,9 +440,8 @@ def test_scene_loads_without_a_library(viewer, session, start_agent, name, tmp_p
     shutil.copytree(projects.ADDON, addon)
     shutil.rmtree(addon / "bin")
     (addon / "shared_memory.gdextension").unlink()
-    for part in ("harness", "test_case.gd"):
-        of = PROJECT / part
-        (shutil.copytree if of.is_dir() else shutil.copy)(of, folder / part)
+    shutil.copytree(PROJECT / "harness", folder / "harness")
+    (folder / "test_case.gd").write_text(ONLY_MARK, encoding="utf-8")
     command = [session.godot, "--headless", "--path", folder]
     bare = start_agent(command=command, script=LIVE_AGENT)
     has_class = "func run(): return ClassDB.class_exists('SharedMemoryStream')"
