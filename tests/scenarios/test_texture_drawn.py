@@ -6,7 +6,17 @@ import pytest
 from harness.constants import OK
 from harness.marks import linux_only
 from harness.session import file_of, wait_until
-from test_texture import CREATE, FORGET, IS_LIVE, MAKE, WRITE
+from test_texture import (
+    COUNT,
+    COUNTED,
+    CREATE,
+    FORGET,
+    IS_LIVE,
+    MAKE,
+    STOP_WRITING,
+    WRITE,
+    WRITE_ON,
+)
 
 pytestmark = linux_only
 L8, RGB8, RGBA8 = 0, 4, 5
@@ -140,7 +150,7 @@ def test_new_picture_makes_a_saving_program_draw(viewer, source, name):
     viewer.run(MAKE, name, {})
     viewer.run(SHOW)
     assert source.run(CREATE, name, 1 << 16, 2) == OK
-    for color in (RED, GREEN) * 3:
+    for color in (RED, GREEN, RED):
         assert source.run(WRITE, 2, 2, [*color, 255]) == OK
         wait_until(lambda: viewer.run(IS_LIVE))
         viewer.run("func run(): await Engine.get_main_loop().create_timer(0.3).timeout")
@@ -148,3 +158,19 @@ def test_new_picture_makes_a_saving_program_draw(viewer, source, name):
         assert viewer.run(now) == color[1]
         drawn, processed = viewer.run(COUNT_DRAWN)
         assert drawn <= 2 < processed, "nothing new, nothing drawn"
+
+
+@pytest.mark.parametrize("saves_power", [False, True])
+def test_frame_copies_one_picture_at_most(viewer, source, name, saves_power):
+    assert source.run(WRITE_ON, name) == OK
+    if saves_power:
+        viewer.run(SAVE_POWER)
+    viewer.run(MAKE, name, {})
+    wait_until(lambda: viewer.run(IS_LIVE))
+    # Three nodes use it.
+    viewer.run(COUNT)
+    for _ in range(5):
+        reads, _looks, _frames = viewer.run(COUNTED)
+    assert len(set(reads)) == len(reads) > 10
+    viewer.run("func run(): Engine.get_meta('box').free()")
+    source.run(STOP_WRITING)
