@@ -48,6 +48,7 @@ func run(property, value):
 	for frame in 3:
 		await Engine.get_main_loop().process_frame
 """
+WAIT = "func run(time): await Engine.get_main_loop().create_timer(time).timeout"
 PLACE = """
 func run(rows):
 	var image = Image.create_from_data(1, rows.size() / 3, false, Image.FORMAT_RGB8, rows)
@@ -264,6 +265,7 @@ def test_bad_name_is_told_once(viewer, name):
     viewer.expect_error("contains '/'")
     viewer.run(SET_AND_WAIT, "memory_name", "a/b")
     # No second time.
+    viewer.run(WAIT, 0.3)
     assert viewer.run(PICTURE) == BLACK
     assert "contains '/'" in viewer.run(PROBLEM)
     viewer.run(SET, "memory_name", "")

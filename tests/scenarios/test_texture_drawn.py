@@ -14,6 +14,7 @@ from test_texture import (
     IS_LIVE,
     MAKE,
     STOP_WRITING,
+    WAIT,
     WRITE,
     WRITE_ON,
 )
@@ -153,7 +154,7 @@ def test_new_picture_makes_a_saving_program_draw(viewer, source, name):
     for color in (RED, GREEN, RED):
         assert source.run(WRITE, 2, 2, [*color, 255]) == OK
         wait_until(lambda: viewer.run(IS_LIVE))
-        viewer.run("func run(): await Engine.get_main_loop().create_timer(0.3).timeout")
+        viewer.run(WAIT, 0.3)
         now = "func run(): return Engine.get_meta('texture').get_picture().get_pixel(0, 0).g8"
         assert viewer.run(now) == color[1]
         drawn, processed = viewer.run(COUNT_DRAWN)

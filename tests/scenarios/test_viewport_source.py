@@ -9,6 +9,7 @@ import pytest
 from harness.constants import OK
 from harness.marks import linux_only
 from harness.session import LIVE_AGENT, file_of, wait_until
+from test_texture import WAIT
 from test_texture_drawn import renderer  # noqa: F401
 
 pytestmark = linux_only
@@ -237,6 +238,7 @@ def test_mistakes_are_told(window, name):
     wait = SET + "\tfor frame in 3:\n\t\tawait RenderingServer.frame_post_draw\n"
     window.run(wait, "source", "memory_name", "a/b")
     # No second time.
+    window.run(WAIT, 0.7)
     is_writing, problem = window.run(STATE)
     assert not is_writing and "contains '/'" in problem
     window.run(SET, "source", "memory_name", "")
@@ -248,23 +250,23 @@ def test_mistakes_are_told(window, name):
 
 # Frees the node, or only its viewport, in any frame after it has asked for pixels.
 FREE_SOON = """
-func run(frames):
+func run(frames, file):
 	for frame in frames:
 		await RenderingServer.frame_post_draw
 	Engine.get_meta("viewport").free()
 	Engine.remove_meta("viewport")
 	Engine.remove_meta("source")
+	var has_name = FileAccess.file_exists(file)
 	for frame in 6:
 		await RenderingServer.frame_post_draw
-	return RenderingServer.frame_post_draw.get_connections().size()
+	return [has_name, RenderingServer.frame_post_draw.get_connections().size()]
 """
 
 
 def test_node_may_go_while_pixels_are_on_the_way(window, reader, name):
     for frames in (0, 1, 2, 3, 5) * 2:
         window.run(MAKE, name, [64, 64], {})
-        assert window.run(FREE_SOON, frames) == 0
-        assert not file_of(name).exists()
+        assert window.run(FREE_SOON, frames, str(file_of(name))) == [False, 0]
     window.run(MAKE, name, [8, 8], {})
     arrives(reader, [[8, 8], RGBA8, CORNERS])
 
@@ -272,6 +274,6 @@ def test_node_may_go_while_pixels_are_on_the_way(window, reader, name):
 def test_nothing_happens_without_a_window(start_agent, name):
     bare = start_agent(script=LIVE_AGENT)
     bare.run(MAKE, name, [8, 8], {})
-    bare.run("func run(): await Engine.get_main_loop().create_timer(0.3).timeout")
+    bare.run(WAIT, 0.3)
     assert not file_of(name).exists()
     bare.run(FREE)
