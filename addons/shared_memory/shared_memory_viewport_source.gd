@@ -151,9 +151,10 @@ func _hand_out(viewport: Viewport) -> void:
 		if image == null or image.is_empty():
 			return
 		if viewport.use_hdr_2d and RenderingServer.get_rendering_device() != null:
-			# These pixels are linear. By its name, because Godot 4.3 may not have it.
+			# These pixels are linear. Godot 4.3 can't convert them.
 			image.convert(Image.FORMAT_RGBA8)
-			image.call(&"linear_to_srgb")
+			if image.has_method(&"linear_to_srgb"):
+				image.call(&"linear_to_srgb")
 		_writer.write(image)
 
 

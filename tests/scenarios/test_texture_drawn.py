@@ -75,6 +75,10 @@ def renderer(request):
     return request.param
 
 
+# Where the renderer makes no difference: Vulkan takes some seconds to start.
+only_opengl = pytest.mark.parametrize("renderer", ["opengl3"])
+
+
 @pytest.fixture
 def viewer(start_window, renderer):
     viewer = start_window(renderer)
@@ -146,6 +150,7 @@ func run():
 """
 
 
+@only_opengl
 def test_new_picture_makes_a_saving_program_draw(viewer, source, name):
     viewer.run(SAVE_POWER)
     viewer.run(MAKE, name, {})
@@ -161,6 +166,7 @@ def test_new_picture_makes_a_saving_program_draw(viewer, source, name):
         assert drawn <= 2 < processed, "nothing new, nothing drawn"
 
 
+@only_opengl
 @pytest.mark.parametrize("saves_power", [False, True])
 def test_frame_copies_one_picture_at_most(viewer, source, name, saves_power):
     assert source.run(WRITE_ON, name) == OK

@@ -10,7 +10,7 @@ from harness.constants import OK
 from harness.marks import linux_only
 from harness.session import LIVE_AGENT, file_of, wait_until
 from test_texture import WAIT
-from test_texture_drawn import renderer  # noqa: F401
+from test_texture_drawn import only_opengl, renderer  # noqa: F401
 
 pytestmark = linux_only
 RGBA8 = 5
@@ -135,6 +135,7 @@ def test_pictures_arrive_upright_and_in_their_colours(window, reader, name):
     arrives(reader, [[30, 50], RGBA8, CORNERS])
 
 
+@only_opengl
 def test_larger_picture_is_scaled_down(window, reader, name):
     window.run(MAKE, name, [200, 100], {})
     window.run(SET, "source", "max_size", [100, 100])
@@ -170,6 +171,7 @@ def test_vulkan_reads_later_and_opengl_at_once(window, reader, renderer, name): 
     arrives(reader, [[8, 8], RGBA8, CORNERS])
 
 
+@only_opengl
 def test_interval_and_switch_hold_pictures_back(window, reader, name):
     window.run(MAKE, name, [8, 8], {"frame_interval": 10})
     arrives(reader, [[8, 8], RGBA8, CORNERS])
@@ -193,6 +195,7 @@ func run():
     assert 95 <= window.run(count) <= 101
 
 
+@only_opengl
 def test_source_is_killed_and_comes_back(start_window, reader, renderer, name, cleanup):  # noqa: F811
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     for number in range(1, 3):
@@ -207,6 +210,7 @@ def test_source_is_killed_and_comes_back(start_window, reader, renderer, name, c
     wait_until(lambda: not file_of(name).exists(), 5)
 
 
+@only_opengl
 def test_name_of_another_program_is_waited_for(window, start_agent, name):
     other = start_agent().memory()
     assert other.create(name, 64) == OK
@@ -217,6 +221,7 @@ def test_name_of_another_program_is_waited_for(window, start_agent, name):
     wait_until(lambda: window.run(STATE) == [True, ""], 5)
 
 
+@only_opengl
 def test_mistakes_are_told(window, name):
     window.run(MAKE, name, [8, 8], {})
     window.run(STATE)
