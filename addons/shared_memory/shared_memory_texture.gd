@@ -9,7 +9,7 @@ extends ImageTexture
 ## in the editor, too. No script is needed.
 ## [br][br]
 ## The other program may start later, crash, start again, or change the size and the format of its
-## pictures. It uses [code]SharedMemoryStream[/code] in Godot, or the native format of this addon in
+## pictures. It uses [SharedMemoryStream] in Godot, or the native format of this addon in
 ## another language. See also [SharedMemoryViewportSource].
 ## [br][br]
 ## [b]Cost:[/b] The texture reads right before a frame is drawn. It copies and uploads at most one
@@ -32,19 +32,19 @@ extends ImageTexture
 ## Emitted when the source comes or goes: see [method is_live].
 signal live_changed(is_live: bool)
 
-const STREAM := &"SharedMemoryStream"
-## [code]SharedMemory.OWNER_ALIVE[/code]. The class itself may be missing.
-const OWNER_ALIVE := 1
-## Graphics cards have this limit, or a higher one.
-const LARGEST := 16384
-## The formats of Godot with 8 bits per channel, and BGR8 and BGRA8 of the native format.
-const EIGHT_BITS: PackedInt32Array = [
+const _STREAM := &"SharedMemoryStream"
+# The number of SharedMemory.OWNER_ALIVE. That class may be missing.
+const _OWNER_ALIVE := 1
+# Graphics cards have this limit, or a higher one.
+const _LARGEST := 16384
+# The formats of Godot with 8 bits per channel, and BGR8 and BGRA8 of the native format.
+const _EIGHT_BITS: PackedInt32Array = [
 	Image.FORMAT_LA8, Image.FORMAT_RGB8, Image.FORMAT_RGBA8, 256, 257
 ]
-## The time between two looks at the source, in milliseconds.
-const LOOK_EVERY := 100
+# The time between two looks at the source, in milliseconds.
+const _LOOK_EVERY := 100
 
-## The name of the stream, as its writer passes it to [code]SharedMemoryStream.create()[/code].
+## The name of the stream, as its writer passes it to [method SharedMemoryStream.create].
 @export var memory_name := "":
 	set(value):
 		if value != memory_name:
@@ -131,7 +131,7 @@ func get_picture() -> Image:
 func get_problem() -> String:
 	if memory_name.is_empty():
 		return "memory_name is empty"
-	if not ClassDB.class_exists(STREAM):
+	if not ClassDB.class_exists(_STREAM):
 		return "the library of the addon is missing on this system"
 	if not _wants_source():
 		return "preview_in_editor is off"
@@ -173,7 +173,7 @@ func _update_picture() -> void:
 	_last_frame = frame
 	var now := Time.get_ticks_msec()
 	if now >= _next_look:
-		_next_look = now + LOOK_EVERY
+		_next_look = now + _LOOK_EVERY
 		_look_at_source()
 	var is_new := false
 	if _stream != null and _stream.is_attached() and _stream.has_new_data():
@@ -185,13 +185,13 @@ func _update_picture() -> void:
 
 
 func _look_at_source() -> void:
-	if _stream == null and not _was_refused and ClassDB.class_exists(STREAM):
-		_stream = ClassDB.instantiate(STREAM)
+	if _stream == null and not _was_refused and ClassDB.class_exists(_STREAM):
+		_stream = ClassDB.instantiate(_STREAM)
 		_open()
 	elif _stream != null and Engine.is_editor_hint() and not _stream.is_attached():
 		# If the editor has reloaded the library, the object has forgotten the name.
 		_open()
-	_has_writer = _stream != null and _stream.get_writer_state() == OWNER_ALIVE
+	_has_writer = _stream != null and _stream.get_writer_state() == _OWNER_ALIVE
 	if _stream != null and not _has_writer:
 		_problem = _stream.get_last_error_message()
 		if _problem.is_empty():
@@ -216,7 +216,9 @@ func _read() -> bool:
 		_problem = "a picture of %d x %d can't be shown" % [shape[0], shape[1]]
 		return false
 	# Otherwise -1, the format of the message. So no picture in colour can become grey here.
-	var is_converted := EIGHT_BITS.has(shape[2]) or (_converts_grey and shape[2] == Image.FORMAT_L8)
+	var is_converted := (
+		_EIGHT_BITS.has(shape[2]) or (_converts_grey and shape[2] == Image.FORMAT_L8)
+	)
 	var format := Image.FORMAT_RGBA8 if is_converted else -1
 	if _stream.read_image(_image, format) != OK:
 		_problem = _stream.get_last_error_message()
@@ -229,18 +231,19 @@ func _read() -> bool:
 		and _image.get_size() == Vector2i(get_size())
 		and _image.get_format() == get_format()
 	)
+	# Before the image is set, because that emits a signal.
+	_shows_picture = true
+	_problem = ""
 	if is_same_kind:
 		# Unlike update(), this doesn't make the inspector begin again.
 		RenderingServer.texture_2d_update(get_rid(), _image, 0)
 	else:
 		set_image(_image)
-	_shows_picture = true
-	_problem = ""
 	return true
 
 
 func _fits(size: Vector2i) -> bool:
-	return size.clamp(Vector2i.ONE, Vector2i(LARGEST, LARGEST)) == size
+	return size.clamp(Vector2i.ONE, Vector2i(_LARGEST, _LARGEST)) == size
 
 
 func _wants_source() -> bool:

@@ -21,13 +21,13 @@ extends Node
 ## [b]Pictures:[/b] They arrive in [constant Image.FORMAT_RGBA8]. A viewport without a renderer, as
 ## with [code]--headless[/code], has none. The node does nothing in the editor.
 
-const STREAM := &"SharedMemoryStream"
-## The places for readers in the stream. Further readers may have to copy a picture again.
-const READERS := 2
-## The time between two attempts to make the stream, in milliseconds.
-const TRY_EVERY := 500
+const _STREAM := &"SharedMemoryStream"
+# The places for readers in the stream. Further readers may have to copy a picture again.
+const _READERS := 2
+# The time between two attempts to make the stream, in milliseconds.
+const _TRY_EVERY := 500
 
-## The name of the stream, which must be free. See [code]SharedMemoryStream.create()[/code].
+## The name of the stream, which must be free. See [method SharedMemoryStream.create].
 @export var memory_name := "":
 	set(value):
 		if value != memory_name:
@@ -57,7 +57,7 @@ const TRY_EVERY := 500
 ## If [code]false[/code], nothing is written. The last picture stays in the stream.
 @export var enabled := true
 
-var _writer: Writer
+var _writer: _Writer
 var _problem := ""
 var _next_try := 0
 var _frames := 0
@@ -78,7 +78,7 @@ func _get_configuration_warnings() -> PackedStringArray:
 	var warnings := PackedStringArray()
 	if memory_name.is_empty():
 		warnings.append("Enter the name of a stream in memory_name.")
-	if not ClassDB.class_exists(STREAM):
+	if not ClassDB.class_exists(_STREAM):
 		warnings.append("The library of the addon is missing on this system.")
 	var viewport := _find_viewport()
 	if viewport == null:
@@ -126,14 +126,14 @@ func _has_stream() -> bool:
 	var now := Time.get_ticks_msec()
 	if _writer != null or now < _next_try:
 		return _writer != null
-	_next_try = now + TRY_EVERY
-	if not ClassDB.class_exists(STREAM):
+	_next_try = now + _TRY_EVERY
+	if not ClassDB.class_exists(_STREAM):
 		_problem = "the library of the addon is missing on this system"
 		return false
-	var stream: RefCounted = ClassDB.instantiate(STREAM)
-	var error: Error = stream.create(memory_name, max_size.x * max_size.y * 4, READERS)
+	var stream: RefCounted = ClassDB.instantiate(_STREAM)
+	var error: Error = stream.create(memory_name, max_size.x * max_size.y * 4, _READERS)
 	if error == OK:
-		_writer = Writer.new(stream, max_size)
+		_writer = _Writer.new(stream, max_size)
 		return true
 	_problem = stream.get_last_error_message()
 	if error == ERR_INVALID_PARAMETER:
@@ -145,7 +145,7 @@ func _has_stream() -> bool:
 func _hand_out(viewport: Viewport) -> void:
 	var texture := viewport.get_texture().get_rid()
 	if _can_read_later(viewport):
-		RenderingServer.call_on_render_thread(Writer.read_later.bind(texture, _writer))
+		RenderingServer.call_on_render_thread(_Writer.read_later.bind(texture, _writer))
 	else:
 		var image := viewport.get_texture().get_image()
 		if image == null or image.is_empty():
@@ -177,8 +177,8 @@ func _close() -> void:
 	update_configuration_warnings()
 
 
-## Has the stream. While pixels are on the way, this lives on, even if the node is gone.
-class Writer:
+# Has the stream. While pixels are on the way, this lives on, even if the node is gone.
+class _Writer:
 	extends RefCounted
 
 	const FORMATS: PackedInt32Array = [
@@ -213,7 +213,7 @@ class Writer:
 		problem = "" if _stream.write(image) == OK else _stream.get_last_error_message()
 
 	## Asks the graphics card for the pixels. Only the thread that draws calls this.
-	static func read_later(texture: RID, writer: Writer) -> void:
+	static func read_later(texture: RID, writer: _Writer) -> void:
 		var device := RenderingServer.get_rendering_device()
 		var pixels := RenderingServer.texture_get_rd_texture(texture)
 		# The viewport may be gone, or may not have been drawn yet.
@@ -228,7 +228,7 @@ class Writer:
 		# Called by its name, because Godot 4.3 doesn't have it.
 		device.call(&"texture_get_data_async", pixels, 0, take)
 
-	static func _take(data: PackedByteArray, format: RDTextureFormat, writer: Writer) -> void:
+	static func _take(data: PackedByteArray, format: RDTextureFormat, writer: _Writer) -> void:
 		var size := Vector2i(format.width, format.height)
 		if data.size() != size.x * size.y * 4:
 			return
