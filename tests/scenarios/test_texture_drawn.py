@@ -13,6 +13,7 @@ from test_texture import (
     FORGET,
     IS_LIVE,
     MAKE,
+    PICTURE,
     STOP_WRITING,
     WAIT,
     WRITE,
@@ -181,3 +182,21 @@ def test_frame_copies_one_picture_at_most(viewer, source, name, saves_power):
     assert len(set(reads)) == len(reads) > 10
     viewer.run("func run(): Engine.get_meta('box').free()")
     source.run(STOP_WRITING)
+
+
+WRITE_EACH = """
+func run(format):
+	return Engine.get_meta("stream").write(Image.create_empty(6, 4, false, format))
+"""
+
+
+def test_no_format_prints_an_error(viewer, source, name):
+    viewer.run(MAKE, name, {})
+    viewer.run(SHOW)
+    assert source.run(CREATE, name, 1 << 16, 2) == OK
+    # Those without compression, from L8 to RGBE9995, to make the texture and to update it.
+    for format in range(17):
+        for _ in range(2):
+            assert source.run(WRITE_EACH, format) == OK
+            viewer.run(DRAWN)
+        assert viewer.run(PICTURE)[0] == [6, 4]
