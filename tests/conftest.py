@@ -209,8 +209,10 @@ def display(session, cleanup):
     cleanup.callback(server.stdout.close)
     cleanup.callback(kill, server)
     # It also names the displays that others have.
-    number = next(line for line in server.stdout if line.strip().isdigit())
-    return f":{number.strip()}"
+    lines = (line.strip() for line in server.stdout)
+    number = next((line for line in lines if line.isdigit()), None)
+    assert number, "Xvfb doesn't start"
+    return f":{number}"
 
 
 @pytest.fixture(scope="session")
