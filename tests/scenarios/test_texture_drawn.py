@@ -4,7 +4,7 @@ import time
 
 import pytest
 from harness.constants import OK
-from harness.marks import linux_only
+from harness.marks import linux_only, same_for_every_user
 from harness.session import file_of, wait_until
 from test_texture import (
     COUNT,
@@ -20,7 +20,7 @@ from test_texture import (
     WRITE_ON,
 )
 
-pytestmark = linux_only
+pytestmark = [linux_only, same_for_every_user]
 L8, RGB8, RGBA8 = 0, 4, 5
 RED, GREEN, GREY = [255, 0, 0], [0, 255, 0], [77, 77, 77]
 
