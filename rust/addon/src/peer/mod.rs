@@ -196,6 +196,7 @@ impl SharedMemoryPeer {
             Ok(count) => count.saturating_add(MAX_CHANGES),
             Err(code) => return code,
         };
+        let mut has_emitted = false;
         for _ in 0..count {
             let event = self.remember_quietly(self.try_with_peer(|peer| {
                 Ok(match peer.next_event(Received::copy)? {
@@ -207,8 +208,16 @@ impl SharedMemoryPeer {
             }));
             match event {
                 // Outside of the call above: a connected method may do anything, even close the peer.
-                Ok(Some((signal, value))) => self.this.emit(signal, value.as_slice()),
+                Ok(Some((signal, value))) => {
+                    self.this.emit(signal, value.as_slice());
+                    has_emitted = true;
+                }
                 Ok(None) => break,
+                // A connected method has closed the peer.
+                Err(ErrorCode(Code::ERR_UNCONFIGURED)) if has_emitted => {
+                    self.clear_last_error();
+                    break;
+                }
                 Err(code) => return code,
             }
         }
