@@ -98,6 +98,33 @@ fn a_message_without_a_partner_is_refused() {
 }
 
 #[test]
+fn a_timeout_names_the_part_that_was_missing() {
+    fn missing<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Err(Error::WaitTimedOut { what, .. }) => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    let name = Name::new();
+    let first = open(&name);
+    let soon = Duration::from_millis(20);
+    assert_eq!(missing(first.send(&bytes(b"x"), soon)), "partner");
+    assert_eq!(missing(request(&first, b"x", soon)), "partner");
+    assert_eq!(missing(receive(&first, soon)), "message");
+    let second = open(&name);
+    connect(&first, &second);
+    assert_eq!(missing(request(&first, b"x", soon)), "answer");
+    while first.send(&bytes(&[1; 100]), NOW).is_ok() {}
+    assert_eq!(missing(first.send(&bytes(&[1; 100]), soon)), "room for the message");
+    assert_eq!(missing(request(&first, &[1; 100], soon)), "room for the message");
+    // A partner that has ended is missing, whether or not there is room.
+    second.close();
+    while !matches!(first.send(&bytes(b"x"), NOW), Err(Error::NotConnected)) {}
+    assert_eq!(missing(first.send(&bytes(&[1; 100]), soon)), "partner");
+}
+
+#[test]
 fn a_third_side_is_refused() {
     let name = Name::new();
     let sides = connected(&name);

@@ -310,9 +310,16 @@ impl Peer {
         })?;
         match ended {
             Ended::Found(_) => Ok(()),
-            Ended::TimedOut => Err(Error::WaitTimedOut { what: "room or no partner", waited: timeout }),
+            Ended::TimedOut => Err(self.not_sent(timeout)),
             Ended::Stopped => Err(Error::Stopped),
         }
+    }
+
+    /// Returns the error of a call that has `waited` in vain for a partner and for room.
+    #[cold]
+    fn not_sent(&self, waited: Duration) -> Error {
+        let is_full = self.is_connected().unwrap_or_default();
+        Error::WaitTimedOut { what: if is_full { "room for the message" } else { "partner" }, waited }
     }
 
     /// Waits for a message, and returns what `take` makes of it.
@@ -364,8 +371,12 @@ impl Peer {
         if self.is_requesting.swap(true, Ordering::Acquire) {
             return Err(Error::RequestInProgress.into());
         }
-        let ended = self
-            .waiting(timeout, |link, waiter| link.pair.request(&link.segment, waiter, message, &mut take));
+        let mut is_sent = false;
+        let ended = self.waiting(timeout, |link, waiter| {
+            let ended = link.pair.request(&link.segment, waiter, message, &mut take);
+            is_sent = waiter.asked.get().is_some();
+            ended
+        });
         self.is_requesting.store(false, Ordering::Release);
         if !matches!(ended, Ok(Ended::Found(_))) {
             // It may have been closed during the wait.
@@ -373,6 +384,7 @@ impl Peer {
         }
         match ended? {
             Ended::Found(answer) => Ok(answer),
+            Ended::TimedOut if !is_sent => Err(self.not_sent(timeout).into()),
             Ended::TimedOut => Err(Error::WaitTimedOut { what: "answer", waited: timeout }.into()),
             Ended::Stopped => Err(Error::Stopped.into()),
         }

@@ -202,7 +202,9 @@ impl Queue {
         let partner = || self.header.is_role_held::<LanesLayout>(segment, Role::Consumer);
         match wait.until(look, partner, is_wanted)? {
             Ended::Found(()) => Ok(()),
-            Ended::TimedOut => Err(Error::WaitTimedOut { what: "room", waited: timeout }.into()),
+            Ended::TimedOut => {
+                Err(Error::WaitTimedOut { what: "room for the message", waited: timeout }.into())
+            }
             Ended::Stopped => Err(Error::Stopped.into()),
         }
     }
