@@ -5,6 +5,8 @@ extends "res://test_case.gd"
 ## The calls come from the table in calls/methods.gd. SHM_TEST_SECONDS sets for how long.
 ## [br]Threads return the problems that they find: only the main thread makes assertions.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")

@@ -4,6 +4,8 @@ extends "res://test_case.gd"
 ## At the same time, other threads attach them again, close their memory and drop them. As
 ## test_anything.gd, from the same table.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")

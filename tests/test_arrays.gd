@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
 ## Whole arrays of numbers, vectors and colours. PackedByteArray says what their bytes are.
 
+# same for every user
+
 ## Each with elements that no other has, and how to get it from bytes.
 var _samples := {
 	"int32": PackedInt32Array([1, -2, 2147483647, -2147483648]),

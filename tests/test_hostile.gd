@@ -4,6 +4,8 @@ extends "res://test_case.gd"
 ## ClassDB lists the methods; the expected results come from the table in
 ## calls/methods.gd. Each call is made on objects in every state, typed and untyped.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")

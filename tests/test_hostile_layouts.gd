@@ -3,6 +3,8 @@ extends "res://test_case.gd"
 ##
 ## As test_hostile.gd, from the same table.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")

@@ -6,6 +6,8 @@ extends "res://test_case.gd"
 ## counts as read: a queue must not be blocked by one.
 ## [br]SHM_TEST_SECONDS sets how long the random test takes.
 
+# same for every user
+
 const SomeValues := preload("res://harness/some_values.gd")
 
 const SIZE := 1 << 17

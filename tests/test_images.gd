@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
 ## The pixels of images, straight from the memory and into it.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 
 

@@ -4,6 +4,7 @@ extends "res://test_case.gd"
 ## SHM_TEST_ROUNDS sets how often each method is called.
 
 # time limit: 400 s
+# same for every user
 
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")

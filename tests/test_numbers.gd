@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
 ## Numbers in the memory, by the rules of PackedByteArray: its own methods say what is right.
 
+# same for every user
+
 const INTEGERS := {"u8": 1, "s8": 1, "u16": 2, "s16": 2, "u32": 4, "s32": 4, "u64": 8, "s64": 8}
 const FRACTIONS := {"half": 2, "float": 4, "double": 8}
 const MIN := -9223372036854775808

@@ -2,6 +2,8 @@ extends "res://test_case.gd"
 ## Groups, names and packings in the formats of structs. The segment crate compares the bytes with
 ## those of a C compiler; these tests are about what scripts see of them.
 
+# same for every user
+
 ## struct { uint8_t count; struct { uint16_t id; float position[3]; char name[4]; } cars[2]; }
 const CARS := "<pack(4) B:count: 2T{H:id: 3f:position: 4s:name:}:cars:"
 

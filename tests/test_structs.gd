@@ -2,6 +2,8 @@ extends "res://test_case.gd"
 ## Structs by the format strings of Python's module struct. The segment crate tests that all
 ## formats agree with the module; these tests are about what scripts see of it.
 
+# same for every user
+
 
 func test_structs_are_unpacked_as_packed() -> void:
 	var memory := created(64)

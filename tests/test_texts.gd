@@ -1,6 +1,8 @@
 extends "res://test_case.gd"
 ## Texts in the memory.
 
+# same for every user
+
 const WIDTHS := {
 	SharedMemory.TEXT_UTF8: 1,
 	SharedMemory.TEXT_LATIN1: 1,

@@ -4,6 +4,8 @@ extends "res://test_case.gd"
 ##
 ## SHM_TEST_ROUNDS sets how much of the randomised test is done.
 
+# same for every user
+
 const Argument := preload("res://calls/argument.gd")
 const Method := preload("res://calls/method.gd")
 const Methods := preload("res://calls/methods.gd")

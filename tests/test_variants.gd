@@ -3,6 +3,8 @@ extends "res://test_case.gd"
 ##
 ## SHM_TEST_ROUNDS sets how much of the randomised tests is done.
 
+# same for every user
+
 const SomeValues := preload("res://harness/some_values.gd")
 
 const MIN := -9223372036854775808

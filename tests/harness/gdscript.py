@@ -6,14 +6,17 @@ import pytest
 
 from .effort import seconds_more
 from .judge import Judge
+from .marks import same_for_every_user
 from .session import PROJECT, RUNNER, SESSION
 
-TIME_LIMIT = 60
+# For a file that hangs. A busy machine takes several times as long as a quiet one.
+TIME_LIMIT = 180
 LOG_LINES_SHOWN = 60
 
 _TEST = re.compile(r"^func (test_\w+)\(", re.MULTILINE)
 # A file that needs longer says so in a comment.
 _TIME_LIMIT = re.compile(r"^# time limit: (\d+) s$", re.MULTILINE)
+_SAME_FOR_EVERY_USER = re.compile(r"^# same for every user$", re.MULTILINE)
 
 
 class TestFile:
@@ -25,6 +28,7 @@ class TestFile:
         text = path.read_text(encoding="utf-8")
         limit = _TIME_LIMIT.search(text)
         self.label = path.name
+        self.is_same_for_every_user = bool(_SAME_FOR_EVERY_USER.search(text))
         self.time_limit = (int(limit[1]) if limit else TIME_LIMIT) + seconds_more()
         # Each test with its line, counted from 0.
         self.tests = {
@@ -59,7 +63,10 @@ class Collector(pytest.File):
     def collect(self):
         self.file = TestFile(self.path)
         for test, line in self.file.tests.items():
-            yield Item.from_parent(self, name=test, line=line)
+            item = Item.from_parent(self, name=test, line=line)
+            if self.file.is_same_for_every_user:
+                item.add_marker(same_for_every_user)
+            yield item
 
     def setup(self):
         selected = [item.name for item in self.session.items if item.parent is self]

@@ -8,7 +8,10 @@ import pytest
 from harness import projects
 from harness.demos import after, partner, run_demo, scene
 from harness.judge import plain
+from harness.marks import same_for_every_user
 from harness.session import file_of
+
+pytestmark = same_for_every_user
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 WAITING = "Waiting for the simulator: python3 demo/python/simulator.py"

@@ -6,10 +6,10 @@ import time
 import pytest
 from harness import projects
 from harness.constants import OK
-from harness.marks import linux_only
+from harness.marks import linux_only, same_for_every_user
 from harness.session import file_of, kill, wait_until
 
-pytestmark = [linux_only, pytest.mark.timeout(120)]
+pytestmark = [linux_only, same_for_every_user, pytest.mark.timeout(120)]
 TIME_LIMIT = 60
 SETTLED = "was it playing? true Is it? false"
 

@@ -9,8 +9,10 @@ import time
 from xml.etree import ElementTree
 
 import pytest
-from harness.marks import linux_only
+from harness.marks import linux_only, same_for_every_user
 from harness.session import PROJECT, Session, kill
+
+pytestmark = same_for_every_user
 
 # Each test that fails, and a pattern that its report must match.
 FAIL = {

@@ -14,12 +14,13 @@ import pytest
 from harness import projects
 from harness.constants import OK
 from harness.effort import rounds
-from harness.marks import linux_only
+from harness.marks import linux_only, same_for_every_user
 from harness.session import LIVE_AGENT, PROJECT, REPOSITORY, file_of, wait_until
 from test_c_partner import program, start_partner  # noqa: F401
 from test_projects import godot, open_in_editor
 
 pytestmark = [
+    same_for_every_user,
     linux_only,
     pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler"),
 ]

@@ -7,12 +7,12 @@ import time
 
 import pytest
 from harness.constants import OK
-from harness.marks import linux_only
+from harness.marks import linux_only, same_for_every_user
 from harness.session import LIVE_AGENT, file_of, wait_until
 from test_texture import WAIT
 from test_texture_drawn import only_opengl, renderer  # noqa: F401
 
-pytestmark = linux_only
+pytestmark = [linux_only, same_for_every_user]
 RGBA8 = 5
 GREEN = [0, 255, 0, 255]
 CORNERS = [[255, 0, 0, 255], GREEN, [0, 0, 255, 255], [200, 100, 50, 255]]
