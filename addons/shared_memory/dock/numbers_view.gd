@@ -1,0 +1,108 @@
+@tool
+extends VBoxContainer
+## The tab with the bytes as a struct, by a format that the user types.
+
+## Emitted when other numbers are to be shown.
+signal look_requested
+
+const Look := preload("look.gd")
+const OffsetField := preload("offset_field.gd")
+const Remembered := preload("remembered.gd")
+const Table := preload("table.gd")
+const ValueRows := preload("value_rows.gd")
+
+const HELP := """The format of a struct, as in Python's module struct.
+b h i q: signed integers of 1, 2, 4 and 8 bytes. B H I Q: unsigned ones.
+e f d: floats of 2, 4 and 8 bytes. 16s: a text of 16 bytes. x: a byte to skip.
+:name: gives the value before it a name. 4T{...}: four structs.
+< little-endian, > big-endian, @ or nothing: as a C compiler aligns.
+pack(4) at the beginning: as #pragma pack(4).
+The help of SharedMemory.pack() has more."""
+
+var _key := ""
+var _format := LineEdit.new()
+var _offset := OffsetField.new()
+var _note := Label.new()
+var _table := Table.new()
+## The format whose size is [member _struct_size].
+var _measured := ""
+var _struct_size := 0
+var _mistake := ""
+
+
+func _init() -> void:
+	name = "Numbers"
+	var top := HBoxContainer.new()
+	_format.placeholder_text = "Struct format, such as <I3f or I:frame: 3f:position:"
+	_format.tooltip_text = HELP
+	_format.size_flags_horizontal = Control.SIZE_EXPAND_FILL
+	_format.text_changed.connect(_on_format_changed)
+	top.add_child(_format)
+	var label := Label.new()
+	label.text = "from byte"
+	top.add_child(label)
+	_offset.offset_changed.connect(look_requested.emit)
+	top.add_child(_offset)
+	add_child(top)
+	_note.autowrap_mode = TextServer.AUTOWRAP_WORD_SMART
+	_note.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
+	add_child(_note)
+	add_child(_table)
+
+
+func _notification(what: int) -> void:
+	if what == NOTIFICATION_THEME_CHANGED:
+		var width := roundi(120 * EditorInterface.get_editor_scale())
+		_table.set_titles(["Field", "Value"], [width, width], [1, 2])
+
+
+## Is about this segment from now on.
+func select(key: String) -> void:
+	_key = key
+	_offset.follow(key)
+	_format.text = Remembered.recall_last(key, "format", "")
+
+
+## Shows what is in the segment now.
+func show_look(look: Look, _segment: Dictionary) -> void:
+	var format := _format.text.strip_edges()
+	if format.is_empty():
+		_show([], "Type the format of the struct that the other program writes.", false)
+		return
+	_measure(look, format)
+	var left := maxi(look.size - _offset.offset, 0)
+	if not _mistake.is_empty():
+		_show([], _mistake, true)
+	elif _struct_size > left:
+		var text := "The struct takes %d bytes, but the segment has only %d from byte %d on."
+		_show([], text % [_struct_size, left, _offset.offset], true)
+	else:
+		var values: Variant = look.unpack(format, _offset.offset)
+		var rows: Array[Array] = [] if values == null else ValueRows.new(values).rows
+		var text := "%d bytes of %d" % [_struct_size, left]
+		_show(rows, text if values != null else look.problem, values == null)
+
+
+## Shows why there is nothing to see.
+func show_problem(problem: String) -> void:
+	_show([], problem, true)
+
+
+## Checks a format once, and not at each look.
+func _measure(look: Look, format: String) -> void:
+	if format != _measured:
+		_measured = format
+		_struct_size = look.size_of(format)
+		_mistake = look.problem
+
+
+func _show(rows: Array[Array], note: String, is_problem: bool) -> void:
+	_table.show_rows(rows)
+	_note.text = note
+	var color := get_theme_color(&"error_color" if is_problem else &"font_color", &"Editor")
+	_note.add_theme_color_override(&"font_color", color)
+
+
+func _on_format_changed(format: String) -> void:
+	Remembered.remember(_key, "format", format)
+	look_requested.emit()

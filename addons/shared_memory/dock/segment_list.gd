@@ -1,0 +1,276 @@
+@tool
+extends VBoxContainer
+## The list of segments, with a filter, and a field for names that the system doesn't list.
+
+## Emitted when the user selects a segment. It is empty if the selection has ended.
+signal segment_selected(segment: Dictionary)
+## Emitted when the user asks for the actions of a segment, at a place of the screen.
+signal actions_requested(segment: Dictionary, place: Vector2i)
+## Emitted when the user presses Delete.
+signal removal_requested(segment: Dictionary)
+## Emitted when the user presses the keys to copy.
+signal copy_requested(segment: Dictionary)
+
+const Game := preload("game.gd")
+const Library := preload("library.gd")
+const Printable := preload("printable.gd")
+const Rates := preload("rates.gd")
+const Remembered := preload("remembered.gd")
+const Table := preload("table.gd")
+
+const TITLES := ["Name", "Size", "Owner", "Layout", "Msg/s", "Newest", "Scope"]
+const WIDTHS := [130, 76, 104, 64, 60, 66, 60]
+const SHARES := [4, 0, 1, 0, 0, 0, 0]
+## More rows would make the editor slow. The filter finds the others.
+const MOST_ROWS := 2000
+## In words that users know from the help.
+const LAYOUTS := {"latest": "stream", "lanes": "queue", "pair": "peer", "locks": "mutex"}
+
+var _filter := LineEdit.new()
+var _add := Button.new()
+var _table := Table.new()
+var _summary := Label.new()
+var _game := Game.new()
+var _rates := Rates.new()
+var _segments := {}
+var _sort_column := 0
+var _is_descending := false
+var _shown_columns := 0
+
+
+func _init() -> void:
+	var top := HBoxContainer.new()
+	_filter.placeholder_text = "Filter Segments"
+	_filter.tooltip_text = "Shows the segments with this in their name."
+	_filter.clear_button_enabled = true
+	_filter.size_flags_horizontal = Control.SIZE_EXPAND_FILL
+	_filter.text_changed.connect(func(_text: String) -> void: refresh())
+	_filter.text_submitted.connect(func(_text: String) -> void: _table.grab_focus())
+	_add.text = "Watch"
+	_add.tooltip_text = (
+		"Keeps the typed name in the list, also before such a segment exists.\n"
+		+ "A path adds a file, which the system doesn't list."
+	)
+	_add.pressed.connect(_watch_typed_name)
+	top.add_child(_filter)
+	top.add_child(_add)
+	add_child(top)
+	_table.allow_rmb_select = true
+	_table.row_selected.connect(_on_row_selected)
+	_table.item_mouse_selected.connect(_on_item_mouse_selected)
+	_table.column_title_clicked.connect(_on_title_clicked)
+	_table.gui_input.connect(_on_table_input)
+	_table.resized.connect(_fit_columns)
+	add_child(_table)
+	_summary.clip_text = true
+	_summary.mouse_filter = Control.MOUSE_FILTER_PASS
+	add_child(_summary)
+
+
+func _notification(what: int) -> void:
+	if what == NOTIFICATION_THEME_CHANGED:
+		_shown_columns = 0
+		_fit_columns()
+
+
+## Asks the system again, and shows the answer.
+func refresh() -> void:
+	_segments.clear()
+	for segment in Library.list(Remembered.watched_names()):
+		var key := Library.key_of(segment)
+		segment["rate"] = _rates.follow(key, segment)
+		segment["is_game"] = _game.uses(segment)
+		_segments[key] = segment
+	_rates.keep(_segments)
+	_show()
+
+
+## Looks for the processes of the game, which takes longer than the list.
+func look_for_game() -> void:
+	_game.look()
+
+
+## Returns the processes of the game.
+func game_processes() -> Array[int]:
+	return _game.processes
+
+
+## Returns what the list knows of a segment, or an empty dictionary if it has gone.
+func segment_of(key: String) -> Dictionary:
+	return _segments.get(key, {})
+
+
+## Returns the selected segment, or an empty dictionary.
+func selected() -> Dictionary:
+	return segment_of(_table.selected_key())
+
+
+func _show() -> void:
+	var wanted := _filter.text.to_lower()
+	var found: Array[Dictionary] = []
+	for segment: Dictionary in _segments.values():
+		if wanted.is_empty() or segment["name"].to_lower().contains(wanted):
+			found.append(segment)
+	found.sort_custom(_comes_before)
+	var rows: Array[Array] = []
+	for segment: Dictionary in found.slice(0, MOST_ROWS):
+		rows.append([Library.key_of(segment)] + _cells_of(segment))
+	_table.show_rows(rows)
+	for segment: Dictionary in found.slice(0, MOST_ROWS):
+		_decorate(_table.item_of(Library.key_of(segment)), segment)
+	_summarize(found.size())
+
+
+func _cells_of(segment: Dictionary) -> Array:
+	var rate: float = segment["rate"]
+	var layout: String = segment.get("layout", "")
+	return [
+		Printable.name(segment["name"]),
+		"absent" if segment["size"] < 0 else Printable.size(segment["size"]),
+		owner_of(segment),
+		LAYOUTS.get(layout, layout),
+		"" if rate < 0 else "%d" % roundi(rate),
+		Printable.age(segment.get("newest_age_usec", -1)),
+		"" if not segment.has("scope") else ["user", "all users"][segment["scope"]],
+	]
+
+
+## Returns whose a segment is, in a few words.
+static func owner_of(segment: Dictionary) -> String:
+	if segment["size"] < 0:
+		return ""
+	var state: String = ["", "alive", "dead"][segment["owner_state"]]
+	if not segment["is_mine"]:
+		return "other user" if state.is_empty() else "other user, %s" % state
+	if segment["is_game"]:
+		return "game" if state.is_empty() else "game, %s" % state
+	return "unknown" if state.is_empty() else state
+
+
+func _decorate(item: TreeItem, segment: Dictionary) -> void:
+	var is_dead: bool = segment.get("owner_state", 0) == Library.Owner.DEAD
+	var colors := {
+		is_dead: get_theme_color(&"warning_color", &"Editor"),
+		segment["size"] < 0: get_theme_color(&"disabled_font_color", &"Editor"),
+		segment["is_game"]: get_theme_color(&"accent_color", &"Editor"),
+	}
+	if item.get_metadata(1) != colors.has(true):
+		item.set_metadata(1, colors.has(true))
+	for column in [0, 2]:
+		if colors.has(true):
+			item.set_custom_color(column, colors[true])
+		else:
+			item.clear_custom_color(column)
+	item.set_icon(0, get_theme_icon(&"Play", &"EditorIcons") if segment["is_game"] else null)
+	var note := "\nThe running game uses it." if segment["is_game"] else ""
+	item.set_tooltip_text(0, Printable.name(segment["name"]) + note)
+
+
+func _summarize(shown: int) -> void:
+	var dead := 0
+	for segment: Dictionary in _segments.values():
+		dead += int(Library.is_leftover(segment))
+	var text := "%d of %d segments" % [shown, _segments.size()]
+	if shown == _segments.size():
+		text = "1 segment" if shown == 1 else "%d segments" % shown
+	if dead > 0:
+		text += ", %d left behind" % dead
+	if shown > MOST_ROWS:
+		text += "; shown are the first %d" % MOST_ROWS
+	if not Library.can_list():
+		text += ". This system doesn't list segments: watch them by name"
+	_summary.text = text
+	_summary.tooltip_text = text
+
+
+## Shows as many columns as there is room for. The first ones matter most.
+func _fit_columns() -> void:
+	var factor := EditorInterface.get_editor_scale()
+	var count := 0
+	var width := 24.0
+	for column in TITLES.size():
+		width += WIDTHS[column]
+		if count == 0 or width * factor <= _table.size.x:
+			count = column + 1
+	if count == _shown_columns:
+		return
+	_shown_columns = count
+	var widths := WIDTHS.slice(0, count).map(func(at: int) -> int: return roundi(at * factor))
+	_table.set_titles(TITLES.slice(0, count), widths, SHARES.slice(0, count))
+	_show_order()
+	if not _segments.is_empty():
+		_show()
+
+
+func _comes_before(one: Dictionary, other: Dictionary) -> bool:
+	var values := [_sort_value(one), _sort_value(other)]
+	if values[0] == values[1]:
+		return one["name"].naturalnocasecmp_to(other["name"]) < 0
+	if values[0] is String:
+		return (values[0].naturalnocasecmp_to(values[1]) < 0) != _is_descending
+	return (values[0] < values[1]) != _is_descending
+
+
+func _sort_value(segment: Dictionary) -> Variant:
+	return [
+		segment["name"],
+		segment["size"],
+		owner_of(segment),
+		segment.get("layout", ""),
+		segment["rate"],
+		segment.get("newest_age_usec", -1),
+		segment.get("scope", -1),
+	][_sort_column]
+
+
+func _show_order() -> void:
+	for column in _table.columns:
+		var arrow := ""
+		if column == _sort_column:
+			arrow = " ▾" if _is_descending else " ▴"
+		_table.set_column_title(column, TITLES[column] + arrow)
+
+
+func _watch_typed_name() -> void:
+	var typed := _filter.text.strip_edges()
+	if typed.is_empty():
+		_filter.grab_focus()
+		return
+	Remembered.watch(typed)
+	refresh()
+
+
+func _on_title_clicked(column: int, _button: int) -> void:
+	_is_descending = column == _sort_column and not _is_descending
+	_sort_column = column
+	_show_order()
+	_show()
+
+
+func _on_row_selected(key: String) -> void:
+	segment_selected.emit(segment_of(key))
+
+
+func _on_item_mouse_selected(at: Vector2, button: int) -> void:
+	if button == MOUSE_BUTTON_RIGHT:
+		_request_actions(at)
+
+
+func _on_table_input(event: InputEvent) -> void:
+	if selected().is_empty():
+		return
+	if event.is_action_pressed(&"ui_menu"):
+		var row := _table.get_item_area_rect(_table.get_selected())
+		_request_actions(row.get_center() - _table.get_scroll())
+	elif event.is_action_pressed(&"ui_copy"):
+		copy_requested.emit(selected())
+	elif event is InputEventKey and event.pressed and event.keycode == KEY_DELETE:
+		removal_requested.emit(selected())
+	else:
+		return
+	_table.accept_event()
+
+
+func _request_actions(at: Vector2) -> void:
+	if not selected().is_empty():
+		actions_requested.emit(selected(), Vector2i(_table.get_screen_position() + at))
