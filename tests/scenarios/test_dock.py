@@ -1,29 +1,883 @@
-"""The panel of the editor that shows shared memory."""
+"""The panel of the editor that shows shared memory, in a real editor."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
 
 import pytest
+from harness import projects
 from harness.constants import OK
 from harness.editor import Editor
-from harness.marks import linux_only
+from harness.marks import linux_only, root_only
+from harness.session import NOBODY, PROJECT, file_of, wait_until
 
-pytestmark = [linux_only, pytest.mark.timeout(180)]
+pytestmark = [linux_only, pytest.mark.timeout(300)]
+
+EXTENSION = "res://addons/shared_memory/shared_memory.gdextension"
+GOLDEN = sorted((PROJECT / "golden").glob("*.hex"))
+
+
+@pytest.fixture(scope="module")
+def shared_editor(session):
+    """Returns an editor with the panel open. To start one takes as long as a test."""
+    editor = Editor(session)
+    if not editor.run("func run():\n\tawait enable()\n\treturn panel() != null"):
+        pytest.fail(editor.printed())
+    yield editor
+    editor.end()
 
 
 @pytest.fixture
-def editor(session, cleanup):
-    editor = Editor(session)
-    cleanup.callback(editor.end)
-    return editor
+def editor(shared_editor):
+    yield shared_editor
+    assert shared_editor.new_errors() == [], shared_editor.printed()
 
 
-SHOWN = """
+# --- The list ------------------------------------------------------------------------------------------
+
+ROW = """
+func run(memory, column, value):
+	await show_panel()
+	await until(func(): return row_of(memory).get(column) == value)
+	return row_of(memory)
+"""
+GONE = """
 func run(memory):
-	await enable()
-	await until(func(): return not row_of(memory).is_empty())
+	return await until(func(): return row_of(memory).is_empty())
+"""
+WIDEN = """
+func run():
+	panel()._list.custom_minimum_size.x = 800
+	await frames(3)
+"""
+
+
+def test_list_shows_segments_and_their_end(editor, start_agent, memory, name, cleanup):
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    editor.run(WIDEN)
+    assert memory.create(name, 4096) == OK
+    row = editor.run(ROW, name, "Owner", "alive")
+    expected = {"Name": name, "Size": "4.00 KiB", "Owner": "alive", "Layout": ""}
+    assert row == {**expected, "Msg/s": "", "Newest": "", "Scope": "user"}
+    memory.close()
+    assert editor.run(GONE, name)
+    owner = start_agent()
+    assert owner.memory().create(name, 64, 1) == OK
+    assert editor.run(ROW, name, "Owner", "alive")["Scope"] == "all users"
+    owner.kill()
+    assert editor.run(ROW, name, "Owner", "dead")["Size"] == "64 B"
+
+
+def test_list_shows_segments_of_other_programs(editor, make_foreign, name):
+    make_foreign(name, b"x" * 10)
+    assert editor.run(ROW, name, "Owner", "unknown")["Size"] == "10 B"
+
+
+@root_only
+def test_list_shows_segments_of_other_users(editor, make_foreign, name):
+    path = make_foreign(name, b"x" * 10)
+    os.chown(path, NOBODY, NOBODY)
+    assert editor.run(ROW, name, "Owner", "other user")["Size"] == "10 B"
+
+
+WRITE = """
+static var stream
+func run(name, count):
+	if stream == null:
+		stream = SharedMemoryStream.new()
+		stream.create(name, 1000)
+	var code = OK
+	for n in count:
+		code = stream.write({"n": n, "text": "ten \u202e words"})
+	return code
+"""
+MESSAGES = """
+func run(memory):
+	await show_panel()
+	await until(func(): return int(row_of(memory).get("Msg/s", "")) > 0)
 	return row_of(memory)
 """
 
 
-def test_list_shows_segment(editor, memory, name):
-    assert memory.create(name, 4096) == OK
-    row = editor.run(SHOWN, name)
-    assert row == {}
+def test_list_shows_messages_of_a_stream(editor, memory, agent, name, cleanup):
+    editor.run(WIDEN)
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    source = FOREVER.replace("NAME", name)
+    stop = editor.orders / f"{name}.stop"
+    cleanup.callback(stop.touch)
+    agent.send("run", source, [str(stop)])
+    row = editor.run(MESSAGES, name)
+    stop.touch()
+    assert agent.receive() == OK
+    assert row["Layout"] == "stream"
+    assert row["Newest"].endswith(" ms")
+    assert int(row["Msg/s"]) > 10
+
+
+FOREVER = """
+func run(stop):
+	var stream := SharedMemoryStream.new()
+	var code = stream.create("NAME", 1000)
+	while not FileAccess.file_exists(stop):
+		code = stream.write({"text": "hello"})
+		OS.delay_msec(5)
+	stream.close()
+	return code
+"""
+
+# --- A dead leftover -----------------------------------------------------------------------------------
+
+ASK = """
+func run(memory):
+	await show_panel()
+	await select(memory)
+	await until(func(): return not panel()._view._is_there or panel()._view._segment["name"] == memory)
+	await until(func(): return panel()._list.selected().get("owner_state", 0) == OWNER)
+	var button = panel()._view._remove
+	if not button.visible:
+		return [false, ""]
+	button.pressed.emit()
+	await frames(2)
+	var question = panel()._actions._question
+	return [question.visible, question.dialog_text]
+"""
+CONFIRM = """
+func run():
+	var actions = panel()._actions
+	actions._question.get_ok_button().pressed.emit()
+	await frames(3)
+	var complaint = actions._complaint
+	var told = complaint.dialog_text if complaint.visible else ""
+	complaint.hide()
+	return told
+"""
+
+
+def ask(editor, name, state):
+    return editor.run(ASK.replace("OWNER", str(state)), name)
+
+
+def test_leftover_is_removed_after_a_question(editor, start_agent, memory, name):
+    owner = start_agent()
+    assert owner.memory().create(name, 64) == OK
+    assert memory.open(name) == OK
+    assert ask(editor, name, 1) == [False, ""], "its owner lives"
+    owner.kill()
+    asked, text = ask(editor, name, 2)
+    assert asked
+    assert name in text
+    assert "The program that made it has ended" in text
+    assert f"open in process {memory.get_users(name)[0]}" in text
+    assert file_of(name).exists()
+    assert editor.run(CONFIRM) == ""
+    assert not file_of(name).exists()
+    assert editor.run(GONE, name)
+    assert memory.get_size() == 64, "its users keep it"
+
+
+def test_restarted_owner_keeps_its_memory(editor, start_agent, memory, name):
+    owner = start_agent()
+    assert owner.memory().create(name, 64) == OK
+    owner.kill()
+    assert ask(editor, name, 2)[0]
+    assert memory.create(name, 64) == OK
+    assert "its owner is running again" in editor.run(CONFIRM)
+    assert file_of(name).exists()
+
+
+def test_memory_of_other_programs_is_not_removed(editor, make_foreign, name):
+    make_foreign(name, b"x")
+    assert ask(editor, name, 0) == [False, ""]
+
+
+# --- Bytes, text and numbers ---------------------------------------------------------------------------
+
+NUMBERS = """
+func run(memory, format, offset):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Numbers")
+	view._offset.text = offset
+	view._offset.text_changed.emit(offset)
+	view._format.text = format
+	view._format.text_changed.emit(format)
+	await frames(2)
+	await until(func(): return view._note.visible or not view._extent.text.is_empty())
+	return [rows(view._table), view._note.text, view._extent.text]
+"""
+
+
+def test_numbers_are_read_by_a_format(editor, memory, name):
+    assert memory.create(name, 40) == OK
+    memory.pack("<I3f8s", [7, 0.5, 1.0, 2.0, "Ana"], 4)
+    shown = editor.run(NUMBERS, name, "<I3f8s", "4")
+    expected = [["[0]", "7"], ["[1]", "0.5"], ["[2]", "1.0"], ["[3]", "2.0"]]
+    assert shown == [[*expected, ["[4]", '"Ana"']], "", "24 of 36 bytes"]
+    named = editor.run(NUMBERS, name, "<I:frame: 3f:at: T{2s:first: x 1s:last:}:by:", "0x4")
+    rows = {path: value for path, value in named[0]}
+    assert rows["frame"] == "7"
+    assert rows["at[2]"] == "2.0"
+    assert rows["by.first"] == '"An"'
+    memory.pack("<I", [8], 4)
+    assert editor.run(NUMBERS, name, "<I", "4")[0] == [["[0]", "8"]]
+
+
+@pytest.mark.parametrize(
+    ("format_", "offset", "problem"),
+    [
+        ("", "", "Type the format"),
+        ("<I3y", "", "y"),
+        ("T{", "", "the group at 0 has no"),
+        ("1000000000000000000d", "", ""),
+        ("d", "33", "takes 8 bytes, but the segment has only 7"),
+        ("d", "1000000000000", "has only 0"),
+        ("99999999d", "", "takes 799999992 bytes"),
+        ("\udfff", "", ""),
+    ],
+)
+def test_wrong_format_is_told_and_not_printed(
+    editor, memory, name, format_, offset, problem
+):
+    assert memory.create(name, 40) == OK
+    if format_ == "\udfff":
+        format_ = "\u0000\u202e"
+    rows, note, extent = editor.run(NUMBERS, name, format_, offset)
+    assert (rows, extent) == ([], "")
+    assert problem in note
+    assert note != ""
+    assert editor.run(IN_OUTPUT, "unpack") == [], "also not in the panel Output"
+
+
+IN_OUTPUT = """
+func run(text):
+	var found := []
+	for label in EditorInterface.get_base_control().find_children("*", "RichTextLabel", true, false):
+		if label.get_parsed_text().contains("%s()" % text):
+			found.append(label.get_parsed_text().right(300))
+	return found
+"""
+
+REMEMBERED = """
+func run(memory, other):
+	await show_panel()
+	await select(other)
+	var view = await tab("Numbers")
+	view._format.text = "<Q"
+	view._format.text_changed.emit("<Q")
+	await select(memory)
+	return [panel()._view._tabs.get_current_tab_control().name, view._format.text, view._offset.offset]
+"""
+
+
+def test_format_is_remembered_for_each_segment(editor, memory, make_foreign, unique_name):
+    first, second = unique_name(), unique_name()
+    assert memory.create(first, 40) == OK
+    make_foreign(second, b"x" * 20)
+    editor.run(NUMBERS, first, "<3B", "2")
+    assert editor.run(REMEMBERED, first, second) == ["Numbers", "<3B", 2]
+
+
+BYTES = """
+func run(memory, offset):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Bytes")
+	view._hex.go_to(offset)
+	await frames(2)
+	await until(func(): return not view._hex.bytes_at_cursor().is_empty())
+	return [view._hex.bytes_at_cursor()[0], view._hex._changed.keys(), view._values.text, view._hex._bytes.size()]
+"""
+CHANGES = """
+func run(offset):
+	var hex = panel()._view._tabs.get_current_tab_control()._hex
+	await until(func(): return hex._changed.has(offset))
+	return [hex._changed.keys(), hex.bytes_at_cursor()[0]]
+"""
+
+
+def test_changed_bytes_are_marked(editor, memory, name):
+    assert memory.create(name, 1 << 30) == OK
+    assert memory.encode_u8(20, 7) == OK
+    byte, changed, values, shown = editor.run(BYTES, name, 20)
+    assert (byte, changed) == (7, [])
+    assert "byte 20 (0x14)   u8 7   u16 7" in values
+    assert shown < 10_000, "only what is visible is read"
+    memory.encode_u8(20, 8)
+    assert editor.run(CHANGES, 20) == [[20], 8]
+    last = (1 << 30) - 1
+    memory.encode_u8(last, 255)
+    assert editor.run(BYTES, name, last)[0] == 255
+
+
+TEXT = """
+func run(memory, encoding, offset):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Text")
+	view._encoding.select(encoding)
+	view._encoding.item_selected.emit(encoding)
+	view._offset.text = offset
+	view._offset.text_changed.emit(offset)
+	await frames(2)
+	await until(func(): return not view._text.text.is_empty())
+	return view._text.text
+"""
+
+
+def test_text_is_read_in_an_encoding(editor, memory, name):
+    assert memory.create(name, 64) == OK
+    memory.write_string("grüße\n2", 3)
+    assert editor.run(TEXT, name, 0, "3") == "grüße\n2"
+    memory.write_string("grüße", 4, 2)
+    assert editor.run(TEXT, name, 2, "4") == "grüße"
+
+
+# --- Messages and pictures -----------------------------------------------------------------------------
+
+MESSAGE = """
+func run(memory):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Message")
+	await until(func(): return not view._note.text.is_empty())
+	var picture = view._picture.texture if view._picture.visible else null
+	var area = [] if picture == null else [picture.get_width(), picture.get_height()]
+	return [view._note.text, rows(view._table) if view._table.visible else [], area]
+"""
+# Keeps its objects until it is called again.
+MAKE = """
+class Keeper:
+	static var objects = []
+func run(kind, name, value, readers):
+	var object = ClassDB.instantiate(kind)
+	Engine.set_meta("kept", Engine.get_meta("kept", []) + [object])
+	if value is Array and value.size() == 1 and value[0] is String and value[0] == "picture":
+		value = Image.create_empty(5, 3, false, Image.FORMAT_RGB8)
+	if kind == "SharedMemoryStream":
+		return [object.create(name, 4096, readers), object.write(value)]
+	return [object.create(name, 4096), object.enqueue(value)]
+"""
+END = """
+func run():
+	var result = Engine.get_meta("kept", []).map(func(object): return object.reset())
+	Engine.get_meta("kept", []).map(func(object): object.close())
+	Engine.remove_meta("kept")
+	return result
+"""
+
+
+def test_newest_message_is_shown(editor, agent, name):
+    value = {"frame": 3, "list": [1, {"text": "hi"}], "none": []}
+    assert agent.run(MAKE, "SharedMemoryStream", name, value, 2) == [OK, OK]
+    note, rows, _picture = editor.run(MESSAGE, name)
+    assert note == "The newest message: Dictionary"
+    expected = [["frame", "3"], ["list[0]", "1"], ["list[1].text", '"hi"']]
+    assert rows == [*expected, ["none", "0 elements"]]
+    agent.run(END)
+
+
+def test_picture_is_shown(editor, agent, name):
+    made = agent.run(MAKE, "SharedMemoryStream", name, ["picture"], 2)
+    assert made == [OK, OK]
+    assert editor.run(MESSAGE, name) == ["Picture of 5 × 3, 45 bytes", [], [5, 3]]
+    agent.run(END)
+
+
+def test_message_stays_in_its_queue(editor, agent, start_agent, name):
+    assert agent.run(MAKE, "SharedMemoryQueue", name, "hello", 0) == [OK, OK]
+    note, rows, _picture = editor.run(MESSAGE, name)
+    assert note == "The next message, which stays in the queue: String"
+    assert rows == [["", '"hello"']]
+    assert start_agent().run(TAKE, name) == ["hello", None]
+    agent.run(END)
+
+
+TAKE = """
+func run(name):
+	var queue := SharedMemoryQueue.new()
+	queue.open(name)
+	return [queue.dequeue(), queue.dequeue()]
+"""
+
+RAW = """
+func run(memory, width, height, offset):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Picture")
+	view._width.value = width
+	view._height.value = height
+	view._format.select(2)
+	view._format.item_selected.emit(2)
+	view._offset.text = offset
+	view._offset.text_changed.emit(offset)
+	await frames(2)
+	await until(func(): return not view._note.text.is_empty())
+	await frames(5)
+	var image = null if view._picture.texture == null else view._picture._frames
+	return [view._note.text, [] if image == null else [image.get_width(), image.get_height()]]
+"""
+
+
+def test_bytes_are_shown_as_a_picture(editor, memory, name):
+    assert memory.create(name, 16 * 9 * 3 + 2) == OK
+    assert editor.run(RAW, name, 16, 9, "2") == ["432 of 432 bytes", [16, 9]]
+    note, area = editor.run(RAW, name, 17, 9, "2")
+    assert "takes 459 bytes, but the segment has only 432 from byte 2 on" in note
+    assert area == []
+    assert editor.run(RAW, name, 16384, 16384, "0")[1] == []
+
+
+# --- A running program never notices -------------------------------------------------------------------
+
+EVERY_TAB = """
+func run(memory):
+	await show_panel()
+	await select(memory)
+	for name in ["Bytes", "Text", "Numbers", "Picture", "Message"]:
+		var view = await tab(name)
+		if name == "Numbers":
+			view._format.text = "<16B"
+			view._format.text_changed.emit("<16B")
+		var end = Time.get_ticks_msec() + 400
+		while Time.get_ticks_msec() < end:
+			await frames(1)
+	var file = FileAccess.open("/proc/self/maps", FileAccess.READ)
+	var maps = file.get_buffer(1 << 22).get_string_from_ascii()
+	return [maps.contains(memory), panel()._view._title.text]
+"""
+ROLES = """
+func run(kind, name):
+	var object = ClassDB.instantiate(kind)
+	object.open(name)
+	if kind == "SharedMemoryStream":
+		return [object.read(), object.wait(0)]
+	return [object.dequeue(), object.enqueue("mine")]
+"""
+
+
+@pytest.mark.parametrize("kind", ["SharedMemoryStream", "SharedMemoryQueue"])
+def test_program_never_notices_the_panel(editor, agent, start_agent, name, kind):
+    # One place for a reader, and one for a consumer: the panel must not take it.
+    assert agent.run(MAKE, kind, name, "hello", 1) == [OK, OK]
+    path = file_of(name)
+    before, times = path.read_bytes(), os.stat(path)
+    assert editor.run(EVERY_TAB, name) == [False, name]
+    after = os.stat(path)
+    assert path.read_bytes() == before, "no byte has changed"
+    assert (after.st_mtime_ns, after.st_mode) == (times.st_mtime_ns, times.st_mode)
+    other = start_agent()
+    assert other.run(ROLES, kind, name)[0] == "hello", "the role is free"
+    other.end_if_alive()
+    assert agent.run(END) == [OK], "reset() needs each role to be free"
+    assert not path.exists()
+
+
+def test_memory_of_a_read_only_file_is_shown(editor, make_foreign, name):
+    path = make_foreign(name, bytes(range(64)))
+    path.chmod(0o400)
+    assert editor.run(EVERY_TAB, name) == [False, name]
+    assert path.read_bytes() == bytes(range(64))
+
+
+# --- Hostile programs ----------------------------------------------------------------------------------
+
+VANISHED = """
+func run(memory):
+	await until(func(): return not panel()._view._is_there)
+	return [panel()._view._facts.text.contains("gone"), panel()._view._title.text]
+"""
+BACK = """
+func run(memory):
+	return await until(func(): return panel()._view._is_there)
+"""
+
+
+def test_segment_vanishes_and_comes_back(editor, make_foreign, name):
+    path = make_foreign(name, b"x" * 100)
+    assert editor.run(BYTES, name, 5)[0] == ord("x")
+    path.unlink()
+    assert editor.run(VANISHED, name) == [True, name]
+    make_foreign(name, b"y" * 20)
+    assert editor.run(BACK, name)
+    wait_until(lambda: editor.run(BYTES, name, 5)[0] == ord("y"))
+
+
+def test_segment_shrinks_while_it_is_shown(editor, make_foreign, name):
+    path = make_foreign(name, b"x" * 100_000)
+    assert editor.run(BYTES, name, 90_000)[0] == ord("x")
+    for size in 5000, 0, 10, 70_000:
+        os.truncate(path, size)
+        assert editor.run(EVERY_TAB, name)[1] == name
+
+
+def test_names_of_any_characters_are_shown(editor, make_foreign, name):
+    hostile = [
+        name + "\n\t\x1b[31m\x7f",
+        name + "\u202efdp.exe\u2066",
+        name + "[b]bold[url]%s%n{0}",
+        name + "'\"; rm -rf ~ #",
+        name + "é\u0301ü漢\U0001f600",
+        (name + "x" * 255)[:255],
+    ]
+    for text in hostile:
+        make_foreign(text, b"12345678")
+    file_of(name + "z").with_name(name + "z")
+    raw = os.fsencode(str(file_of(name))) + b"\xff\xfe"
+    with open(raw, "wb") as file:
+        file.write(b"x")
+    try:
+        for text in hostile:
+            assert editor.run(EVERY_TAB, text)[0] is False
+            shown = editor.run("func run(): return panel()._view._title.text")
+            assert shown.isprintable(), shown
+            assert shown.startswith(name)
+    finally:
+        os.unlink(raw)
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)
+def test_golden_memory_is_shown(editor, make_foreign, name, golden):
+    make_foreign(name, content_of(golden))
+    note, _rows, _picture = editor.run(MESSAGE, name)
+    assert note
+
+
+def content_of(golden):
+    content = bytearray()
+    for line in golden.read_text(encoding="utf-8").splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "size":
+            content = bytearray(int(rest))
+        elif word and word[0] != "#":
+            part = bytes.fromhex(rest)
+            content[int(word, 16) : int(word, 16) + len(part)] = part
+    return bytes(content)
+
+
+def test_changed_memory_is_shown(editor, make_foreign, name, session, note):
+    chance = random.Random(session.seed)
+    note(f"seed {session.seed}")
+    for _ in range(8):
+        golden = chance.choice(GOLDEN)
+        content = bytearray(content_of(golden))
+        for _ in range(chance.randrange(1, 30)):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path = make_foreign(name, bytes(content))
+        assert editor.run(EVERY_TAB, name)[1] == name
+        path.unlink()
+        editor.run(VANISHED, name)
+
+
+MANY = """
+func run(prefix, count):
+	await show_panel()
+	var table = panel()._list._table
+	panel()._list._filter.text = prefix
+	var all = await until(func(): return table._keys.size() == count)
+	table.select_key(table._keys[-1])
+	var selected = table.selected_key()
+	var longest = 0
+	for frame in 60:
+		var start = Time.get_ticks_usec()
+		await frames(1)
+		longest = maxi(longest, Time.get_ticks_usec() - start)
+	var kept = table.selected_key() == selected
+	panel()._list._filter.text = ""
+	panel()._list_pace.hurry()
+	return [all, kept, longest, panel()._list._summary.text]
+"""
+
+
+def test_thousand_segments_are_listed(editor, make_foreign, name, note):
+    for number in range(1000):
+        make_foreign(f"{name}n{number}", b"x" * 64)
+    every, kept, longest, summary = editor.run(MANY, f"{name}n", 1000)
+    assert every
+    assert kept
+    assert "1000 of " in summary
+    note(f"the longest of 60 frames took {longest / 1000:.0f} ms")
+
+
+# --- The lines to copy ---------------------------------------------------------------------------------
+
+LINES = """
+func run(name):
+	var lines = load("res://addons/shared_memory/dock/opening_lines.gd")
+	await show_panel()
+	await select(name)
+	var segment = panel()._list.segment_of("0 " + name)
+	return [lines.of("GDScript", segment), lines.of("Python", segment), lines.of("C", segment)]
+"""
+C_PROGRAM = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+int main(void) {
+    %s
+    char *memory = mmap(NULL, 5, PROT_READ, MAP_SHARED, file, 0);
+    fwrite(memory, 1, 5, stdout);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", " \"quoted\" \\n ü %s ??=", "\n\x1b\u202e"])
+def test_copied_lines_open_the_segment(
+    editor, agent, make_foreign, name, suffix, tmp_path
+):
+    name += suffix
+    make_foreign(name, b"hello")
+    gdscript, python, c = editor.run(LINES, name)
+    source = f"func run():\n\t{gdscript}\n\treturn memory.read().get_string_from_ascii()"
+    assert agent.run(source) == "hello"
+    told = subprocess.run(
+        [sys.executable, "-c", f"{python}; print(memory[:].decode())"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert told.stdout == "hello\n", told.stderr
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    (tmp_path / "open.c").write_text(C_PROGRAM % c, encoding="utf-8")
+    program = tmp_path / "open"
+    command = ["cc", "-Wall", tmp_path / "open.c", "-o", program, "-lrt"]
+    subprocess.run(command, check=True, timeout=60)
+    told = subprocess.run([program], capture_output=True, text=True, timeout=30)
+    assert told.stdout == "hello"
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("SharedMemoryStream", "var stream := SharedMemoryStream.new(); stream.open("),
+        ("SharedMemoryQueue", "var queue := SharedMemoryQueue.new(); queue.open("),
+    ],
+)
+def test_copied_line_of_messages(editor, agent, start_agent, name, kind, line):
+    assert agent.run(MAKE, kind, name, "hello", 1) == [OK, OK]
+    wait_until(lambda: editor.run(LINES, name)[0] == f'{line}"{name}")')
+    agent.run(END)
+
+
+# --- The editor ----------------------------------------------------------------------------------------
+
+KEYS = """
+func press(key):
+	var event = InputEventKey.new()
+	event.keycode = key
+	event.physical_keycode = key
+	event.pressed = true
+	plugin.get_viewport().push_input(event)
+	await frames(2)
+
+func run(first, second):
+	await show_panel()
+	await select(first)
+	var table = panel()._list._table
+	table.grab_focus()
+	await press(KEY_DOWN)
+	var result = [panel()._view._title.text]
+	await press(KEY_DELETE)
+	result.append(panel()._actions._question.visible)
+	panel()._actions._question.hide()
+	var view = await tab("Bytes")
+	view._hex.grab_focus()
+	view._hex.go_to(0)
+	await until(func(): return view._hex._size == 64)
+	await press(KEY_RIGHT)
+	await press(KEY_DOWN)
+	result.append(view._hex.cursor)
+	await press(KEY_END)
+	result.append(view._hex.cursor)
+	result.append(view._hex._columns)
+	return result
+"""
+
+
+def test_keys_select_and_move(editor, start_agent, unique_name, cleanup):
+    first, second = unique_name("a"), unique_name("a")
+    cleanup.callback(file_of(first).unlink, missing_ok=True)
+    cleanup.callback(file_of(second).unlink, missing_ok=True)
+    owner = start_agent()
+    assert owner.memory().create(first, 64) == OK
+    assert owner.memory().create(second, 64) == OK
+    owner.kill()
+    title, asked, cursor, last, columns = editor.run(KEYS, first, second)
+    assert title == second
+    assert asked
+    assert cursor == columns + 1
+    assert last == 63
+
+
+WATCH = """
+func run(typed):
+	await show_panel()
+	var list = panel()._list
+	list._filter.text = typed
+	list._add.pressed.emit()
+	await frames(2)
+	var key = "1 " + typed if typed.contains("/") else "0 " + typed
+	var before = list.segment_of(key).get("size")
+	panel()._actions._segment = {"name": typed}
+	return before
+"""
+STOP_WATCHING = """
+func run(typed):
+	var list = panel()._list
+	panel()._actions.id_pressed.emit(panel()._actions.Action.STOP_WATCHING)
+	list._filter.text = ""
+	return await until(func(): return list.segment_of("0 " + typed).is_empty())
+"""
+
+
+def test_name_is_watched_before_it_exists(editor, make_foreign, name, tmp_path):
+    assert editor.run(WATCH, name) == -1
+    make_foreign(name, b"abc")
+    assert editor.run(ROW, name, "Size", "3 B")["Size"] == "3 B"
+    file_of(name).unlink()
+    assert editor.run(STOP_WATCHING, name)
+    file = tmp_path / "memory"
+    file.write_bytes(b"abcd")
+    assert editor.run(WATCH, str(file)) == 4
+    assert editor.run(STOP_WATCHING, str(file))
+    assert editor.run(WATCH, "../\n/\0") in (-1, None)
+    assert editor.run(STOP_WATCHING, "../\n/\0")
+
+
+NARROW = """
+func run(width):
+	var other = load("res://addons/shared_memory/dock/panel.gd").new()
+	var box = Control.new()
+	EditorInterface.get_base_control().add_child(box)
+	box.add_child(other)
+	other.size = Vector2(width, 400)
+	await frames(5)
+	var shown = [other._split.vertical, other._list._table.columns, other.size.x]
+	box.queue_free()
+	await frames(2)
+	return shown
+"""
+
+
+def test_narrow_panel_has_the_view_below_the_list(editor):
+    vertical, columns, width = editor.run(NARROW, 320)
+    assert vertical
+    assert width <= 420
+    assert columns < 7
+    assert editor.run(NARROW, 1800)[:2] == [False, 7]
+
+
+CONSTANTS = """
+func run():
+	var library = load("res://addons/shared_memory/dock/library.gd")
+	var found = {}
+	for pair in [["Owner", "OWNER_"], ["Backend", "BACKEND_"], ["Scope", ""]]:
+		for constant in library[pair[0]]:
+			var name = pair[1] + constant + ("_SCOPE" if pair[0] == "Scope" else "")
+			found[name] = [library[pair[0]][constant], ClassDB.class_get_integer_constant("SharedMemory", name)]
+	return found
+"""
+
+
+def test_constants_are_those_of_the_class(editor):
+    found = editor.run(CONSTANTS)
+    assert len(found) == 9
+    assert [name for name, (one, other) in found.items() if one != other] == []
+
+
+PLAY = """
+func run(memory):
+	await play()
+	var marked = await until(func(): return row_of(memory).get("Owner") == "game, alive")
+	await select(memory)
+	await until(func(): return panel()._view._facts.text.contains("open in game"))
+	return [marked, row_of(memory), panel()._view._facts.text]
+"""
+STOP = """
+func run(memory):
+	EditorInterface.stop_playing_scene()
+	await until(func(): return row_of(memory).get("Owner") == "dead")
+	return row_of(memory)
+"""
+
+
+def test_segments_of_the_running_game_are_marked(session, cleanup, agent, unique_name):
+    name = unique_name()
+    other = agent.memory()
+    assert other.create(name + "other", 64) == OK
+    editor = Editor(session, environment={"GAME_NAME": name})
+    cleanup.callback(editor.end)
+    for kind in "state", "camera", "commands", "cars":
+        cleanup.callback(file_of(name + kind).unlink, missing_ok=True)
+    editor.run("func run(): await enable()")
+    marked, row, facts = editor.run(PLAY, name + "cars")
+    assert marked, row
+    assert "owner alive" in facts
+    assert editor.run(ROW, name + "other", "Owner", "alive")["Owner"] == "alive"
+    assert editor.run(STOP, name + "cars")["Owner"] == "dead"
+
+
+AGAIN = """
+func run(memory, extension):
+	await show_panel()
+	await select(memory)
+	await tab("Bytes")
+	var results = []
+	for round in 3:
+		results.append(GDExtensionManager.reload_extension(extension))
+		await frames(30)
+		results.append(row_of(memory).get("Size"))
+	return results
+"""
+TOGGLE = """
+func run(memory):
+	var results = []
+	for round in 3:
+		EditorInterface.set_plugin_enabled(PLUGIN, false)
+		await frames(3)
+		results.append(panel() == null)
+		await enable()
+		results.append(await until(func(): return row_of(memory).get("Size") == "64 B"))
+	EditorInterface.set_plugin_enabled(PLUGIN, false)
+	return results
+"""
+
+
+def test_reload_of_the_extension_and_of_the_plugin(session, cleanup, make_foreign, name):
+    make_foreign(name, b"x" * 64)
+    editor = Editor(session)
+    cleanup.callback(editor.end)
+    assert editor.run("func run(): return panel() == null"), "off by default"
+    assert editor.run("func run(): return ClassDB.class_exists('SharedMemory')")
+    editor.run("func run(): await enable()")
+    assert editor.run(AGAIN, name, EXTENSION) == [0, "64 B"] * 3
+    assert editor.run(TOGGLE, name) == [True, True] * 3
+
+
+MISSING = """
+func run():
+	await enable()
+	await frames(20)
+	var p = panel()
+	var shown = [p._missing.visible, p._split.visible, p._missing.text]
+	EditorInterface.set_plugin_enabled(PLUGIN, false)
+	await frames(3)
+	return shown + [panel() == null]
+"""
+
+
+def test_panel_without_library_tells_so(session):
+    addon = session.folder / session.name("addon")
+    shutil.copytree(projects.ADDON, addon, ignore=shutil.ignore_patterns("bin"))
+    editor = Editor(session, addon=addon)
+    missing, split, text, gone = editor.run(MISSING)
+    assert (missing, split, gone) == (True, False, True)
+    assert "library" in text
+    # Godot tells of the library that is missing, and of nothing else.
+    assert [line for line in editor.errors() if "SCRIPT" in line or "dock/" in line] == []
+    assert "dock/" not in editor.printed()
+    editor.end(allowed=("FileAccess::exists(path)", "GDExtension", "loading extension"))

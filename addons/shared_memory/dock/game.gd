@@ -1,51 +1,68 @@
 @tool
 extends RefCounted
-## The segments that the game uses which was started from this editor, on Linux.
+## The segments that the game has open which this editor has started, on Linux.
 ##
-## [code]SharedMemory.get_users[/code] reads the mappings of every process for one segment. For all
-## segments, it is cheaper to read those of the game once.
+## [code]SharedMemory.get_users[/code] reads the mappings of every process, which takes long. So it
+## is called for one segment at a time, and only after the game has mapped something else, or when
+## an answer is old.
 
 const Library := preload("library.gd")
+
+## Another program may have put another segment under a name since then.
+const OLD_MSEC := 30_000
+## What the system writes into the list of mappings for memory that is shared.
+const SHARED := ["/dev/shm/", "/memfd:", "/SYSV"]
 
 ## The processes of the game.
 var processes: Array[int] = []
 
-var _mapped := {}
+## What the game has mapped, as one number. 0: nothing that is shared.
+var _mapped := 0
+## Whether the game uses a segment, and the time of that answer, by the segment's key.
+var _uses := {}
+var _asked := {}
 
 
-## Looks which processes the editor has started, and what they have mapped.
+## Looks which processes the game has, and what they have mapped.
 func look() -> void:
 	processes = []
-	_mapped = {}
-	if OS.get_name() != "Linux" or not EditorInterface.is_playing_scene():
-		return
-	processes = _descendants_of(OS.get_process_id())
+	var mapped := PackedStringArray()
+	if OS.get_name() == "Linux" and EditorInterface.is_playing_scene():
+		processes = _descendants_of(OS.get_process_id())
 	for process in processes:
 		for line in _lines("/proc/%d/maps" % process):
-			# Address, access, offset, device and inode have no slash.
-			var path := line.find("/")
-			if path >= 0:
-				_mapped[line.substr(path)] = true
+			if SHARED.any(line.contains):
+				mapped.append(line)
+	var now := 0 if mapped.is_empty() else hash(mapped)
+	if now != _mapped:
+		_mapped = now
+		_asked.clear()
 
 
-## Returns whether a process of the game has it mapped.
+## Asks for the users of the segment for which that was not done for the longest time.
+func ask(segments: Array) -> void:
+	if _mapped == 0:
+		_uses.clear()
+		return
+	var next := {}
+	var oldest := Time.get_ticks_msec() - OLD_MSEC
+	for segment: Dictionary in segments:
+		var time: int = _asked.get(Library.key_of(segment), -OLD_MSEC)
+		if segment["size"] >= 0 and (next.is_empty() or time < oldest) and time <= oldest:
+			next = segment
+			oldest = time
+	if not next.is_empty():
+		var users := Array(Library.users_of(next))
+		_uses[Library.key_of(next)] = users.any(processes.has)
+		_asked[Library.key_of(next)] = Time.get_ticks_msec()
+
+
+## Returns whether a process of the game has a segment open.
 func uses(segment: Dictionary) -> bool:
-	if _mapped.is_empty():
-		return false
-	var name: String = segment["name"]
-	# As the system writes it, which escapes the end of a line.
-	var raw := name.replace("\n", "\\012").to_utf8_buffer().get_string_from_ascii()
-	match segment["backend"]:
-		Library.Backend.NATIVE:
-			return _mapped.has("/dev/shm/" + raw)
-		Library.Backend.SYSV:
-			return _mapped.has("/SYSV%s (deleted)" % name.trim_prefix("0x"))
-		Library.Backend.MEMFD:
-			return _mapped.has("/memfd:%s (deleted)" % raw)
-	return _mapped.has(raw)
+	return _uses.get(Library.key_of(segment), false)
 
 
-func _descendants_of(ancestor: int) -> Array[int]:
+static func _descendants_of(ancestor: int) -> Array[int]:
 	var children := {}
 	for process in DirAccess.get_directories_at("/proc"):
 		if process.is_valid_int():
@@ -64,8 +81,8 @@ func _descendants_of(ancestor: int) -> Array[int]:
 	return found
 
 
-## Returns the lines of a file of the system, with a character for each byte: a path may be any bytes,
-## and Godot would print an error for those that are not UTF-8.
+## Returns the lines of a file of the system, with a character for each byte: a path may be any
+## bytes, and Godot would print an error for those that are not UTF-8.
 static func _lines(path: String) -> PackedStringArray:
 	var content := PackedByteArray()
 	var file := FileAccess.open(path, FileAccess.READ)

@@ -51,7 +51,9 @@ func _notification(what: int) -> void:
 			off[server.name_to_tag(feature)] = 0
 		_font.opentype_features = off
 		_font_size = get_theme_font_size(&"source_size", &"EditorFonts")
-		_cell.x = _font.get_string_size("0", HORIZONTAL_ALIGNMENT_LEFT, -1, _font_size).x
+		# The size of a text is rounded up, so one character would seem wider than it is.
+		var row := _font.get_string_size("0".repeat(100), HORIZONTAL_ALIGNMENT_LEFT, -1, _font_size)
+		_cell.x = row.x / 100
 		_cell.y = ceilf(_font.get_height(_font_size)) + 2
 		custom_minimum_size = Vector2(_cell.x * 20, _cell.y * 3)
 		_arrange()

@@ -56,17 +56,21 @@ func read_image(image: Image, offset: int, stride: int) -> Error:
 
 
 ## Returns the values of a struct: by name if [param format] has names, otherwise in an array.
-## Returns [code]null[/code] if that fails, see [member problem].
+##
+## The format must be valid, and the struct must fit: see [method size_of].
 func unpack(format: String, offset: int) -> Variant:
-	var values: Variant = _quietly(&"unpack", format, offset)
-	if problem.is_empty() and format.contains(":"):
-		values = _quietly(&"unpack_dictionary", format, offset)
-	return values if problem.is_empty() else null
+	var method := &"unpack_dictionary" if format.contains(":") else &"unpack"
+	var values: Variant = _memory.call(method, format, offset)
+	error = _memory.call(&"get_last_error")
+	problem = _memory.call(&"get_last_error_message")
+	return values if error == OK else null
 
 
-## Returns the size of a struct in bytes, or -1 if [param format] is wrong.
+## Returns the size of a struct in bytes, or -1 if [param format] is wrong, see [member problem].
 func size_of(format: String) -> int:
-	return _quietly(&"calcsize", format, null)
+	# Godot would print an error for a wrong format, and a user who types has one most of the time.
+	problem = _memory.call(&"get_format_error", format)
+	return _memory.call(&"calcsize", format) if problem.is_empty() else -1
 
 
 ## Returns the newest message of a stream, or the next one of a queue, which stays there. Returns
@@ -89,14 +93,3 @@ func read_message(layout: String) -> Variant:
 	error = messages.call(&"get_last_error")
 	problem = messages.call(&"get_last_error_message")
 	return value
-
-
-## Calls a method that prints an error if the user has mistyped: the panel shows it instead.
-func _quietly(method: StringName, format: String, offset: Variant) -> Variant:
-	var printed := Engine.print_error_messages
-	Engine.print_error_messages = false
-	var arguments := [format] if offset == null else [format, offset]
-	var result: Variant = _memory.callv(method, arguments)
-	Engine.print_error_messages = printed
-	problem = _memory.call(&"get_last_error_message")
-	return result

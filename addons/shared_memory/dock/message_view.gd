@@ -41,6 +41,7 @@ func _notification(what: int) -> void:
 	if what == NOTIFICATION_THEME_CHANGED:
 		var width := roundi(120 * EditorInterface.get_editor_scale())
 		_table.set_titles(["Field", "Value"], [width, width], [1, 2])
+		_table.column_titles_visible = false
 
 
 ## Is about this segment from now on.

@@ -22,6 +22,7 @@ The help of SharedMemory.pack() has more."""
 var _key := ""
 var _format := LineEdit.new()
 var _offset := OffsetField.new()
+var _extent := Label.new()
 var _note := Label.new()
 var _table := Table.new()
 ## The format whose size is [member _struct_size].
@@ -43,6 +44,8 @@ func _init() -> void:
 	top.add_child(label)
 	_offset.offset_changed.connect(look_requested.emit)
 	top.add_child(_offset)
+	_extent.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
+	top.add_child(_extent)
 	add_child(top)
 	_note.autowrap_mode = TextServer.AUTOWRAP_WORD_SMART
 	_note.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
@@ -54,6 +57,7 @@ func _notification(what: int) -> void:
 	if what == NOTIFICATION_THEME_CHANGED:
 		var width := roundi(120 * EditorInterface.get_editor_scale())
 		_table.set_titles(["Field", "Value"], [width, width], [1, 2])
+		_table.column_titles_visible = false
 
 
 ## Is about this segment from now on.
@@ -66,26 +70,24 @@ func select(key: String) -> void:
 ## Shows what is in the segment now.
 func show_look(look: Look, _segment: Dictionary) -> void:
 	var format := _format.text.strip_edges()
-	if format.is_empty():
-		_show([], "Type the format of the struct that the other program writes.", false)
-		return
-	_measure(look, format)
 	var left := maxi(look.size - _offset.offset, 0)
-	if not _mistake.is_empty():
-		_show([], _mistake, true)
+	_measure(look, format)
+	if format.is_empty():
+		_show([], "", "Type the format of the struct that the other program writes.")
+	elif not _mistake.is_empty():
+		_show([], "", _mistake)
 	elif _struct_size > left:
 		var text := "The struct takes %d bytes, but the segment has only %d from byte %d on."
-		_show([], text % [_struct_size, left, _offset.offset], true)
+		_show([], "", text % [_struct_size, left, _offset.offset])
 	else:
 		var values: Variant = look.unpack(format, _offset.offset)
 		var rows: Array[Array] = [] if values == null else ValueRows.new(values).rows
-		var text := "%d bytes of %d" % [_struct_size, left]
-		_show(rows, text if values != null else look.problem, values == null)
+		_show(rows, "%d of %d bytes" % [_struct_size, left], look.problem)
 
 
 ## Shows why there is nothing to see.
 func show_problem(problem: String) -> void:
-	_show([], problem, true)
+	_show([], "", problem)
 
 
 ## Checks a format once, and not at each look.
@@ -96,10 +98,14 @@ func _measure(look: Look, format: String) -> void:
 		_mistake = look.problem
 
 
-func _show(rows: Array[Array], note: String, is_problem: bool) -> void:
+func _show(rows: Array[Array], extent: String, problem: String) -> void:
 	_table.show_rows(rows)
-	_note.text = note
-	var color := get_theme_color(&"error_color" if is_problem else &"font_color", &"Editor")
+	_table.visible = problem.is_empty()
+	_extent.text = extent
+	_note.text = problem
+	_note.visible = not problem.is_empty()
+	var is_hint := _format.text.strip_edges().is_empty()
+	var color := get_theme_color(&"font_color" if is_hint else &"warning_color", &"Editor")
 	_note.add_theme_color_override(&"font_color", color)
 
 

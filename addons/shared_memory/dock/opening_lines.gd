@@ -48,8 +48,8 @@ static func _python(segment: Dictionary) -> String:
 			if OS.get_name() != "Linux":
 				return ""
 			path = "/dev/shm/" + path
-	var file := 'open(%s, "r+b")' % Printable.literal(path)
-	return "import mmap; memory = mmap.mmap(%s.fileno(), 0)" % file
+	var file := "os.open(%s, os.O_RDWR)" % Printable.literal(path)
+	return "import mmap, os; memory = mmap.mmap(%s, 0)" % file
 
 
 static func _c(segment: Dictionary) -> String:

@@ -13,6 +13,7 @@ const SegmentView := preload("segment_view.gd")
 const LIST_SECONDS := 0.3
 const VIEW_SECONDS := 0.1
 const GAME_SECONDS := 1.0
+const QUESTION_SECONDS := 0.05
 ## In a narrower panel, the view is below the list.
 const NARROW := 640
 const MISSING := """The library of Godot Shared Memory is not loaded, so there is nothing to show.
@@ -28,6 +29,7 @@ var _actions := Actions.new()
 var _list_pace := Pace.new(LIST_SECONDS)
 var _view_pace := Pace.new(VIEW_SECONDS)
 var _game_pace := Pace.new(GAME_SECONDS)
+var _question_pace := Pace.new(QUESTION_SECONDS)
 var _selected_key := ""
 
 
@@ -59,7 +61,7 @@ func _init() -> void:
 
 
 func _ready() -> void:
-	custom_minimum_size.y = 220 * EditorInterface.get_editor_scale()
+	custom_minimum_size.y = 260 * EditorInterface.get_editor_scale()
 	_on_visibility_changed()
 
 
@@ -69,6 +71,7 @@ func _process(_delta: float) -> void:
 	_split.visible = is_available
 	if is_available:
 		_game_pace.follow(_list.look_for_game)
+		_question_pace.follow(_list.ask_for_game)
 		_list_pace.follow(_refresh_list)
 		_view_pace.follow(_view.look)
 

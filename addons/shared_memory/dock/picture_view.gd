@@ -91,7 +91,7 @@ func show_look(look: Look, _segment: Dictionary) -> void:
 			show_problem(look.problem)
 			return
 		_picture.show_image(image, layout.begins_with("BGR"))
-		_note.text = "%d bytes of %d" % [needed, left]
+		_note.text = "%d of %d bytes" % [needed, left]
 		_note.tooltip_text = ""
 
 

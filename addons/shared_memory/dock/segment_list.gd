@@ -19,7 +19,7 @@ const Remembered := preload("remembered.gd")
 const Table := preload("table.gd")
 
 const TITLES := ["Name", "Size", "Owner", "Layout", "Msg/s", "Newest", "Scope"]
-const WIDTHS := [130, 76, 104, 64, 60, 66, 60]
+const WIDTHS := [120, 80, 92, 60, 52, 62, 66]
 const SHARES := [4, 0, 1, 0, 0, 0, 0]
 ## More rows would make the editor slow. The filter finds the others.
 const MOST_ROWS := 2000
@@ -40,12 +40,13 @@ var _shown_columns := 0
 
 func _init() -> void:
 	var top := HBoxContainer.new()
-	_filter.placeholder_text = "Filter Segments"
+	_filter.placeholder_text = "Filter Segments" if Library.can_list() else "Name to Watch"
 	_filter.tooltip_text = "Shows the segments with this in their name."
 	_filter.clear_button_enabled = true
 	_filter.size_flags_horizontal = Control.SIZE_EXPAND_FILL
 	_filter.text_changed.connect(func(_text: String) -> void: refresh())
 	_filter.text_submitted.connect(func(_text: String) -> void: _table.grab_focus())
+	_summary.mouse_filter = Control.MOUSE_FILTER_PASS
 	_add.text = "Watch"
 	_add.tooltip_text = (
 		"Keeps the typed name in the list, also before such a segment exists.\n"
@@ -54,6 +55,7 @@ func _init() -> void:
 	_add.pressed.connect(_watch_typed_name)
 	top.add_child(_filter)
 	top.add_child(_add)
+	top.add_child(_summary)
 	add_child(top)
 	_table.allow_rmb_select = true
 	_table.row_selected.connect(_on_row_selected)
@@ -62,9 +64,6 @@ func _init() -> void:
 	_table.gui_input.connect(_on_table_input)
 	_table.resized.connect(_fit_columns)
 	add_child(_table)
-	_summary.clip_text = true
-	_summary.mouse_filter = Control.MOUSE_FILTER_PASS
-	add_child(_summary)
 
 
 func _notification(what: int) -> void:
@@ -85,9 +84,14 @@ func refresh() -> void:
 	_show()
 
 
-## Looks for the processes of the game, which takes longer than the list.
+## Looks for the processes of the game.
 func look_for_game() -> void:
 	_game.look()
+
+
+## Finds out whether the game uses one of the segments.
+func ask_for_game() -> void:
+	_game.ask(_segments.values())
 
 
 ## Returns the processes of the game.
@@ -177,10 +181,7 @@ func _summarize(shown: int) -> void:
 		text += ", %d left behind" % dead
 	if shown > MOST_ROWS:
 		text += "; shown are the first %d" % MOST_ROWS
-	if not Library.can_list():
-		text += ". This system doesn't list segments: watch them by name"
 	_summary.text = text
-	_summary.tooltip_text = text
 
 
 ## Shows as many columns as there is room for. The first ones matter most.

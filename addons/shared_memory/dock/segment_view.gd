@@ -36,10 +36,16 @@ var _users_time := -USERS_MSEC
 func _init() -> void:
 	var top := HBoxContainer.new()
 	_title.size_flags_horizontal = Control.SIZE_EXPAND_FILL
+	_title.size_flags_stretch_ratio = 0.5
 	_title.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
 	_title.mouse_filter = Control.MOUSE_FILTER_PASS
 	_title.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
 	top.add_child(_title)
+	_facts.size_flags_horizontal = Control.SIZE_EXPAND_FILL
+	_facts.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
+	_facts.mouse_filter = Control.MOUSE_FILTER_PASS
+	_facts.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
+	top.add_child(_facts)
 	_remove.text = "Remove…"
 	_remove.tooltip_text = "Removes what a program has left that was killed."
 	_remove.pressed.connect(func() -> void: removal_requested.emit(_segment))
@@ -49,10 +55,6 @@ func _init() -> void:
 	_more.pressed.connect(_on_more_pressed)
 	top.add_child(_more)
 	add_child(top)
-	_facts.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
-	_facts.mouse_filter = Control.MOUSE_FILTER_PASS
-	_facts.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
-	add_child(_facts)
 	_tabs.size_flags_vertical = Control.SIZE_EXPAND_FILL
 	for view: Control in [
 		BytesView.new(), TextView.new(), NumbersView.new(), PictureView.new(), MessageView.new()
@@ -94,8 +96,8 @@ func update(segment: Dictionary, game: Array[int]) -> void:
 	var facts := PackedStringArray([_size(), _owner(), _open_in(game)])
 	if segment["incarnation"] != 0:
 		facts.append("%d messages" % segment["sequence"])
-	_facts.text = " · ".join(Array(facts).filter(func(fact: String) -> bool: return fact != ""))
-	_facts.tooltip_text = _facts.text
+	_facts.text = ", ".join(Array(facts).filter(func(fact: String) -> bool: return fact != ""))
+	_facts.tooltip_text = _facts.text.replace(", ", "\n")
 	_title.tooltip_text = _title.text
 
 
@@ -124,13 +126,13 @@ func _size() -> String:
 
 
 func _owner() -> String:
-	var whose := "yours" if _segment["is_mine"] else "another user's"
+	var whose := "" if _segment["is_mine"] else " (another user)"
 	match _segment["owner_state"]:
 		Library.Owner.ALIVE:
-			return whose + ", its owner lives"
+			return "owner alive" + whose
 		Library.Owner.DEAD:
-			return whose + ", left behind by a program that has ended"
-	return whose + ", owner unknown"
+			return "owner dead" + whose
+	return "owner unknown" + whose
 
 
 func _open_in(game: Array[int]) -> String:
@@ -140,7 +142,7 @@ func _open_in(game: Array[int]) -> String:
 			users.append("this editor")
 		else:
 			users.append("game %d" % user if user in game else str(user))
-	return "" if users.is_empty() else "open in " + ", ".join(users)
+	return "" if users.is_empty() else "open in " + " and ".join(users)
 
 
 func _on_tab_changed(tab: int) -> void:

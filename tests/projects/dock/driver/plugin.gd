@@ -5,15 +5,20 @@ extends EditorPlugin
 ## An order is a file with a script, whose function [code]run[/code] may wait for frames. The answer
 ## is a file, too, since the editor's own lines go to stdout.
 
+const IDLE_FRAMES := 60
+
 var _folder := OS.get_environment("DRIVER_FOLDER")
 var _is_busy := false
 var _next := 1
+var _idle_frames := 0
 
 
 func _process(_delta: float) -> void:
 	var order := "%s/order%d.gd" % [_folder, _next]
-	var is_ready := not EditorInterface.get_resource_filesystem().is_scanning()
-	if is_ready and not _is_busy and FileAccess.file_exists(order):
+	var is_scanning := EditorInterface.get_resource_filesystem().is_scanning()
+	_idle_frames = 0 if is_scanning else _idle_frames + 1
+	# After a scan, the editor may load scripts again, which would end an order.
+	if _idle_frames > IDLE_FRAMES and not _is_busy and FileAccess.file_exists(order):
 		_is_busy = true
 		var answer: Variant = await _obey(order)
 		var file := FileAccess.open("%s/answer%d.new" % [_folder, _next], FileAccess.WRITE)
