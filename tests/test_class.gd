@@ -34,6 +34,7 @@ const METHODS := {
 	"unpack": [TYPE_ARRAY, [TYPE_STRING, TYPE_INT], [0]],
 	"unpack_dictionary": [TYPE_DICTIONARY, [TYPE_STRING, TYPE_INT], [0]],
 	"calcsize": [TYPE_INT, [TYPE_STRING], []],
+	"get_format_error": [TYPE_STRING, [TYPE_STRING], []],
 	"decode_var": [TYPE_NIL, [TYPE_INT], []],
 	"decode_var_size": [TYPE_INT, [TYPE_INT], []],
 	"has_encoded_var": [TYPE_BOOL, [TYPE_INT], []],
@@ -87,6 +88,7 @@ const ARRAYS := {
 }
 const STATIC := [
 	"calcsize",
+	"get_format_error",
 	"exists",
 	"remove",
 	"get_info",

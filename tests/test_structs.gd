@@ -35,6 +35,16 @@ func test_calcsize_returns_the_size_of_a_format() -> void:
 		assert_eq(SharedMemory.calcsize(format), -1, format)
 
 
+func test_format_error_is_told_and_not_printed() -> void:
+	for format: String in ["", "<I", "@Ifd16s", "<pack(4) I:a: 2T{f}:b:"]:
+		assert_eq(SharedMemory.get_format_error(format), "", format)
+	for format: String in ["y", "3", "T{", "<pack(3)B", "ä"]:
+		var told := SharedMemory.get_format_error(format)
+		assert_true(told.begins_with("format: "), "%s: %s" % [format, told])
+		expect_error("SharedMemory.calcsize(): " + told)
+		SharedMemory.calcsize(format)
+
+
 func test_byte_order_and_padding_follow_the_format() -> void:
 	var memory := created(16)
 	memory.fill(255)

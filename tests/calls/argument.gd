@@ -45,6 +45,7 @@ const IMAGE_THAT_FITS := "an image that fits"
 const STRIDE := "a stride"
 ## The format of a struct of 4 bytes, and its values.
 const FORMAT := "a format"
+const ANY_FORMAT := "a format, or any other text"
 const VALUES := "values"
 ## The format of a struct of 4 bytes in which a value has a name.
 const NAMED_FORMAT := "a format with names"
@@ -251,6 +252,7 @@ func values() -> Array:
 		FORMAT_OF_MESSAGE: INTS + [4, 5, 6],
 		LAYOUT: INTS + [2, 3, 4],
 		FORMAT: GOOD_FORMATS + BAD_FORMATS + ["9".repeat(30) + "B", "y".repeat(70_000)],
+		ANY_FORMAT: GOOD_FORMATS + BAD_FORMATS + ["y".repeat(70_000)],
 		NAMED_FORMAT:
 		(
 			NAMED_FORMATS
@@ -295,7 +297,7 @@ func verdict(value: Variant) -> Variant:
 		var is_multiple: bool = accepts.size() < 3 or amount % accepts[2] == 0
 		return _code(amount >= accepts[0] and amount <= accepts[1] and is_multiple)
 	match accepts:
-		ANY_VALUE, ANY_NAME, STRIDE:
+		ANY_VALUE, ANY_NAME, ANY_FORMAT, STRIDE:
 			is_allowed = true
 		NEW_SIZE when value >= MORE_THAN_ANY_SYSTEM_HAS:
 			return ERR_OUT_OF_MEMORY
@@ -398,6 +400,7 @@ func good(new_name: String, old_name: String) -> Variant:
 		PREFIX: "a",
 		OTHER_WORD: 1,
 		TEXT_THAT_FITS: "a",
+		ANY_FORMAT: GOOD_FORMATS[0],
 		FORMAT: GOOD_FORMATS[0],
 		NAMED_FORMAT: NAMED_FORMATS[0],
 		VALUES: GOOD_VALUES.duplicate(),

@@ -145,6 +145,7 @@ const TABLES := {
 		"unpack_dictionary":
 		[Method.READS, {"format": Argument.NAMED_FORMAT, "byte_offset": [0, Argument.SIZE - 4]}],
 		"calcsize": [Method.STATIC, {"format": Argument.FORMAT}, -1],
+		"get_format_error": [Method.STATIC, {"format": Argument.ANY_FORMAT}],
 		"set_persistent": [Method.CONFIGURES, {"persistent": Argument.ANY_VALUE}],
 		"set_backend": [Method.CONFIGURES_CLOSED, {"backend": [0, 3]}],
 		"get_*": [Method.GETS, {}],

@@ -20,6 +20,7 @@ pub(super) fn define(class: &mut Definition<SharedMemory>) {
         const fn unpack(format: GString, byte_offset: i64 = 0) -> VarArray;
         const fn unpack_dictionary(format: GString, byte_offset: i64 = 0) -> VarDictionary;
         static fn calcsize(format: GString) -> i64;
+        static fn get_format_error(format: GString) -> GString;
     });
 }
 
@@ -71,5 +72,11 @@ impl SharedMemory {
 
     fn calcsize(format: EngineText<'_>) -> i64 {
         reported(parse_format("format", &format)).map_or(-1, |format| signed(format.size() as u64))
+    }
+
+    /// Returns the text of the error, which is not reported: a user has typed the format, and may go on.
+    fn get_format_error(format: EngineText<'_>) -> GString {
+        let parsed = parse_format("format", &format);
+        parsed.err().map_or_else(GString::new, |failure| GString::from(failure.message()))
     }
 }
