@@ -47,7 +47,9 @@ class Editor:
         unfinished = order.with_suffix(".new")
         unfinished.write_text(source, encoding="utf-8")
         unfinished.rename(order)
-        wait_until(lambda: answer.exists() or self.process.poll() is not None, TIME_LIMIT)
+        wait_until(
+            lambda: answer.exists() or self.process.poll() is not None, TIME_LIMIT
+        )
         assert answer.exists(), f"the editor ended\n{self.printed()}"
         return json.loads(answer.read_text(encoding="utf-8"))
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from harness import projects
 from harness.constants import OK
 from harness.editor import Editor
 from harness.marks import linux_only, root_only
-from harness.session import NOBODY, PROJECT, file_of, wait_until
+from harness.session import NOBODY, PROJECT, REPOSITORY, file_of, kill, wait_until
 
 pytestmark = [linux_only, pytest.mark.timeout(300)]
 
@@ -215,8 +216,10 @@ def test_numbers_are_read_by_a_format(editor, memory, name):
     shown = editor.run(NUMBERS, name, "<I3f8s", "4")
     expected = [["[0]", "7"], ["[1]", "0.5"], ["[2]", "1.0"], ["[3]", "2.0"]]
     assert shown == [[*expected, ["[4]", '"Ana"']], "", "24 of 36 bytes"]
-    named = editor.run(NUMBERS, name, "<I:frame: 3f:at: T{2s:first: x 1s:last:}:by:", "0x4")
-    rows = {path: value for path, value in named[0]}
+    named = editor.run(
+        NUMBERS, name, "<I:frame: 3f:at: T{2s:first: x 1s:last:}:by:", "0x4"
+    )
+    rows = dict(named[0])
     assert rows["frame"] == "7"
     assert rows["at[2]"] == "2.0"
     assert rows["by.first"] == '"An"'
@@ -271,7 +274,9 @@ func run(memory, other):
 """
 
 
-def test_format_is_remembered_for_each_segment(editor, memory, make_foreign, unique_name):
+def test_format_is_remembered_for_each_segment(
+    editor, memory, make_foreign, unique_name
+):
     first, second = unique_name(), unique_name()
     assert memory.create(first, 40) == OK
     make_foreign(second, b"x" * 20)
@@ -287,7 +292,8 @@ func run(memory, offset):
 	view._hex.go_to(offset)
 	await frames(2)
 	await until(func(): return not view._hex.bytes_at_cursor().is_empty())
-	return [view._hex.bytes_at_cursor()[0], view._hex._changed.keys(), view._values.text, view._hex._bytes.size()]
+	var hex = view._hex
+	return [hex.bytes_at_cursor()[0], hex._changed.keys(), view._values.text, hex._bytes.size()]
 """
 CHANGES = """
 func run(offset):
@@ -624,14 +630,16 @@ int main(void) {
 """
 
 
-@pytest.mark.parametrize("suffix", ["", " \"quoted\" \\n ü %s ??=", "\n\x1b\u202e"])
+@pytest.mark.parametrize("suffix", ["", ' "quoted" \\n ü %s ??=', "\n\x1b\u202e"])
 def test_copied_lines_open_the_segment(
     editor, agent, make_foreign, name, suffix, tmp_path
 ):
     name += suffix
     make_foreign(name, b"hello")
     gdscript, python, c = editor.run(LINES, name)
-    source = f"func run():\n\t{gdscript}\n\treturn memory.read().get_string_from_ascii()"
+    source = (
+        f"func run():\n\t{gdscript}\n\treturn memory.read().get_string_from_ascii()"
+    )
     assert agent.run(source) == "hello"
     told = subprocess.run(
         [sys.executable, "-c", f"{python}; print(memory[:].decode())"],
@@ -778,7 +786,8 @@ func run():
 	for pair in [["Owner", "OWNER_"], ["Backend", "BACKEND_"], ["Scope", ""]]:
 		for constant in library[pair[0]]:
 			var name = pair[1] + constant + ("_SCOPE" if pair[0] == "Scope" else "")
-			found[name] = [library[pair[0]][constant], ClassDB.class_get_integer_constant("SharedMemory", name)]
+			var value = ClassDB.class_get_integer_constant("SharedMemory", name)
+			found[name] = [library[pair[0]][constant], value]
 	return found
 """
 
@@ -847,7 +856,9 @@ func run(memory):
 """
 
 
-def test_reload_of_the_extension_and_of_the_plugin(session, cleanup, make_foreign, name):
+def test_reload_of_the_extension_and_of_the_plugin(
+    session, cleanup, make_foreign, name
+):
     make_foreign(name, b"x" * 64)
     editor = Editor(session)
     cleanup.callback(editor.end)
@@ -878,6 +889,80 @@ def test_panel_without_library_tells_so(session):
     assert (missing, split, gone) == (True, False, True)
     assert "library" in text
     # Godot tells of the library that is missing, and of nothing else.
-    assert [line for line in editor.errors() if "SCRIPT" in line or "dock/" in line] == []
+    assert [
+        line for line in editor.errors() if "SCRIPT" in line or "dock/" in line
+    ] == []
     assert "dock/" not in editor.printed()
     editor.end(allowed=("FileAccess::exists(path)", "GDExtension", "loading extension"))
+
+
+# --- A window ------------------------------------------------------------------------------------------
+
+PICTURE = """
+func run(game, path):
+	await enable()
+	panel().custom_minimum_size.y = 330
+	await play()
+	await until(func(): return row_of(game + "cars").get("Owner") == "game, alive")
+	await select(game + "cars")
+	var view = await tab("VIEW")
+	if "VIEW" == "Numbers":
+		var format = "<I:frame: B:count: 4T{i:id: f:speed: 12s:driver:}:cars:"
+		view._format.text = format
+		view._format.text_changed.emit(format)
+	await frames(40)
+	await RenderingServer.frame_post_draw
+	var picture = plugin.get_viewport().get_texture().get_image()
+	var area = Rect2i(panel().get_global_rect().grow(4))
+	picture.get_region(area).save_png(path)
+	EditorInterface.stop_playing_scene()
+	await frames(5)
+	return [area.size.x, area.size.y, row_of(game + "cars")]
+"""
+
+
+@pytest.fixture
+def screen(session, cleanup):
+    """Starts a screen that has room for the editor; returns its name."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("no Xvfb, so no window")
+    size = "1600x900x24"
+    server = session.start(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    cleanup.callback(server.stdout.close)
+    cleanup.callback(kill, server)
+    # It also names the displays that others have.
+    number = next(line for line in server.stdout if line.strip().isdigit())
+    return f":{number.strip()}"
+
+
+def test_panel_in_a_window(session, screen, unique_name, cleanup, tmp_path):
+    # For the picture of the documentation, the names are short.
+    wanted = os.environ.get("SHM_DOCK_PICTURE")
+    game = "race_" if wanted else unique_name()
+    for kind in "state", "camera", "commands", "cars":
+        cleanup.callback(file_of(game + kind).unlink, missing_ok=True)
+    options = ["--rendering-driver", "opengl3", "--audio-driver", "Dummy"]
+    editor = Editor(
+        session, *options, environment={"DISPLAY": screen, "GAME_NAME": game}
+    )
+    cleanup.callback(kill, editor.process)
+    path = tmp_path / "panel.png"
+    source = PICTURE.replace("VIEW", os.environ.get("SHM_DOCK_VIEW", "Numbers"))
+    width, height, row = editor.run(source, game, str(path))
+    assert row["Layout"] == "", row
+    assert path.stat().st_size > 10_000, "something was drawn"
+    assert (width > 500, height > 250) == (True, True)
+    assert [e for e in editor.errors() if "dock/" in e or "SCRIPT" in e] == []
+    if wanted:
+        shutil.copyfile(path, REPOSITORY / wanted)
+
+
+def test_version_is_that_of_the_addon():
+    text = (projects.ADDON / "plugin.cfg").read_text(encoding="utf-8")
+    cargo = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
+    pattern = re.compile(r'^version *= *"(.*)"', re.MULTILINE)
+    assert pattern.search(text)[1] == pattern.search(cargo)[1]

@@ -58,8 +58,8 @@ func show_look(look: Look, segment: Dictionary) -> void:
 		return
 	var value: Variant = look.read_message(layout)
 	if value == null:
-		# A busy writer: the message that is shown stays.
-		if look.error != ERR_BUSY:
+		# While the writer is busy, the message that is shown stays.
+		if look.error != ERR_BUSY or not (_table.visible or _picture.visible):
 			var is_absent := look.error == ERR_DOES_NOT_EXIST
 			show_problem("There is no message." if is_absent else look.problem)
 		return
