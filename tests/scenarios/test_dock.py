@@ -60,7 +60,7 @@ def test_list_shows_segments_and_their_end(editor, start_agent, memory, name, cl
     editor.run(WIDEN)
     assert memory.create(name, 4096) == OK
     row = editor.run(ROW, name, "Owner", "alive")
-    expected = {"Name": name, "Size": "4.00 KiB", "Owner": "alive", "Layout": ""}
+    expected = {"Name": name, "Size": "4.0 KiB", "Owner": "alive", "Layout": ""}
     assert row == {**expected, "Msg/s": "", "Newest": "", "Scope": "user"}
     memory.close()
     assert editor.run(GONE, name)
@@ -764,7 +764,8 @@ func run(width):
 	box.add_child(other)
 	other.size = Vector2(width, 400)
 	await frames(5)
-	var shown = [other._split.vertical, other._list._table.columns, other.size.x]
+	var view = other._view.get_global_rect().intersection(other.get_global_rect())
+	var shown = [other._split.vertical, other._list._table.columns, other.size.x, view.size.y]
 	box.queue_free()
 	await frames(2)
 	return shown
@@ -772,10 +773,11 @@ func run(width):
 
 
 def test_narrow_panel_has_the_view_below_the_list(editor):
-    vertical, columns, width = editor.run(NARROW, 320)
+    vertical, columns, width, view = editor.run(NARROW, 320)
     assert vertical
     assert width <= 420
     assert columns < 7
+    assert view > 100
     assert editor.run(NARROW, 1800)[:2] == [False, 7]
 
 

@@ -7,6 +7,7 @@ extends RefCounted
 ## notice: no byte of it changes, no reader takes a place, and no name is kept.
 
 const Library := preload("library.gd")
+const Printable := preload("printable.gd")
 
 ## A message that takes more bytes is not decoded, since the editor would stand still.
 const LONGEST_MESSAGE := 1 << 25
@@ -86,7 +87,7 @@ func read_message(layout: String) -> Variant:
 			error = ERR_OUT_OF_MEMORY
 			problem = (
 				"It takes %s. This panel decodes at most %s."
-				% [String.humanize_size(length), String.humanize_size(LONGEST_MESSAGE)]
+				% [Printable.size(length), Printable.size(LONGEST_MESSAGE)]
 			)
 			return null
 		value = messages.call(&"read" if is_stream else &"peek")

@@ -39,6 +39,9 @@ func _init() -> void:
 	_missing.autowrap_mode = TextServer.AUTOWRAP_WORD_SMART
 	_missing.vertical_alignment = VERTICAL_ALIGNMENT_CENTER
 	_missing.horizontal_alignment = HORIZONTAL_ALIGNMENT_CENTER
+	# A label without a width would want the height of a column of single letters.
+	_missing.custom_minimum_size.x = 200
+	_missing.visible = false
 	add_child(_missing)
 	_list.size_flags_horizontal = Control.SIZE_EXPAND_FILL
 	_list.size_flags_vertical = Control.SIZE_EXPAND_FILL

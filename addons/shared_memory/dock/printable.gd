@@ -48,8 +48,17 @@ static func age(usec: int) -> String:
 	return ""
 
 
+## Returns a number of bytes in the largest unit that fits.
 static func size(bytes: int) -> String:
-	return "" if bytes < 0 else String.humanize_size(bytes)
+	if bytes < 1024:
+		return "%d B" % bytes
+	var amount := bytes / 1024.0
+	var unit := 0
+	while amount >= 1000.0:
+		amount /= 1024.0
+		unit += 1
+	var digits := "%.1f" if amount < 100.0 else "%.0f"
+	return "%s %s" % [digits % amount, ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"][unit]]
 
 
 ## Returns whether a character is one that a font shows, in its place. Controls and the marks that

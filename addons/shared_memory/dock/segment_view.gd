@@ -36,7 +36,6 @@ var _users_time := -USERS_MSEC
 func _init() -> void:
 	var top := HBoxContainer.new()
 	_title.size_flags_horizontal = Control.SIZE_EXPAND_FILL
-	_title.size_flags_stretch_ratio = 0.5
 	_title.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
 	_title.mouse_filter = Control.MOUSE_FILTER_PASS
 	_title.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
