@@ -21,9 +21,17 @@ GOLDEN = sorted((PROJECT / "golden").glob("*.hex"))
 
 
 @pytest.fixture(scope="module")
-def shared_editor(session):
+def runtime_folder(session):
+    """Returns the folder in which programs find memory without a name."""
+    folder = session.folder / session.name("runtime")
+    folder.mkdir(mode=0o700)
+    return {"XDG_RUNTIME_DIR": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def shared_editor(session, runtime_folder):
     """Returns an editor with the panel open. To start one takes as long as a test."""
-    editor = Editor(session)
+    editor = Editor(session, environment=runtime_folder)
     if not editor.run("func run():\n\tawait enable()\n\treturn panel() != null"):
         pytest.fail(editor.printed())
     yield editor
@@ -115,6 +123,58 @@ def test_list_shows_messages_of_a_stream(editor, memory, agent, name, cleanup):
     assert row["Layout"] == "stream"
     assert row["Newest"].endswith(" ms")
     assert int(row["Msg/s"]) > 10
+
+
+BACKENDS = """
+func run(sysv, memfd):
+	await show_panel()
+	var table = panel()._list._table
+	await until(func(): return table.item_of(sysv) != null and table.item_of(memfd) != null)
+	var facts = []
+	for key in [sysv, memfd]:
+		table.select_key(key)
+		await frames(2)
+		var view = await tab("Bytes")
+		await until(func(): return not view._hex.bytes_at_cursor().is_empty())
+		facts.append([view._hex.bytes_at_cursor()[0], panel()._view._facts.text])
+	return facts
+"""
+
+
+def test_list_shows_memory_of_other_backends(
+    editor, session, start_agent, name, runtime_folder
+):
+    agent = start_agent(env={**session.environment(), **runtime_folder})
+    sysv, memfd = agent.memory(), agent.memory()
+    sysv.set_backend(2)
+    memfd.set_backend(3)
+    assert sysv.create(name, 64) == OK
+    assert memfd.create(name, 64) == OK
+    sysv.fill(7)
+    memfd.fill(8)
+    keys = f"2 {sysv.get_native_name()}", f"3 {name}"
+    facts = editor.run(BACKENDS, *keys)
+    assert [byte for byte, _facts in facts] == [7, 8]
+    assert f"open in {agent.pid}" in facts[0][1]
+    assert "owner alive" in facts[1][1]
+    sysv.close()
+    memfd.close()
+
+
+HIDDEN = """
+func run():
+	await show_panel()
+	var visible = panel().is_processing()
+	plugin.hide_bottom_panel()
+	await frames(3)
+	var hidden = panel().is_processing()
+	await show_panel()
+	return [visible, hidden]
+"""
+
+
+def test_hidden_panel_asks_nothing(editor):
+    assert editor.run(HIDDEN) == [True, False]
 
 
 FOREVER = """

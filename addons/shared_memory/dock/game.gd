@@ -10,15 +10,15 @@ const Library := preload("library.gd")
 
 ## Another program may have put another segment under a name since then.
 const OLD_MSEC := 30_000
-## What the system writes into the list of mappings for memory that is shared.
+## Parts of the paths of shared memory in the system's list of mappings.
 const SHARED := ["/dev/shm/", "/memfd:", "/SYSV"]
 
 ## The processes of the game.
 var processes: Array[int] = []
 
-## What the game has mapped, as one number. 0: nothing that is shared.
+## A number that changes with the shared memory that the game has mapped. 0: there is none.
 var _mapped := 0
-## Whether the game uses a segment, and the time of that answer, by the segment's key.
+## The answers for each segment, by its key, and their times.
 var _uses := {}
 var _asked := {}
 
@@ -81,8 +81,9 @@ static func _descendants_of(ancestor: int) -> Array[int]:
 	return found
 
 
-## Returns the lines of a file of the system, with a character for each byte: a path may be any
-## bytes, and Godot would print an error for those that are not UTF-8.
+## Returns the lines of a file of the system, with a character for each byte.
+##
+## A path may be any bytes, and Godot would print an error for those that are not UTF-8.
 static func _lines(path: String) -> PackedStringArray:
 	var content := PackedByteArray()
 	var file := FileAccess.open(path, FileAccess.READ)

@@ -2,7 +2,7 @@
 extends Control
 ## Bytes in hexadecimal and as characters, for segments of any size.
 ##
-## Only the bytes that are visible are read. Those that have changed are marked for a moment.
+## Only the bytes that are visible are read. Bytes that have changed are marked for a moment.
 
 ## Emitted when other bytes have become visible, or the cursor has moved.
 signal moved

@@ -1,6 +1,6 @@
 @tool
 extends RefCounted
-## What the dock remembers from one start of the editor to the next, for this project.
+## The settings of the dock that last from one start of the editor to the next, for this project.
 ##
 ## Godot keeps it in the folder [code].godot[/code]: no file of the project changes.
 

@@ -1,6 +1,6 @@
 @tool
 extends Tree
-## A table of texts that is shown anew several times a second.
+## A table of texts that is refreshed several times a second.
 ##
 ## A row is known by its key. So the selection and the place to which the user has scrolled survive,
 ## and a look that finds the same texts draws nothing.
