@@ -195,7 +195,8 @@ def test_zip_works_in_empty_project(session):
         zipped.extractall(folder)
     strangers = [n for n in names if not n.startswith("addons/shared_memory/")]
     assert strangers == [], "addons/ is all there is at its root"
-    for needed in ("LICENSE", "README.md", "shared_memory.gdextension"):
+    dock = ("plugin.cfg", "dock/plugin.gd", "dock/plugin.gd.uid")
+    for needed in ("LICENSE", "README.md", "shared_memory.gdextension", *dock):
         assert f"addons/shared_memory/{needed}" in names
     check_addon(folder / "addons/shared_memory")
     open_in_editor(session, folder)

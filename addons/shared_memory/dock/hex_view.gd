@@ -77,10 +77,12 @@ func start(at: int) -> void:
 ## Takes the visible bytes from a segment.
 func show_look(look: Look) -> void:
 	if look.size != _size:
+		var is_first_look := _size == 0
 		_size = look.size
 		cursor = clampi(cursor, 0, _size - 1)
 		_arrange()
-		_show_cursor()
+		if is_first_look:
+			_show_cursor()
 	var first := int(_bar.value) * _columns
 	var bytes := look.read(first, _columns * _visible_rows())
 	if first == _first and bytes == _bytes:

@@ -151,20 +151,22 @@ static func owner_of(segment: Dictionary) -> String:
 	return "unknown" if state.is_empty() else state
 
 
+## Gives a row the colour of its kind. A row that has it already is not drawn again.
 func _decorate(item: TreeItem, segment: Dictionary) -> void:
-	var is_dead: bool = segment.get("owner_state", 0) == Library.Owner.DEAD
-	var colors := {
-		is_dead: get_theme_color(&"warning_color", &"Editor"),
-		segment["size"] < 0: get_theme_color(&"disabled_font_color", &"Editor"),
-		segment["is_game"]: get_theme_color(&"accent_color", &"Editor"),
-	}
-	if item.get_metadata(1) != colors.has(true):
-		item.set_metadata(1, colors.has(true))
-	for column in [0, 2]:
-		if colors.has(true):
-			item.set_custom_color(column, colors[true])
-		else:
-			item.clear_custom_color(column)
+	var color := &""
+	if segment["size"] < 0:
+		color = &"disabled_font_color"
+	elif segment["is_game"]:
+		color = &"accent_color"
+	elif segment["owner_state"] == Library.Owner.DEAD:
+		color = &"warning_color"
+	if item.get_meta(&"color", &"none") == color:
+		return
+	item.set_meta(&"color", color)
+	for column in mini(_table.columns, 3):
+		item.clear_custom_color(column)
+		if color != &"" and column != 1:
+			item.set_custom_color(column, get_theme_color(color, &"Editor"))
 	item.set_icon(0, get_theme_icon(&"Play", &"EditorIcons") if segment["is_game"] else null)
 	var note := "\nThe running game uses it." if segment["is_game"] else ""
 	item.set_tooltip_text(0, Printable.name(segment["name"]) + note)
@@ -198,6 +200,8 @@ func _fit_columns() -> void:
 	_shown_columns = count
 	var widths := WIDTHS.slice(0, count).map(func(at: int) -> int: return roundi(at * factor))
 	_table.set_titles(TITLES.slice(0, count), widths, SHARES.slice(0, count))
+	# The colours may be others, and so may the columns that have them.
+	_table.show_rows([])
 	_show_order()
 	if not _segments.is_empty():
 		_show()

@@ -49,7 +49,7 @@ func _init() -> void:
 	_remove.tooltip_text = "Removes what a program has left that was killed."
 	_remove.pressed.connect(func() -> void: removal_requested.emit(_segment))
 	top.add_child(_remove)
-	_more.text = "Copy"
+	_more.text = "Actions"
 	_more.tooltip_text = "Copies the line that opens this segment, and more."
 	_more.pressed.connect(_on_more_pressed)
 	top.add_child(_more)
@@ -86,7 +86,9 @@ func update(segment: Dictionary, game: Array[int]) -> void:
 	_title.text = Printable.name(_segment["name"])
 	_more.visible = true
 	if not _is_there:
-		_facts.text = "It is gone. Its last content is shown until a program makes it again."
+		var was_there: bool = _segment["size"] >= 0
+		_facts.text = "gone; the last content is shown" if was_there else "not there yet"
+		_facts.tooltip_text = "The content appears as soon as a program makes this segment."
 		return
 	_segment = segment
 	if Time.get_ticks_msec() - _users_time > USERS_MSEC:

@@ -63,12 +63,12 @@ func select(key: String) -> void:
 ## Shows what is in the segment now.
 func show_look(look: Look, _segment: Dictionary) -> void:
 	var text := look.read_text(_offset.offset, LONGEST, _encoding.selected)
+	_note.text = "%d characters, up to the first NUL" % text.length()
 	if text == _text.text:
 		return
 	var place := _text.scroll_vertical
 	_text.text = text
 	_text.scroll_vertical = place
-	_note.text = "%d characters, up to the first NUL" % text.length()
 
 
 ## Shows why there is nothing to see.
