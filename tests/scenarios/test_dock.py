@@ -188,6 +188,39 @@ func run(stop):
 	return code
 """
 
+SORT = """
+func run(prefix, column, times):
+	await show_panel()
+	var list = panel()._list
+	list._filter.text = prefix
+	list.refresh()
+	for click in times:
+		list._table.column_title_clicked.emit(column, 1)
+	await frames(2)
+	var names = rows(list._table).map(func(row): return row[0])
+	list._sort_column = 0
+	list._is_descending = false
+	list._filter.text = ""
+	return names
+"""
+
+
+def test_list_is_sorted_by_a_column(editor, make_foreign, name):
+    for suffix, size in ("n10", 5), ("n9", 50), ("N1", 500):
+        make_foreign(name + suffix, b"x" * size)
+    assert editor.run(WATCH, name + "n2") == -1
+    absent = name + "n2"
+    first, ninth, tenth = name + "N1", name + "n9", name + "n10"
+    assert editor.run(SORT, name, 1, 1) == [absent, tenth, ninth, first]
+    assert editor.run(SORT, name, 1, 2) == [first, ninth, tenth, absent]
+    for column in range(2, 7):
+        assert sorted(editor.run(SORT, name, column, 1)) == sorted(
+            [first, absent, ninth, tenth]
+        )
+    assert editor.run(SORT, name, 0, 0) == [first, absent, ninth, tenth]
+    assert editor.run(STOP_WATCHING, absent)
+
+
 # --- A dead leftover -----------------------------------------------------------------------------------
 
 ASK = """

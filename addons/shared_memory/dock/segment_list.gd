@@ -114,6 +114,7 @@ func _show() -> void:
 	var found: Array[Dictionary] = []
 	for segment: Dictionary in _segments.values():
 		if wanted.is_empty() or segment["name"].to_lower().contains(wanted):
+			segment["order"] = _sort_value(segment)
 			found.append(segment)
 	found.sort_custom(_comes_before)
 	var rows: Array[Array] = []
@@ -208,24 +209,28 @@ func _fit_columns() -> void:
 
 
 func _comes_before(one: Dictionary, other: Dictionary) -> bool:
-	var values := [_sort_value(one), _sort_value(other)]
-	if values[0] == values[1]:
-		return one["name"].naturalnocasecmp_to(other["name"]) < 0
-	if values[0] is String:
-		return (values[0].naturalnocasecmp_to(values[1]) < 0) != _is_descending
-	return (values[0] < values[1]) != _is_descending
+	var first: Variant = one["order"]
+	var second: Variant = other["order"]
+	if first is String:
+		var order: int = first.naturalnocasecmp_to(second)
+		if order != 0:
+			return (order < 0) != _is_descending
+	elif first != second:
+		return (first < second) != _is_descending
+	return one["name"].naturalnocasecmp_to(other["name"]) < 0
 
 
 func _sort_value(segment: Dictionary) -> Variant:
-	return [
-		segment["name"],
-		segment["size"],
-		owner_of(segment),
-		segment.get("layout", ""),
-		segment["rate"],
-		segment.get("newest_age_usec", -1),
-		segment.get("scope", -1),
-	][_sort_column]
+	match _sort_column:
+		0:
+			return segment["name"]
+		2:
+			return owner_of(segment)
+		4:
+			return segment["rate"]
+	# The others have no value in a segment that isn't there.
+	var keys := {1: "size", 3: "layout", 5: "newest_age_usec", 6: "scope"}
+	return segment.get(keys[_sort_column], "" if _sort_column == 3 else -1)
 
 
 func _show_order() -> void:
