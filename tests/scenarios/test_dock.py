@@ -329,7 +329,8 @@ def test_numbers_are_read_by_a_format(editor, memory, name):
         ("1000000000000000000d", "", ""),
         ("d", "33", "takes 8 bytes, but the segment has only 7"),
         ("d", "1000000000000", "has only 0"),
-        ("99999999d", "", "takes 799999992 bytes"),
+        ("99999999d", "", "takes 799999992 bytes. This panel shows up to 1048576"),
+        ("9999d", "", "takes 79992 bytes, but the segment has only 40"),
         ("\udfff", "", ""),
     ],
 )
@@ -481,6 +482,31 @@ def test_picture_is_shown(editor, agent, name):
     made = agent.run(MAKE, "SharedMemoryStream", name, ["picture"], 2)
     assert made == [OK, OK]
     assert editor.run(MESSAGE, name) == ["Picture of 5 × 3, 45 bytes", [], [5, 3]]
+    agent.run(END)
+
+
+LARGE = """
+func run(name, bytes):
+	var stream := SharedMemoryStream.new()
+	Engine.set_meta("kept", [stream])
+	if stream.create(name, 1 << 26, 0) != OK:
+		return FAILED
+	var large := PackedByteArray()
+	large.resize(bytes)
+	return stream.write(large if bytes > 1 << 25 else range(100_000))
+"""
+
+
+@pytest.mark.parametrize("size", [100_000, 40 << 20])
+def test_large_message_is_shown_in_part(editor, agent, name, size):
+    assert agent.run(LARGE, name, size) == OK
+    note, rows, _picture = editor.run(MESSAGE, name)
+    if size > 1 << 25:
+        told = "It takes 40.0 MiB. This panel decodes at most 32.0 MiB."
+        assert (note, rows) == (told, [])
+    else:
+        assert len(rows) == 1001
+        assert rows[999:] == [["[999]", "999"], ["…", "There are more values."]]
     agent.run(END)
 
 

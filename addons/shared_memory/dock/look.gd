@@ -9,8 +9,10 @@ extends RefCounted
 const Library := preload("library.gd")
 const Printable := preload("printable.gd")
 
-## A message that takes more bytes is not decoded, since the editor would stand still.
-const LONGEST_MESSAGE := 1 << 25
+## An array or picture that takes more bytes is not copied, since the editor would stand still.
+const LONGEST_ARRAY := 1 << 25
+## Other values take longer, because each part becomes a value of its own.
+const LONGEST_VALUE := 1 << 23
 
 ## The result of [method open].
 var error := OK
@@ -83,11 +85,13 @@ func read_message(layout: String) -> Variant:
 	var value: Variant = null
 	if messages.call(&"attach", _memory) == OK:
 		var length: int = messages.call(&"get_message_size" if is_stream else &"get_byte_count")
-		if length > LONGEST_MESSAGE:
+		var is_array: bool = is_stream and not messages.call(&"get_message_shape").is_empty()
+		var longest := LONGEST_ARRAY if is_array else LONGEST_VALUE
+		if length > longest:
 			error = ERR_OUT_OF_MEMORY
 			problem = (
 				"It takes %s. This panel decodes at most %s."
-				% [Printable.size(length), Printable.size(LONGEST_MESSAGE)]
+				% [Printable.size(length), Printable.size(longest)]
 			)
 			return null
 		value = messages.call(&"read" if is_stream else &"peek")

@@ -19,6 +19,9 @@ e f d: floats of 2, 4 and 8 bytes. 16s: a text of 16 bytes. x: a byte to skip.
 pack(4) at the beginning: as #pragma pack(4).
 The help of SharedMemory.pack() has more."""
 
+## A larger struct would have more values than a person reads, and make the editor stand still.
+const LARGEST := 1 << 20
+
 var _key := ""
 var _format := LineEdit.new()
 var _offset := OffsetField.new()
@@ -76,6 +79,12 @@ func show_look(look: Look, _segment: Dictionary) -> void:
 		_show([], "", "Type the format of the struct that the other program writes.")
 	elif not _mistake.is_empty():
 		_show([], "", _mistake)
+	elif _struct_size > LARGEST:
+		_show(
+			[],
+			"",
+			"The struct takes %d bytes. This panel shows up to %d." % [_struct_size, LARGEST]
+		)
 	elif _struct_size > left:
 		var text := "The struct takes %d bytes, but the segment has only %d from byte %d on."
 		_show([], "", text % [_struct_size, left, _offset.offset])
