@@ -197,22 +197,28 @@ def memory(agent):
 
 
 @pytest.fixture
-def display(session, cleanup):
+def start_display(session, cleanup):
     """Starts a screen without a monitor; returns its name."""
-    if not shutil.which("Xvfb"):
-        pytest.skip("no Xvfb, so no window")
-    server = session.start(
-        ["Xvfb", "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    cleanup.callback(server.stdout.close)
-    cleanup.callback(kill, server)
-    # It also names the displays that others have.
-    lines = (line.strip() for line in server.stdout)
-    number = next((line for line in lines if line.isdigit()), None)
-    assert number, "Xvfb doesn't start"
-    return f":{number}"
+
+    def start(size):
+        if not shutil.which("Xvfb"):
+            pytest.skip("no Xvfb, so no window")
+        options = ["-displayfd", "1", "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
+        server = session.start(["Xvfb", *options], stdout=subprocess.PIPE, text=True)
+        cleanup.callback(server.stdout.close)
+        cleanup.callback(kill, server)
+        # It also names the displays that others have.
+        lines = (line.strip() for line in server.stdout)
+        number = next((line for line in lines if line.isdigit()), None)
+        assert number, "Xvfb doesn't start"
+        return f":{number}"
+
+    return start
+
+
+@pytest.fixture
+def display(start_display):
+    return start_display("640x480")
 
 
 @pytest.fixture(scope="session")
