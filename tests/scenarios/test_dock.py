@@ -11,10 +11,10 @@ import pytest
 from harness import projects
 from harness.constants import OK
 from harness.editor import Editor
-from harness.marks import linux_only, root_only
+from harness.marks import linux_only, root_only, same_for_every_user
 from harness.session import NOBODY, PROJECT, REPOSITORY, file_of, kill, wait_until
 
-pytestmark = [linux_only, pytest.mark.timeout(300)]
+pytestmark = [linux_only, same_for_every_user, pytest.mark.timeout(300)]
 
 EXTENSION = "res://addons/shared_memory/shared_memory.gdextension"
 GOLDEN = sorted((PROJECT / "golden").glob("*.hex"))
