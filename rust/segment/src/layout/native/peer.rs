@@ -2,7 +2,9 @@
 //! partner.
 
 use std::cell::Cell;
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -41,6 +43,23 @@ pub struct Peer {
     link: Mutex<Option<Arc<Link>>>,
     looked_at: Mutex<Instant>,
     is_requesting: AtomicBool,
+    interrupt: Interrupt,
+}
+
+/// The question whether a wait goes on, if the program asks one.
+#[derive(Default)]
+struct Interrupt(Option<Box<dyn Fn() -> bool + Send + Sync + UnwindSafe + RefUnwindSafe>>);
+
+impl Interrupt {
+    fn is_wanted(&self) -> bool {
+        self.0.as_ref().is_none_or(|is_wanted| is_wanted())
+    }
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Interrupt").field(&self.0.is_some()).finish()
+    }
 }
 
 /// A side in a segment.
@@ -79,10 +98,22 @@ impl Peer {
             link: Mutex::default(),
             looked_at: Mutex::new(Instant::now()),
             is_requesting: AtomicBool::default(),
+            interrupt: Interrupt::default(),
         };
         let link = peer.join()?;
         *lock(&peer.link) = Some(Arc::new(link));
         Ok(peer)
+    }
+
+    /// Ends each wait with [`Error::Stopped`] at the first sleep after which `is_wanted` returns false. A wait
+    /// asks it every 10 to 40 ms, in its own thread.
+    #[must_use]
+    pub fn interrupted_unless(
+        mut self,
+        is_wanted: impl Fn() -> bool + Send + Sync + UnwindSafe + RefUnwindSafe + 'static,
+    ) -> Self {
+        self.interrupt = Interrupt(Some(Box::new(is_wanted)));
+        self
     }
 
     /// Gives the side back, and ends the calls that wait.
@@ -222,13 +253,19 @@ impl Peer {
         mut work: impl FnMut(&Link, &Waiter<'_>) -> Result<Ended<R>, E>,
     ) -> Result<Ended<R>, E> {
         let timer = Timer::new(timeout);
+        let is_interrupted = Cell::new(false);
         loop {
             let link = self.link().map_err(E::from)?;
-            let is_wanted = || lock(&self.link).as_ref().is_some_and(|current| Arc::ptr_eq(current, &link));
+            let is_here = || lock(&self.link).as_ref().is_some_and(|current| Arc::ptr_eq(current, &link));
+            let is_wanted = || {
+                is_interrupted.set(!self.interrupt.is_wanted());
+                !is_interrupted.get() && is_here()
+            };
             let follow = || self.follow(&link);
             let asked = Cell::new(None);
             let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
             match (work(&link, &waiter), asked.get()) {
+                (ended, None) if is_interrupted.get() => return ended,
                 // The next turn finds out whether this was closed.
                 (Ok(Ended::Stopped), _) => {}
                 (Err(_), None) if link.pair.has_left() => {}
