@@ -239,6 +239,11 @@ impl<L: Layout> Attached<L> {
         result
     }
 
+    /// Returns whether messages may come after a failure that says that the other side has ended.
+    pub(crate) fn goes_on_after(&self, failure: &Failure) -> bool {
+        failure.cause() == Some(Cause::Connection) && self.is_following()
+    }
+
     /// Looks at the name in the next call if the memory has gone.
     fn note(&self, failure: &Failure) {
         if failure.cause() == Some(Cause::Lost) && self.is_following() {

@@ -231,9 +231,13 @@ impl Queue {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
-        match self.dequeue(py, None) {
-            Err(failure) => end_of_messages(failure),
-            message => message,
+        loop {
+            match self.dequeue(py, None) {
+                // The name leads to other memory sooner or later.
+                Err(failure) if self.attached.goes_on_after(&failure) => {}
+                Err(failure) => return end_of_messages(failure),
+                message => return message,
+            }
         }
     }
 }

@@ -291,6 +291,8 @@ impl Stream {
         loop {
             match self.wait(py, None) {
                 Ok(()) => {}
+                // The name leads to other memory sooner or later.
+                Err(failure) if self.attached.goes_on_after(&failure) => continue,
                 Err(failure) => return end_of_messages(failure),
             }
             if let Some(message) = self.read(py)? {

@@ -27,9 +27,9 @@ pub use wait::Waited;
 /// On Windows, the name goes with the last handle of any process.
 #[derive(Debug)]
 pub struct Segment {
-    memory: Memory,
-    // Before `object`, so that it is dropped first.
+    // Before `memory` and `object`, so that it is dropped first.
     _inherited: Inherited,
+    memory: Memory,
     /// The process that opened the segment, by [`os::forks`].
     forks: u32,
     object: Box<dyn OpenSegment>,
@@ -51,9 +51,12 @@ impl Segment {
         let Opened { object, name, map } = opened;
         let size_checked_at = AtomicU64::new(0);
         let (spins, roles) = (Spins::default(), HeldRoles::default());
-        let (inherited, forks) = (Inherited::new(object.descriptor()), os::forks());
+        let memory = Memory::new(map);
+        let is_writable = access == Access::ReadWrite;
+        let inherited = Inherited::new(object.descriptor(), memory.start(), memory.len(), is_writable);
+        let forks = os::forks();
         Self {
-            memory: Memory::new(map),
+            memory,
             _inherited: inherited,
             forks,
             object,

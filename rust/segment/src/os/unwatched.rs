@@ -36,7 +36,7 @@ pub fn uninstall_fault_handler() {}
 pub(crate) struct Inherited;
 
 impl Inherited {
-    pub(crate) fn new(_: Option<std::ffi::c_int>) -> Self {
+    pub(crate) fn new(_: Option<std::ffi::c_int>, _: *const u8, _: usize, _: bool) -> Self {
         Self
     }
 }
