@@ -62,7 +62,7 @@ def test_show_tells_the_rate(name: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_watch_prints_messages_as_they_come(name: str, start: Callable[..., Program]) -> None:
-    with Stream.create(name, 4096, 0) as stream:
+    with Stream.create(name, 65536, 0) as stream:
         stream.write("before")
         program = start(WATCHER, name)
         assert program.line() == "ready"
