@@ -329,7 +329,8 @@ pub(crate) fn raw_bytes(object: &Bound<'_, PyAny>) -> Result<Bytes> {
     Ok(Bytes::Copied(copied(&PyMemoryView::from(object)?, 1, false)?))
 }
 
-/// Calls `work` with the bytes of an object's buffer, which `work` may change. The interpreter stays attached.
+/// Calls `work` with the bytes of an object's buffer, which `work` may change. The interpreter stays
+/// attached.
 pub(crate) fn with_writable<T>(
     _: Python<'_>,
     object: &Bound<'_, PyAny>,

@@ -37,8 +37,8 @@ pub(crate) fn decode<'py>(
     Decoder { py, parts }.value()
 }
 
-/// Returns an upper bound for the memory that a part takes, in bytes: that of CPython's objects on 64 bits
-/// (`sys.getsizeof`), with their places in containers.
+/// Returns an upper bound for the memory that a part takes, in bytes, with its place in a container. The
+/// objects of CPython on 64 bits have these sizes (`sys.getsizeof`).
 fn memory_of(part: &Part<'_>) -> u64 {
     /// A place in a list that has grown, or in a dictionary with its share of free places.
     const PLACE: u64 = 16;

@@ -4,8 +4,8 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A shared value. A child of a fork never drops it: another thread of the parent may have had a lock in it,
-/// and its end would give back the roles of the parent.
+/// A shared value. A child of a fork never drops it, since its end would give back the roles of the parent.
+/// Another thread of the parent may also have had a lock in it.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
     value: ManuallyDrop<Arc<T>>,

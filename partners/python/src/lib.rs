@@ -2,8 +2,8 @@
 //!
 //! The classes are those of the addon, over the same crate. Three rules hold for all of them:
 //! - A call that may wait lets other threads of Python go on, and looks for signals (`waits`).
-//! - A thread that has a lock of a layout never needs the interpreter, so that a thread that has the
-//!   interpreter may take such a lock.
+//! - A thread that has a lock of a layout never needs the interpreter. So a thread that has the interpreter
+//!   may take such a lock.
 //! - A child of a fork neither uses nor drops what its parent has open (`forks`).
 
 mod arrays;

@@ -83,7 +83,16 @@ pub(crate) fn unsigned(name: &str, number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|_| Failure::argument(name, number, "0 or more"))
 }
 
-/// Memory under a name, which other programs share.
+/// Memory under a name, which other programs share: bytes, words, and views without a copy.
+///
+/// ```python
+/// >>> name = gsm.generate_name("doc")
+/// >>> with gsm.SharedMemory.create(name, 64) as ours, gsm.SharedMemory.open(name) as theirs:
+/// ...     ours.write(b"hello", 10)
+/// ...     theirs.read(10, 5)
+/// b'hello'
+///
+/// ```
 #[pyclass(frozen, weakref, subclass, module = "godot_shared_memory")]
 pub(crate) struct SharedMemory {
     place: Place<Memory>,
@@ -110,6 +119,12 @@ fn unless_small<T: Send>(py: Python<'_>, length: u64, work: impl FnOnce() -> T +
 
 #[pymethods]
 impl SharedMemory {
+    /// Creates `size` zero bytes under a free name, and owns them.
+    ///
+    /// The name goes with this object unless the memory is persistent. A name that a dead program left counts
+    /// as free.
+    ///
+    /// Raises ArgumentError, ExistsError, OutOfMemoryError, AccessError or UnavailableError.
     #[classmethod]
     #[pyo3(signature = (name, size, *, scope = 0, backend = 0, persistent = false))]
     fn create(
@@ -126,6 +141,9 @@ impl SharedMemory {
         Ok(Self::new(py.detach(|| options.create(size))?))
     }
 
+    /// Opens the first `size` bytes of existing memory, or all of it for 0.
+    ///
+    /// Raises NotFoundError, ArgumentError if there are fewer bytes, BusyError or AccessError.
     #[classmethod]
     #[pyo3(signature = (name, size = 0, *, backend = 0, read_only = false))]
     fn open(
@@ -142,6 +160,9 @@ impl SharedMemory {
         Ok(Self::new(py.detach(|| options.open(size, access))?))
     }
 
+    /// Opens existing memory for reading only.
+    ///
+    /// Raises the exceptions of `open`.
     #[classmethod]
     #[pyo3(signature = (name, size = 0, *, backend = 0))]
     fn open_read_only(
@@ -154,6 +175,9 @@ impl SharedMemory {
         Self::open(class, py, name, size, backend, true)
     }
 
+    /// Opens the memory, or creates it if there is none, for two sides that start in any order.
+    ///
+    /// Raises the exceptions of `create` and `open`.
     #[classmethod]
     #[pyo3(signature = (name, size, *, scope = 0, backend = 0, persistent = false))]
     fn open_or_create(
@@ -170,6 +194,9 @@ impl SharedMemory {
         Ok(Self::new(py.detach(|| options.open_or_create(size))?))
     }
 
+    /// Returns `size` bytes from `offset` on, or all up to the end.
+    ///
+    /// Raises ArgumentError beyond the end, and LostError if another program has truncated the memory.
     #[pyo3(signature = (offset = 0, size = None))]
     fn read<'py>(&self, py: Python<'py>, offset: i64, size: Option<i64>) -> Result<Bound<'py, PyBytes>> {
         let memory = self.memory()?;
@@ -188,6 +215,9 @@ impl SharedMemory {
         Ok(PyBytes::new_with(py, length, |bytes| read(bytes).map_err(|e| Failure::from(e).into()))?)
     }
 
+    /// Fills a writable buffer in C order with the bytes from `offset` on. Returns their number.
+    ///
+    /// Raises the exceptions of `read`.
     #[pyo3(signature = (buffer, offset = 0))]
     fn read_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: i64) -> Result<usize> {
         let memory = self.memory()?;
@@ -201,6 +231,9 @@ impl SharedMemory {
         })
     }
 
+    /// Copies the bytes of any object with a buffer to `offset`.
+    ///
+    /// Raises the exceptions of `read`, and AccessError if the memory is read-only.
     #[pyo3(signature = (data, offset = 0))]
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, offset: i64) -> Result<()> {
         let memory = self.memory()?;
@@ -217,6 +250,9 @@ impl SharedMemory {
         Ok(memory.segment.write(offset, bytes)?)
     }
 
+    /// Sets `size` bytes from `offset` on, or all up to the end, to a value from 0 to 255.
+    ///
+    /// Raises the exceptions of `write`.
     #[pyo3(signature = (value = 0, offset = 0, size = None))]
     fn fill(&self, py: Python<'_>, value: i64, offset: i64, size: Option<i64>) -> Result<()> {
         let memory = self.memory()?;
@@ -229,6 +265,10 @@ impl SharedMemory {
         Ok(unless_small(py, size, || memory.segment.fill(offset, size, byte))?)
     }
 
+    /// Ends the use of the memory. Removes the name if this object has made the memory, and it isn't
+    /// persistent.
+    ///
+    /// Views stay valid, and keep the memory mapped.
     fn close(&self, py: Python<'_>) {
         if let Some(memory) = self.place.replace(None) {
             py.detach(|| {
@@ -238,101 +278,126 @@ impl SharedMemory {
         }
     }
 
+    /// Removes the name now, if it still leads to this memory.
     fn unlink(&self) -> Result<()> {
         Ok(self.memory()?.segment.name().unlink()?)
     }
 
+    /// Returns whether the object is open.
     fn is_open(&self) -> bool {
         self.memory().is_ok()
     }
 
+    /// Returns whether the name still leads to this memory.
     fn is_current(&self) -> bool {
         self.memory().is_ok_and(|memory| memory.segment.name().is_current())
     }
 
+    /// Returns whether this object has made the memory.
     fn is_created(&self) -> Result<bool> {
         Ok(self.memory()?.segment.is_created())
     }
 
+    /// Returns whether the memory is open for reading only.
     fn is_read_only(&self) -> Result<bool> {
         Ok(self.memory()?.segment.access() == Access::ReadOnly)
     }
 
+    /// Returns the name.
     fn get_name(&self) -> Result<String> {
         Ok(self.memory()?.segment.name().as_str().to_owned())
     }
 
+    /// Returns the name as the system's own calls take it.
     fn get_native_name(&self) -> Result<String> {
         Ok(self.memory()?.segment.name().native_name())
     }
 
+    /// Returns the size that the memory has now, in bytes.
     fn get_size(&self) -> Result<u64> {
         Ok(self.memory()?.segment.current_size()?)
     }
 
+    /// Returns the bytes that this object can use.
     fn get_mapped_size(&self) -> Result<u64> {
         Ok(self.memory()?.segment.size())
     }
 
+    /// Returns which users may open the memory.
     fn get_scope<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(constant(py, "Scope", number_of(self.memory()?.segment.scope()))?)
     }
 
+    /// Returns whether the program that made the memory lives.
     fn get_owner_state<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(owner_state(py, self.memory()?.segment.owner_state())?)
     }
 
+    /// Sets whether the name outlives this object. Does nothing for an object that has not made the memory.
     fn set_persistent(&self, persistent: bool) -> Result<()> {
         let lifetime = if persistent { Lifetime::Persistent } else { Lifetime::Owner };
         Ok(self.memory()?.segment.set_lifetime(lifetime)?)
     }
 
+    /// Returns the word of 4 bytes at `offset`, a multiple of 4. Acquires.
     fn atomic_load_u32(&self, offset: i64) -> Result<u32> {
         Ok(self.memory()?.segment.load_u32(unsigned("offset", offset)?)?)
     }
 
+    /// Stores the word of 4 bytes at `offset`. Releases.
     fn atomic_store_u32(&self, offset: i64, value: u32) -> Result<()> {
         Ok(self.memory()?.segment.store_u32(unsigned("offset", offset)?, value)?)
     }
 
+    /// Adds to the word of 4 bytes at `offset`, wrapping around, and returns the previous one.
     fn atomic_add_u32(&self, offset: i64, value: i64) -> Result<u32> {
         let low = u32::try_from(value.rem_euclid(1 << 32)).unwrap_or(0);
         Ok(self.memory()?.segment.fetch_add_u32(unsigned("offset", offset)?, low)?)
     }
 
+    /// Stores the word of 4 bytes at `offset`, and returns the previous one.
     fn atomic_exchange_u32(&self, offset: i64, value: u32) -> Result<u32> {
         Ok(self.memory()?.segment.swap_u32(unsigned("offset", offset)?, value)?)
     }
 
+    /// Stores `desired` if the word of 4 bytes at `offset` is `expected`. Returns the previous one.
     fn atomic_compare_exchange_u32(&self, offset: i64, expected: u32, desired: u32) -> Result<u32> {
         let offset = unsigned("offset", offset)?;
         Ok(self.memory()?.segment.compare_exchange_u32(offset, expected, desired)?)
     }
 
+    /// Returns the word of 8 bytes at `offset`, a multiple of 8. Acquires.
     fn atomic_load_s64(&self, offset: i64) -> Result<i64> {
         Ok(self.memory()?.segment.load_u64(unsigned("offset", offset)?)?.cast_signed())
     }
 
+    /// Stores the word of 8 bytes at `offset`. Releases.
     fn atomic_store_s64(&self, offset: i64, value: i64) -> Result<()> {
         Ok(self.memory()?.segment.store_u64(unsigned("offset", offset)?, value.cast_unsigned())?)
     }
 
+    /// Adds to the word of 8 bytes at `offset`, wrapping around, and returns the previous one.
     fn atomic_add_s64(&self, offset: i64, value: i64) -> Result<i64> {
         let offset = unsigned("offset", offset)?;
         Ok(self.memory()?.segment.fetch_add_u64(offset, value.cast_unsigned())?.cast_signed())
     }
 
+    /// Stores the word of 8 bytes at `offset`, and returns the previous one.
     fn atomic_exchange_s64(&self, offset: i64, value: i64) -> Result<i64> {
         let offset = unsigned("offset", offset)?;
         Ok(self.memory()?.segment.swap_u64(offset, value.cast_unsigned())?.cast_signed())
     }
 
+    /// Stores `desired` if the word of 8 bytes at `offset` is `expected`. Returns the previous one.
     fn atomic_compare_exchange_s64(&self, offset: i64, expected: i64, desired: i64) -> Result<i64> {
         let offset = unsigned("offset", offset)?;
         let (expected, desired) = (expected.cast_unsigned(), desired.cast_unsigned());
         Ok(self.memory()?.segment.compare_exchange_u64(offset, expected, desired)?.cast_signed())
     }
 
+    /// Waits until the word of 4 bytes at `offset` is no longer `expected`, for `timeout` seconds at most.
+    ///
+    /// Raises TimeoutError, and ClosedError if another thread closes the object.
     #[pyo3(signature = (offset, expected, timeout))]
     fn wait_u32(&self, py: Python<'_>, offset: i64, expected: u32, timeout: Option<f64>) -> Result<()> {
         let (memory, timeout) = (self.memory()?, waits::timeout(timeout)?);
@@ -344,22 +409,28 @@ impl SharedMemory {
         waits::finish(waited?, "other value", timeout)
     }
 
+    /// Wakes each thread of each program that waits for the word at `offset`.
     fn notify_u32(&self, offset: i64) -> Result<()> {
         Ok(self.memory()?.segment.notify_u32(unsigned("offset", offset)?)?)
     }
 
+    /// Returns whether there is memory of this name.
     #[staticmethod]
     #[pyo3(signature = (name, *, scope = 0, backend = 0))]
     fn exists(name: &str, scope: i64, backend: i64) -> Result<bool> {
         Ok(options(name, scope, backend, false)?.exists())
     }
 
+    /// Removes a name, whoever has made it. Programs that have the memory open keep it.
+    ///
+    /// Raises NotFoundError, AccessError or UnavailableError.
     #[staticmethod]
     #[pyo3(signature = (name, *, scope = 0, backend = 0))]
     fn remove(name: &str, scope: i64, backend: i64) -> Result<()> {
         Ok(options(name, scope, backend, false)?.remove()?)
     }
 
+    /// Returns the process IDs of this user's programs that map the memory. Empty except on Linux.
     #[staticmethod]
     #[pyo3(signature = (name, *, backend = 0))]
     fn get_users(py: Python<'_>, name: &str, backend: i64) -> Result<Vec<u32>> {
@@ -367,6 +438,15 @@ impl SharedMemory {
         Ok(py.detach(|| options.users()))
     }
 
+    /// Returns what is known of the memory with this name, without opening it. None if there is none.
+    ///
+    /// ```python
+    /// >>> name = gsm.generate_name("doc")
+    /// >>> with gsm.Stream.create(name, 64):
+    /// ...     gsm.get_info(name)["layout"]
+    /// 'latest'
+    ///
+    /// ```
     #[staticmethod]
     #[pyo3(signature = (name, *, backend = 0))]
     fn get_info<'py>(py: Python<'py>, name: &str, backend: i64) -> Result<Option<Bound<'py, PyDict>>> {
@@ -378,11 +458,13 @@ impl SharedMemory {
         }
     }
 
+    /// Returns the names of all native memory that this user can see.
     #[staticmethod]
     fn list_names() -> Vec<String> {
         shm_segment::list_names()
     }
 
+    /// Returns what is known of all memory whose name the system can list.
     #[staticmethod]
     fn list_segments(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         let list = PyList::empty(py);
@@ -395,6 +477,7 @@ impl SharedMemory {
         Ok(list)
     }
 
+    /// Returns a name that can't be guessed: the prefix, of at most 13 bytes, and 80 random bits.
     #[staticmethod]
     #[pyo3(signature = (prefix = "python"))]
     fn generate_name(prefix: &str) -> Result<String> {

@@ -14,6 +14,20 @@ use crate::memory::scope;
 use crate::stream::count;
 use crate::waits;
 
+/// A lock that programs share under a name. It is released when its holder ends, however that happens.
+///
+/// The object holds the lock, and no thread does. A `with` block holds it, and waits for it as long as
+/// `timeout` says, in seconds. A name has 64 locks.
+///
+/// ```python
+/// >>> name = gsm.generate_name("doc")
+/// >>> mutex = gsm.Mutex(name, timeout=1)
+/// >>> with mutex:
+/// ...     mutex.is_locked()
+/// True
+/// >>> mutex.close()
+///
+/// ```
 #[pyclass(frozen, weakref, subclass, module = "godot_shared_memory")]
 pub(crate) struct Mutex {
     place: Place<Lock>,
@@ -68,11 +82,16 @@ impl Mutex {
         Ok(Self { place: Place::new(Some(exit::keep(lock))), timeout })
     }
 
+    /// Takes the lock. Waits for it, for `timeout` seconds at most; None is no limit.
+    ///
+    /// Raises BusyError without a timeout, and TimeoutError after waiting. Raises InUseError if this object
+    /// holds it.
     #[pyo3(signature = (timeout))]
     fn lock(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         self.take(py, waits::timeout(timeout)?)
     }
 
+    /// Takes the lock if it is free. Returns whether it has.
     fn try_lock(&self) -> Result<bool> {
         match self.get()?.lock(Duration::ZERO) {
             Ok(()) => Ok(true),
@@ -81,22 +100,29 @@ impl Mutex {
         }
     }
 
+    /// Gives the lock back.
+    ///
+    /// Raises ClosedError if this object doesn't hold it.
     fn unlock(&self) -> Result<()> {
         Ok(self.get()?.unlock()?)
     }
 
+    /// Returns whether any object or program holds the lock.
     fn is_locked(&self) -> Result<bool> {
         Ok(self.get()?.is_locked()?)
     }
 
+    /// Returns whether this object holds the lock, and the holder before it has died with it.
     fn was_abandoned(&self) -> Result<bool> {
         Ok(self.get()?.was_abandoned())
     }
 
+    /// Returns the name.
     fn get_name(&self) -> Result<String> {
         Ok(self.get()?.name().to_owned())
     }
 
+    /// Gives the lock back if it is held, and ends the use of the name.
     fn close(&self, py: Python<'_>) {
         if let Some(lock) = self.place.replace(None) {
             py.detach(|| {
@@ -106,6 +132,7 @@ impl Mutex {
         }
     }
 
+    /// Returns whether the object was closed, or belongs to a parent of this process.
     fn is_closed(&self) -> bool {
         self.place.get().is_none()
     }

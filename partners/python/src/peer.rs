@@ -17,6 +17,25 @@ use crate::stream::{NotTaken, copy_small, end_of_messages};
 use crate::waits;
 use crate::wrapped::constant;
 
+/// A connection between two programs that open the same name.
+///
+/// Either may start first, and start again. Iterating gives the messages as they come. It waits for each
+/// without a limit, and ends when the partner has ended, or the object is closed.
+///
+/// ```python
+/// >>> name = gsm.generate_name("doc")
+/// >>> import threading
+/// >>> def game():
+/// ...     with gsm.Peer(name) as peer:
+/// ...         for message in peer:
+/// ...             peer.send({"done": message})
+/// >>> threading.Thread(target=game).start()
+/// >>> with gsm.Peer(name) as peer:
+/// ...     peer.wait_connected(10)
+/// ...     peer.request("jump", timeout=10)
+/// {'done': 'jump'}
+///
+/// ```
 #[pyclass(frozen, weakref, subclass, module = "godot_shared_memory")]
 pub(crate) struct Peer {
     place: Place<Native>,
@@ -96,6 +115,10 @@ impl Peer {
         Ok(Self { place: Place::new(Some(peer)), max_memory })
     }
 
+    /// Sends a value. Waits for a partner and for room, for `timeout` seconds at most; None is no limit.
+    ///
+    /// Raises UnavailableError without a partner and BusyError without room, both without a timeout. Raises
+    /// TimeoutError after waiting, and ConnectionError if the partner has ended. Otherwise as `Stream.write`.
     #[pyo3(signature = (value, timeout = Some(0.0)))]
     fn send(&self, py: Python<'_>, value: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
@@ -110,6 +133,11 @@ impl Peer {
         self.waiting(py, |peer| peer.send(&message.message(), timeout).map_err(outgoing::failure))
     }
 
+    /// Returns the next value. Waits for one, for `timeout` seconds at most; None is no limit.
+    ///
+    /// Returns None if there is none, and doesn't wait. Raises TimeoutError after waiting. Raises
+    /// ConnectionError once after the last message of a partner that has ended, and DataError for a message
+    /// that is invalid.
     #[pyo3(signature = (timeout = Some(0.0)))]
     fn receive<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyAny>>> {
         let timeout = waits::timeout(timeout)?;
@@ -131,6 +159,10 @@ impl Peer {
         }
     }
 
+    /// Sends a value, and returns the first one that the partner sends after receiving it.
+    ///
+    /// Other messages stay for `receive`. Raises BusyError if another thread waits for an answer. Otherwise
+    /// as `send` and `receive`.
     #[pyo3(signature = (value, timeout))]
     fn request<'py>(
         &self,
@@ -147,6 +179,9 @@ impl Peer {
         self.value(py, answer)
     }
 
+    /// Waits until `receive` would not wait, for `timeout` seconds at most; None is no limit.
+    ///
+    /// Raises TimeoutError.
     #[pyo3(signature = (timeout))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
@@ -154,6 +189,9 @@ impl Peer {
         waits::finish(waited, "message", timeout)
     }
 
+    /// Waits until a partner is connected, for `timeout` seconds at most; None is no limit.
+    ///
+    /// Raises TimeoutError.
     #[pyo3(signature = (timeout))]
     fn wait_connected(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
@@ -161,10 +199,12 @@ impl Peer {
         waits::finish(waited, "partner", timeout)
     }
 
+    /// Returns whether a partner is connected and lives.
     fn is_connected(&self) -> Result<bool> {
         self.now(Native::is_connected)
     }
 
+    /// Returns whether the object is closed, waits for a partner, or is connected.
     fn get_status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         let number = match self.place.get() {
             None => 0,
@@ -178,26 +218,32 @@ impl Peer {
         Ok(constant(py, "Status", number)?)
     }
 
+    /// Returns the name.
     fn get_name(&self) -> Result<String> {
         Ok(self.peer()?.name().to_owned())
     }
 
+    /// Returns how many messages can be received before the partner's end.
     fn get_message_count(&self) -> Result<u64> {
         self.now(Native::count)
     }
 
+    /// Returns the bytes that wait to be received.
     fn get_available_bytes(&self) -> Result<u64> {
         self.now(Native::available)
     }
 
+    /// Returns how many answers came after their request had ended.
     fn get_late_answer_count(&self) -> Result<u64> {
         self.now(Native::late_answers)
     }
 
+    /// Returns the bytes of the longest message.
     fn get_max_message_size(&self) -> Result<u64> {
         self.now(Native::max_message_size)
     }
 
+    /// Gives the side back, and ends the calls that wait.
     fn close(&self, py: Python<'_>) {
         if let Some(peer) = self.place.replace(None) {
             py.detach(|| {
@@ -207,6 +253,7 @@ impl Peer {
         }
     }
 
+    /// Returns whether the object was closed, or belongs to a parent of this process.
     fn is_closed(&self) -> bool {
         self.place.get().is_none()
     }

@@ -18,6 +18,21 @@ use crate::received::{Received, layout_of};
 use crate::views::{Draft, Frame};
 use crate::waits;
 
+/// The newest value, from one writer to any number of readers. The writer never waits.
+///
+/// Iterating gives the messages as they come. It waits for each without a limit, and ends when the object is
+/// closed. With memory of the program, it also ends with the writer.
+///
+/// ```python
+/// >>> name = gsm.generate_name("doc")
+/// >>> with gsm.Stream.create(name, 4096) as camera, gsm.Stream.open(name) as viewer:
+/// ...     with camera.begin((2, 3, 3)) as pixels:
+/// ...         pixels[:] = 255
+/// ...     with viewer.frame() as pixels:
+/// ...         int(pixels.sum())
+/// 4590
+///
+/// ```
 #[pyclass(frozen, weakref, subclass, module = "godot_shared_memory")]
 pub(crate) struct Stream {
     attached: Attached<Native>,
@@ -110,6 +125,12 @@ impl Stream {
 
 #[pymethods]
 impl Stream {
+    /// Makes memory for messages of up to `max_message_size` bytes, with pins for `readers` (0 to 64).
+    ///
+    /// Decoding a value takes at most `max_memory` bytes. By default, that is 32 times the message, and 1 GiB
+    /// at most.
+    ///
+    /// Raises ExistsError if a living program owns the name, ArgumentError, OutOfMemoryError or AccessError.
     #[classmethod]
     #[pyo3(signature = (name, max_message_size, readers = 2, *, scope = 0, max_memory = None))]
     fn create(
@@ -131,12 +152,18 @@ impl Stream {
         Ok(Self::with(Attached::made(segment, stream), max_memory))
     }
 
+    /// Follows a name: uses the memory that it leads to, now and later.
+    ///
+    /// Raises ArgumentError for a bad name. Calls raise UnavailableError while there is no memory.
     #[classmethod]
     #[pyo3(signature = (name, *, max_memory = None))]
     fn open(_class: &Bound<'_, PyType>, py: Python<'_>, name: &str, max_memory: Option<u64>) -> Result<Self> {
         Ok(Self::with(py.detach(|| Attached::following(name))?, max_memory))
     }
 
+    /// Uses memory of the program, and lays it out if it is all zeros.
+    ///
+    /// A size of 0 takes what is there. Raises ArgumentError, DataError, BusyError or UnavailableError.
     #[classmethod]
     #[pyo3(signature = (memory, max_message_size = 0, readers = 2, *, max_memory = None))]
     fn attach(
@@ -155,6 +182,10 @@ impl Stream {
         Ok(Self::with(Attached::to(memory, stream), max_memory))
     }
 
+    /// Publishes a value.
+    ///
+    /// Raises InUseError if there is another writer, and ArgumentError if the value is too long. Raises
+    /// TypeError or OverflowError for a value that no message can hold.
     fn write(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<()> {
         let limit = self.get(py, |stream, _| Ok(stream.max_message_size()))?;
         let message = Outgoing::of(value, limit)?;
@@ -165,10 +196,18 @@ impl Stream {
         self.attached.now(py, write)
     }
 
+    /// Returns the newest value, even if it was read before. None before the first one.
+    ///
+    /// Raises DataError for an invalid message, OutOfMemoryError, or BusyError if it changes faster than it
+    /// is read.
     fn read<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
         self.take(py)?.map(|received| received.into_value(py, self.max_memory)).transpose()
     }
 
+    /// Copies the newest content into a writable buffer, and returns its bytes. None before the first
+    /// message.
+    ///
+    /// Raises ArgumentError if the buffer is too small; the message stays unread.
     fn read_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> Result<Option<u64>> {
         arrays::with_writable(py, buffer, |bytes| {
             let mut too_small = None;
@@ -194,10 +233,22 @@ impl Stream {
         })
     }
 
+    /// Returns the newest message as a view of the memory, without a copy, for a `with` block.
+    ///
+    /// The view is an array of numpy for numbers and pictures, and otherwise a memoryview of the content. It
+    /// is None before the first message. Until the end of the block, the writer leaves the message as it is.
+    /// Afterwards, the view stays valid, but later messages may change it. An object has one pin, so a frame
+    /// inside another one is a copy. It is one, too, if all pins are taken, or the memory may only be read.
+    /// Pictures are as they were sent, also BGR.
     fn frame(slf: &Bound<'_, Self>) -> Frame {
         Frame::new(slf.clone().unbind())
     }
 
+    /// Returns the place of the next message, for a `with` block that draws it without a copy.
+    ///
+    /// The shape and dtype are those of the message: uint8 for bytes and pictures, int32, int64, float32 or
+    /// float64. The block gets an array of numpy, or a memoryview. Its end publishes the message, unless an
+    /// exception ends it. Keep no view of it: a later store would change a message that others read.
     #[pyo3(signature = (shape, dtype = None))]
     fn begin(
         slf: &Bound<'_, Self>,
@@ -207,14 +258,18 @@ impl Stream {
         Draft::new(slf, shape, dtype)
     }
 
+    /// Returns whether there is another message than the one read last.
     fn has_new_data(&self, py: Python<'_>) -> Result<bool> {
         self.get(py, Native::has_new_data)
     }
 
+    /// Returns the bytes of the newest message. None before the first one.
     fn get_message_size(&self, py: Python<'_>) -> Result<Option<u64>> {
         self.newest(py, |newest| newest.length)
     }
 
+    /// Returns the shape of the newest array or picture, () for other messages, and None before the first
+    /// one.
     fn get_message_shape<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyTuple>>> {
         let Some(descriptor) = self.newest(py, |newest| newest.descriptor)? else { return Ok(None) };
         let shape = match descriptor.kind {
@@ -224,27 +279,36 @@ impl Stream {
         Ok(Some(PyTuple::new(py, shape)?))
     }
 
+    /// Returns the number of the message that was read last; 0 before that.
     fn get_sequence(&self, py: Python<'_>) -> Result<u64> {
         self.get(py, |stream, _| Ok(stream.sequence()))
     }
 
+    /// Returns how many messages were written, but not read here, between those that were.
     fn get_missed_count(&self, py: Python<'_>) -> Result<u64> {
         self.get(py, |stream, _| Ok(stream.missed()))
     }
 
+    /// Returns the seconds since the newest message was written. None if that isn't known.
     fn get_age(&self, py: Python<'_>) -> Result<Option<f64>> {
         let age = self.attached.now(py, |stream, segment| if_any(stream.age(segment)))?;
         Ok(age.flatten().map(|age: Duration| age.as_secs_f64()))
     }
 
+    /// Returns whether there is a writer, or was one.
     fn get_writer_state<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(owner_state(py, self.get(py, Native::writer_state)?)?)
     }
 
+    /// Returns the bytes of the longest message.
     fn get_capacity(&self, py: Python<'_>) -> Result<u64> {
         self.get(py, |stream, _| Ok(stream.max_message_size()))
     }
 
+    /// Waits until there is a message to read, for `timeout` seconds at most. None is no limit.
+    ///
+    /// Raises TimeoutError; ConnectionError if the other side has ended; ClosedError if another thread closes
+    /// the object.
     #[pyo3(signature = (timeout))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
@@ -254,22 +318,29 @@ impl Stream {
         waits::finish(waited, "new message", timeout)
     }
 
+    /// Removes all messages.
+    ///
+    /// Raises InUseError if another object or program has a role.
     fn reset(&self, py: Python<'_>) -> Result<()> {
         self.get(py, Native::reset)
     }
 
+    /// Gives the roles back, and ends the calls that wait. Lets go of the memory.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.attached.close());
     }
 
+    /// Returns whether there is memory to use.
     fn is_attached(&self) -> bool {
         self.attached.target().is_ok()
     }
 
+    /// Returns whether the object was closed, or belongs to a parent of this process.
     fn is_closed(&self) -> bool {
         self.attached.is_closed()
     }
 
+    /// Returns the memory of the moment.
     fn get_memory(&self) -> Result<SharedMemory> {
         Ok(SharedMemory::of(self.attached.target()?.memory.clone()))
     }

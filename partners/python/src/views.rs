@@ -72,7 +72,7 @@ impl Window {
     }
 }
 
-/// The newest message of a stream, where it is.
+/// A message of a stream in the memory, for a `with` block. See `Stream.frame`.
 #[pyclass(frozen, module = "godot_shared_memory")]
 pub(crate) struct Frame {
     stream: Py<Stream>,
@@ -160,7 +160,7 @@ pub(crate) fn view_layout(descriptor: Descriptor, length: u64) -> (Layout, bool)
     }
 }
 
-/// The next message of a stream, which the program draws in the memory.
+/// The next message of a stream, drawn in the memory in a `with` block. See `Stream.begin`.
 #[pyclass(frozen, module = "godot_shared_memory")]
 pub(crate) struct Draft {
     stream: Py<Stream>,

@@ -18,7 +18,8 @@ const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 thread_local! {
     /// The exception of a signal's handler that has ended a wait of this thread.
     static INTERRUPT: RefCell<Option<PyErr>> = const { RefCell::new(None) };
-    /// Whether this is the main thread, which alone runs the handlers, and in which process that was found.
+    /// True in the main thread, which alone runs the handlers. The number tells in which process that was
+    /// found.
     static IS_MAIN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
 }
 

@@ -11,9 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import pytest
-
 import godot_shared_memory as gsm
+import pytest
 
 SHM = pathlib.Path("/dev/shm")
 

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
-from test_values import same
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Mutex, Peer, Queue, SharedMemory, Stream
+from test_values import same
 
 PARTNER = os.environ.get("GSM_PARTNER")
 

@@ -6,10 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import godot_shared_memory as gsm
 import pytest
 from conftest import Program
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Mutex, Queue, SharedMemory, Stream
 from godot_shared_memory.__main__ import main
 
@@ -77,7 +76,9 @@ def test_watch_prints_messages_as_they_come(name: str, start: Callable[..., Prog
         assert program.finish()[0] == 0
 
 
-def test_watch_counts_the_messages_of_a_queue_and_takes_none(name: str, start: Callable[..., Program]) -> None:
+def test_watch_counts_the_messages_of_a_queue_and_takes_none(
+    name: str, start: Callable[..., Program]
+) -> None:
     with Queue.create(name, 4096) as queue:
         program = start(WATCHER, name, "--seconds", "2")
         assert program.line() == "ready"

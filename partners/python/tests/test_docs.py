@@ -10,9 +10,8 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 import godot_shared_memory as gsm
+import pytest
 from godot_shared_memory import _native
 
 CLASSES = ["SharedMemory", "Stream", "Frame", "Draft", "Queue", "Peer", "Mutex"]
@@ -30,7 +29,7 @@ def examples() -> list[doctest.DocTest]:
             text = inspect.getdoc(getattr(gsm, name).__dict__[member]) if callable(value) else None
             if text and ">>>" in text:
                 found.append(parser.get_doctest(text, {"gsm": gsm}, f"{name}.{member}", None, 0))
-    return [test for test in found if test.examples]
+    return list({test.docstring: test for test in found if test.examples}.values())
 
 
 @pytest.mark.parametrize("test", examples(), ids=lambda test: test.name)

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
-from test_values import MATH, same
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Peer, Queue, Status, Stream
+from test_values import MATH, same
 
 GODOT = os.environ.get("GODOT")
 ADDON = pathlib.Path(__file__).parents[3] / "addons/shared_memory"
@@ -39,7 +38,9 @@ func _init() -> void:
 		var value: Variant = peer.receive(30000)
 		if value == null:
 			break
-		var told: Variant = var_to_str(value) if not value is Image else [value.get_size(), value.get_format()]
+		var told: Variant = var_to_str(value)
+		if value is Image:
+			told = [value.get_size(), value.get_format()]
 		peer.send([typeof(value), told], 10000)
 		peer.send(value, 10000)
 	peer.close()
@@ -62,7 +63,8 @@ func _init() -> void:
 		"bool": true, "int": -5, "large": 1 << 62, "float": 0.1, "string": "ä€😀", "name": &"name",
 		"path": ^"/root/A:b:c", "vector2": Vector2(1, 2), "vector2i": Vector2i(1, 2),
 		"rect2": Rect2(1, 2, 3, 4), "rect2i": Rect2i(1, 2, 3, 4), "vector3": Vector3(1, 2, 3),
-		"vector3i": Vector3i(1, 2, 3), "transform2d": Transform2D(Vector2(1, 2), Vector2(3, 4), Vector2(5, 6)),
+		"vector3i": Vector3i(1, 2, 3),
+		"transform2d": Transform2D(Vector2(1, 2), Vector2(3, 4), Vector2(5, 6)),
 		"vector4": Vector4(1, 2, 3, 4), "vector4i": Vector4i(1, 2, 3, 4), "plane": Plane(1, 2, 3, 4),
 		"quaternion": Quaternion(1, 2, 3, 4), "aabb": AABB(Vector3(1, 2, 3), Vector3(4, 5, 6)),
 		"basis": Basis(Vector3(1, 2, 3), Vector3(4, 5, 6), Vector3(7, 8, 9)),
@@ -142,7 +144,10 @@ def godot(project: pathlib.Path) -> Iterator[StartGodot]:
 
     def start(script: str, *arguments: str) -> subprocess.Popen[str]:
         command = [str(GODOT), "--headless", "--path", str(project), "-s", f"res://{script}.gd", "--"]
-        environment = {**os.environ, **{f"XDG_{kind}_HOME": str(project / "home") for kind in ("DATA", "CONFIG")}}
+        environment = {
+            **os.environ,
+            **{f"XDG_{kind}_HOME": str(project / "home") for kind in ("DATA", "CONFIG")},
+        }
         process = subprocess.Popen(
             [*command, *arguments],
             stdout=subprocess.PIPE,

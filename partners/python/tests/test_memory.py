@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import Callable
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
 from conftest import Program, eventually, linux, processor_time
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Backend, OwnerState, Scope, SharedMemory
 
 BACKENDS = [Backend.NATIVE, Backend.FILE, *([Backend.SYSV, Backend.MEMFD] if sys.platform == "linux" else [])]
+
+IMPORT = "import sys, godot_shared_memory as gsm\n"
+OPENER = f"{IMPORT}memory = gsm.SharedMemory.open(sys.argv[1])\nprint(1)\ninput()"
+CREATOR = f"{IMPORT}memory = gsm.SharedMemory.create(sys.argv[1], 64)\nprint(1)\ninput()"
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name.lower())
@@ -58,7 +61,7 @@ def test_a_read_only_object_refuses_to_write(backend: Backend, place: str) -> No
             memory.write(b"x")
         assert memoryview(memory).readonly
         with pytest.raises(ValueError, match="read-only"):
-            numpy.frombuffer(memory, numpy.uint8)[0] = 1
+            numpy.frombuffer(memoryview(memory), numpy.uint8)[0] = 1
 
 
 def test_either_side_may_be_first(name: str) -> None:
@@ -164,7 +167,12 @@ def test_a_wait_ends_when_the_word_changes(name: str) -> None:
         assert isinstance(caught.value, TimeoutError)
         assert 0.5 <= time.monotonic() - start < 1
         assert processor_time() - before < 0.1
-        thread = threading.Timer(0.1, lambda: (memory.atomic_store_u32(0, 1), memory.notify_u32(0)))
+
+        def change() -> None:
+            memory.atomic_store_u32(0, 1)
+            memory.notify_u32(0)
+
+        thread = threading.Timer(0.1, change)
         thread.start()
         memory.wait_u32(0, 0, 10)
         thread.join()
@@ -195,7 +203,7 @@ def test_every_call_on_a_closed_object_says_so(name: str) -> None:
 
 def test_a_view_keeps_the_memory_mapped(name: str) -> None:
     memory = SharedMemory.create(name, 4096)
-    view, array = memoryview(memory), numpy.frombuffer(memory, numpy.uint8)
+    view, array = memoryview(memory), numpy.frombuffer(memoryview(memory), numpy.uint8)
     array[5] = 9
     with SharedMemory.open(name) as other:
         assert other.read(5, 1) == b"\x09"
@@ -299,10 +307,7 @@ def test_users_are_processes(name: str, start: Callable[..., Program]) -> None:
     import os
 
     with SharedMemory.create(name, 64):
-        program = start(
-            "import sys, godot_shared_memory as gsm\nm = gsm.SharedMemory.open(sys.argv[1])\nprint(1)\ninput()",
-            name,
-        )
+        program = start(OPENER, name)
         program.line()
         assert gsm.get_users(name) == sorted([os.getpid(), program.process.pid])
         program.tell()
@@ -312,10 +317,7 @@ def test_users_are_processes(name: str, start: Callable[..., Program]) -> None:
 
 @linux
 def test_a_dead_owner_is_replaced(name: str, start: Callable[..., Program]) -> None:
-    program = start(
-        "import sys, godot_shared_memory as gsm\nm = gsm.SharedMemory.create(sys.argv[1], 64)\nprint(1)\ninput()",
-        name,
-    )
+    program = start(CREATOR, name)
     program.line()
     program.kill()
     info = gsm.get_info(name)

@@ -6,10 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+import godot_shared_memory as gsm
 import pytest
 from conftest import Program, eventually, processor_time
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Mutex, SharedMemory
 
 HOLDER = """if True:

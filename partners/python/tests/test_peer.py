@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
 from conftest import Program, eventually, processor_time
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Peer, Status
 
 ECHO = """if True:
@@ -59,13 +58,14 @@ def test_alone_nothing_is_sent(name: str) -> None:
         with pytest.raises(gsm.UnavailableError, match="no partner"):
             peer.send(1)
         before, start = processor_time(), time.monotonic()
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: peer.wait_connected(0.2),
             lambda: peer.receive(0.2),
             lambda: peer.send(1, 0.2),
             lambda: peer.request(1, 0.2),
             lambda: peer.wait(0.2),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(gsm.TimeoutError):
                 call()
         assert 1 <= time.monotonic() - start < 2
@@ -77,12 +77,13 @@ def test_alone_nothing_is_sent(name: str) -> None:
 
 
 def test_wrong_arguments_are_named(name: str) -> None:
-    for call, text in (
+    calls: list[tuple[Callable[[], object], str]] = [
         (lambda: Peer(name, 0), "buffer_size"),
         (lambda: Peer(name, 1 << 40), "buffer_size"),
         (lambda: Peer(name, scope=3), "scope"),
         (lambda: Peer("a/b"), "a/b"),
-    ):
+    ]
+    for call, text in calls:
         with pytest.raises(gsm.ArgumentError, match=text):
             call()
 

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
 from conftest import Program, eventually, linux
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Mutex, OwnerState, Peer, Queue, SharedMemory, Stream
 
 pytestmark = linux
@@ -200,7 +199,9 @@ def test_a_child_does_not_keep_the_locks_of_a_dead_parent(name: str, start: Call
     try:
         program.process.kill()
         program.process.wait()
-        assert eventually(lambda: (gsm.get_info(name) or {"owner_state": 0})["owner_state"] == OwnerState.DEAD)
+        assert eventually(
+            lambda: (gsm.get_info(name) or {"owner_state": 0})["owner_state"] == OwnerState.DEAD
+        )
         mutex = Mutex(name + "_lock")
         mutex.lock(5)
         assert mutex.was_abandoned()
@@ -366,8 +367,12 @@ def test_descriptors_are_closed(make_name: Callable[[], str]) -> None:
 def test_other_children_inherit_no_descriptor(name: str) -> None:
     with Stream.create(name, 64):
         listed = subprocess.run(
-            [sys.executable, "-c", "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in range(3, 50)"
-             " if os.path.exists(f'/proc/self/fd/{n}')])"],
+            [
+                sys.executable,
+                "-c",
+                "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in range(3, 50)"
+                " if os.path.exists(f'/proc/self/fd/{n}')])",
+            ],
             close_fds=False,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
 from conftest import Program, eventually, processor_time
-
-import godot_shared_memory as gsm
 from godot_shared_memory import Queue, SharedMemory
 
 PRODUCER = """if True:

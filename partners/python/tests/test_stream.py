@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import godot_shared_memory as gsm
 import numpy
 import pytest
 from conftest import Program, eventually, linux, processor_time
-
-import godot_shared_memory as gsm
 from godot_shared_memory import OwnerState, SharedMemory, Stream
 
 WRITER = """if True:
@@ -57,14 +56,15 @@ def test_a_reader_gets_the_newest_value(name: str) -> None:
 
 
 def test_wrong_arguments_are_named(name: str) -> None:
-    for call, text in (
+    calls: list[tuple[Callable[[], object], str]] = [
         (lambda: Stream.create(name, 0), "max_message_size"),
         (lambda: Stream.create(name, 1 << 50), "max_message_size"),
         (lambda: Stream.create(name, 64, 65), "readers"),
         (lambda: Stream.create(name, 64, scope=7), "scope"),
         (lambda: Stream.create("a/b", 64), "a/b"),
         (lambda: Stream.open(""), "name"),
-    ):
+    ]
+    for call, text in calls:
         with pytest.raises(gsm.ArgumentError, match=text):
             call()
     with Stream.create(name, 64) as stream:
@@ -102,7 +102,12 @@ def test_a_message_is_read_into_a_buffer_that_is_large_enough(name: str) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [numpy.arange(12, dtype="f8").reshape(3, 4), numpy.arange(24, dtype="u1").reshape(2, 4, 3), b"bytes", "text"],
+    [
+        numpy.arange(12, dtype="f8").reshape(3, 4),
+        numpy.arange(24, dtype="u1").reshape(2, 4, 3),
+        b"bytes",
+        "text",
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_frame_is_a_view_without_a_copy(name: str, value: Any) -> None:

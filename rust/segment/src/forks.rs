@@ -8,7 +8,7 @@ use crate::os;
 ///
 /// Without this call, a child keeps the locks of its parent alive, and may end them. With it, a child closes
 /// its share of each descriptor, and touches no name and no lock of the parent. The mappings stay. The child
-/// must not use the values that it has inherited, nor drop them: another thread of the parent may have had a
+/// must not use the values that it has inherited, nor drop them. Another thread of the parent may have had a
 /// lock in one of them. [`forks`] tells them apart. A segment that another thread is opening at the moment of
 /// the fork is missed.
 ///

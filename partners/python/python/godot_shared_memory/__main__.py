@@ -114,7 +114,8 @@ def rate_of(name: str, before: Mapping[str, Any]) -> float:
     after = gsm.get_info(name)
     if after is None or after["incarnation"] != before["incarnation"]:
         return 0.0
-    return max(0, after["sequence"] - before["sequence"]) / (time.monotonic() - start)
+    count: int = after["sequence"] - before["sequence"]
+    return max(0, count) / (time.monotonic() - start)
 
 
 def hex_line(offset: int, part: bytes) -> str:

@@ -105,8 +105,8 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Ends each wait with [`Error::Stopped`] at the first sleep after which `is_wanted` returns false. A wait
-    /// asks it every 10 to 40 ms, in its own thread.
+    /// Ends each wait with [`Error::Stopped`] at the first sleep after which `is_wanted` returns false. A
+    /// wait asks it every 10 to 40 ms, in its own thread.
     #[must_use]
     pub fn interrupted_unless(
         mut self,

@@ -1,10 +1,10 @@
 //! The engine's binary form of a Variant, as `var_to_bytes` writes it and `PackedByteArray.decode_var` reads
 //! it.
 //!
-//! Nothing is decoded for the engine. [`measure`] finds out how many bytes a Variant takes, and whether the engine may
-//! decode them. The engine's decoder prints an error for bytes that it doesn't accept, and leaves the value
-//! half read. It decodes without a message what passes here, and makes nothing that the bytes don't account
-//! for. Every count is compared with the bytes that are left, and containers are nested no deeper than the
+//! The engine decodes by itself. [`measure`] finds out how many bytes a Variant takes, and whether the engine
+//! may decode them. The engine's decoder prints an error for bytes that it doesn't accept, and leaves the
+//! value half read. It decodes without a message what passes here, and makes nothing that the bytes don't
+//! account for. Every count is compared with the bytes that are left, and containers are nested no deeper than the
 //! engine allows.
 //!
 //! Four things that the engine reads but never writes are refused:
