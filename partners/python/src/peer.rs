@@ -1,11 +1,13 @@
 //! `Peer`: two programs talk.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use shm_segment::layout::native::{BUFFER_SIZES, Peer as Native};
 use shm_segment::layout::{Error as LayoutError, Result as LayoutResult};
+
+use shm_segment::Scope;
 
 use crate::error::{Failure, Result};
 use crate::exit::{self, Closable};
@@ -85,6 +87,19 @@ impl Peer {
     }
 }
 
+/// Opens a peer. Tries again for a while if the other side has made the memory, and has not laid it out. On a
+/// busy machine, that takes longer than the one attempt waits.
+fn open(name: &str, buffer_size: u64, scope: Scope) -> LayoutResult<Native> {
+    const LONGEST: Duration = Duration::from_millis(500);
+    let start = Instant::now();
+    loop {
+        match Native::open(name, buffer_size, scope) {
+            Err(LayoutError::NotLaidOutYet { .. }) if start.elapsed() < LONGEST => {}
+            other => return other,
+        }
+    }
+}
+
 fn take_small(peer: &Native) -> Result<Option<Option<Received>>> {
     match peer.receive(Duration::ZERO, copy_small) {
         Ok(received) => Ok(Some(Some(received))),
@@ -110,7 +125,7 @@ impl Peer {
         let size = u64::try_from(buffer_size).ok().filter(|size| BUFFER_SIZES.contains(size));
         let limit = || format!("from {least} to {most}");
         let size = size.ok_or_else(|| Failure::argument("buffer_size", buffer_size, &limit()))?;
-        let peer = py.detach(|| Native::open(name, size, scope))?;
+        let peer = py.detach(|| open(name, size, scope))?;
         let peer = exit::keep(peer.interrupted_unless(waits::goes_on));
         Ok(Self { place: Place::new(Some(peer)), max_memory })
     }

@@ -9,9 +9,12 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import godot_shared_memory as gsm
+import numpy
 import pytest
+from conftest import Program
 from godot_shared_memory import _native
 
 CLASSES = ["SharedMemory", "Stream", "Frame", "Draft", "Queue", "Peer", "Mutex"]
@@ -61,6 +64,14 @@ def test_the_examples_of_the_readme_run(number: int) -> None:
     source = code_of(README)[number]
     done = subprocess.run([sys.executable, "-c", source], timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_of_the_page_for_partners_runs(name: str, start: Callable[..., Program]) -> None:
+    source = code_of(PARTNERS, "\n## Python\n")[0].replace('"camera"', f'"{name}"')
+    with gsm.Stream.create(name, 1024) as camera:
+        camera.write(numpy.zeros((2, 3, 4), numpy.uint8))
+        program = start(source)
+        assert program.line().startswith("(2, 3, 4) ")
 
 
 def stubs() -> dict[str, set[str]]:

@@ -4,8 +4,8 @@
 //! The engine decodes by itself. [`measure`] finds out how many bytes a Variant takes, and whether the engine
 //! may decode them. The engine's decoder prints an error for bytes that it doesn't accept, and leaves the
 //! value half read. It decodes without a message what passes here, and makes nothing that the bytes don't
-//! account for. Every count is compared with the bytes that are left, and containers are nested no deeper than the
-//! engine allows.
+//! account for. Every count is compared with the bytes that are left, and containers are nested no deeper
+//! than the engine allows.
 //!
 //! Four things that the engine reads but never writes are refused:
 //! - values of another type than their typed array or dictionary has;
