@@ -239,9 +239,11 @@ impl<L: Layout> Attached<L> {
         result
     }
 
-    /// Returns whether messages may come after a failure that says that the other side has ended.
+    /// Returns whether other programs may come after a failure that says that the other side has ended. They
+    /// may if the object has the name, or follows it.
     pub(crate) fn goes_on_after(&self, failure: &Failure) -> bool {
-        failure.cause() == Some(Cause::Connection) && self.is_following()
+        let is_own = self.place.get().is_none_or(|target| target.is_own);
+        failure.cause() == Some(Cause::Connection) && is_own && !self.is_closed()
     }
 
     /// Looks at the name in the next call if the memory has gone.

@@ -289,7 +289,7 @@ impl Queue {
     fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
         loop {
             match self.dequeue(py, None) {
-                // The name leads to other memory sooner or later.
+                // Another one may come under the name.
                 Err(failure) if self.attached.goes_on_after(&failure) => {}
                 Err(failure) => return end_of_messages(failure),
                 message => return message,

@@ -362,7 +362,7 @@ impl Stream {
         loop {
             match self.wait(py, None) {
                 Ok(()) => {}
-                // The name leads to other memory sooner or later.
+                // Another one may come under the name.
                 Err(failure) if self.attached.goes_on_after(&failure) => continue,
                 Err(failure) => return end_of_messages(failure),
             }
