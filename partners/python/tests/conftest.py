@@ -8,8 +8,10 @@ import pathlib
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import godot_shared_memory as gsm
 import pytest
@@ -121,6 +123,21 @@ def run(start: Callable[..., Program]) -> Callable[..., str]:
         return out
 
     return whole
+
+
+class Closable(Protocol):
+    """An object that can be closed."""
+
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def closed_soon(value: Closable) -> Iterator[None]:
+    """Closes an object in another thread, and waits until that has ended, too."""
+    timer = threading.Timer(0.1, value.close)
+    timer.start()
+    yield
+    timer.join()
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import godot_shared_memory as gsm
 import numpy
 import pytest
-from conftest import Program, eventually, linux, processor_time
+from conftest import Program, closed_soon, eventually, linux, processor_time
 from godot_shared_memory import Backend, OwnerState, Scope, SharedMemory
 
 BACKENDS = [Backend.NATIVE, Backend.FILE, *([Backend.SYSV, Backend.MEMFD] if sys.platform == "linux" else [])]
@@ -180,9 +180,8 @@ def test_a_wait_ends_when_the_word_changes(name: str) -> None:
 
 def test_close_ends_a_wait_of_another_thread(name: str) -> None:
     memory = SharedMemory.create(name, 64)
-    threading.Timer(0.1, memory.close).start()
     start = time.monotonic()
-    with pytest.raises(gsm.ClosedError):
+    with closed_soon(memory), pytest.raises(gsm.ClosedError):
         memory.wait_u32(0, 0, 10)
     assert time.monotonic() - start < 1
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import godot_shared_memory as gsm
 import pytest
-from conftest import Program, eventually, processor_time
+from conftest import Program, closed_soon, eventually, processor_time
 from godot_shared_memory import Mutex, SharedMemory
 
 HOLDER = """if True:
@@ -104,9 +104,8 @@ def test_a_waiting_program_gets_the_lock(name: str, start: Callable[..., Program
 def test_close_ends_a_wait_of_another_thread(name: str) -> None:
     holder, other = Mutex(name), Mutex(name)
     with holder:
-        threading.Timer(0.1, other.close).start()
         start = time.monotonic()
-        with pytest.raises(gsm.ClosedError):
+        with closed_soon(other), pytest.raises(gsm.ClosedError):
             other.lock(10)
         assert time.monotonic() - start < 1
     holder.close()

@@ -10,7 +10,7 @@ from typing import Any
 import godot_shared_memory as gsm
 import numpy
 import pytest
-from conftest import Program, eventually, processor_time
+from conftest import Program, closed_soon, eventually, processor_time
 from godot_shared_memory import Peer, Status
 
 ECHO = """if True:
@@ -109,9 +109,8 @@ def test_close_ends_waits_of_other_threads(name: str) -> None:
     ]
     for call in calls:
         peer = Peer(name)
-        threading.Timer(0.1, peer.close).start()
         start = time.monotonic()
-        with pytest.raises(gsm.ClosedError):
+        with closed_soon(peer), pytest.raises(gsm.ClosedError):
             call(peer)
         assert time.monotonic() - start < 1
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import godot_shared_memory as gsm
 import numpy
 import pytest
-from conftest import Program, eventually, processor_time
+from conftest import Program, closed_soon, eventually, processor_time
 from godot_shared_memory import Queue, SharedMemory
 
 PRODUCER = """if True:
@@ -72,8 +72,7 @@ def test_an_empty_queue_waits_for_a_message(name: str) -> None:
         threading.Timer(0.1, producer.enqueue, ["later"]).start()
         consumer.wait(None)
         assert consumer.dequeue() == "later"
-        threading.Timer(0.1, consumer.close).start()
-        with pytest.raises(gsm.ClosedError):
+        with closed_soon(consumer), pytest.raises(gsm.ClosedError):
             consumer.dequeue(10)
 
 

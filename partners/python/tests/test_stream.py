@@ -12,7 +12,7 @@ from typing import Any
 import godot_shared_memory as gsm
 import numpy
 import pytest
-from conftest import Program, eventually, linux, processor_time
+from conftest import Program, closed_soon, eventually, linux, processor_time
 from godot_shared_memory import OwnerState, SharedMemory, Stream
 
 WRITER = """if True:
@@ -313,8 +313,8 @@ def test_iteration_goes_on_where_the_name_leads(name: str) -> None:
                 thread.start()
                 assert next(messages) == number
                 thread.join()
-        threading.Timer(0.1, reader.close).start()
-        assert list(messages) == []
+        with closed_soon(reader):
+            assert list(messages) == []
 
 
 def test_a_stream_follows_its_name(name: str, start: Callable[..., Program]) -> None:
