@@ -11,11 +11,20 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 
 import pytest
-from harness import gdscript
+from harness import gdscript, screen
 from harness.agent import Agent
-from harness.session import NOBODY, PROJECT, SESSION, Session, file_of
+from harness.session import (
+    LIVE_AGENT,
+    NOBODY,
+    PROJECT,
+    SESSION,
+    Session,
+    file_of,
+    kill,
+)
 
 
 def pytest_addoption(parser):
@@ -185,6 +194,48 @@ def agent(start_agent):
 def memory(agent):
     """Returns a SharedMemory in a Godot of its own."""
     return agent.memory()
+
+
+@pytest.fixture
+def display(session, cleanup):
+    """Starts a screen without a monitor; returns its name."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("no Xvfb, so no window")
+    server = session.start(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    cleanup.callback(server.stdout.close)
+    cleanup.callback(kill, server)
+    # It also names the displays that others have.
+    lines = (line.strip() for line in server.stdout)
+    number = next((line for line in lines if line.isdigit()), None)
+    assert number, "Xvfb doesn't start"
+    return f":{number}"
+
+
+@pytest.fixture(scope="session")
+def renderers(session):
+    return screen.Renderers(session)
+
+
+@pytest.fixture
+def start_window(start_agent, display, renderers):
+    """Starts a Godot with a window, whose frames go on, in a renderer: opengl3 or vulkan."""
+
+    def start(renderer, *options):
+        problem = renderers.problem(renderer, display)
+        if problem:
+            pytest.skip(problem)
+        return start_agent(
+            command=[*renderers.command(renderer), *options],
+            script=LIVE_AGENT,
+            env=renderers.environment(display),
+            allowed=screen.WARNINGS,
+        )
+
+    return start
 
 
 @pytest.fixture

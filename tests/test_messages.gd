@@ -172,15 +172,49 @@ func test_values_nested_to_the_limit_are_received() -> void:
 	for sides: Array in [_stream(), _queue()]:
 		_assert_sent(sides, some.nested(1025), "nested")
 		_assert_sent(sides, {some.nested(100): some.nested(100)}, "nested keys")
-		var itself := []
-		itself.append(itself)
-		for value: Array in [some.nested(1026), itself]:
-			_assert_refused(sides, value, "value has more than 1024 containers inside each other")
-		itself.clear()
+		var too_deep := "value has more than 1024 arrays and dictionaries inside each other"
+		_assert_refused(sides, some.nested(1026), too_deep)
 		# The engine says so as well, at another depth than ours.
 		allow_errors("Max recursion reached")
 		var in_key := {some.nested(102): 1}
 		_assert_refused(sides, in_key, "value has an encoded form that can't be decoded: ")
+
+
+## With a limit that many times the value would reach, and with one that stops the count before.
+func test_values_that_contain_themselves_are_refused() -> void:
+	var itself := []
+	itself.append(itself)
+	var tree := {"name": "root", "children": [{"name": "leaf"}]}
+	tree.children[0].parent = tree
+	var inner := [1, {}]
+	inner[1].list = inner
+	var in_key := []
+	in_key.append({in_key: 1})
+	var long_circle := {}
+	var last := long_circle
+	for number in 20:
+		last.next = {}
+		last = last.next
+	last.next = long_circle
+	var refused := {
+		"value[0] is value itself": itself,
+		'value["children"][0]["parent"] is value itself': tree,
+		'value["a"][1]["list"] is value["a"] itself': {"a": inner, "b": "x".repeat(500)},
+		"value[0].keys()[0] is value itself": in_key,
+		"value%s… is value itself" % '["next"]'.repeat(8): long_circle,
+	}
+	for sides: Array in [_stream(), _queue(), _stream(4096), _queue(4096)]:
+		for text: String in refused:
+			_assert_refused(sides, refused[text], text + ", and a value that contains itself can't")
+		# Twice, but not inside itself.
+		_assert_sent(sides, [[1], {"a": [1]}, [1]], "equal")
+		var shared := {"a": 1}
+		_assert_sent(sides, [shared, {"b": shared}, shared], "shared")
+	itself.clear()
+	tree.clear()
+	inner.clear()
+	in_key.clear()
+	long_circle.clear()
 
 
 func test_values_without_a_meaning_elsewhere_are_refused() -> void:

@@ -5,6 +5,10 @@ extends "res://peer_case.gd"
 
 const MAX := 9223372036854775807
 const MIN := -9223372036854775808
+## The calls that may wait, without their timeout.
+const WAITING_CALLS := [
+	["send", ["x"]], ["receive", []], ["request", ["x"]], ["wait", []], ["wait_connected", []]
+]
 
 
 func test_class_extends_packet_peer() -> void:
@@ -130,6 +134,80 @@ func test_end_of_a_partner_is_told_once() -> void:
 	assert_code(sides[0].wait(1), ERR_TIMEOUT, "wait")
 
 
+## The text says what was missing: with a timeout, and without one.
+func test_errors_name_what_was_missing() -> void:
+	var peer := SharedMemoryPeer.new()
+	assert_code(peer.open(unique_name(), BUFFER), OK, "open")
+	_assert_missing(
+		peer,
+		{
+			"send": ["there was no partner within 30ms", "no partner is connected"],
+			"request": ["there was no partner within 30ms", "no partner is connected"],
+			"receive": ["there was no message within 30ms", "there is no message"],
+			"wait": ["there was no message within 30ms", "there is no message, and"],
+			"wait_connected": ["there was no partner within 30ms", "there is no partner, and"],
+		}
+	)
+	var sides := connected()
+	_assert_missing(
+		sides[0],
+		{"request": ["there was no answer within 30ms", "there is no answer, and the call didn't"]}
+	)
+	while sides[0].send(pattern(100)) == OK:
+		pass
+	var no_room := ["there was no room for the message within 30ms", "the buffer is full"]
+	_assert_missing(sides[0], {"send": no_room, "request": no_room})
+
+
+func _assert_missing(peer: SharedMemoryPeer, texts: Dictionary) -> void:
+	for method: String in texts:
+		var arguments := [pattern(100)] if method in ["send", "request"] else []
+		for index in 2:
+			peer.callv(method, arguments + [[30, 0][index]])
+			var message := peer.get_last_error_message()
+			assert_true(message.begins_with(texts[method][index]), method + ": " + message)
+			assert_false("0ns" in message or "queue" in message, message)
+
+
+## Nothing is printed, and poll() succeeds. Later calls find a closed peer.
+func test_connected_method_may_close_the_peer() -> void:
+	var sides := connected()
+	var told := []
+	var receive := func(value: Variant) -> void:
+		told.append(value)
+		if value == "quit":
+			sides[0].close()
+	sides[0].message_received.connect(receive)
+	for value: String in ["first", "quit", "never received"]:
+		assert_code(sides[1].send(value), OK, "send")
+	assert_code(sides[0].poll(), OK, "poll")
+	assert_last_error(sides[0], OK)
+	assert_eq(told, ["first", "quit"], "until it was closed")
+	assert_eq(sides[0].get_status(), SharedMemoryPeer.STATUS_CLOSED, "closed")
+	assert_code(sides[0].poll(), ERR_UNCONFIGURED, "poll of a closed peer")
+	sides[0].message_received.disconnect(receive)
+
+
+func test_connected_method_may_open_the_peer_again() -> void:
+	var sides := connected()
+	var name := sides[0].get_name()
+	var told := []
+	var open_again := func() -> void:
+		sides[0].close()
+		assert_code(sides[0].open(name, BUFFER), OK, "open again")
+	sides[0].disconnected.connect(open_again)
+	sides[0].connected.connect(told.append.bind("connected"))
+	sides[1].close()
+	assert_code(sides[0].poll(), OK, "poll")
+	assert_last_error(sides[0], OK)
+	assert_eq(sides[0].get_status(), SharedMemoryPeer.STATUS_WAITING, "open")
+	assert_code(sides[1].open(name, BUFFER), OK, "open")
+	connect_sides(sides)
+	assert_code(sides[0].poll(), OK, "poll")
+	assert_eq(told, ["connected", "connected"], "told")
+	sides[0].disconnected.disconnect(open_again)
+
+
 func test_third_peer_is_refused() -> void:
 	var sides := connected()
 	var third := SharedMemoryPeer.new()
@@ -151,19 +229,20 @@ func test_close_ends_a_wait() -> void:
 	assert_eq(thread.wait_to_finish(), null, "receive")
 	assert_true(Time.get_ticks_msec() - start < 1000, "soon")
 	assert_last_error(peer, ERR_UNCONFIGURED, ["closed"])
+	# The thread may just make its next call. Only a call that doesn't wait is a mistake.
+	for call: Array in WAITING_CALLS:
+		peer.callv(call[0], call[1] + [1])
+		assert_last_error(peer, ERR_UNCONFIGURED, ["open()"])
+		expect_error("SharedMemoryPeer.%s(): no peer is open" % call[0])
+		peer.callv(call[0], call[1] + [0])
+		assert_last_error(peer, ERR_UNCONFIGURED, ["open()"])
 
 
 func test_mistakes_are_printed() -> void:
 	var peer := SharedMemoryPeer.new()
-	for call: Array in [
-		["send", ["x"]],
-		["receive", []],
-		["request", ["x", 1]],
-		["wait", [1]],
-		["wait_connected", [1]]
-	]:
+	for call: Array in WAITING_CALLS:
 		expect_error("call open() first")
-		peer.callv(call[0], call[1])
+		peer.callv(call[0], call[1] + [1])
 		assert_last_error(peer, ERR_UNCONFIGURED, ["open()"])
 	assert_code(peer.poll(), ERR_UNCONFIGURED, "poll prints nothing")
 	var name := unique_name()
@@ -180,13 +259,7 @@ func test_mistakes_are_printed() -> void:
 	expect_error("this object is open already")
 	assert_code(peer.open(name, BUFFER), ERR_ALREADY_IN_USE, "open again")
 	for timeout: int in [MIN, -1]:
-		for call: Array in [
-			["send", ["x"]],
-			["receive", []],
-			["request", ["x"]],
-			["wait", []],
-			["wait_connected", []]
-		]:
+		for call: Array in WAITING_CALLS:
 			expect_error("timeout_msec must be 0 or more, not %d" % timeout)
 			peer.callv(call[0], call[1] + [timeout])
 			assert_last_error(peer, ERR_INVALID_PARAMETER)
@@ -195,9 +268,14 @@ func test_mistakes_are_printed() -> void:
 			expect_error("SharedMemoryPeer.%s(): value" % method)
 			peer.callv(method, [value, 0])
 			assert_last_error(peer, ERR_INVALID_PARAMETER)
-	expect_error("bytes are too many")
-	assert_code(peer.send(pattern(BUFFER)), ERR_INVALID_PARAMETER, "too long")
-	expect_error("bytes are too many")
+	for method: String in ["send", "request"]:
+		for value: Variant in [pattern(BUFFER), "x".repeat(BUFFER), [pattern(BUFFER)]]:
+			expect_error("SharedMemoryPeer.%s(): value: " % method)
+			peer.callv(method, [value, 0])
+			assert_last_error(
+				peer, ERR_INVALID_PARAMETER, ["too many: at most %d fit" % (BUFFER / 2 - 32)]
+			)
+	expect_error("packet: %d bytes are too many" % BUFFER)
 	assert_code(peer.put_packet(pattern(BUFFER)), ERR_INVALID_PARAMETER, "too long")
 	assert_eq(peer.get_max_message_size(), BUFFER / 2 - 32, "the longest")
 	assert_code(peer.put_packet(pattern(9)), ERR_UNAVAILABLE, "no partner")
@@ -287,6 +365,48 @@ func test_limit_of_variables_is_that_of_the_engine() -> void:
 	first.encode_buffer_max_size = 2048
 	assert_code(first.put_var(pattern(1100)), OK, "now it fits")
 	assert_eq(sides[1].get_var(), pattern(1100), "get_var")
+
+
+## put_var() sends the bytes of any value, as the engine makes them.
+func test_null_and_objects_as_variables() -> void:
+	var sides := connected()
+	assert_code(sides[0].put_var(null), OK, "null")
+	assert_eq(sides[1].get_available_packet_count(), 1, "null is a packet")
+	assert_eq(sides[1].get_var(), null, "null")
+	assert_code(sides[1].get_packet_error(), OK, "and not an error")
+	var object := RefCounted.new()
+	assert_code(sides[0].put_var(object), OK, "an object")
+	var got: Variant = sides[1].get_var()
+	assert_true(got is EncodedObjectAsID, "it arrives as its ID")
+	assert_eq((got as EncodedObjectAsID).object_id, object.get_instance_id(), "its ID")
+	expect_error("SharedMemoryPeer.send(): value is an Object")
+	assert_code(sides[0].send(object), ERR_INVALID_PARAMETER, "not in a message")
+	expect_error("SharedMemoryPeer.send(): value is null")
+	assert_code(sides[0].send(null), ERR_INVALID_PARAMETER, "not in a message")
+
+
+## Only sending tells of another partner, and once.
+func test_packets_pass_from_one_partner_to_the_next() -> void:
+	var sides := connected()
+	assert_code(sides[1].put_packet(pattern(3)), OK, "put_packet")
+	assert_eq(sides[0].get_packet(), pattern(3), "get_packet")
+	var name := sides[0].get_name()
+	for round in 3:
+		assert_code(sides[1].put_packet(pattern(4)), OK, "the last one")
+		sides[1].close()
+		assert_code(sides[1].open(name, BUFFER), OK, "open again")
+		assert_eq(sides[0].get_packet(), pattern(4), "of the previous partner")
+		connect_sides(sides)
+		assert_code(sides[1].put_packet(pattern(5)), OK, "of the next one")
+		if round == 1:
+			assert_code(
+				sides[0].put_packet(pattern(6)), ERR_CONNECTION_ERROR, "for the previous one"
+			)
+			assert_code(sides[0].put_packet(pattern(6)), OK, "once")
+		assert_eq(sides[0].get_packet(), pattern(5), "without a sign of the change")
+		assert_code(sides[0].get_packet_error(), OK, "without a sign of the change")
+		if round == 2:
+			assert_code(sides[0].put_packet(pattern(7)), OK, "this one is known")
 
 
 func test_empty_packet_is_not_sent() -> void:

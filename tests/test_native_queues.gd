@@ -164,6 +164,25 @@ func test_bad_arguments_are_refused() -> void:
 	assert_eq(queue.dequeue(MAX), pattern(limit), "the longest")
 
 
+## Nothing is printed, and poll() succeeds. The messages that were not taken out are lost.
+func test_connected_method_may_let_go_of_the_queue() -> void:
+	for method: String in ["close", "detach"]:
+		var queue := SharedMemoryQueue.new()
+		assert_code(queue.create(unique_name(), 4096), OK, "create")
+		for value in 3:
+			assert_code(queue.enqueue(value), OK, "enqueue")
+		var told := []
+		var receive := func(value: Variant) -> void:
+			told.append(value)
+			queue.call(method)
+		queue.message_received.connect(receive)
+		assert_code(queue.poll(), OK, method)
+		assert_last_error(queue, OK)
+		assert_eq(told, [0], "until then")
+		assert_code(queue.poll(), ERR_UNCONFIGURED, "the next poll")
+		queue.message_received.disconnect(receive)
+
+
 func test_poll_emits_each_message() -> void:
 	var queue := attached(created(4096), 1024)
 	var got := []

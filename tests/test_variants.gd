@@ -135,12 +135,15 @@ func test_values_nested_too_deep_are_refused() -> void:
 	var in_itself := {}
 	in_itself[1] = [{2: in_itself}]
 	var in_a_value := {1: some.nested(1025)}
-	for value: Variant in [some.nested(1026), itself, in_itself, in_a_value]:
-		expect_error(
-			"SharedMemory.encode_var(): value has more than 1024 containers inside each other"
-		)
-		assert_eq(memory.encode_var(0, value), -1, "too deep")
-		assert_last_error(memory, ERR_INVALID_PARAMETER)
+	for case: Array in [
+		["has more than 1024 arrays and dictionaries inside each other", some.nested(1026)],
+		["has more than 1024 arrays and dictionaries inside each other", in_a_value],
+		["value[0] is value itself, and a value that contains itself can't be encoded", itself],
+		["value[1][0][2] is value itself", in_itself],
+	]:
+		expect_error("SharedMemory.encode_var(): value")
+		assert_eq(memory.encode_var(0, case[1]), -1, case[0])
+		assert_last_error(memory, ERR_INVALID_PARAMETER, [case[0]])
 	itself.clear()
 	in_itself.clear()
 	assert_eq(memory.read(), pattern(1 << 16), "nothing was written")

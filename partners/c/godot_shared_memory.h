@@ -2170,6 +2170,7 @@ typedef struct gsm_peer {
     uint64_t requests;  // made so far
     uint64_t waiting;   // the number of the request that waits for its answer
     uint64_t searched;  // how far the lane was searched for answers
+    uint64_t scanned;   // how far the lane was searched for the mark of another partner
     uint64_t looked;    // the time of the last look at the name
     char name[256];
 } gsm_peer;
@@ -2329,6 +2330,30 @@ static inline gsm_error gsmi_pass_marks(gsm_peer *peer) {
     return error == GSM_OK ? gsmi_write_marks(peer) : error;
 }
 
+// Returns whether a record is the border behind the partner's messages: the mark with which another one joins.
+static inline int gsmi_is_border(const gsm_peer *peer, const uint32_t words[2], const unsigned char *record) {
+    uint64_t numbers[2];
+    return gsmi_is_mark(words, record, numbers) && numbers[0] != 0 && numbers[1] == 0 && numbers[0] != peer->partner;
+}
+
+// Returns whether the border is behind the messages that wait. Their sender is dead then, although the lock of
+// its side is held.
+static inline int gsmi_is_replaced(gsm_peer *peer) {
+    gsm_queue *queue = &peer->queue;
+    uint32_t inbox = gsmi_inbox(peer), words[2];
+    uint64_t head = queue->lanes[inbox].head, tail = queue->lanes[inbox].tail;
+    const unsigned char *record;
+    if (peer->scanned < head) peer->scanned = head;
+    while (peer->scanned != tail) {
+        uint64_t next = peer->scanned;
+        // gsm_peer_receive() reports what is wrong.
+        if (!gsmi_is_ring(queue, next, tail) || gsmi_find_record(queue, inbox, &next, tail, words, &record)) return 0;
+        if (gsmi_is_border(peer, words, record)) return 1;
+        peer->scanned = next;
+    }
+    return 0;
+}
+
 static inline gsm_error gsmi_open_peer(gsm_peer *peer, uint64_t patience) {
     uint64_t deadline = gsm_clock() + patience;
     gsm_error error;
@@ -2417,6 +2442,7 @@ static inline gsm_error gsmi_step(gsm_peer *peer) {
     if (error != GSM_OK) return error;
     if (peer->partner != before) peer->is_alive = peer->partner != 0 && gsmi_is_side_held(peer, gsmi_inbox(peer));
     else if (before != 0 && !peer->is_alive && !peer->has_message) gsmi_lose_partner(peer);
+    if (peer->has_message && peer->is_alive && gsmi_is_replaced(peer)) peer->is_alive = 0;
     if (peer->partner == 0) gsmi_follow_name(peer);
     return GSM_OK;
 }
@@ -2583,17 +2609,14 @@ static inline gsm_error gsm_peer_ask(gsm_peer *peer, const gsm_message *message,
 static inline gsm_error gsmi_find_answer(gsm_peer *peer, gsm_message *message, void *buffer, uint64_t capacity) {
     gsm_queue *queue = &peer->queue;
     uint32_t inbox = gsmi_inbox(peer), words[2];
-    uint64_t head = queue->lanes[inbox].head, tail = queue->lanes[inbox].tail, numbers[2], number;
+    uint64_t head = queue->lanes[inbox].head, tail = queue->lanes[inbox].tail, number;
     const unsigned char *record;
     if (peer->searched < head) peer->searched = head;
     while (peer->searched != tail) {
         uint64_t next = peer->searched;
         if (!gsmi_is_ring(queue, next, tail) || gsmi_find_record(queue, inbox, &next, tail, words, &record))
             return GSM_ERROR_INVALID_DATA;
-        // The border behind the partner's messages.
-        if (gsmi_is_mark(words, record, numbers) && numbers[0] != 0 && numbers[1] == 0 &&
-            numbers[0] != peer->partner)
-            return GSM_NO_PARTNER;
+        if (gsmi_is_border(peer, words, record)) return GSM_NO_PARTNER;
         if (gsmi_number_of(words, record, &number) == GSMI_ANSWER && number == peer->waiting) {
             gsm_error error = gsmi_copy_numbered(words, record, message, buffer, capacity);
             if (error == GSM_ERROR_BUFFER) return error;

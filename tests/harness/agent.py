@@ -21,13 +21,15 @@ END_OF_ORDER = "\x1e\n"
 class Agent:
     """Starts agent.gd; every answer and every line that Godot prints comes through one pipe."""
 
-    def __init__(self, session, command=None, **options):
+    def __init__(self, session, command=None, script=AGENT, allowed=(), **options):
         self._printed = Printed()
+        for text in allowed:
+            self._printed.allow(text)
         self.is_over = False
         self._lines = queue.Queue()
         command = command or [session.godot, "--headless", "--path", PROJECT]
         self.process = session.start(
-            [*command, "-s", AGENT],
+            [*command, "-s", script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

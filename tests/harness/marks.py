@@ -14,3 +14,5 @@ segments_are_files = pytest.mark.skipif(
 )
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 root_only = pytest.mark.skipif(not IS_ROOT, reason="needs a second user: run as root")
+# For long tests. `./build.sh test --godot --rights` leaves them out.
+same_for_every_user = pytest.mark.same_for_every_user

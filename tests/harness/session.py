@@ -20,6 +20,7 @@ NOBODY = 65534
 SHARED = pathlib.Path("/dev/shm")
 RUNNER = "res://harness/runner.gd"
 AGENT = "res://harness/agent.gd"
+LIVE_AGENT = "res://harness/live_agent.gd"
 SESSION = pytest.StashKey()
 
 

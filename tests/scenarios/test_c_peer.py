@@ -444,7 +444,8 @@ func run(source, msec):
 	if script.reload() != OK:
 		return "it does not compile"
 	var node = script.new()
-	node._ready()
+	if node.has_method("_ready"):
+		node._ready()
 	var end = Time.get_ticks_msec() + msec
 	while Time.get_ticks_msec() < end:
 		node._process(0.016)

@@ -1,6 +1,7 @@
 """The help that F1 shows, against what ClassDB knows, member by member."""
 
 import fnmatch
+import itertools
 import re
 import textwrap
 import xml.etree.ElementTree as ElementTree
@@ -175,8 +176,8 @@ ERRORS = {
         + TALKS,
         "send": TALKS + WAITS + " INVALID_PARAMETER BUSY UNAVAILABLE",
         "request": TALKS + WAITS + " INVALID_PARAMETER BUSY UNAVAILABLE",
-        "receive": TALKS + WAITS + " DOES_NOT_EXIST",
-        "wait*": TALKS + " TIMEOUT",
+        "receive": TALKS + WAITS + " INVALID_PARAMETER DOES_NOT_EXIST",
+        "wait*": TALKS + " INVALID_PARAMETER TIMEOUT",
         "poll": TALKS,
         "close": "",
         "get_*": "",
@@ -204,7 +205,7 @@ ERRORS = {
         "is_locked": LOST,
         "was_abandoned": "",
         "get_name": "",
-        "close": "UNCONFIGURED",
+        "close": "",
         "*_last_error*": "",
     },
 }
@@ -331,6 +332,31 @@ def test_errors_of_methods_are_described(help):
             problems[name] = {"not described": missing, "not its own": foreign}
     assert problems == {}
     assert unused == set(), "not in ClassDB"
+
+
+# The end of the line before a list of errors.
+BEFORE_ERRORS = re.compile(
+    r"(?:^|\. )(?:Besides the errors of the class description, fails|Fails) with:$"
+)
+ERROR_LINE = re.compile(r"- \[constant (?:ERR_\w+|FAILED)\]")
+
+
+def test_descriptions_end_with_the_errors(help):
+    """Each description has its own errors in one list at the end, one a line, after the same words."""
+    shared = shared_errors(help)
+    for entry in help.root.findall("methods/method"):
+        lines = [line.strip() for line in entry.findtext("description").split("\n")]
+        lines = [line for line in lines if line]
+        errors = list(itertools.takewhile(ERROR_LINE.match, reversed(lines)))
+        text = lines[: len(lines) - len(errors)]
+        name = entry.get("name")
+        if errors:
+            assert BEFORE_ERRORS.search(text[-1]), name
+        known = set(ERROR.findall(" ".join(errors)))
+        known |= {error for names, error in shared if covers(names, name)}
+        others = set(ERROR.findall(" ".join(text))) - known
+        assert not others, f"{name}: {others} are not in its list"
+        assert not any(map(ERROR_LINE.match, text)), f"{name}: a list before the end"
 
 
 def line_for(name, lines):

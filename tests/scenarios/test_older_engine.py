@@ -8,6 +8,7 @@ import shutil
 import pytest
 from harness import projects
 from harness.gdscript import TestFile
+from harness.marks import same_for_every_user
 from harness.session import PROJECT, REPOSITORY
 
 FEATURE = "without-internal-getter"
@@ -25,6 +26,7 @@ def build(session):
     return next((REPOSITORY / "target/release").glob("*godot_shared_memory.so"))
 
 
+@same_for_every_user
 @pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not on the PATH")
 def test_gdscript_tests_pass_without_internal_getter(session):
     library = build(session)

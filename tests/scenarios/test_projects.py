@@ -11,7 +11,7 @@ import pytest
 from harness import projects
 from harness.effort import seconds_more
 from harness.gdscript import TestFile, shown
-from harness.marks import segments_are_files
+from harness.marks import same_for_every_user, segments_are_files
 from harness.session import PROJECT, REPOSITORY, file_of, kill, wait_until
 
 TIME_LIMIT = 60
@@ -104,6 +104,9 @@ def test_exported_game(session):
     play(session, [game, "--headless"], cwd=game.parent)
 
 
+# Each file has a limit of its own.
+@pytest.mark.timeout(900 + seconds_more())
+@same_for_every_user
 @segments_are_files
 def test_gdscript_tests_pass_in_exported_game(session, note):
     # A release build of the engine checks less, and has no debugger.

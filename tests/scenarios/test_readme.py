@@ -1,4 +1,4 @@
-"""The README's first example, as it stands there."""
+"""The README's examples, as they stand there, and the addon's own README."""
 
 import re
 import subprocess
@@ -9,19 +9,31 @@ from harness.marks import segments_are_files
 from harness.session import REPOSITORY, file_of, kill, wait_until
 
 TIME_LIMIT = 30
+GREETING = re.compile(r'^\{ "from": (\d+), "at": \(1\.?0?, 2\.?0?\) \}$', re.MULTILINE)
 
 
-def first_block(language):
+def block(title, language):
+    """Returns the first piece of code in the section with that title."""
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    return re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1]
+    section = text.split(f"\n## {title}\n")[1]
+    return re.search(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[
+        1
+    ]
+
+
+def project(session, code):
+    """Makes a project whose scene has this script."""
+    folder = projects.make(session, "readme")
+    (folder / "main.gd").write_text(code, encoding="utf-8")
+    projects.list_addon(folder)
+    return folder
 
 
 @segments_are_files
 def test_first_example_of_readme_works(session):
-    folder = projects.make(session, "readme")
-    (folder / "main.gd").write_text(first_block("gdscript"), encoding="utf-8")
-    projects.list_addon(folder)
-    memory = file_of(re.search(r'create\("(\w+)"', first_block("gdscript"))[1])
+    code = block("First example", "gdscript")
+    folder = project(session, code)
+    memory = file_of(re.search(r'create\("(\w+)"', code)[1])
     assert not memory.exists(), "another game of this example runs already"
     game = session.start(
         [session.godot, "--headless", "--path", folder],
@@ -30,7 +42,7 @@ def test_first_example_of_readme_works(session):
     )
     try:
         wait_until(lambda: memory.exists() and memory.read_bytes().strip(b"\0"))
-        partner = [sys.executable, "-c", first_block("python")]
+        partner = [sys.executable, "-c", block("First example", "python")]
         code, lines = session.run(partner, TIME_LIMIT)
         assert (code, lines) == (0, ["Hello from Godot!"])
         # The game closes it when it has the answer.
@@ -42,3 +54,43 @@ def test_first_example_of_readme_works(session):
         memory.unlink(missing_ok=True)
     assert "Hello from Python!" in told
     assert projects.errors_in(told.splitlines()) == [], told
+
+
+@segments_are_files
+def test_two_programs_with_the_example_of_messages_greet_each_other(session):
+    code = block("Messages between games", "gdscript")
+    folder = project(session, code)
+    memory = file_of(re.search(r'open\("(\w+)"', code)[1])
+    assert not memory.exists(), "another game of this example runs already"
+    games = []
+
+    def start():
+        output = folder / f"output{len(games)}"
+        with output.open("wb") as file:
+            command = [session.godot, "--headless", "--path", folder]
+            games.append(session.start(command, stdout=file))
+        return lambda: GREETING.findall(output.read_text(encoding="utf-8"))
+
+    try:
+        first = start()
+        second = start()
+        wait_until(lambda: len(first()) == len(second()) == 1, TIME_LIMIT)
+        assert first() != second(), "each prints the greeting of the other one"
+        # The one that made the memory.
+        kill(games[0])
+        third = start()
+        wait_until(lambda: len(second()) == 2 and len(third()) == 1, TIME_LIMIT)
+        assert third() == first(), "the one that has stayed"
+        assert second()[0] != second()[1], "another process"
+    finally:
+        for game in games:
+            kill(game)
+        memory.unlink(missing_ok=True)
+    told = "".join(path.read_text(encoding="utf-8") for path in folder.glob("output*"))
+    assert projects.errors_in(told.splitlines()) == [], told
+
+
+def test_readme_of_the_addon_names_every_class():
+    classes = {path.stem for path in (REPOSITORY / "rust/addon/doc_classes").glob("*")}
+    text = (REPOSITORY / "addons/shared_memory/README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^- `(\w+)`: ", text, re.MULTILINE)) == classes

@@ -235,21 +235,6 @@ func _ready():
 """
 
 
-@pytest.fixture
-def display(session, cleanup):
-    """Starts a screen without a monitor; returns its name."""
-    if not shutil.which("Xvfb"):
-        pytest.skip("no Xvfb, so no window")
-    server = session.start(
-        ["Xvfb", "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    cleanup.callback(server.stdout.close)
-    cleanup.callback(kill, server)
-    return f":{server.stdout.readline().strip()}"
-
-
 def test_shader_exchanges_red_and_blue(name, session, display, tmp_path):
     folder = projects.make(session, "readme")
     (folder / "main.gd").write_text(SHOW.replace("{name}", name), encoding="utf-8")

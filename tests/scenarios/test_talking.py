@@ -19,6 +19,7 @@ from harness.constants import (
     ERR_CONNECTION_ERROR,
     ERR_TIMEOUT,
     ERR_UNAUTHORIZED,
+    ERR_UNAVAILABLE,
     OK,
 )
 from harness.effort import rounds
@@ -335,7 +336,8 @@ def test_signal_ends_a_waiting_game_at_once(peer, start_agent, name, number):
 
 
 EXAMPLE = re.compile(r"\[codeblock\]\n(\s*extends .*?)\[/codeblock\]", re.DOTALL)
-# Runs a script of the help for some milliseconds, or until it is killed. Returns when it printed what.
+# Runs a script of the help for some milliseconds, or until it is killed. Returns when it printed what. Not
+# every script has a `_ready()`.
 RUN_EXAMPLE = """
 func run(source, msec):
 	var script = GDScript.new()
@@ -344,7 +346,8 @@ func run(source, msec):
 		return "it does not compile"
 	var node = script.new()
 	node.set_meta("printed", [])
-	node._ready()
+	if node.has_method("_ready"):
+		node._ready()
 	var start = Time.get_ticks_msec()
 	if msec == 0:
 		printerr('##test## {"event": "answer", "value": "it begins"}')
@@ -410,6 +413,57 @@ def test_examples_of_the_help_survive_each_other(
     # Takes the place of the dead, and leaves nothing.
     opened(agent, name)
     agent.run(FORGET)
+
+
+def test_examples_of_the_help_wait_for_a_place(agent, start_agent, name):
+    """Two other programs have the name when the examples start, and end after that."""
+    asks, answers = examples(name)
+    others = [start_agent(), start_agent()]
+    for other in others:
+        opened(other, name)
+    answering = start_agent()
+    start_example(answering, answers)
+    agent.send("run", RUN_EXAMPLE, [asks, 3000])
+    time.sleep(0.3)
+    others[0].kill()
+    time.sleep(0.3)
+    others[1].run(FORGET)
+    assert checked(agent.receive())
+    answering.kill()
+    opened(agent, name)
+    agent.run(FORGET)
+
+
+SEND_ON = """
+func run(seconds):
+	var peer = Engine.get_meta("held")
+	var until = Time.get_ticks_msec() + seconds * 1000
+	while Time.get_ticks_msec() < until:
+		var code = peer.send("x")
+		if code != OK and code != ERR_BUSY:
+			return [code, Time.get_unix_time_from_system()]
+		OS.delay_msec(1)
+	return [OK, 0]
+"""
+
+
+def test_side_that_only_sends_notices_a_kill(session, peer, start_agent, name, note):
+    """Within 100 ms, as the help says; more is allowed on a busy machine."""
+    chance = random.Random(f"{session.seed} sends")
+    times = []
+    for _round in range(3 * ROUNDS):
+        partner = start_agent()
+        opened(partner, name)
+        assert peer.run_in_all([peer, partner], CONNECT) == [OK, OK]
+        peer.send("run", SEND_ON, [10])
+        time.sleep(chance.uniform(0.1, 0.3))
+        killed_at = time.time()
+        partner.kill()
+        code, noticed_at = peer.receive()
+        assert code in (ERR_UNAVAILABLE, ERR_CONNECTION_ERROR)
+        times.append(1000 * (noticed_at - killed_at))
+    assert statistics.median(times) < 500
+    note(f"{statistics.median(times):.0f} ms, at most {max(times):.0f}")
 
 
 @root_only

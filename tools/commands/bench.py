@@ -4,12 +4,13 @@ import json
 
 import addon
 import bench_measure
+import bench_pictures
 import find_godot
 import needs
 from common import output, parse, require_linux, say
 
 HELP = """\
-Usage: ./build.sh bench [--chart]
+Usage: ./build.sh bench [--chart | --pictures]
 
 Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot,
 and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
@@ -18,15 +19,20 @@ beside the same in C; requests between two processes, beside TCP and C; the libr
 and writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its
 other work. Linux only.
 
-  --chart   also update docs/images/bench.svg, the chart of the README
+  --chart     also update docs/images/bench.svg, the chart of the README
+  --pictures  measure only SharedMemoryTexture and SharedMemoryViewportSource, in a window under Xvfb
 """
 
 
 def main(arguments):
-    _, options = parse("bench", arguments, options=("--chart",))
+    _, options = parse("bench", arguments, options=("--chart", "--pictures"))
     require_linux("bench", "this measures on Linux only")
     needs.check()
     godot = find_godot.find()
+    if "--pictures" in options:
+        addon.build()
+        bench_pictures.measure(godot)
+        return
     template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
     library, _ = addon.library_here()

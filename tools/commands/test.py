@@ -16,7 +16,7 @@ from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 from . import test_c
 
 HELP = """\
-Usage: ./build.sh test [FILTER] [--godot]
+Usage: ./build.sh test [FILTER] [--godot] [--rights]
 
 Runs the tests of the Rust crates with cargo, and those for loom with loom, which tries every order of the
 threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
@@ -27,6 +27,7 @@ target/tests-venv has their pytest, for runs by hand:
 target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
+  --rights  leaves out the long ones of these that show the same whichever user runs them
 """
 
 # The exit code with which pytest tells it.
@@ -36,7 +37,7 @@ ALL_LOGS = [RUST_LOG, LOOM_LOG, test_c.LOG, GODOT_LOG]
 
 
 def main(arguments):
-    words, options = parse("test", arguments, options=("--godot",), most=1)
+    words, options = parse("test", arguments, options=("--godot", "--rights"), most=1)
     name_filter = words[0] if words else ""
     needs.check(needs.VENV)
     # Before minutes of building.
@@ -57,7 +58,7 @@ def main(arguments):
     if not name_filter or has_godot_tests(godot, name_filter):
         addon.build()
         say(f"tests in {godot}")
-        passed["in Godot"] = godot_tests(godot, template, name_filter)
+        passed["in Godot"] = godot_tests(godot, template, name_filter, "--rights" in options)
     ran = sum(map(rust.passed_in, ALL_LOGS))
     if all(passed.values()) and ran == 0:
         raise Failure(f"test: no test has '{name_filter}' in its name")
@@ -119,12 +120,13 @@ def pytest_command(godot, name_filter):
     return [python, "-m", "pytest", ROOT / "tests", "--godot", godot, "--filter", name_filter]
 
 
-def godot_tests(godot, template, name_filter):
+def godot_tests(godot, template, name_filter, only_rights):
     """Runs tests/ in Godot, and returns whether they passed."""
     # The tests' user:// folders, and the settings that an export writes, are not the user's own.
     kinds = ("DATA", "CONFIG", "CACHE")
     folders = {f"XDG_{kind}_HOME": TARGET / "test-home" / kind.lower() for kind in kinds}
     command = pytest_command(godot, name_filter)
     command += ["--template", template] if template else []
+    command += ["-m", "not same_for_every_user"] if only_rights else []
     env = {**folders, **peers.prepare(), "PYTHONUNBUFFERED": "1"}
     return run(command, env=env, log=GODOT_LOG) == 0

@@ -320,10 +320,10 @@ impl SharedMemoryQueue {
 
     fn poll(&self) -> ErrorCode {
         let _reference = self.this.reference();
-        self.tell_of_source();
+        let mut has_emitted = self.tell_of_source();
         let count = match self.with_layout_quietly(QueueLayout::pending) {
             Ok(count) => count,
-            Err(code) => return code,
+            Err(code) => return self.end_of_poll(code, has_emitted),
         };
         // Not until the queue is empty: with a fast producer, that would never end.
         for _ in 0..count {
@@ -331,13 +331,16 @@ impl SharedMemoryQueue {
                 .with_layout_quietly(|queue, segment| self.take(queue, segment, Duration::ZERO, &|| true));
             match next {
                 // Outside of the call above: a connected method may do anything, even close the memory.
-                Ok(message) => self.this.emit(MESSAGE_RECEIVED, &[message]),
+                Ok(message) => {
+                    self.this.emit(MESSAGE_RECEIVED, &[message]);
+                    has_emitted = true;
+                }
                 // Another consumer, or a connected method, has taken the message.
                 Err(ErrorCode(Code::ERR_DOES_NOT_EXIST)) => {
                     self.clear_last_error();
                     break;
                 }
-                Err(code) => return code,
+                Err(code) => return self.end_of_poll(code, has_emitted),
             }
         }
         ErrorCode(Code::OK)

@@ -8,6 +8,7 @@ use godot::builtin::{
     PackedInt32Array, PackedInt64Array, PackedStringArray, PackedVector2Array, PackedVector3Array,
     PackedVector4Array, Signal, Variant, VariantType,
 };
+use godot::global::is_same;
 use shm_segment::values::variant::MAX_DEPTH;
 
 use crate::binding::EngineText;
@@ -34,7 +35,7 @@ pub(crate) fn least_plain_size(value: &Variant, enough: u64) -> Result<u64> {
     least_size_of(value, enough, |of| matches!(of, T::OBJECT | T::RID | T::CALLABLE | T::SIGNAL))
 }
 
-fn least_size_of(value: &Variant, enough: u64, is_refused: fn(VariantType) -> bool) -> Result<u64> {
+fn least_size_of(root: &Variant, enough: u64, is_refused: fn(VariantType) -> bool) -> Result<u64> {
     const MAX: u64 = i32::MAX.unsigned_abs() as u64;
     let refused = |path: &str, of: VariantType| {
         let name = match of {
@@ -45,13 +46,15 @@ fn least_size_of(value: &Variant, enough: u64, is_refused: fn(VariantType) -> bo
         };
         Err(Failure::invalid(format!("{path} is {name}, which means nothing in another program")))
     };
-    if is_refused(value.get_type()) {
-        return refused("value", value.get_type());
+    if is_refused(root.get_type()) {
+        return refused("value", root.get_type());
     }
-    let mut size = Size::of(value)?;
-    let mut stack: Vec<Container> = Container::of(value).into_iter().collect();
+    let mut size = Size::of(root)?;
+    let mut stack: Vec<Container> = Container::of(root).into_iter().collect();
     while let Some(container) = stack.last_mut() {
         if size.least > enough {
+            // A value that contains itself has no end, so its size would be a misleading reason.
+            refuse_recursion(root, &stack)?;
             break;
         }
         let Some(value) = container.next() else {
@@ -64,9 +67,9 @@ fn least_size_of(value: &Variant, enough: u64, is_refused: fn(VariantType) -> bo
         }
         size.add(Size::of(&value)?);
         if stack.len() > MAX_DEPTH {
-            return Err(invalid_value(&format!(
-                "has more than {MAX_DEPTH} containers inside each other, or contains itself"
-            )));
+            refuse_recursion(root, &stack)?;
+            let inside = "arrays and dictionaries inside each other";
+            return Err(invalid_value(&format!("has more than {MAX_DEPTH} {inside}")));
         }
         stack.extend(Container::of(&value));
     }
@@ -161,8 +164,13 @@ impl Container {
     }
 
     fn next(&mut self) -> Option<Variant> {
-        let index = self.index;
         self.index += 1;
+        self.last()
+    }
+
+    /// Returns the value that `next` has returned last.
+    fn last(&self) -> Option<Variant> {
+        let index = self.index.checked_sub(1)?;
         self.values.get(index).or_else(|| self.keys.as_ref()?.get(index.checked_sub(self.values.len())?))
     }
 
@@ -189,6 +197,25 @@ impl Container {
 const MAX_KEY_SHOWN: usize = 40;
 /// The containers around a value that an error text shows.
 const MAX_STEPS_SHOWN: usize = 8;
+
+/// Refuses a value if one of the containers that the walk is in is also one of those around it.
+#[cold]
+fn refuse_recursion(root: &Variant, stack: &[Container]) -> Result<()> {
+    // The container at each depth.
+    let mut containers = vec![root.clone()];
+    containers.extend(stack.iter().map_while(Container::last));
+    containers.truncate(stack.len());
+    for inner in 1..containers.len() {
+        let is_inner = |container: &Variant| is_same(container, &containers[inner]);
+        if let Some(outer) = containers[..inner].iter().position(is_inner) {
+            let (inside, around) = (path_to(&stack[..inner]), path_to(&stack[..outer]));
+            return Err(Failure::invalid(format!(
+                "{inside} is {around} itself, and a value that contains itself can't be encoded"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// Returns the expression for the last value of the innermost container, such as `value["a"][3]`.
 fn path_to(stack: &[Container]) -> String {

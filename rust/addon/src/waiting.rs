@@ -40,7 +40,7 @@ pub(crate) fn retry<T>(
     loop {
         let what = match attempt() {
             Err(Error::Empty) if !timeout.is_zero() => "message",
-            Err(Error::Full { .. }) if !timeout.is_zero() => "room",
+            Err(Error::Full { .. }) if !timeout.is_zero() => "room for the message",
             other => return other,
         };
         let rest = timeout.saturating_sub(start.elapsed());

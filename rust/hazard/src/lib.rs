@@ -103,6 +103,29 @@ impl<T: Send + Sync + 'static> AtomicOption<T> {
         Some(unsafe { Self::retire(NonNull::new(previous)?, work) })
     }
 
+    /// Puts a value in as [`put`](Self::put) does, but only in the place of `expected`, which came from
+    /// [`with`](Self::with).
+    ///
+    /// # Errors
+    /// The new value, if the option no longer holds `expected`.
+    pub fn replace_if(&self, expected: &T, value: T) -> Result<(), T> {
+        asymmetric_fence::prepare();
+        let expected = ptr::from_ref(expected).cast_mut();
+        let value = Box::into_raw(Box::new(value));
+        match self.0.compare_exchange(expected, value, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(previous) => {
+                if let Some(previous) = NonNull::new(previous) {
+                    // SAFETY: `previous` came from `Box::into_raw`. The exchange unlinked it, and gave it to
+                    // this thread alone.
+                    unsafe { Self::retire(previous, |_| ()) };
+                }
+                Ok(())
+            }
+            // SAFETY: `value` came from `Box::into_raw` just now, and was not linked.
+            Err(_) => Err(*unsafe { Box::from_raw(value) }),
+        }
+    }
+
     /// Takes the value out and calls `work` with it before it is dropped. Of several threads that call this,
     /// one gets it.
     pub fn take<R>(&self, work: impl FnOnce(&T) -> R) -> Option<R> {

@@ -39,6 +39,26 @@ fn take_drops_an_unused_value_at_once() {
 }
 
 #[test]
+fn replace_if_puts_a_value_in_the_place_of_the_expected_one_only() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let option = AtomicOption::default();
+    option.put(value(&drops));
+    option.with(|first| {
+        let first = first.unwrap();
+        assert!(option.replace_if(first, value(&drops)).is_ok());
+        // This use keeps it.
+        assert_eq!(drops.load(Ordering::SeqCst), 0);
+        let refused = option.replace_if(first, value(&drops));
+        assert!(refused.is_err() && !option.holds(first));
+        drop(refused);
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+    });
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    option.take(|_| ());
+    assert_eq!(drops.load(Ordering::SeqCst), 3);
+}
+
+#[test]
 fn replace_uses_the_previous_value_before_it_is_dropped() {
     let drops = Arc::new(AtomicUsize::new(0));
     let option = AtomicOption::default();

@@ -3,14 +3,16 @@
 Afterwards there are bin/godot and root/usr/bin/godot-template-release.
 """
 
-NUMBER = 1
-WHAT = "Godot (180 MB)"
+NUMBER = 2
+WHAT = "Godot (200 MB)"
 # The release that packages Godot 4.
 SUITES = ("forky",)
 PACKAGES = (
     *("godot", "godot-template-release", "patchelf"),
     # For a window: OpenGL, in software where there is no graphics card.
     *("libgl1", "libegl1", "libgl1-mesa-dri", "libglx-mesa0", "libegl-mesa0"),
+    # The same for Vulkan. Nothing uses it unless VK_DRIVER_FILES names it.
+    "mesa-vulkan-drivers",
 )
 # Everything: the libraries of an older release won't do.
 FETCHED = ".*"

@@ -287,11 +287,24 @@ pub(crate) trait AttachedByName: Attached<Layout: Named> {
         self.attachment().try_with_layout(|_, _| Ok(())).is_ok()
     }
 
-    /// Emits the signal if the object has found, lost or changed its memory since the last time.
-    fn tell_of_source(&self) {
-        if self.attachment().has_other_memory() {
+    /// Emits the signal if the object has found, lost or changed its memory since the last time. Returns
+    /// whether it did.
+    fn tell_of_source(&self) -> bool {
+        let has_changed = self.attachment().has_other_memory();
+        if has_changed {
             self.this().emit(SOURCE_CHANGED, &[]);
         }
+        has_changed
+    }
+
+    /// Returns the result of a `poll()` that failed with this code. To let go of the memory in a method that
+    /// the call itself has run is no failure.
+    fn end_of_poll(&self, code: ErrorCode, has_emitted: bool) -> ErrorCode {
+        if !has_emitted || code != ErrorCode(Code::ERR_UNCONFIGURED) {
+            return code;
+        }
+        self.clear_last_error();
+        ErrorCode(Code::OK)
     }
 }
 

@@ -38,9 +38,20 @@ enum Content {
 pub(super) const REAL: Element = if size_of::<real>() == 8 { Element::F64 } else { Element::F32 };
 
 impl Outgoing {
-    /// Returns the message for a value, which the script gave as `value`. Refuses one that is certainly
-    /// longer than `limit` bytes.
+    /// Returns the message for a value, which the script gave as `value`. Refuses one that is longer than
+    /// `limit` bytes.
     pub(crate) fn of(value: &Variant, limit: u64) -> Result<Self> {
+        let outgoing = Self::of_any_length(value, limit)?;
+        let size = outgoing.message().content.len() as u64;
+        if size > limit {
+            return Err(Failure::of_message("value", &layout::Error::TooLarge { size, limit }));
+        }
+        Ok(outgoing)
+    }
+
+    /// Returns the message for a value. Refuses one that can't be encoded in `limit` bytes, but not every
+    /// longer one.
+    fn of_any_length(value: &Variant, limit: u64) -> Result<Self> {
         use VariantType as T;
         Ok(match value.get_type() {
             T::STRING => Self::plain(Kind::Text, Content::Text(variant_to_utf8("value", value)?)),
@@ -69,7 +80,10 @@ impl Outgoing {
     fn encoded(value: &Variant, limit: u64) -> Result<Self> {
         let least = variant_size::least_plain_size(value, limit)?;
         if least > limit {
-            return Err(Failure::of_message("value", &layout::Error::TooLarge { size: least, limit }));
+            // The rest wasn't counted.
+            return Err(Failure::invalid(format!(
+                "value: {least} bytes or more are too many: at most {limit} fit"
+            )));
         }
         Ok(Self::plain(Kind::Value, Content::Bytes(variant_codec::encode_plain(value, least)?)))
     }

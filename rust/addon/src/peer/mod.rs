@@ -26,6 +26,7 @@ pub(crate) struct SharedMemoryPeer {
     peer: AtomicOption<Peer>,
     /// Set while the object has a peer, or is about to.
     is_occupied: AtomicBool,
+    was_open: AtomicBool,
     last_error: LastError,
 }
 
@@ -58,8 +59,13 @@ impl Class for SharedMemoryPeer {
     const PARENT: &'static str = "PacketPeerExtension";
 
     fn new(this: This) -> Self {
-        let is_occupied = AtomicBool::default();
-        Self { this, peer: AtomicOption::default(), is_occupied, last_error: LastError::default() }
+        Self {
+            this,
+            peer: AtomicOption::default(),
+            is_occupied: AtomicBool::default(),
+            was_open: AtomicBool::default(),
+            last_error: LastError::default(),
+        }
     }
 
     fn define(class: &mut Definition<Self>) {
@@ -122,6 +128,7 @@ impl SharedMemoryPeer {
         };
         let opened = open().map(|peer| {
             occupied.0 = None;
+            self.was_open.store(true, Ordering::Relaxed);
             self.peer.put(peer);
         });
         code_of(self.remember(opened))
@@ -152,29 +159,46 @@ impl SharedMemoryPeer {
         self.remember(self.try_with_peer(work))
     }
 
+    /// Calls `work` as `with_peer` does, for a call that may wait.
+    ///
+    /// To close the object is the way to end such calls of other threads. It may come between two of them. So
+    /// with a timeout, a call on an object that was open prints nothing.
+    fn with_peer_waiting<T>(
+        &self,
+        timeout_msec: i64,
+        work: impl FnOnce(&Peer, Duration) -> Result<T>,
+    ) -> Result<T, ErrorCode> {
+        let result = self.try_with_peer(|peer| work(peer, waiting::timeout(timeout_msec)?));
+        self.remember(result.map_err(|failure| {
+            let is_ended = timeout_msec > 0
+                && failure.code() == Code::ERR_UNCONFIGURED
+                && self.was_open.load(Ordering::Relaxed);
+            failure.unprinted_if(is_ended)
+        }))
+    }
+
     fn wait_connected(&self, timeout_msec: i64) -> ErrorCode {
-        code_of(self.with_peer(|peer| {
-            let timeout = waiting::timeout(timeout_msec)?;
+        code_of(self.with_peer_waiting(timeout_msec, |peer, timeout| {
             result_of(peer.wait_connected(timeout)?, "partner", timeout)
         }))
     }
 
     fn send(&self, value: &Variant, timeout_msec: i64) -> ErrorCode {
-        code_of(self.with_peer(|peer| {
-            let timeout = waiting::timeout(timeout_msec)?;
+        code_of(self.with_peer_waiting(timeout_msec, |peer, timeout| {
             let message = Outgoing::of(value, peer.max_message_size()?)?;
             peer.send(&message.message(), timeout).map_err(|e| Failure::of_message("value", &e))
         }))
     }
 
     fn receive(&self, timeout_msec: i64) -> Variant {
-        self.with_peer(|peer| peer.receive(waiting::timeout(timeout_msec)?, Received::copy)?.into_value())
-            .unwrap_or_default()
+        self.with_peer_waiting(timeout_msec, |peer, timeout| {
+            peer.receive(timeout, Received::copy)?.into_value()
+        })
+        .unwrap_or_default()
     }
 
     fn request(&self, value: &Variant, timeout_msec: i64) -> Variant {
-        self.with_peer(|peer| {
-            let timeout = waiting::timeout(timeout_msec)?;
+        self.with_peer_waiting(timeout_msec, |peer, timeout| {
             let message = Outgoing::of(value, peer.max_message_size()?)?;
             peer.request(&message.message(), timeout, Received::copy)?.into_value()
         })
@@ -182,8 +206,7 @@ impl SharedMemoryPeer {
     }
 
     fn wait(&self, timeout_msec: i64) -> ErrorCode {
-        code_of(self.with_peer(|peer| {
-            let timeout = waiting::timeout(timeout_msec)?;
+        code_of(self.with_peer_waiting(timeout_msec, |peer, timeout| {
             result_of(peer.wait(timeout)?, "message", timeout)
         }))
     }
@@ -196,6 +219,7 @@ impl SharedMemoryPeer {
             Ok(count) => count.saturating_add(MAX_CHANGES),
             Err(code) => return code,
         };
+        let mut has_emitted = false;
         for _ in 0..count {
             let event = self.remember_quietly(self.try_with_peer(|peer| {
                 Ok(match peer.next_event(Received::copy)? {
@@ -207,8 +231,16 @@ impl SharedMemoryPeer {
             }));
             match event {
                 // Outside of the call above: a connected method may do anything, even close the peer.
-                Ok(Some((signal, value))) => self.this.emit(signal, value.as_slice()),
+                Ok(Some((signal, value))) => {
+                    self.this.emit(signal, value.as_slice());
+                    has_emitted = true;
+                }
                 Ok(None) => break,
+                // A connected method has closed the peer.
+                Err(ErrorCode(Code::ERR_UNCONFIGURED)) if has_emitted => {
+                    self.clear_last_error();
+                    break;
+                }
                 Err(code) => return code,
             }
         }

@@ -5,6 +5,7 @@ mod lsm;
 mod progress;
 
 use godot::builtin::{StringName, Variant};
+use godot::global::Error as Code;
 use shm_segment::layout::native::{Departure, MAX_READERS, Named, Stream as Native};
 use shm_segment::layout::stream::{Kind, Stream as Lsm, Version};
 use shm_segment::layout::{Error, Result as LayoutResult};
@@ -282,7 +283,7 @@ impl SharedMemoryStream {
 
     fn poll(&self) -> ErrorCode {
         let _reference = self.this.reference();
-        self.tell_of_source();
+        let has_emitted = self.tell_of_source();
         let received = self.with_layout_quietly(|stream, segment| {
             if !stream.has_new_data(segment)? {
                 return Ok(None);
@@ -295,11 +296,12 @@ impl SharedMemoryStream {
                 Err(e) => Err(e.into()),
             }
         });
-        code_of(received.map(|message| {
+        match received {
             // Outside of the call above: a connected method may do anything, even close the memory.
-            if let Some(message) = message {
-                self.this.emit(MESSAGE_RECEIVED, &[message]);
-            }
-        }))
+            Ok(Some(message)) => self.this.emit(MESSAGE_RECEIVED, &[message]),
+            Ok(None) => {}
+            Err(code) => return self.end_of_poll(code, has_emitted),
+        }
+        ErrorCode(Code::OK)
     }
 }

@@ -41,6 +41,8 @@ struct Side {
     partner: u64,
     due: u64,
     answered: u64,
+    /// The partner that has ended before all of its messages were received.
+    dead: u64,
     /// The partner for whom messages may be put in; 0: none.
     open_for: u64,
     /// The partner for whom the next message is, as far as the program can know; 0: any one.
@@ -69,11 +71,16 @@ pub(super) struct Model<'a> {
 
 impl Side {
     fn is_open(&self) -> bool {
-        self.partner != 0 && self.answered == self.partner
+        self.partner != 0 && self.answered == self.partner && self.dead != self.partner
+    }
+
+    /// Returns whether a record is the mark of another partner.
+    fn is_border(&self, record: &Record) -> bool {
+        matches!(record.meaning(), Meaning::Mark { from: from @ 1.., to: 0 } if from != self.partner)
     }
 
     fn end_partner(&mut self) {
-        (self.partner, self.due, self.owed, self.open_for) = (0, 0, 0, 0);
+        (self.partner, self.due, self.dead, self.owed, self.open_for) = (0, 0, 0, 0, 0);
         self.changes += 1;
         self.is_end_unsaid = true;
     }
@@ -163,9 +170,15 @@ impl<'a> Model<'a> {
             self.write_marks(at);
         }
         loop {
-            let Some(record) = self.lanes[1 - at].records.front() else { return Head::Nothing };
-            let meaning = record.meaning();
             let side = self.sides[at].as_mut().unwrap();
+            let Some(record) = self.lanes[1 - at].records.front() else {
+                if side.partner != 0 && side.dead == side.partner {
+                    side.end_partner();
+                    return Head::Changed;
+                }
+                return Head::Nothing;
+            };
+            let meaning = record.meaning();
             match meaning {
                 Meaning::Mark { from: from @ 1.., to: 0 } if side.partner != 0 && from != side.partner => {
                     side.end_partner();
@@ -197,10 +210,22 @@ impl<'a> Model<'a> {
         for _ in 0..MOST_BORDERS {
             match self.advance(at) {
                 Head::Changed => {}
-                head => return Some(head),
+                head @ Head::Message(..) => {
+                    self.look_ahead(at);
+                    return Some(head);
+                }
+                head @ Head::Nothing => return Some(head),
             }
         }
         None
+    }
+
+    /// Looks for the mark of another partner behind the messages.
+    fn look_ahead(&mut self, at: usize) {
+        let side = self.sides[at].as_mut().unwrap();
+        if self.lanes[1 - at].records.iter().any(|record| side.is_border(record)) {
+            (side.dead, side.open_for) = (side.partner, 0);
+        }
     }
 
     pub(super) fn look_at_partner(&mut self, at: usize) -> bool {
@@ -209,7 +234,7 @@ impl<'a> Model<'a> {
         let head = self.settle(at);
         let side = self.side(at);
         if !is_there && before != 0 && before == side.partner {
-            side.open_for = 0;
+            (side.dead, side.open_for) = (before, 0);
             if matches!(head, Some(Head::Nothing)) {
                 side.end_partner();
             }
@@ -281,7 +306,7 @@ impl<'a> Model<'a> {
             if !waits || found != expected {
                 self.look_at_partner(at);
             }
-            if waits && found != expected {
+            if !waits || found != expected {
                 expected = self.try_receive(at, is_refused);
             }
         }
@@ -445,11 +470,14 @@ impl<'a> Model<'a> {
     pub(super) fn count(&mut self, at: usize) -> u64 {
         self.look_at_partner(at);
         let is_message = matches!(self.settle(at), Some(Head::Message(..)));
+        let side = self.sides[at].as_ref().unwrap();
         let records = self.lanes[1 - at].records.iter().filter(|_| is_message);
-        let messages = records.take_while(|record| record.tag != 0);
-        let messages = messages
-            .filter(|record| !matches!(record.meaning(), Meaning::Message { number: Some((ANSWER, _)), .. }));
-        (messages.count() + self.sides[at].as_ref().unwrap().kept.len()) as u64
+        let counts = |record: &&Record| match record.meaning() {
+            Meaning::Message { number, .. } => !matches!(number, Some((ANSWER, _))),
+            Meaning::Mark { .. } | Meaning::NoMark => false,
+        };
+        let messages = records.take_while(|record| !side.is_border(record)).filter(counts);
+        (messages.count() + side.kept.len()) as u64
     }
 
     pub(super) fn available(&mut self, at: usize) -> u64 {

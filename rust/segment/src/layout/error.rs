@@ -105,7 +105,7 @@ pub enum Error {
         count: u64,
     },
     /// Another process holds the lock, died with it, or writes without a pause. Nothing was written.
-    #[error("another process kept the {lock} locked for {waited:?}; if it is dead, {advice}")]
+    #[error("another process {}; if it is dead, {advice}", locked(lock, *waited))]
     TimedOut {
         /// The part that the lock belongs to.
         lock: &'static str,
@@ -173,7 +173,7 @@ pub enum Error {
         partner: &'static str,
     },
     /// Two programs or objects have the sides of a pair.
-    #[error("two programs or objects use it already, and a third one can't")]
+    #[error("two programs or objects use this name already, and a third one can't")]
     BothSidesTaken,
     /// There is no partner.
     #[error("no partner is connected")]
@@ -182,7 +182,7 @@ pub enum Error {
     #[error("another thread of this object waits for the answer to its request")]
     RequestInProgress,
     /// There is no room for the message until others are taken out.
-    #[error("the queue is full")]
+    #[error("the buffer is full: there is no room for the message until others are taken out")]
     NoRoom,
     /// The owner of the memory has ended, and no process has a role in it.
     #[error("it is left over from a program that has ended")]
@@ -218,11 +218,11 @@ pub enum Error {
         why: String,
     },
     /// The time is over.
-    #[error("there was no {what} within {waited:?}")]
+    #[error("{}", absent(what, *waited))]
     WaitTimedOut {
         /// The thing waited for.
         what: &'static str,
-        /// The time waited.
+        /// The time waited. If it is 0, the call only looked.
         waited: Duration,
     },
     /// The caller didn't want to wait any longer.
@@ -271,5 +271,50 @@ impl From<Box<Self>> for Error {
     }
 }
 
+fn absent(what: &str, waited: Duration) -> String {
+    if waited.is_zero() {
+        return format!("there is no {what}, and the call didn't wait for one, as its timeout is 0");
+    }
+    format!("there was no {what} within {waited:?}")
+}
+
+fn locked(lock: &str, waited: Duration) -> String {
+    if waited.is_zero() {
+        return format!("has locked the {lock}, and the call didn't wait, as its timeout is 0");
+    }
+    format!("kept the {lock} locked for {waited:?}")
+}
+
 /// The result of a fallible function on wire formats.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(what: &'static str, waited: u64) -> String {
+        Error::WaitTimedOut { what, waited: Duration::from_millis(waited) }.to_string()
+    }
+
+    #[test]
+    fn time_of_a_wait_is_given_unless_there_was_none() {
+        assert_eq!(text("answer", 30), "there was no answer within 30ms");
+        assert_eq!(text("answer", 1500), "there was no answer within 1.5s");
+        let at_once = text("new message", 0);
+        assert!(at_once.starts_with("there is no new message, ") && !at_once.contains("0ns"), "{at_once}");
+    }
+
+    #[test]
+    fn time_of_a_lock_is_given_unless_there_was_none() {
+        let text = |msec| {
+            let waited = Duration::from_millis(msec);
+            Error::TimedOut { lock: "queue", waited, advice: "reset() frees it" }.to_string()
+        };
+        assert_eq!(
+            text(10),
+            "another process kept the queue locked for 10ms; if it is dead, reset() frees it"
+        );
+        assert!(text(0).starts_with("another process has locked the queue, "), "{}", text(0));
+        assert!(text(0).ends_with("; if it is dead, reset() frees it") && !text(0).contains("0ns"));
+    }
+}

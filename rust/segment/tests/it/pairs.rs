@@ -98,6 +98,33 @@ fn a_message_without_a_partner_is_refused() {
 }
 
 #[test]
+fn a_timeout_names_the_part_that_was_missing() {
+    fn missing<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Err(Error::WaitTimedOut { what, .. }) => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    let name = Name::new();
+    let first = open(&name);
+    let soon = Duration::from_millis(20);
+    assert_eq!(missing(first.send(&bytes(b"x"), soon)), "partner");
+    assert_eq!(missing(request(&first, b"x", soon)), "partner");
+    assert_eq!(missing(receive(&first, soon)), "message");
+    let second = open(&name);
+    connect(&first, &second);
+    assert_eq!(missing(request(&first, b"x", soon)), "answer");
+    while first.send(&bytes(&[1; 100]), NOW).is_ok() {}
+    assert_eq!(missing(first.send(&bytes(&[1; 100]), soon)), "room for the message");
+    assert_eq!(missing(request(&first, &[1; 100], soon)), "room for the message");
+    // A partner that has ended is missing, whether or not there is room.
+    second.close();
+    while !matches!(first.send(&bytes(b"x"), NOW), Err(Error::NotConnected)) {}
+    assert_eq!(missing(first.send(&bytes(&[1; 100]), soon)), "partner");
+}
+
+#[test]
 fn a_third_side_is_refused() {
     let name = Name::new();
     let sides = connected(&name);
@@ -470,6 +497,53 @@ fn a_side_that_only_sends_learns_of_the_end_of_its_partner() {
         connect(&first, &third);
         send(&first, b"next");
         assert_eq!(receive(&third, SOON).unwrap(), b"next", "{case}");
+    }
+}
+
+#[test]
+fn a_side_with_unread_messages_does_not_send_to_their_dead_sender() {
+    for has_looked in [false, true] {
+        let name = Name::new();
+        let (first, second) = connected(&name);
+        send(&second, b"one");
+        send(&second, b"two");
+        if has_looked {
+            assert_eq!(first.count().unwrap(), 2);
+        }
+        // The next partner has the same side, so its lock is held.
+        drop(second);
+        let third = open(&name);
+        assert!(matches!(first.send(&bytes(b"lost"), NOW), Err(Error::NotConnected)));
+        assert!(!first.is_connected().unwrap());
+        let soon = Duration::from_millis(20);
+        assert!(matches!(first.send(&bytes(b"lost"), soon), Err(Error::WaitTimedOut { .. })));
+        assert!(matches!(request(&first, b"lost", soon), Err(Error::WaitTimedOut { .. })));
+        assert_eq!(receive(&first, NOW).unwrap(), b"one");
+        // The program has just received from it.
+        assert!(matches!(first.send(&bytes(b"lost"), NOW), Err(Error::PartnerGone { .. })));
+        assert!(matches!(first.send(&bytes(b"lost"), NOW), Err(Error::NotConnected)));
+        assert_eq!(first.count().unwrap(), 1);
+        assert_eq!(receive(&first, NOW).unwrap(), b"two");
+        assert!(matches!(receive(&first, NOW), Err(Error::PartnerGone { .. })));
+        connect(&first, &third);
+        send(&first, b"to the third");
+        assert_eq!(receive(&third, NOW).unwrap(), b"to the third");
+    }
+}
+
+#[test]
+fn the_end_is_told_right_after_the_last_message() {
+    for is_known in [false, true] {
+        let name = Name::new();
+        let (first, second) = connected(&name);
+        send(&first, b"last");
+        drop(first);
+        if is_known {
+            assert!(!second.is_connected().unwrap());
+        }
+        assert_eq!(receive(&second, NOW).unwrap(), b"last");
+        assert!(matches!(receive(&second, NOW), Err(Error::PartnerGone { .. })), "{is_known}");
+        assert!(matches!(receive(&second, NOW), Err(Error::Empty)));
     }
 }
 

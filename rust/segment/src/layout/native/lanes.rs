@@ -120,6 +120,11 @@ impl Lane {
         Bell(self.at + ROOM_BELL_AT)
     }
 
+    /// Returns the offset of the word that moves with each message.
+    pub(super) const fn tail_at(self) -> u64 {
+        self.at
+    }
+
     const fn offset(self, position: u64) -> u64 {
         self.at + RING_AT + (position & (self.ring - 1))
     }
@@ -449,6 +454,8 @@ pub(super) struct End {
     /// The last tail that was loaded.
     tail: u64,
     count: u64,
+    /// The producer may wait for room, and wasn't woken by [`pass_in_pair`](Self::pass_in_pair).
+    owes_wake: bool,
 }
 
 impl End {
@@ -460,7 +467,7 @@ impl End {
         let Ends { head, tail } = lane.ends(shared)?;
         let count = lane.count_at(shared, HEAD_AT, head)?;
         let count = count.ok_or_else(|| invalid_queue("the position of a count", head))?;
-        Ok(Self { lane, head, tail, count })
+        Ok(Self { lane, head, tail, count, owes_wake: false })
     }
 
     /// Returns the last tail that was loaded.
@@ -476,6 +483,10 @@ impl End {
     {
         if self.head == self.tail {
             self.load_tail(shared)?;
+            if self.head == self.tail && self.owes_wake {
+                self.owes_wake = false;
+                self.lane.room_bell().ring(shared)?;
+            }
         }
         Ok(self.head != self.tail)
     }
@@ -500,7 +511,7 @@ impl End {
     }
 
     #[inline(always)]
-    pub(super) fn pass<S: Shared>(&mut self, shared: &S, end: u64) -> Result<()>
+    fn take_out<S: Shared>(&mut self, shared: &S, end: u64) -> Result<()>
     where
         Box<Error>: From<S::Error>,
     {
@@ -508,6 +519,16 @@ impl End {
         self.lane.store_count(shared, HEAD_AT, end, count)?;
         shared.store_u64(self.lane.at + HEAD_AT, end)?;
         (self.head, self.count) = (end, count);
+        Ok(())
+    }
+
+    /// Takes out the messages up to `end`, and wakes the producer if it waits for room.
+    #[inline(always)]
+    pub(super) fn pass<S: Shared>(&mut self, shared: &S, end: u64) -> Result<()>
+    where
+        Box<Error>: From<S::Error>,
+    {
+        self.take_out(shared, end)?;
         let bell = self.lane.room_bell();
         // The fence costs as much as the rest. Until the next one, the producer may find the room later.
         if self.head == self.tail {
@@ -516,6 +537,19 @@ impl End {
             bell.ring_if_wanted(shared)?
         }
         Ok(())
+    }
+
+    /// Does the same in a pair, where the fence would hold up the answer: it waits until the partner has the
+    /// stores. So it comes with the next look that finds nothing. Until then, the producer may find the room
+    /// later.
+    #[inline(always)]
+    pub(super) fn pass_in_pair<S: Shared>(&mut self, shared: &S, end: u64) -> Result<()>
+    where
+        Box<Error>: From<S::Error>,
+    {
+        self.take_out(shared, end)?;
+        self.owes_wake = true;
+        Ok(self.lane.room_bell().ring_if_wanted(shared)?)
     }
 }
 

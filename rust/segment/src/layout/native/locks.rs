@@ -172,6 +172,7 @@ impl Lock {
         let wait = Wait {
             segment: &self.segment,
             bell: self.line().bell(),
+            news: None,
             timer: &Timer::new(timeout),
             partner: "the holder",
             has_seen_partner: &AtomicBool::new(true),

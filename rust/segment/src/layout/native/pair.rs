@@ -31,6 +31,8 @@ const MARK: u32 = 0;
 const REQUEST: u32 = 1 << 30;
 const ANSWER: u32 = 1 << 31;
 const NUMBER_SIZE: u64 = 8;
+/// Not a position in a lane.
+const UNSETTLED: u64 = u64::MAX;
 
 pub(super) struct PairLayout;
 
@@ -74,6 +76,11 @@ pub(super) struct Pair {
     outbox: Mutex<Outbox>,
     /// The partner for whom the program's next message is, as far as the program can know; 0: any one.
     addressee: AtomicU64,
+    /// The number of the partner's request that the next message answers, unless it was answered; 0: none.
+    owed: AtomicU64,
+    /// The tail of the other lane when all of it was received, and no mark was to be written. As long as it
+    /// stays, a message may be sent without a look at the inbox.
+    settled: AtomicU64,
     /// For sides that only send: when to look whether the partner lives.
     looks: Looks,
 }
@@ -84,6 +91,8 @@ struct Inbox {
     /// `None` once the side has left.
     end: Option<End>,
     handshake: Handshake,
+    /// The partner that has ended before all of its messages were received; 0: none is known.
+    dead: u64,
     /// This side's first mark is in the other ring.
     is_announced: bool,
     ahead: Ahead,
@@ -130,8 +139,8 @@ struct Outbox {
     producer: Option<Producer>,
     /// The partner for whom the next message is; 0: none.
     partner: u64,
-    /// The number of the partner's request that the next message answers; 0: none.
-    owed: u64,
+    /// The number of the request that was answered last.
+    answered: u64,
 }
 
 /// The number in a record.
@@ -186,6 +195,7 @@ impl Pair {
             inbox: Mutex::new(Inbox {
                 end: Some(end),
                 handshake: Handshake::new(new_incarnation()),
+                dead: 0,
                 is_announced: false,
                 ahead: Ahead::default(),
                 awaited: 0,
@@ -193,8 +203,10 @@ impl Pair {
                 answer: None,
                 past: Past::default(),
             }),
-            outbox: Mutex::new(Outbox { producer: Some(producer), partner: 0, owed: 0 }),
+            outbox: Mutex::new(Outbox { producer: Some(producer), partner: 0, answered: 0 }),
             addressee: AtomicU64::new(0),
+            owed: AtomicU64::new(0),
+            settled: AtomicU64::new(UNSETTLED),
             looks: Looks::default(),
         };
         pair.looks.done();
@@ -262,13 +274,12 @@ impl Pair {
         let head = self.settle(&direct, &mut inbox)?;
         let is_same = before != 0 && inbox.handshake.partner == before;
         if !is_alive && is_same {
-            // Nobody would receive the next message.
-            lock(&self.outbox).partner = 0;
+            self.note_death(&mut inbox);
             if matches!(head, Head::Nothing) {
                 self.end_partner(&mut inbox);
             }
         }
-        Ok(is_alive && inbox.handshake.open() != 0)
+        Ok(is_alive && inbox.open() != 0)
     }
 
     /// Returns whether the memory can be left: no process has the other side, and nothing is left to receive.
@@ -288,10 +299,59 @@ impl Pair {
         for _ in 0..TRIES {
             match self.advance(direct, inbox)? {
                 Head::Changed => {}
+                Head::Record(record, number) => {
+                    self.look_ahead(direct, inbox)?;
+                    return Ok(Head::Record(record, number));
+                }
                 head => return Ok(head),
             }
         }
         Ok(Head::Later)
+    }
+
+    /// Counts the messages that wait, up to the mark of another partner. With such a mark, the partner that
+    /// has sent them is dead, although the lock of its side is held.
+    fn look_ahead(&self, direct: &Direct<'_>, inbox: &mut Inbox) -> Result<()> {
+        let end = inbox.end.as_mut().ok_or(Error::Stopped)?;
+        end.load_tail(direct).map_err(in_pair)?;
+        let (head, tail) = (end.head, end.tail());
+        if inbox.ahead.end < head {
+            inbox.ahead = Ahead { end: head, count: 0 };
+        }
+        while let Some(mut record) =
+            self.other_lane().record(direct, inbox.ahead.end, tail).map_err(in_pair)?
+        {
+            if record.tag == MARK {
+                if mark_in(direct, &record)?.is_some_and(|mark| inbox.handshake.ends_partner(mark)) {
+                    self.note_death(inbox);
+                    break;
+                }
+            } else if !matches!(number_in(direct, &mut record)?, Some(Number::Answer(_))) {
+                inbox.ahead.count += 1;
+            }
+            inbox.ahead.end = record.end;
+        }
+        Ok(())
+    }
+
+    /// Takes note that nothing keeps this side from sending, if that is so.
+    #[inline]
+    fn note_settled(&self, inbox: &Inbox) {
+        if let Some(end) = &inbox.end
+            && end.head == end.tail()
+            && inbox.is_announced
+            && inbox.dead == 0
+            && inbox.handshake.answer().is_none()
+        {
+            self.settled.store(end.head, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note that the partner is dead. What it has sent can still be received, but nobody would receive
+    /// the next message to it.
+    fn note_death(&self, inbox: &mut Inbox) {
+        inbox.dead = inbox.handshake.partner;
+        lock(&self.outbox).partner = 0;
     }
 
     /// Takes out what isn't for the script, and returns what is next.
@@ -305,7 +365,15 @@ impl Pair {
         while passed <= self.lanes.ring {
             let end = inbox.end.as_mut().ok_or(Error::Stopped)?;
             let before = end.head;
-            let Some(mut record) = end.first(direct).map_err(in_pair)? else { return Ok(Head::Nothing) };
+            let Some(mut record) = end.first(direct).map_err(in_pair)? else {
+                // Its death was found before this look at the ring.
+                if inbox.dead != 0 && inbox.dead == inbox.handshake.partner {
+                    self.end_partner(inbox);
+                    return Ok(Head::Changed);
+                }
+                self.note_settled(inbox);
+                return Ok(Head::Nothing);
+            };
             if record.tag == MARK {
                 if let Some(head) = self.take_mark(direct, inbox, &record)? {
                     return Ok(head);
@@ -330,13 +398,10 @@ impl Pair {
     /// Treats the mark that is next. Returns `None` to go on with what is behind it.
     #[cold]
     fn take_mark(&self, direct: &Direct<'_>, inbox: &mut Inbox, record: &Record) -> Result<Option<Head>> {
-        if record.length != Mark::SIZE {
+        let Some(mark) = mark_in(direct, record)? else {
             inbox.pass(direct, record.end)?;
             return Ok(None);
-        }
-        let mut bytes = [0; 16];
-        direct.read(record.at, &mut bytes)?;
-        let mark = Mark::from_bytes(bytes);
+        };
         if inbox.handshake.ends_partner(mark) {
             self.end_partner(inbox);
             return Ok(Some(Head::Changed));
@@ -367,22 +432,25 @@ impl Pair {
         {
             handshake.note_answer();
         }
-        outbox.partner = handshake.open();
+        outbox.partner = inbox.open();
         Ok(())
     }
 
     /// Takes note that the partner has ended, and all that it had sent was received.
     fn end_partner(&self, inbox: &mut Inbox) {
         inbox.handshake.end_partner();
+        inbox.dead = 0;
         inbox.past.changes += 1;
         (inbox.past.is_end_unsaid, inbox.past.is_end_said_to_sender) = (true, false);
         let mut outbox = lock(&self.outbox);
-        (outbox.partner, outbox.owed) = (0, 0);
+        (outbox.partner, outbox.answered) = (0, 0);
+        self.owed.store(0, Ordering::Relaxed);
     }
 
     /// Calls `take` with the message that is next, and takes it out.
     #[inline]
     fn take<R, E: From<Box<Error>>>(
+        &self,
         direct: Direct<'_>,
         inbox: &mut Inbox,
         (record, number): (&Record, Option<Number>),
@@ -397,12 +465,19 @@ impl Pair {
             inbox.ahead.count = inbox.ahead.count.saturating_sub(1);
         }
         inbox.pass(&direct, record.end)?;
+        self.note_settled(inbox);
         Ok(taken?)
     }
 
     /// Copies the message that is next, to keep it, and takes it out.
-    fn keep(direct: Direct<'_>, inbox: &mut Inbox, record: &Record, number: Option<Number>) -> Result<Kept> {
-        Self::take(direct, inbox, (record, number), &mut |message| Kept::new(message))
+    fn keep(
+        &self,
+        direct: Direct<'_>,
+        inbox: &mut Inbox,
+        record: &Record,
+        number: Option<Number>,
+    ) -> Result<Kept> {
+        self.take(direct, inbox, (record, number), &mut |message| Kept::new(message))
     }
 }
 
@@ -421,11 +496,27 @@ impl Past {
 }
 
 impl Inbox {
+    /// Returns the partner for whom messages may be written; 0 if there is none.
+    const fn open(&self) -> u64 {
+        let partner = self.handshake.open();
+        if partner == self.dead { 0 } else { partner }
+    }
+
     /// Takes a record out.
     #[inline]
     fn pass(&mut self, direct: &Direct<'_>, end: u64) -> Result<()> {
-        self.end.as_mut().ok_or(Error::Stopped)?.pass(direct, end).map_err(in_pair)
+        self.end.as_mut().ok_or(Error::Stopped)?.pass_in_pair(direct, end).map_err(in_pair)
     }
+}
+
+/// Returns the mark in a record, unless its size is wrong.
+fn mark_in(direct: &Direct<'_>, record: &Record) -> Result<Option<Mark>> {
+    if record.length != Mark::SIZE {
+        return Ok(None);
+    }
+    let mut bytes = [0; 16];
+    direct.read(record.at, &mut bytes)?;
+    Ok(Some(Mark::from_bytes(bytes)))
 }
 
 /// Returns the number of a record, without which the record is an ordinary one.

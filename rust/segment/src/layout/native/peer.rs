@@ -5,16 +5,18 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::sleep;
+use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
+
+use hazard::AtomicOption;
 
 use super::header::{Geometry, Header, Layout as _};
 use super::message::Message;
 use super::pair::{Event, Pair, PairLayout, Waiter};
 use super::waiting::{Ended, Timer};
-use super::{Incoming, Result, lock};
+use super::{Incoming, Result};
 use crate::Segment;
 use crate::layout::{self, Error};
 use crate::name;
@@ -40,7 +42,7 @@ pub struct Peer {
     scope: Scope,
     ring: u64,
     /// The memory of the moment. `None` once this was closed.
-    link: Mutex<Option<Arc<Link>>>,
+    link: AtomicOption<Link>,
     looked_at: Mutex<Instant>,
     is_requesting: AtomicBool,
     interrupt: Interrupt,
@@ -95,13 +97,12 @@ impl Peer {
             name: name.to_owned(),
             scope,
             ring: buffer_size.next_power_of_two(),
-            link: Mutex::default(),
+            link: AtomicOption::default(),
             looked_at: Mutex::new(Instant::now()),
             is_requesting: AtomicBool::default(),
             interrupt: Interrupt::default(),
         };
-        let link = peer.join()?;
-        *lock(&peer.link) = Some(Arc::new(link));
+        peer.link.put(peer.join()?);
         Ok(peer)
     }
 
@@ -118,9 +119,10 @@ impl Peer {
 
     /// Gives the side back, and ends the calls that wait.
     pub fn close(&self) {
-        let Some(link) = lock(&self.link).take() else { return };
-        link.pair.leave(&link.segment);
-        link.release_name();
+        self.link.take(|link| {
+            link.pair.leave(&link.segment);
+            link.release_name();
+        });
     }
 
     fn join(&self) -> Result<Link> {
@@ -212,7 +214,7 @@ impl Peer {
     }
 
     /// Looks what the name leads to if there is no partner in this memory, and goes there.
-    fn follow(&self, link: &Arc<Link>) {
+    fn follow(&self, link: &Link) {
         let Some(mut looked_at) = super::try_lock(&self.looked_at) else { return };
         if looked_at.elapsed() < LOOKS {
             return;
@@ -223,27 +225,43 @@ impl Peer {
         }
         // After an error, this side stays where it is. The next look may find something else.
         let Ok(Ok(found)) = self.try_join() else { return };
-        let mut place = lock(&self.link);
-        // Another thread may have closed it.
-        if place.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
-            found.pair.set_past(link.pair.leave(&link.segment));
-            *place = Some(Arc::new(found));
-        }
+        // Calls of other threads come again, until they find the new memory.
+        found.pair.set_past(link.pair.leave(&link.segment));
+        // Another thread may have closed it. Then nobody uses the new memory.
+        drop(self.link.replace_if(link, found));
     }
 
     /// Calls `work` with the memory of the moment. Looks first whether the name leads elsewhere, if there is
     /// no partner.
-    fn with_link<R, E: From<Box<Error>>>(&self, work: impl FnOnce(&Link) -> Result<R, E>) -> Result<R, E> {
-        let link = self.link().map_err(E::from)?;
-        if !link.pair.has_partner(&link.segment)? {
-            self.follow(&link);
-            return work(&*self.link().map_err(E::from)?);
-        }
-        work(&link)
+    fn with_link<R, E: From<Box<Error>>>(&self, work: impl FnMut(&Link) -> Result<R, E>) -> Result<R, E> {
+        self.with_current(|link| {
+            if !link.pair.has_partner(&link.segment)? {
+                self.follow(link);
+            }
+            Ok::<_, Box<Error>>(())
+        })
+        .map_err(E::from)?;
+        self.with_current(work)
     }
 
-    fn link(&self) -> Result<Arc<Link>> {
-        lock(&self.link).clone().ok_or_else(|| Error::Stopped.into())
+    /// Calls `work` with the memory of the moment, and again if this side has left it by then.
+    fn with_current<R, E: From<Box<Error>>>(
+        &self,
+        mut work: impl FnMut(&Link) -> Result<R, E>,
+    ) -> Result<R, E> {
+        loop {
+            let result = self.link.with(|link| {
+                let link = link.ok_or_else(|| Box::new(Error::Stopped))?;
+                match work(link) {
+                    Err(_) if link.pair.has_left() => Ok(None),
+                    result => result.map(Some),
+                }
+            })?;
+            match result {
+                Some(result) => return Ok(result),
+                None => yield_now(),
+            }
+        }
     }
 
     /// Calls `work`, which may wait, and calls it again if the name leads elsewhere by then.
@@ -255,32 +273,37 @@ impl Peer {
         let timer = Timer::new(timeout);
         let is_interrupted = Cell::new(false);
         loop {
-            let link = self.link().map_err(E::from)?;
-            let is_here = || lock(&self.link).as_ref().is_some_and(|current| Arc::ptr_eq(current, &link));
-            let is_wanted = || {
-                is_interrupted.set(!self.interrupt.is_wanted());
-                !is_interrupted.get() && is_here()
-            };
-            let follow = || self.follow(&link);
             let asked = Cell::new(None);
-            let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
-            match (work(&link, &waiter), asked.get()) {
-                (ended, None) if is_interrupted.get() => return ended,
+            let (ended, is_left) = self.link.with(|link| {
+                let link = link.ok_or_else(|| Box::new(Error::Stopped))?;
+                let is_wanted = || {
+                    is_interrupted.set(!self.interrupt.is_wanted());
+                    !is_interrupted.get() && self.link.holds(link)
+                };
+                let follow = || self.follow(link);
+                let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
+                let ended = work(link, &waiter);
+                let is_left = match &ended {
+                    Ok(ended) => matches!(ended, Ended::Stopped),
+                    Err(_) => asked.get().is_none() && link.pair.has_left(),
+                };
+                Ok::<_, Box<Error>>((ended, is_left))
+            })?;
+            if is_left && !is_interrupted.get() {
                 // The next turn finds out whether this was closed.
-                (Ok(Ended::Stopped), _) => {}
-                (Err(_), None) if link.pair.has_left() => {}
-                (ended, None) => return ended,
-                (ended, Some(changes)) => {
-                    // In the memory where this side is now.
-                    if ended.is_err()
-                        && let Ok(link) = self.link()
-                    {
-                        link.pair.note_told(changes);
-                    }
-                    return ended;
-                }
+                yield_now();
+                continue;
             }
+            if let (Err(_), Some(changes)) = (&ended, asked.get()) {
+                // In the memory where this side is now.
+                self.link.with(|link| link.map(|link| link.pair.note_told(changes)));
+            }
+            return ended;
         }
+    }
+
+    fn require_open(&self) -> Result<()> {
+        self.link.with(|link| if link.is_some() { Ok(()) } else { Err(Error::Stopped.into()) })
     }
 
     /// Returns the name.
@@ -317,17 +340,22 @@ impl Peer {
         let sent = self.waiting(timeout, |link, waiter| link.pair.send(&link.segment, waiter, message, None));
         let ended = sent.inspect_err(|error| {
             // The next call then finds a partner elsewhere.
-            if matches!(**error, Error::NotConnected)
-                && let Ok(link) = self.link()
-            {
-                self.follow(&link);
+            if matches!(**error, Error::NotConnected) {
+                self.link.with(|link| link.map(|link| self.follow(link)));
             }
         })?;
         match ended {
             Ended::Found(_) => Ok(()),
-            Ended::TimedOut => Err(Error::WaitTimedOut { what: "room or no partner", waited: timeout }),
+            Ended::TimedOut => Err(self.not_sent(timeout)),
             Ended::Stopped => Err(Error::Stopped),
         }
+    }
+
+    /// Returns the error of a call that has `waited` in vain for a partner and for room.
+    #[cold]
+    fn not_sent(&self, waited: Duration) -> Error {
+        let is_full = self.is_connected().unwrap_or_default();
+        Error::WaitTimedOut { what: if is_full { "room for the message" } else { "partner" }, waited }
     }
 
     /// Waits for a message, and returns what `take` makes of it.
@@ -343,10 +371,10 @@ impl Peer {
     ) -> Result<T, E> {
         match self.waiting(timeout, |link, waiter| link.pair.receive(&link.segment, waiter, &mut take))? {
             Ended::Found(message) => Ok(message),
-            Ended::TimedOut if timeout.is_zero() => {
-                self.with_link(|_| Ok::<_, Box<Error>>(())).map_err(E::from)?;
-                Err(Error::Empty.into())
-            }
+            // The partner may have ended, which is told now.
+            Ended::TimedOut if timeout.is_zero() => self
+                .with_link(|link| link.pair.try_receive(&link.segment, &mut take))?
+                .ok_or_else(|| Error::Empty.into()),
             Ended::TimedOut => Err(Error::WaitTimedOut { what: "message", waited: timeout }.into()),
             Ended::Stopped => Err(Error::Stopped.into()),
         }
@@ -358,9 +386,9 @@ impl Peer {
     /// As [`is_connected`](Self::is_connected); those of `take`.
     pub fn next_event<T, E: From<Error> + From<Box<Error>>>(
         &self,
-        take: impl FnMut(&Incoming<'_>) -> Result<T, E>,
+        mut take: impl FnMut(&Incoming<'_>) -> Result<T, E>,
     ) -> Result<Option<Event<T>>, E> {
-        self.with_link(|link| link.pair.event(&link.segment, take))
+        self.with_link(|link| link.pair.event(&link.segment, &mut take))
     }
 
     /// Sends a message, and waits for the first one that the partner sends after receiving it. Other messages
@@ -379,15 +407,20 @@ impl Peer {
         if self.is_requesting.swap(true, Ordering::Acquire) {
             return Err(Error::RequestInProgress.into());
         }
-        let ended = self
-            .waiting(timeout, |link, waiter| link.pair.request(&link.segment, waiter, message, &mut take));
+        let mut is_sent = false;
+        let ended = self.waiting(timeout, |link, waiter| {
+            let ended = link.pair.request(&link.segment, waiter, message, &mut take);
+            is_sent = waiter.asked.get().is_some();
+            ended
+        });
         self.is_requesting.store(false, Ordering::Release);
         if !matches!(ended, Ok(Ended::Found(_))) {
             // It may have been closed during the wait.
-            self.link().map_err(E::from)?;
+            self.require_open()?;
         }
         match ended? {
             Ended::Found(answer) => Ok(answer),
+            Ended::TimedOut if !is_sent => Err(self.not_sent(timeout).into()),
             Ended::TimedOut => Err(Error::WaitTimedOut { what: "answer", waited: timeout }.into()),
             Ended::Stopped => Err(Error::Stopped.into()),
         }
@@ -414,8 +447,7 @@ impl Peer {
     /// # Errors
     /// As [`is_connected`](Self::is_connected).
     pub fn available(&self) -> layout::Result<u64> {
-        let link = self.link()?;
-        Ok(link.pair.available(&link.segment)?)
+        Ok(self.with_current(|link| link.pair.available(&link.segment))?)
     }
 
     /// Returns how many answers came after their request had ended.
@@ -423,7 +455,7 @@ impl Peer {
     /// # Errors
     /// [`Error::Stopped`] if this was closed.
     pub fn late_answers(&self) -> layout::Result<u64> {
-        Ok(self.link()?.pair.late_answers())
+        Ok(self.with_current(|link| Ok::<_, Box<Error>>(link.pair.late_answers()))?)
     }
 
     /// Returns the bytes of the longest message.
@@ -431,7 +463,7 @@ impl Peer {
     /// # Errors
     /// [`Error::Stopped`] if this was closed.
     pub fn max_message_size(&self) -> layout::Result<u64> {
-        Ok(self.link()?.pair.max_message())
+        Ok(self.with_current(|link| Ok::<_, Box<Error>>(link.pair.max_message()))?)
     }
 }
 

@@ -193,6 +193,7 @@ impl Queue {
         let wait = Wait {
             segment,
             bell,
+            news: None,
             timer: &Timer::new(timeout),
             partner: name_of(Role::Consumer),
             has_seen_partner: &self.has_seen_consumer,
@@ -201,7 +202,9 @@ impl Queue {
         let partner = || self.header.is_role_held::<LanesLayout>(segment, Role::Consumer);
         match wait.until(look, partner, is_wanted)? {
             Ended::Found(()) => Ok(()),
-            Ended::TimedOut => Err(Error::WaitTimedOut { what: "room", waited: timeout }.into()),
+            Ended::TimedOut => {
+                Err(Error::WaitTimedOut { what: "room for the message", waited: timeout }.into())
+            }
             Ended::Stopped => Err(Error::Stopped.into()),
         }
     }
@@ -318,6 +321,7 @@ impl Queue {
         let wait = Wait {
             segment,
             bell: Bell(WAITING_AT),
+            news: None,
             timer: &Timer::new(timeout),
             partner: "the last producer",
             has_seen_partner: &self.has_seen_producer,

@@ -423,6 +423,7 @@ impl Stream {
         let wait = Wait {
             segment,
             bell: Bell(WAITING_AT),
+            news: None,
             timer: &Timer::new(timeout),
             partner: name_of(Role::Writer),
             has_seen_partner: &self.has_seen_writer,

@@ -56,6 +56,9 @@ impl Timer {
 pub(super) struct Wait<'a> {
     pub(super) segment: &'a Segment,
     pub(super) bell: Bell,
+    /// The offset of a `u64` that has changed whenever there is something new, if there is one. A spin looks
+    /// at that alone until it changes.
+    pub(super) news: Option<u64>,
     pub(super) timer: &'a Timer,
     /// The partner, for the error text.
     pub(super) partner: &'static str,
@@ -90,7 +93,7 @@ impl Wait<'_> {
         if rest.is_zero() {
             return Ok(Ended::TimedOut);
         }
-        if let Some(found) = self.segment.spin(rest, &mut look)? {
+        if let Some(found) = self.spin(rest, &mut look)? {
             return Ok(self.found(found));
         }
         let may_write = self.segment.access() == Access::ReadWrite;
@@ -130,6 +133,24 @@ impl Wait<'_> {
             had_partner = has_partner;
             self.has_seen_partner.store(has_partner, Ordering::Relaxed);
         }
+    }
+
+    fn spin<T, E: From<Box<Error>>>(
+        &self,
+        limit: Duration,
+        mut look: impl FnMut() -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        let direct = self.segment.direct()?;
+        let mut last = None;
+        self.segment.spin(limit, || {
+            if let Some(at) = self.news {
+                let now = direct.load_u64(at)?;
+                if last.replace(now) == Some(now) {
+                    return Ok(None);
+                }
+            }
+            look()
+        })
     }
 
     fn found<T>(&self, found: T) -> Ended<T> {

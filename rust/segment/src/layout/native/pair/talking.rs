@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ANSWER, Ahead, Head, Inbox, MARK, Number, Pair, REQUEST, in_pair, number_in};
+use super::{ANSWER, Head, Inbox, Number, Pair, REQUEST, in_pair};
 use crate::Segment;
 use crate::layout::Error;
 use crate::layout::native::bell::Bell;
 use crate::layout::native::message::{Descriptor, Message};
+use crate::layout::native::shared::Shared as _;
 use crate::layout::native::waiting::{Ended, Timer, Wait};
 use crate::layout::native::{Incoming, Result, lock, try_lock};
 
@@ -54,7 +55,7 @@ impl Pair {
     /// Takes note of the number of a request that the script gets.
     fn owe(&self, request: Option<u64>) {
         if let Some(number) = request {
-            lock(&self.outbox).owed = number;
+            self.owed.store(number, Ordering::Relaxed);
         }
     }
 
@@ -119,11 +120,11 @@ impl Pair {
                 Head::Nothing | Head::Later => return Ok(Next::Nothing),
                 Head::Changed => return Ok(Next::Changed),
                 Head::Record(record, number @ Some(Number::Answer(_))) => {
-                    inbox.answer = Some(Self::keep(direct, inbox, &record, number)?);
+                    inbox.answer = Some(self.keep(direct, inbox, &record, number)?);
                     inbox.awaited = 0;
                 }
                 Head::Record(record, number) => {
-                    let taken = Self::take(direct, inbox, (&record, number), take)?;
+                    let taken = self.take(direct, inbox, (&record, number), take)?;
                     self.owe(request_in(number));
                     self.address_partner(inbox);
                     return Ok(Next::Message(taken));
@@ -215,12 +216,13 @@ impl Pair {
         waiter: &Waiter<'_>,
         look: impl FnMut() -> Result<Option<R>, E>,
     ) -> Result<Ended<R>, E> {
-        self.wait_at(self.other_lane().message_bell(), segment, waiter, look)
+        let lane = self.other_lane();
+        self.wait_at((lane.message_bell(), Some(lane.tail_at())), segment, waiter, look)
     }
 
     fn wait_at<R, E: From<Box<Error>>>(
         &self,
-        bell: Bell,
+        (bell, news): (Bell, Option<u64>),
         segment: &Segment,
         waiter: &Waiter<'_>,
         look: impl FnMut() -> Result<Option<R>, E>,
@@ -228,7 +230,7 @@ impl Pair {
         // `look` finds the end of a partner itself, since a message may be in front of it.
         let has_seen_partner = AtomicBool::new(true);
         let (timer, has_seen_partner) = (waiter.timer, &has_seen_partner);
-        let wait = Wait { segment, bell, timer, partner: PARTNER, has_seen_partner };
+        let wait = Wait { segment, bell, news, timer, partner: PARTNER, has_seen_partner };
         let tend = || {
             self.has_partner(segment)?;
             (waiter.follow)();
@@ -274,7 +276,7 @@ impl Pair {
                 Put::NoPartner if is_full => Ok(Some(None)),
                 Put::NoPartner | Put::Full => Ok(None),
             };
-            match self.wait_at(bell, segment, waiter, look)? {
+            match self.wait_at((bell, None), segment, waiter, look)? {
                 Ended::Found(Some(partner)) => return Ok(Ended::Found(partner)),
                 Ended::Found(None) => {}
                 Ended::TimedOut => return Ok(Ended::TimedOut),
@@ -287,7 +289,10 @@ impl Pair {
         let direct = segment.direct_mut()?;
         // A side that only sends answers the mark of another partner, too. If another thread has the inbox,
         // that one does.
-        if let Some(mut inbox) = try_lock(&self.inbox) {
+        let tail = direct.load_u64(self.other_lane().tail_at())?;
+        if tail != self.settled.load(Ordering::Relaxed)
+            && let Some(mut inbox) = try_lock(&self.inbox)
+        {
             self.settle(&direct, &mut inbox)?;
         }
         let outbox = &mut *lock(&self.outbox);
@@ -301,16 +306,16 @@ impl Pair {
         if outbox.partner == 0 {
             return Ok(Put::NoPartner);
         }
+        let owed = self.owed.load(Ordering::Relaxed);
         let (bit, number) = match request {
             Some(number) => (REQUEST, number),
-            None if outbox.owed != 0 => (ANSWER, outbox.owed),
+            None if owed != 0 && owed != outbox.answered => (ANSWER, owed),
             None => (0, 0),
         };
         let tag = message.descriptor.tag();
-        let (shape, number) = (message.descriptor.shape_bytes(), number.to_le_bytes());
         let mut both = [0; 24];
-        both[..16].copy_from_slice(&shape);
-        both[16..].copy_from_slice(&number);
+        both[..16].copy_from_slice(&message.descriptor.shape_bytes());
+        both[16..].copy_from_slice(&number.to_le_bytes());
         let first = match (Descriptor::has_shape(tag), bit != 0) {
             (true, true) => &both[..],
             (true, false) => &both[..16],
@@ -320,8 +325,8 @@ impl Pair {
         if !producer.put_parts(&direct, tag | bit, first, message.content).map_err(in_pair)? {
             return Ok(Put::Full);
         }
-        if request.is_none() {
-            outbox.owed = 0;
+        if bit == ANSWER {
+            outbox.answered = number;
         }
         self.addressee.store(outbox.partner, Ordering::Relaxed);
         Ok(Put::Done(outbox.partner))
@@ -424,7 +429,7 @@ impl Pair {
                 Head::Nothing | Head::Later => return Ok(None),
                 Head::Changed => {}
                 Head::Record(record, number @ Some(Number::Answer(_))) => {
-                    let taken = Self::take(direct, inbox, (&record, number), take)?;
+                    let taken = self.take(direct, inbox, (&record, number), take)?;
                     inbox.awaited = 0;
                     return Ok(Some(taken));
                 }
@@ -432,7 +437,7 @@ impl Pair {
                 // wait for, and the border to the previous partner stays where it is.
                 Head::Record(..) if !inbox.past.can_keep(self.lanes.ring) => return Ok(None),
                 Head::Record(record, number) => {
-                    let kept = Self::keep(direct, inbox, &record, number)?;
+                    let kept = self.keep(direct, inbox, &record, number)?;
                     inbox.past.backlog_bytes += kept.size();
                     inbox.past.backlog_changes = inbox.past.changes;
                     inbox.past.backlog.push_back((kept, request_in(number)));
@@ -450,22 +455,7 @@ impl Pair {
         if !matches!(head, Head::Record(..)) {
             return Ok(kept);
         }
-        let (lane, end) = (self.other_lane(), inbox.end.as_mut().ok_or(Error::Stopped)?);
-        end.load_tail(&direct).map_err(in_pair)?;
-        let ahead = &mut inbox.ahead;
-        if ahead.end < end.head {
-            *ahead = Ahead { end: end.head, count: 0 };
-        }
-        while let Some(mut record) = lane.record(&direct, ahead.end, end.tail()).map_err(in_pair)? {
-            if record.tag == MARK {
-                break;
-            }
-            ahead.end = record.end;
-            if !matches!(number_in(&direct, &mut record)?, Some(Number::Answer(_))) {
-                ahead.count += 1;
-            }
-        }
-        Ok(kept + ahead.count)
+        Ok(kept + inbox.ahead.count)
     }
 
     /// Returns the bytes that wait to be received.
