@@ -10,6 +10,7 @@ mod messages;
 mod mutex;
 mod peer;
 mod queue;
+mod reservation;
 mod room;
 mod script_values;
 mod shared_memory;

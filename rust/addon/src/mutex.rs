@@ -13,6 +13,7 @@ use crate::args::{name_in, number_to};
 use crate::binding::{Class, Definition, EngineText, Enum, EnumArg, ErrorCode, This, methods};
 use crate::error::{Failure, Result, code_of, constant};
 use crate::last_error::{self, Fallible, LastError};
+use crate::reservation::Reservation;
 use crate::shared_memory::enums::LOCAL_SCOPE;
 use crate::unicode::engine_text;
 use crate::waiting;
@@ -22,7 +23,7 @@ use crate::waiting;
 pub(crate) struct SharedMemoryMutex {
     lock: AtomicOption<Lock>,
     /// Set while the object has a lock open, or is about to.
-    occupied: AtomicBool,
+    is_occupied: AtomicBool,
     was_open: AtomicBool,
     last_error: LastError,
 }
@@ -58,14 +59,13 @@ impl Fallible for SharedMemoryMutex {
 
 impl SharedMemoryMutex {
     fn open(&self, name: EngineText<'_>, id: i64, scope: EnumArg<Scope>) -> ErrorCode {
-        if self.occupied.swap(true, Ordering::AcqRel) {
+        let Some(reservation) = Reservation::take(&self.is_occupied) else {
             let message = "this object has a lock open already; call close() first, or use another object";
             return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
-        }
-        let reservation = Reservation(&self.occupied);
+        };
         let opened = open_lock(&name, id, &scope);
         code_of(self.remember(opened.map(|lock| {
-            std::mem::forget(reservation);
+            reservation.keep();
             self.was_open.store(true, Ordering::Relaxed);
             self.lock.put(lock);
         })))
@@ -89,7 +89,7 @@ impl SharedMemoryMutex {
     fn close(&self) {
         // The last call in progress drops it.
         if self.lock.take(Lock::close).is_some() {
-            self.occupied.store(false, Ordering::Release);
+            self.is_occupied.store(false, Ordering::Release);
         }
     }
 
@@ -155,13 +155,4 @@ fn open_lock(name: &EngineText<'_>, id: i64, scope: &EnumArg<Scope>) -> Result<L
         Error::Segment(error) => Failure::of(&error, Code::ERR_CANT_CREATE),
         other => other.into(),
     })
-}
-
-/// The right to put a lock into an object. It is dropped if there is no lock to put.
-struct Reservation<'a>(&'a AtomicBool);
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }

@@ -17,6 +17,7 @@ use crate::binding::{Class, Definition, EngineText, Enum, EnumArg, ErrorCode, Sc
 use crate::error::{Failure, Result, code_of, constant};
 use crate::last_error::{self, Fallible, LastError};
 use crate::messages::{Outgoing, Received};
+use crate::reservation::Reservation;
 use crate::shared_memory::enums::LOCAL_SCOPE;
 use crate::unicode::engine_text;
 use crate::waiting;
@@ -101,24 +102,12 @@ impl Fallible for SharedMemoryPeer {
     }
 }
 
-/// Drops the right to open a peer, if there is none to put.
-struct Occupied<'a>(Option<&'a AtomicBool>);
-
-impl Drop for Occupied<'_> {
-    fn drop(&mut self) {
-        if let Some(is_occupied) = self.0 {
-            is_occupied.store(false, Ordering::Release);
-        }
-    }
-}
-
 impl SharedMemoryPeer {
     fn open(&self, name: EngineText<'_>, buffer_size: i64, scope: EnumArg<Scope>) -> ErrorCode {
-        if self.is_occupied.swap(true, Ordering::AcqRel) {
+        let Some(reservation) = Reservation::take(&self.is_occupied) else {
             let message = "this object is open already; call close() first, or use another object";
             return code_of(self.remember(Err(Failure::new(Code::ERR_ALREADY_IN_USE, message))));
-        }
-        let mut occupied = Occupied(Some(&self.is_occupied));
+        };
         let open = || {
             let name = name_in(Backend::Native, &name)?;
             let limits = [BUFFER_SIZES.start(), BUFFER_SIZES.end()].map(|limit| u32::try_from(*limit));
@@ -127,7 +116,7 @@ impl SharedMemoryPeer {
             Ok(Peer::open(&name, buffer_size.into(), constant("scope", &scope)?)?)
         };
         let opened = open().map(|peer| {
-            occupied.0 = None;
+            reservation.keep();
             self.was_open.store(true, Ordering::Relaxed);
             self.peer.put(peer);
         });

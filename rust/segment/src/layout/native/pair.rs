@@ -347,7 +347,7 @@ impl Pair {
         }
     }
 
-    /// Takes note that the partner is dead. What it has sent can still be received, but nobody would receive
+    /// Takes note that the partner is dead. Its messages can still be received, but nobody would receive
     /// the next message to it.
     fn note_death(&self, inbox: &mut Inbox) {
         inbox.dead = inbox.handshake.partner;
