@@ -26,6 +26,8 @@ COMMANDS = {
     "demo": ("demo [NAME]", "build, then run a demo: Godot and Python talk through shared memory"),
     "test": ("test [FILTER]", "build, then run all tests, or those whose name contains FILTER"),
     "test-c": ("test-c [FILTER]", "run the tests of the header for C and C++"),
+    "wheel": ("wheel", "build the Python package for this machine"),
+    "test-python": ("test-python [FILTER]", "build the Python package, and run its tests"),
     "test-fresh": ("test-fresh", "run demo and test on a bare Debian, in a folder of its own"),
     "windows": ("windows", "build the addon for Windows, on Linux"),
     "test-windows": (

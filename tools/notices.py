@@ -58,11 +58,11 @@ RUNTIMES = [
 LICENSE_FILE = re.compile(r"(?i)^(licen[cs]e|unlicense|copying|copyright|notice)([-_.].*)?$")
 
 
-def linked(metadata):
-    """Returns the packages whose code is in the library, without those of this repository."""
+def linked(metadata, library):
+    """Returns the packages whose code is in a library, without those of this repository."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    waiting = [identity for identity, package in packages.items() if package["name"] == ADDON]
+    waiting = [identity for identity, package in packages.items() if package["name"] == library]
     reached = set()
     while waiting:
         identity = waiting.pop()
@@ -75,7 +75,8 @@ def linked(metadata):
             if any(kind["kind"] is None for kind in dependency["dep_kinds"]):
                 waiting.append(dependency["pkg"])
     found = [packages[identity] for identity in reached]
-    found += [package for package in packages.values() if package["name"] in GENERATORS]
+    if library == ADDON:
+        found += [package for package in packages.values() if package["name"] in GENERATORS]
     return sorted(
         (package for package in found if package["source"]),
         key=lambda package: (package["name"], package["version"]),
@@ -120,12 +121,12 @@ def of_crate(package):
     return Notice(f"{package['name']} {version}", licence, source, texts, note)
 
 
-def collect(targets, compilers):
-    """Returns the notices of the library, or with targets, of theirs, and of what zig and mingw link in."""
+def collect(targets, compilers, library=ADDON):
+    """Returns the notices of a library, or with targets, of theirs, and of what zig and mingw link in."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
     for target in targets or [rust.compiler_info("host")]:
         command += ["--filter-platform", target]
-    notices = [of_crate(package) for package in linked(json.loads(output(*command)))]
+    notices = [of_crate(package) for package in linked(json.loads(output(*command)), library)]
 
     def kept(name):
         return (LICENSES / f"{name}.txt").read_text(encoding="utf-8").strip()

@@ -7,13 +7,15 @@ import sys
 from common import ROOT, TARGET, Failure, run, say
 
 
-def programs(name):
+def programs(name, folder=None):
     """Returns the folder with the programs of tools/requirements-NAME.txt, in target/NAME-venv.
+
+    With `folder`, they are in that folder of target/ instead.
 
     The copy of that file inside is written last: an interrupted installation, and one of other versions, is
     repeated.
     """
-    venv, wanted = TARGET / f"{name}-venv", ROOT / f"tools/requirements-{name}.txt"
+    venv, wanted = TARGET / (folder or f"{name}-venv"), ROOT / f"tools/requirements-{name}.txt"
     installed = venv / "requirements.txt"
     folder = venv / ("Scripts" if os.name == "nt" else "bin")
     if installed.exists() and installed.read_bytes() == wanted.read_bytes():

@@ -2,6 +2,7 @@
 
 import filecmp
 import subprocess
+import sys
 
 import addon
 import debian
@@ -10,19 +11,20 @@ import notices
 import prose
 import pypi
 import rust
-from common import ROOT, Failure, output, parse, run, say, tracked
+from common import ROOT, TARGET, Failure, output, parse, run, say, tracked
 
-from . import check_targets, windows
+from . import check_targets, wheel, windows
 
 HELP = """\
 Usage: ./build.sh lint
 
-Checks Rust (rustfmt, clippy, rustdoc), GDScript (gdformat, gdlint), Python (ruff), shell (shellcheck), the
-workflows and other files for GitHub (check-jsonschema, zizmor), licences, spelling (typos), and the rules for
-prose that a program can check. All of them run, even if the first ones find something. The tools
-that are not part of Rust come from PyPI, pinned in tools/requirements-lint.txt, into target/lint-venv. Code
-that is compiled for Windows only is checked if rustup has that target, or if ./build.sh windows has been run;
-the oldest Rust that is promised, if rustup has it.
+Checks Rust (rustfmt, clippy, rustdoc), GDScript (gdformat, gdlint), Python (ruff, mypy), shell (shellcheck),
+the workflows and other files for GitHub (check-jsonschema, zizmor), licences, spelling (typos), and the rules
+for prose that a program can check. All of them run, even if the first ones find something. The tools that are
+not part of Rust come from PyPI, pinned in tools/requirements-lint.txt, into target/lint-venv. Only mypy is in
+target/python-venv, with the packages that it reads. Code that is compiled for Windows only is checked if
+rustup has that target, or if ./build.sh windows has been run; the oldest Rust that is promised, if rustup has
+it.
 """
 
 DENY_WARNINGS = ["--", "-D", "warnings"]
@@ -72,6 +74,7 @@ def checks(bin):
     yield "gdlint", [bin / "gdlint", *gdscript]
     yield "ruff", [bin / "ruff", "check", "--quiet", *python]
     yield "ruff format", [bin / "ruff", "format", "--quiet", "--check", *python]
+    yield "mypy", mypy
     yield "shellcheck", [bin / "shellcheck", ".ci/run", *tracked("*.sh")]
     for schema, pattern in SCHEMAS.items():
         files = list(ROOT.glob(pattern))
@@ -81,9 +84,13 @@ def checks(bin):
     yield "bans", no_duplicates
     yield "typos", [bin / "typos"]
     yield "prose", prose.check
-    # Users get a copy of the licence with the folder.
-    copies = ROOT / "LICENSE", addon.FOLDER / "LICENSE"
-    yield "the addon's LICENSE", lambda: filecmp.cmp(*copies, shallow=False)
+    # Users get a copy of the licence with the addon's folder, and with the wheel.
+    for folder in (addon.FOLDER, wheel.FOLDER):
+        copies = ROOT / "LICENSE", folder / "LICENSE"
+        yield (
+            f"LICENSE in {folder.relative_to(ROOT)}",
+            lambda copies=copies: filecmp.cmp(*copies, shallow=False),
+        )
 
 
 def clippy_of_fuzz():
@@ -97,6 +104,18 @@ def clippy_of_fuzz():
     ]
     command = ["cargo", "clippy", "--locked", *manifest, *DENY_WARNINGS]
     return run(command, env={"RUSTFLAGS": "--cfg fuzzing"}) == 0
+
+
+def mypy():
+    """Checks the types of the Python package and of its tests."""
+    if sys.version_info < wheel.MINIMUM:
+        say("mypy: skipped, the Python package needs a newer Python")
+        return True
+    command = [pypi.programs("python") / "mypy", "--strict", "--cache-dir", TARGET / "mypy"]
+    return (
+        run([*command, "godot_shared_memory", *wheel.FOLDER.glob("tests/*.py")], cwd=wheel.FOLDER / "python")
+        == 0
+    )
 
 
 def licences():

@@ -106,9 +106,11 @@ impl Failure {
             | E::Overtaken
             | E::RequestInProgress
             | E::Locked => Code::ERR_BUSY,
-            E::RoleTaken { .. } | E::NoLaneFree { .. } | E::BothSidesTaken | E::LockHeld => {
-                Code::ERR_ALREADY_IN_USE
-            }
+            E::RoleTaken { .. }
+            | E::NoLaneFree { .. }
+            | E::BothSidesTaken
+            | E::LockHeld
+            | E::Unfinished { .. } => Code::ERR_ALREADY_IN_USE,
             E::LockNotHeld => Code::ERR_UNCONFIGURED,
             E::PartnerGone { .. } => Code::ERR_CONNECTION_ERROR,
             E::Stopped => return Self::detached_while_waiting(),

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use arbitrary::Arbitrary;
 use shm_segment::values::Source;
 use shm_segment::values::variant::{
-    Engine, Error, MAX_GROWTH, Measured, measure, measure_plain, remove_types,
+    Engine, Error, MAX_GROWTH, Measured, Part, Parts, Type, Writer, measure, measure_plain, remove_types,
 };
 
 /// Bytes that may contain a value, and the concurrent changes of a peer.
@@ -36,6 +36,9 @@ impl Plan {
         let before = plain(&self.value);
         if let Ok(before) = before {
             assert_eq!(decodable.as_ref().unwrap(), &before, "a plain value is one for every engine");
+        }
+        if let Ok(before) = before {
+            check_parts(&self.value[..usize::try_from(before.size).unwrap()]);
         }
         let mut untyped = self.value.clone();
         let Ok(size) = remove_types(&mut untyped, engine) else {
@@ -91,6 +94,63 @@ impl Plan {
         // At most one window is copied for each 4 bytes of progress.
         assert!(source.bytes.get() <= (limit / 4 + 2) * 256);
     }
+}
+
+/// A plain value has all its parts, and one byte less or more is none.
+fn check_parts(value: &[u8]) {
+    let (mut left, mut writer) = (1_u64, Writer::new(value.len() as u64 * 2 + 64));
+    let mut parts = Parts::of(value).unwrap();
+    while left > 0 {
+        left -= 1;
+        // Values that Python has are written as they were read.
+        let written = match parts.next().expect("as many parts as the containers say") {
+            Part::Null => writer.null(),
+            Part::Bool(value) => writer.bool(value),
+            Part::Int(value) => writer.int(value),
+            Part::Float(value) => writer.float(value),
+            Part::String(text) => writer.string(text),
+            Part::StringName(text) => writer.string_name(text),
+            Part::NodePath(path) => {
+                assert!(path.to_string().len() <= path.length());
+                writer.null()
+            }
+            Part::Numbers(numbers) => {
+                let numbers: Vec<f64> = (0..numbers.of.count()).map(|index| numbers.get(index)).collect();
+                writer.packed(Type::FLOAT64_ARRAY, false, numbers.len(), &vec![0; numbers.len() * 8])
+            }
+            Part::Array(count) => {
+                left += u64::from(count);
+                writer.array(count as usize)
+            }
+            Part::Dictionary(count) => {
+                left += 2 * u64::from(count);
+                writer.dictionary(count as usize)
+            }
+            Part::Packed { array, is_wide, bytes } => {
+                let size = array.count() * if is_wide { 8 } else { 4 };
+                let size = match array {
+                    Type::BYTES => 1,
+                    Type::INT64_ARRAY | Type::FLOAT64_ARRAY => 8,
+                    _ => size,
+                };
+                writer.packed(array, is_wide, bytes.len() / size, bytes)
+            }
+            Part::Strings(texts) => {
+                assert_eq!(texts.len(), texts.count());
+                writer.null()
+            }
+        };
+        // A text of another program may have a NUL at its end only.
+        written.unwrap();
+    }
+    assert_eq!(parts.next(), None);
+    let written = writer.finish();
+    // Null stands for a path or for texts.
+    if written.len() > 4 {
+        assert_eq!(measure_plain(&*written, 0, written.len() as u64).unwrap().size, written.len() as u64);
+    }
+    assert!(Parts::of(&[value, &[0; 4]].concat()).is_err());
+    assert!(Parts::of(&value[..value.len() - 1]).is_err());
 }
 
 fn measure_all(bytes: &[u8], engine: Engine) -> Result<Measured, Error> {

@@ -32,6 +32,7 @@
 
 mod available;
 mod error;
+mod forks;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod info;
@@ -48,6 +49,7 @@ pub mod values;
 
 pub use available::{UNCHECKED_BELOW, available_memory, has_room_for};
 pub use error::{Error, Result, Taken};
+pub use forks::{forks, guard_forks, install_fault_handler};
 pub use info::{Maker, Messages, OwnerState, SegmentInfo};
 pub use look::list_segments;
 pub use name::{MAX_GENERATED_BYTES, MAX_NAME_BYTES, NameProblem, generate as generate_name};

@@ -72,6 +72,10 @@ impl Memory {
         self.len
     }
 
+    pub(crate) const fn start(&self) -> *mut u8 {
+        self.start
+    }
+
     /// Copies `into.len()` bytes out of the mapping, from `offset` on.
     #[inline]
     pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::info::OwnerState;
 use crate::memory::{Fault, Memory};
 use crate::options::{Access, Lifetime, Scope};
-use crate::os::{self, Joined, NameHandle, OpenSegment, Opened};
+use crate::os::{self, Inherited, Joined, NameHandle, OpenSegment, Opened};
 use crate::roles::{HeldRoles, RoleLock};
 use crate::rows::Rows;
 use crate::values::Source;
@@ -27,7 +27,11 @@ pub use wait::Waited;
 /// On Windows, the name goes with the last handle of any process.
 #[derive(Debug)]
 pub struct Segment {
+    // Before `memory` and `object`, so that it is dropped first.
+    _inherited: Inherited,
     memory: Memory,
+    /// The process that opened the segment, by [`os::forks`].
+    forks: u32,
     object: Box<dyn OpenSegment>,
     name: NameHandle,
     access: Access,
@@ -47,7 +51,23 @@ impl Segment {
         let Opened { object, name, map } = opened;
         let size_checked_at = AtomicU64::new(0);
         let (spins, roles) = (Spins::default(), HeldRoles::default());
-        Self { memory: Memory::new(map), object, name, access, created, id, size_checked_at, spins, roles }
+        let memory = Memory::new(map);
+        let is_writable = access == Access::ReadWrite;
+        let inherited = Inherited::new(object.descriptor(), memory.start(), memory.len(), is_writable);
+        let forks = os::forks();
+        Self {
+            memory,
+            _inherited: inherited,
+            forks,
+            object,
+            name,
+            access,
+            created,
+            id,
+            size_checked_at,
+            spins,
+            roles,
+        }
     }
 
     /// Returns a number that no other segment of this process has or had.
@@ -168,6 +188,26 @@ impl Segment {
         if length < UNCHECKED_BELOW { 0 } else { self.unpopulated(length) }
     }
 
+    /// Returns the address of the first byte, for programs that hand the memory out. [`size`](Self::size)
+    /// bytes are mapped there for as long as this value lives. They may be written to if the access allows
+    /// it.
+    ///
+    /// Other processes change the bytes at any time, so no Rust reference may lead to them. A truncation puts
+    /// other pages in their place, and [`read`](Self::read) then fails. Before the address is used, call
+    /// [`install_fault_handler`](crate::install_fault_handler), since other parts of the program may have
+    /// installed handlers.
+    #[must_use]
+    pub const fn address(&self) -> *mut u8 {
+        self.memory.start()
+    }
+
+    /// Returns whether a parent of this process opened the segment, and [`guard_forks`](crate::guard_forks)
+    /// was called before. Then this value has no descriptor, and doesn't touch the name.
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        os::forks() != self.forks
+    }
+
     /// Returns whether this value created the segment. Otherwise, it opened an existing one.
     #[must_use]
     pub const fn is_created(&self) -> bool {
@@ -226,7 +266,7 @@ impl Segment {
     ///
     /// Only the first call does something.
     pub fn release_name(&self) {
-        if self.created {
+        if self.created && !self.is_inherited() {
             self.object.release_name();
         }
     }

@@ -141,6 +141,12 @@ pub enum Error {
         /// The role.
         role: &'static str,
     },
+    /// The program still uses the memory itself.
+    #[error("this object has {what} that has not ended")]
+    Unfinished {
+        /// The thing that it uses.
+        what: &'static str,
+    },
     /// Each lane of the queue has a producer.
     #[error("the queue is for {count} producers at a time, and has as many already")]
     NoLaneFree {

@@ -9,6 +9,7 @@
 //! name must be `/memfd:NAME`. Its own size counts, not the one in the meta file.
 
 use std::env;
+use std::ffi::c_int;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -384,6 +385,10 @@ impl OpenSegment for OpenMemory {
 
     fn unpopulated(&self) -> u64 {
         unpopulated(&self.fd)
+    }
+
+    fn descriptor(&self) -> Option<c_int> {
+        Some(self.fd.as_raw_fd())
     }
 
     fn scope(&self) -> Scope {

@@ -8,6 +8,8 @@
 //! - `NATIVE`: its provider.
 //! - `Watch`: keeps a fault in vanished memory from ending the process, with `install_fault_handler` and
 //!   `uninstall_fault_handler`.
+//! - `Inherited`: an entry in the list of descriptors that a child of a fork lets go of, with `guard_forks`
+//!   and `forks`.
 //! - `coarse_clock`: a number that changes every few milliseconds, and costs next to nothing to ask for.
 //! - `monotonic_nanoseconds`: the time that `docs/FORMAT.md` names.
 //! - For tests, `anonymous`: a mapping that has no name.
@@ -47,6 +49,7 @@ pub(crate) mod wait;
 )]
 mod system;
 
+use std::ffi::c_int;
 use std::fmt::Debug;
 use std::fs::File;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -63,6 +66,7 @@ pub use system::ByCalls;
 #[cfg(test)]
 pub(crate) use system::anonymous;
 pub use system::uninstall_fault_handler;
+pub(crate) use system::{Inherited, forks, guard_forks};
 pub(crate) use system::{Watch, coarse_clock, install_fault_handler, monotonic_nanoseconds};
 
 /// Makes, opens and removes segments of one backend.
@@ -129,6 +133,11 @@ pub(crate) trait OpenSegment: Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// Returns how many of its bytes will take memory when they are first read; 0 where that isn't known.
     fn unpopulated(&self) -> u64 {
         0
+    }
+
+    /// Returns the descriptor that a child of `fork(2)` would inherit, with the locks on it. Some have none.
+    fn descriptor(&self) -> Option<c_int> {
+        None
     }
 
     fn scope(&self) -> Scope;

@@ -5,7 +5,7 @@ use memmap2::{MmapMut, MmapRaw};
 
 use super::{Provider, unwatched};
 pub use unwatched::uninstall_fault_handler;
-pub(crate) use unwatched::{Watch, install_fault_handler};
+pub(crate) use unwatched::{Inherited, Watch, forks, guard_forks, install_fault_handler};
 
 pub(super) const NATIVE: Option<&dyn Provider> = None;
 

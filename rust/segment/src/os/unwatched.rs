@@ -1,4 +1,5 @@
-//! The `Watch` of systems where mapped memory can't vanish, or where there is none to map.
+//! The `Watch` of systems where mapped memory can't vanish, or where there is none to map. They also have no
+//! `fork(2)`.
 
 use std::sync::atomic::{Ordering, compiler_fence, fence};
 
@@ -29,3 +30,24 @@ pub(crate) fn install_fault_handler() -> std::io::Result<()> {
 
 /// Does nothing: no handler is installed.
 pub fn uninstall_fault_handler() {}
+
+/// An entry that stands for nothing: there is no `fork`.
+#[derive(Debug)]
+pub(crate) struct Inherited;
+
+impl Inherited {
+    pub(crate) fn new(_: Option<std::ffi::c_int>, _: *const u8, _: usize, _: bool) -> Self {
+        Self
+    }
+}
+
+/// Returns 0: there is no `fork`.
+pub(crate) const fn forks() -> u32 {
+    0
+}
+
+/// Does nothing: there is no `fork`.
+#[allow(clippy::unnecessary_wraps, reason = "the contract of all systems")]
+pub(crate) fn guard_forks() -> std::io::Result<()> {
+    Ok(())
+}

@@ -41,6 +41,18 @@ fn a_lock_has_one_holder_among_objects() {
 }
 
 #[test]
+fn a_wait_ends_once_the_caller_does_not_want_it() {
+    let name = Name::new();
+    let (ours, theirs) = (open(&name), open(&name));
+    ours.lock(NOW).unwrap();
+    let start = Instant::now();
+    assert!(matches!(theirs.lock_while(LONG, || false), Err(Error::Stopped)));
+    assert!(start.elapsed() < Duration::from_secs(1));
+    ours.unlock().unwrap();
+    theirs.lock_while(NOW, || false).unwrap();
+}
+
+#[test]
 fn an_object_locks_once_and_unlocks_once() {
     let name = Name::new();
     let (ours, theirs) = (open(&name), open(&name));

@@ -28,6 +28,8 @@ mod backends;
 mod c_structs;
 mod contents;
 mod foreign;
+#[cfg(target_os = "linux")]
+mod forks;
 mod golden;
 #[cfg(target_os = "linux")]
 mod histories;
@@ -66,6 +68,8 @@ mod native_ends;
 mod native_killed;
 #[cfg(any(target_os = "linux", target_os = "macos", windows))]
 mod native_resets;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod native_views;
 #[cfg(target_os = "linux")]
 mod owners;
 #[cfg(target_os = "linux")]

@@ -654,3 +654,20 @@ fn a_request_tells_of_the_end_of_its_partner_once() {
         assert!(matches!(receive(&first, NOW), Err(Error::Empty)), "{pause}");
     }
 }
+
+#[test]
+fn each_wait_ends_once_the_caller_does_not_want_it() {
+    let name = Name::new();
+    let side = open(&name).interrupted_unless(|| false);
+    let start = Instant::now();
+    assert_eq!(side.wait_connected(SOON).unwrap(), Waited::Stopped);
+    assert_eq!(side.wait(SOON).unwrap(), Waited::Stopped);
+    assert!(matches!(side.send(&bytes(b"x"), SOON), Err(Error::Stopped)));
+    assert!(matches!(receive(&side, SOON), Err(Error::Stopped)));
+    assert!(matches!(request(&side, b"x", SOON), Err(Error::Stopped)));
+    assert!(start.elapsed() < SOON);
+    // It goes on with other calls, and with a partner.
+    let other = open(&name);
+    assert!(!side.is_connected().unwrap() || other.is_connected().is_ok());
+    assert!(matches!(receive(&side, NOW), Err(Error::Empty)));
+}

@@ -78,6 +78,11 @@ impl Slots {
         (self.pin_at(self.readers), LINE + self.limit.next_multiple_of(LINE))
     }
 
+    /// Returns the offset of a slot's content.
+    pub(super) const fn content_at(self, slot: u32) -> u64 {
+        self.slot_at(slot) + LINE
+    }
+
     const fn slot_at(self, slot: u32) -> u64 {
         let (first, stride) = self.slots();
         first + slot as u64 * stride
@@ -135,18 +140,44 @@ impl Writer {
     where
         Box<Error>: From<S::Error>,
     {
+        let slot = self.begin(slots, shared)?;
+        shared.write(slots.slot_at(slot) + LINE, message.content)?;
+        let length = message.content.len() as u64;
+        self.publish(slots, shared, first_sequence, time, slot, (message.descriptor, length))
+    }
+
+    /// Takes a slot for the next message, and returns its number. Until it is published, no reader uses it.
+    pub(super) fn begin<S: Shared>(&self, slots: Slots, shared: &S) -> Result<u32>
+    where
+        Box<Error>: From<S::Error>,
+    {
         let slot = self.free_slot(slots, shared)?;
+        shared.store_u64(slots.slot_at(slot), 0)?;
+        Ok(slot)
+    }
+
+    /// Publishes the content of `length` bytes that is in a slot, which [`begin`](Self::begin) has returned.
+    pub(super) fn publish<S: Shared>(
+        &mut self,
+        slots: Slots,
+        shared: &S,
+        first_sequence: u64,
+        time: u64,
+        slot: u32,
+        (descriptor, length): (Descriptor, u64),
+    ) -> Result<u64>
+    where
+        Box<Error>: From<S::Error>,
+    {
         let before = self.latest.map_or(first_sequence, |latest| latest.sequence);
         let sequence = before.checked_add(1).filter(|sequence| *sequence <= MAX_SEQUENCE);
         let sequence = sequence.ok_or_else(|| invalid_stream("the sequence number", before))?;
         let at = slots.slot_at(slot);
-        shared.store_u64(at, 0)?;
-        shared.write(at + LINE, message.content)?;
         let mut fields = [0; FIELDS_SIZE];
-        fields[..8].copy_from_slice(&(message.content.len() as u64).to_le_bytes());
+        fields[..8].copy_from_slice(&length.to_le_bytes());
         fields[8..16].copy_from_slice(&time.to_le_bytes());
-        fields[16..20].copy_from_slice(&message.descriptor.tag().to_le_bytes());
-        fields[24..].copy_from_slice(&message.descriptor.shape_bytes());
+        fields[16..20].copy_from_slice(&descriptor.tag().to_le_bytes());
+        fields[24..].copy_from_slice(&descriptor.shape_bytes());
         shared.write(at + FIELDS_AT, &fields)?;
         shared.store_u64(at, sequence)?;
         let latest = Latest { sequence, slot };
@@ -232,27 +263,48 @@ where
     Box<Error>: From<S::Error>,
     E: From<Box<Error>>,
 {
+    let Some(found) = pin(slots, shared, reader, before)? else { return Ok(None) };
+    let (at, sequence) = (found.at, found.sequence);
+    let result = take(found)?;
+    check_pinned(shared, at, sequence)?;
+    Ok(Some(result))
+}
+
+/// Sets a pin to the newest message, which then can't change until [`free_pin`]. `before` is a message of
+/// this moment. After an error, the pin may be set.
+pub(super) fn pin<S: Shared>(slots: Slots, shared: &S, reader: u32, before: Latest) -> Result<Option<Found>>
+where
+    Box<Error>: From<S::Error>,
+{
     let pin_at = slots.pin_at(reader);
-    shared.store_u32(pin_at, ASKING).map_err(Box::<Error>::from)?;
+    shared.store_u32(pin_at, ASKING)?;
     // Either the load below finds what the writer has published, or the writer finds the pin, and helps.
     shared.full_fence();
     let Some(latest) = slots.latest(shared)? else { return Ok(None) };
-    shared.compare_exchange_u32(pin_at, ASKING, FIRST_SLOT + latest.slot).map_err(Box::<Error>::from)?;
-    let pin = shared.load_u32(pin_at).map_err(Box::<Error>::from)?;
+    shared.compare_exchange_u32(pin_at, ASKING, FIRST_SLOT + latest.slot)?;
+    let pin = shared.load_u32(pin_at)?;
     let Some(slot) = slot_of(pin, slots) else {
-        return Err(invalid_stream("a reader's pin", pin.into()).into());
+        return Err(invalid_stream("a reader's pin", pin.into()));
     };
     let at = slots.slot_at(slot);
-    let sequence = shared.load_u64(at).map_err(Box::<Error>::from)?;
+    let sequence = shared.load_u64(at)?;
     // It may be less than that of `latest`: the writer may have helped, and then published once more before
     // the load.
     if !(before.sequence..=MAX_SEQUENCE).contains(&sequence) {
-        return Err(invalid_stream("the sequence number of the newest message", sequence).into());
+        return Err(invalid_stream("the sequence number of the newest message", sequence));
     }
-    let result = take(found(slots, shared, at, sequence)?)?;
-    match shared.load_u64(at).map_err(Box::<Error>::from)? {
-        after if after == sequence => Ok(Some(result)),
-        after => Err(invalid_stream("the sequence number of a message in use", after).into()),
+    found(slots, shared, at, sequence).map(Some)
+}
+
+/// Checks that a message that was pinned is still the one with this sequence number. `at` is the offset of
+/// its content.
+pub(super) fn check_pinned<S: Shared>(shared: &S, at: u64, sequence: u64) -> Result<()>
+where
+    Box<Error>: From<S::Error>,
+{
+    match shared.load_u64(at - LINE)? {
+        after if after == sequence => Ok(()),
+        after => Err(invalid_stream("the sequence number of a message in use", after)),
     }
 }
 

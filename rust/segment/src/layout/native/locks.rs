@@ -160,6 +160,15 @@ impl Lock {
     /// - [`Error::Segment`]: `RoleBlocked` if another program keeps a lock in the way that holds nothing.
     ///   [`Error::Invalid`].
     pub fn lock(&self, timeout: Duration) -> layout::Result<()> {
+        self.lock_while(timeout, || true)
+    }
+
+    /// Takes the lock as [`lock`](Self::lock) does. The wait also ends, with [`Error::Stopped`], at the first
+    /// sleep after which `is_wanted` returns false. It is asked every 10 to 40 ms.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_while(&self, timeout: Duration, is_wanted: impl Fn() -> bool) -> layout::Result<()> {
         let wait = Wait {
             segment: &self.segment,
             bell: self.line().bell(),
@@ -182,7 +191,7 @@ impl Lock {
         };
         // After the holder's death the lock is free, which a look finds. So there always is a partner.
         let has_partner = || self.check_name().map(|()| true);
-        match wait.until(look, has_partner, || *lock(&self.state) != State::Closed)? {
+        match wait.until(look, has_partner, || is_wanted() && *lock(&self.state) != State::Closed)? {
             Ended::Found(()) => return Ok(()),
             Ended::Stopped => return Err(Error::Stopped),
             Ended::TimedOut => self.check_name()?,

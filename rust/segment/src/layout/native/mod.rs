@@ -62,7 +62,7 @@ pub use pair::Event;
 pub use peer::{BUFFER_SIZES, Peer};
 pub use queue::{Filled, MAX_PRODUCERS, Queue};
 pub(crate) use shared::Shared;
-pub use stream::{MAX_READERS, Newest, Stream};
+pub use stream::{Draft, Frame, MAX_READERS, Newest, Stream};
 
 /// The result of a step. Boxed, so that it fits into registers: each message takes some twenty steps.
 type Result<T, E = Box<Error>> = std::result::Result<T, E>;

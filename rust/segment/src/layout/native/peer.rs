@@ -2,7 +2,9 @@
 //! partner.
 
 use std::cell::Cell;
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{sleep, yield_now};
@@ -43,6 +45,23 @@ pub struct Peer {
     link: AtomicOption<Link>,
     looked_at: Mutex<Instant>,
     is_requesting: AtomicBool,
+    interrupt: Interrupt,
+}
+
+/// The question whether a wait goes on, if the program asks one.
+#[derive(Default)]
+struct Interrupt(Option<Box<dyn Fn() -> bool + Send + Sync + UnwindSafe + RefUnwindSafe>>);
+
+impl Interrupt {
+    fn is_wanted(&self) -> bool {
+        self.0.as_ref().is_none_or(|is_wanted| is_wanted())
+    }
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Interrupt").field(&self.0.is_some()).finish()
+    }
 }
 
 /// A side in a segment.
@@ -81,9 +100,21 @@ impl Peer {
             link: AtomicOption::default(),
             looked_at: Mutex::new(Instant::now()),
             is_requesting: AtomicBool::default(),
+            interrupt: Interrupt::default(),
         };
         peer.link.put(peer.join()?);
         Ok(peer)
+    }
+
+    /// Ends each wait with [`Error::Stopped`] at the first sleep after which `is_wanted` returns false. A
+    /// wait asks it every 10 to 40 ms, in its own thread.
+    #[must_use]
+    pub fn interrupted_unless(
+        mut self,
+        is_wanted: impl Fn() -> bool + Send + Sync + UnwindSafe + RefUnwindSafe + 'static,
+    ) -> Self {
+        self.interrupt = Interrupt(Some(Box::new(is_wanted)));
+        self
     }
 
     /// Gives the side back, and ends the calls that wait.
@@ -240,11 +271,16 @@ impl Peer {
         mut work: impl FnMut(&Link, &Waiter<'_>) -> Result<Ended<R>, E>,
     ) -> Result<Ended<R>, E> {
         let timer = Timer::new(timeout);
+        let is_interrupted = Cell::new(false);
         loop {
             let asked = Cell::new(None);
             let (ended, is_left) = self.link.with(|link| {
                 let link = link.ok_or_else(|| Box::new(Error::Stopped))?;
-                let (is_wanted, follow) = (|| self.link.holds(link), || self.follow(link));
+                let is_wanted = || {
+                    is_interrupted.set(!self.interrupt.is_wanted());
+                    !is_interrupted.get() && self.link.holds(link)
+                };
+                let follow = || self.follow(link);
                 let waiter = Waiter { timer: &timer, follow: &follow, is_wanted: &is_wanted, asked: &asked };
                 let ended = work(link, &waiter);
                 let is_left = match &ended {
@@ -253,7 +289,7 @@ impl Peer {
                 };
                 Ok::<_, Box<Error>>((ended, is_left))
             })?;
-            if is_left {
+            if is_left && !is_interrupted.get() {
                 // The next turn finds out whether this was closed.
                 yield_now();
                 continue;

@@ -1,5 +1,7 @@
 //! Streams: `latest` over a segment, with its roles.
 
+mod views;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -83,7 +85,7 @@ pub struct Stream {
     header: Header,
     slots: Slots,
     /// `Some` while this side is the writer.
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<Writing>>,
     pin: Mutex<Pin>,
     /// The sequence of the message last read; 0: none.
     seen: AtomicU64,
@@ -98,13 +100,34 @@ fn age_of(found: &Found) -> Option<Duration> {
     os::monotonic_nanoseconds().checked_sub(written).map(Duration::from_nanos)
 }
 
+/// The state of the writer.
+#[derive(Debug)]
+struct Writing {
+    writer: Writer,
+    draft: Use,
+}
+
+/// The use that the program makes of a part of the memory itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    None,
+    /// It has the part with this number.
+    Lent(u64),
+    /// The same, and the role is given back afterwards.
+    Ending(u64),
+}
+
 /// A reader's pin.
 #[derive(Debug, Clone, Copy)]
 enum Pin {
     /// There is none. Until this time of the coarse clock, none is asked for again.
     NoneUntil(u64),
     Held(u8),
+    /// A [`Frame`] has it.
+    Lent(u8, Use),
 }
+
+pub use views::{Draft, Frame};
 
 /// The newest message of a stream, without its content.
 #[derive(Debug, Clone, Copy)]
@@ -182,10 +205,13 @@ impl Stream {
         let mut writer = lock(&self.writer);
         let direct = segment.direct_mut()?;
         let writer = match &mut *writer {
-            Some(writer) => writer,
+            Some(Writing { draft: Use::Lent(_) | Use::Ending(_), .. }) => {
+                return Err(Error::Unfinished { what: "a draft of a message" });
+            }
+            Some(writing) => writing,
             none => none.insert(self.take_writer(segment, direct)?),
         };
-        writer.write(
+        writer.writer.write(
             self.slots,
             &direct,
             self.header.first_sequence(),
@@ -195,13 +221,14 @@ impl Stream {
         Ok(Bell(WAITING_AT).ring_if_wanted(&direct)?)
     }
 
-    fn take_writer(&self, segment: &Segment, direct: Direct<'_>) -> Result<Writer> {
+    fn take_writer(&self, segment: &Segment, direct: Direct<'_>) -> Result<Writing> {
         self.departure.check()?;
         if !self.header.take_role::<Latest>(segment, Role::Writer)? {
             return Err(Error::RoleTaken { role: name_of(Role::Writer) }.into());
         }
-        Writer::take_over(self.slots, &direct)
-            .inspect_err(|_| self.header.release_role(segment, Role::Writer))
+        let writer = Writer::take_over(self.slots, &direct)
+            .inspect_err(|_| self.header.release_role(segment, Role::Writer))?;
+        Ok(Writing { writer, draft: Use::None })
     }
 
     /// Calls `take` with the newest message, and returns what it returns.
@@ -252,6 +279,8 @@ impl Stream {
         let now = os::coarse_clock();
         match *pin {
             Pin::Held(reader) => return Ok(Some(reader)),
+            // It serves one read at a time.
+            Pin::Lent(..) => return Ok(None),
             Pin::NoneUntil(time) if now < time => return Ok(None),
             Pin::NoneUntil(_) => {}
         }
@@ -409,9 +438,10 @@ impl Stream {
     /// Empties the stream. Messages go on counting where they were.
     ///
     /// # Errors
-    /// [`Error::RoleTaken`] if another side has a role. [`Error::Segment`].
+    /// [`Error::RoleTaken`] if another side has a role. [`Error::Unfinished`]; [`Error::Segment`].
     pub fn reset(&self, segment: &Segment) -> layout::Result<()> {
         let (mut writer, mut pin) = (lock(&self.writer), lock(&self.pin));
+        check_unused(writer.as_ref(), *pin)?;
         let mut own = Vec::new();
         own.extend(writer.is_some().then_some(Role::Writer));
         if let Pin::Held(reader) = *pin {
@@ -423,21 +453,55 @@ impl Stream {
         Ok(())
     }
 
-    /// Gives the roles back. The next call that needs one takes it again.
+    /// Gives the roles back. The next call that needs one takes it again. A role that a [`Frame`] or a
+    /// [`Draft`] needs is given back when that ends.
     pub fn release(&self, segment: &Segment) {
         self.give_back(segment, &mut lock(&self.writer), &mut lock(&self.pin));
     }
 
-    fn give_back(&self, segment: &Segment, writer: &mut Option<Writer>, pin: &mut Pin) {
-        if writer.take().is_some() {
-            self.header.release_role(segment, Role::Writer);
+    fn give_back(&self, segment: &Segment, writer: &mut Option<Writing>, pin: &mut Pin) {
+        match writer {
+            Some(Writing { draft: Use::None, .. }) => {
+                *writer = None;
+                self.header.release_role(segment, Role::Writer);
+            }
+            Some(Writing { draft, .. }) => draft.end(),
+            None => {}
         }
-        if let Pin::Held(reader) = *pin {
-            // The memory may be gone, and then the pin is.
-            let _ = segment.direct_mut().map(|direct| latest::free_pin(self.slots, &direct, reader.into()));
-            self.header.release_role(segment, Role::Reader(reader));
+        match pin {
+            Pin::Held(reader) => {
+                self.free_pin(segment, *reader);
+                self.header.release_role(segment, Role::Reader(*reader));
+                *pin = Pin::NoneUntil(0);
+            }
+            Pin::Lent(_, lent) => lent.end(),
+            Pin::NoneUntil(_) => *pin = Pin::NoneUntil(0),
         }
-        *pin = Pin::NoneUntil(0);
+    }
+
+    fn free_pin(&self, segment: &Segment, reader: u8) {
+        // The memory may be gone, and then the pin is.
+        let _ = segment.direct_mut().map(|direct| latest::free_pin(self.slots, &direct, reader.into()));
+    }
+}
+
+impl Use {
+    /// Takes note that the role is given back afterwards.
+    const fn end(&mut self) {
+        if let Self::Lent(number) = *self {
+            *self = Self::Ending(number);
+        }
+    }
+}
+
+/// Checks that the program doesn't use the memory itself.
+fn check_unused(writer: Option<&Writing>, pin: Pin) -> layout::Result<()> {
+    if writer.is_some_and(|writing| writing.draft != Use::None) {
+        return Err(Error::Unfinished { what: "a draft of a message" });
+    }
+    match pin {
+        Pin::Lent(..) => Err(Error::Unfinished { what: "a frame" }),
+        Pin::NoneUntil(_) | Pin::Held(_) => Ok(()),
     }
 }
 

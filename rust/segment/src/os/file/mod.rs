@@ -174,6 +174,11 @@ impl OpenSegment for OpenFile {
         }
     }
 
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<std::ffi::c_int> {
+        Some(std::os::fd::AsRawFd::as_raw_fd(&self.file))
+    }
+
     fn scope(&self) -> Scope {
         self.scope
     }

@@ -14,12 +14,13 @@
 //! The handler may run at any instruction of any thread. So it takes no lock, allocates nothing, and reads
 //! only atomics: a list of blocks of slots, one slot per mapping, which only ever grows.
 
+use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::errno::{errno, set_errno};
 use super::replacement;
@@ -76,6 +77,28 @@ static FIRST: Block = Block::new();
 
 /// Held while a thread installs a handler, or appends or removes entries. The handler never takes it.
 static CHANGES: Mutex<()> = Mutex::new(());
+
+/// The guard of [`CHANGES`] during a fork.
+struct Held(UnsafeCell<Option<MutexGuard<'static, ()>>>);
+
+// SAFETY: only the thread that holds `CHANGES` uses the value: `hold_changes` after it has locked, and
+// `end_hold` before it unlocks.
+unsafe impl Sync for Held {}
+
+static HELD: Held = Held(UnsafeCell::new(None));
+
+/// Locks the list until [`end_hold`], which the same thread calls, or the one thread of its child.
+pub(super) fn hold_changes() {
+    let guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: this thread holds the lock, so no other thread uses the value.
+    unsafe { *HELD.0.get() = Some(guard) };
+}
+
+/// Ends what [`hold_changes`] began.
+pub(super) fn end_hold() {
+    // SAFETY: this thread holds the lock, or has inherited it, so no other thread uses the value.
+    drop(unsafe { (*HELD.0.get()).take() });
+}
 
 fn blocks() -> impl Iterator<Item = &'static Block> {
     std::iter::successors(Some(&FIRST), |block| block.next())

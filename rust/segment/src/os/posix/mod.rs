@@ -10,6 +10,7 @@ pub(super) mod byte_lock;
 mod directory;
 mod errno;
 mod fault;
+mod forked;
 #[cfg(all(fuzzing, target_os = "linux"))]
 mod fuzzing;
 #[cfg(target_os = "linux")]
@@ -20,11 +21,12 @@ mod pages;
 mod replacement;
 mod shm_open;
 
+use std::ffi::c_int;
 use std::fmt;
 use std::fs::{File, Metadata};
 #[cfg(target_os = "linux")]
 use std::os::fd::AsFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -52,6 +54,7 @@ use crate::options::{Access, Lifetime, Options, Scope};
 use crate::roles::Role;
 pub use fault::uninstall as uninstall_fault_handler;
 pub(crate) use fault::{Watch, install_fault_handler};
+pub(crate) use forked::{Inherited, forks, guard_forks};
 #[cfg(all(fuzzing, target_os = "linux"))]
 pub use fuzzing::ByCalls;
 pub(super) use owner::NameLifetime;
@@ -291,6 +294,10 @@ impl OpenSegment for PosixSegment {
     #[cfg(target_os = "linux")]
     fn unpopulated(&self) -> u64 {
         unpopulated(&self.fd)
+    }
+
+    fn descriptor(&self) -> Option<c_int> {
+        Some(self.fd.as_raw_fd())
     }
 
     fn scope(&self) -> Scope {

@@ -41,7 +41,7 @@ use section::Section;
 pub(crate) use section::anonymous;
 pub(crate) use section::coarse_clock;
 pub use unwatched::uninstall_fault_handler;
-pub(crate) use unwatched::{Watch, install_fault_handler};
+pub(crate) use unwatched::{Inherited, Watch, forks, guard_forks, install_fault_handler};
 
 pub(super) const NATIVE: Option<&dyn Provider> = Some(&Windows);
 

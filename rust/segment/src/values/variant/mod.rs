@@ -1,11 +1,11 @@
 //! The engine's binary form of a Variant, as `var_to_bytes` writes it and `PackedByteArray.decode_var` reads
 //! it.
 //!
-//! Nothing is decoded here. [`measure`] finds out how many bytes a Variant takes, and whether the engine may
-//! decode them. The engine's decoder prints an error for bytes that it doesn't accept, and leaves the value
-//! half read. It decodes without a message what passes here, and makes nothing that the bytes don't account
-//! for. Every count is compared with the bytes that are left, and containers are nested no deeper than the
-//! engine allows.
+//! The engine decodes by itself. [`measure`] finds out how many bytes a Variant takes, and whether the engine
+//! may decode them. The engine's decoder prints an error for bytes that it doesn't accept, and leaves the
+//! value half read. It decodes without a message what passes here, and makes nothing that the bytes don't
+//! account for. Every count is compared with the bytes that are left, and containers are nested no deeper
+//! than the engine allows.
 //!
 //! Four things that the engine reads but never writes are refused:
 //! - values of another type than their typed array or dictionary has;
@@ -20,15 +20,21 @@
 //! refuses typed containers, and values that mean nothing in another process. [`remove_types`] makes
 //! containers untyped.
 //!
+//! Programs without the engine decode a value by its [`Parts`], and encode one by a [`Writer`].
+//!
 //! The bytes may change during a call. Each is read once, and the worst outcome is a wrong size within the
 //! limit. So measure a value in shared memory, copy that number of bytes, and measure the copy. Only the
 //! second answer holds.
 
 mod cursor;
+mod parts;
 mod types;
 mod walk;
+mod writer;
 
 use super::Source;
+pub use parts::{NodePath, Numbers, Part, Parts, Strings, Type};
+pub use writer::{WriteError, Writer};
 
 /// The deepest nesting that the engine decodes: a value in this many containers
 /// (`Variant::MAX_RECURSION_DEPTH`).
@@ -138,6 +144,12 @@ pub enum Error {
     KeyTooDeep {
         /// The offset of its header.
         at: u64,
+    },
+    /// More bytes follow the value, where nothing may follow it.
+    #[error("{bytes} bytes follow the value")]
+    Behind {
+        /// The number of these bytes.
+        bytes: u64,
     },
     /// The bytes can't be read.
     #[error(transparent)]

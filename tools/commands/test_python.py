@@ -1,0 +1,61 @@
+"""build.sh test-python: the tests of the Python package, against the installed wheel."""
+
+import shutil
+import sys
+
+import find_godot
+import needs
+import pypi
+import rust
+from common import LOGS, ROOT, TARGET, Failure, must, parse, run, say
+
+from . import wheel
+
+LOG = LOGS / "python.log"
+# For all tests.
+SECONDS = 600
+
+HELP = """\
+Usage: ./build.sh test-python [FILTER]
+
+Builds the Python package (see ./build.sh wheel --help), installs the wheel in target/wheel-venv, and runs
+partners/python/tests with it. Some tests talk to a real Godot (see ./build.sh godot --help for which), for
+which this also builds the addon; others to a partner in C. With FILTER: only the tests whose name contains
+it.
+"""
+
+
+def main(arguments):
+    words, _ = parse("test-python", arguments, most=1)
+    wheel.check_python()
+    needs.check(needs.VENV)
+    LOG.unlink(missing_ok=True)
+    built = wheel.build()
+    python = pypi.programs("python", "wheel-venv") / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    # The folder of the package itself must not be found instead of the wheel.
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
+    command += ["-k", words[0]] if words else []
+    passed = run(command, env=environment(), log=LOG, limit=SECONDS, cwd=TARGET) == 0
+    say(f"the Python package: {'passed' if passed else 'FAILED'}; {rust.passed_in(LOG)} tests passed")
+    sys.exit(not passed)
+
+
+def environment():
+    """Returns the variables by which the tests find their partners. Tests without theirs are skipped."""
+    import addon
+
+    env = {}
+    try:
+        env["GODOT"] = find_godot.find()
+        addon.build()
+    except Failure as failure:
+        say(f"no tests with Godot: {failure}")
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler:
+        partner = TARGET / "test-python" / "partner"
+        partner.parent.mkdir(parents=True, exist_ok=True)
+        must([compiler, "-std=c11", "-O2", "-o", partner, ROOT / "partners/c/partner.c", "-lm"])
+        env["GSM_PARTNER"] = partner
+    return env
