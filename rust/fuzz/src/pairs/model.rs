@@ -60,6 +60,10 @@ struct Side {
     changes: u64,
     told: u64,
     is_end_unsaid: bool,
+    /// A request has told of that end.
+    is_end_said: bool,
+    /// A request has told that the partner is dead, whose messages are still to be received.
+    is_death_said: bool,
 }
 
 pub(super) struct Model<'a> {
@@ -82,7 +86,7 @@ impl Side {
     fn end_partner(&mut self) {
         (self.partner, self.due, self.dead, self.owed, self.open_for) = (0, 0, 0, 0, 0);
         self.changes += 1;
-        self.is_end_unsaid = true;
+        (self.is_end_unsaid, self.is_end_said) = (true, std::mem::take(&mut self.is_death_said));
     }
 
     /// Receives a mark. Returns true if the mark was a partner's.
@@ -108,6 +112,12 @@ impl Side {
         }
         self.forget_ended();
         true
+    }
+
+    /// A request tells of an end. The messages that it has kept come before the receiver is told.
+    fn request_tells_end(&mut self) {
+        self.is_end_unsaid &= !self.kept.is_empty();
+        self.is_end_said = true;
     }
 
     fn forget_ended(&mut self) {
@@ -406,7 +416,9 @@ impl<'a> Model<'a> {
             return end;
         }
         let side = self.side(at);
-        if side.tell_end() {
+        if side.is_end_unsaid && !side.is_end_said {
+            side.request_tells_end();
+            side.forget_ended();
             return End::Gone;
         }
         side.asked += 1;
@@ -416,7 +428,12 @@ impl<'a> Model<'a> {
             sent = self.try_full(at, letter, asked);
         }
         if let Err(end) = sent {
-            self.side(at).is_end_unsaid &= end != End::Gone;
+            let side = self.side(at);
+            match end {
+                End::Gone if side.dead != 0 && !side.is_end_unsaid => side.is_death_said = true,
+                End::Gone => side.request_tells_end(),
+                _ => {}
+            }
             return end;
         }
         let side = self.side(at);
@@ -424,7 +441,7 @@ impl<'a> Model<'a> {
         let end = self.look_for_answer(at, partner);
         match end {
             End::Nothing => self.side(at).meant = partner,
-            End::Gone => self.side(at).is_end_unsaid = false,
+            End::Gone => self.side(at).request_tells_end(),
             _ => {}
         }
         end

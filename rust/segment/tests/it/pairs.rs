@@ -532,6 +532,29 @@ fn a_side_with_unread_messages_does_not_send_to_their_dead_sender() {
 }
 
 #[test]
+fn a_request_tells_once_that_the_sender_of_unread_messages_is_dead() {
+    let name = Name::new();
+    let (first, second) = connected(&name);
+    send(&first, b"to the second");
+    send(&second, b"last");
+    drop(second);
+    let third = open(&name);
+    assert!(matches!(request(&first, b"lost", SOON), Err(Error::PartnerGone { .. })));
+    assert_eq!(receive(&first, NOW).unwrap(), b"last");
+    thread::scope(|scope| {
+        let answering = scope.spawn(|| {
+            assert_eq!(receive(&third, SOON).unwrap(), b"to the third");
+            send(&third, b"answer");
+        });
+        assert_eq!(request(&first, b"to the third", SOON).unwrap(), b"answer");
+        answering.join().unwrap();
+    });
+    // The receiver is told, too.
+    assert!(matches!(receive(&first, NOW), Err(Error::PartnerGone { .. })));
+    assert!(matches!(receive(&first, NOW), Err(Error::Empty)));
+}
+
+#[test]
 fn the_end_is_told_right_after_the_last_message() {
     for is_known in [false, true] {
         let name = Name::new();

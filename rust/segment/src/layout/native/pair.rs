@@ -93,6 +93,8 @@ struct Inbox {
     handshake: Handshake,
     /// The partner that has ended before all of its messages were received; 0: none is known.
     dead: u64,
+    /// A call that sends has said that it is dead.
+    is_death_said: bool,
     /// This side's first mark is in the other ring.
     is_announced: bool,
     ahead: Ahead,
@@ -196,6 +198,7 @@ impl Pair {
                 end: Some(end),
                 handshake: Handshake::new(new_incarnation()),
                 dead: 0,
+                is_death_said: false,
                 is_announced: false,
                 ahead: Ahead::default(),
                 awaited: 0,
@@ -441,7 +444,8 @@ impl Pair {
         inbox.handshake.end_partner();
         inbox.dead = 0;
         inbox.past.changes += 1;
-        (inbox.past.is_end_unsaid, inbox.past.is_end_said_to_sender) = (true, false);
+        inbox.past.is_end_unsaid = true;
+        inbox.past.is_end_said_to_sender = std::mem::take(&mut inbox.is_death_said);
         let mut outbox = lock(&self.outbox);
         (outbox.partner, outbox.answered) = (0, 0);
         self.owed.store(0, Ordering::Relaxed);
@@ -496,6 +500,16 @@ impl Past {
 }
 
 impl Inbox {
+    /// Takes note that a call that sends has told of the end of the partner.
+    fn say_end_to_sender(&mut self) {
+        if self.dead != 0 && !self.past.is_end_unsaid {
+            // Its messages come first, and then its end is told to the receiver.
+            self.is_death_said = true;
+        } else {
+            self.past.say_end_to_sender();
+        }
+    }
+
     /// Returns the partner for whom messages may be written; 0 if there is none.
     const fn open(&self) -> u64 {
         let partner = self.handshake.open();

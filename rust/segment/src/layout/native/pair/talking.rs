@@ -356,7 +356,7 @@ impl Pair {
         };
         let sent = self.send(segment, waiter, message, Some(number)).inspect_err(|error| {
             if matches!(**error, Error::PartnerGone { .. }) {
-                lock(&self.inbox).past.say_end_to_sender();
+                lock(&self.inbox).say_end_to_sender();
             }
         });
         let result = sent.map_err(E::from).and_then(|sent| {
@@ -399,10 +399,10 @@ impl Pair {
 
     /// Takes note that a request has told of the end of the partner who was found with these changes.
     pub(in crate::layout::native) fn note_told(&self, changes: u64) {
-        let past = &mut lock(&self.inbox).past;
+        let mut inbox = lock(&self.inbox);
         // Otherwise, it has not ended, or another one has since.
-        if [changes + 1, changes + 2].contains(&past.changes) {
-            past.say_end_to_sender();
+        if [changes + 1, changes + 2].contains(&inbox.past.changes) {
+            inbox.past.say_end_to_sender();
         }
     }
 
