@@ -261,12 +261,15 @@ fn ends(sessions: &Sessions, id: u64, session: &Session, summary: &mut Summary) 
         others().filter(|other| other.end.1 >= session.opens).map(|other| other.end.0).collect();
     ended.sort_unstable();
     let mut ended = ended.into_iter();
-    // After a request that tells of an end, messages that it has kept may come, and then the same end.
+    // After a request that tells of an end, messages of that partner may come. Then the same end may be told
+    // again, to the receiver or to another request.
     let mut may_come_again = None;
     for event in &session.events {
         match event.what {
             What::Got(_) => may_come_again = may_come_again.map(|_| true),
-            What::Gone(true) if may_come_again.take() == Some(true) => {}
+            What::Gone(is_exact) if may_come_again == Some(true) => {
+                may_come_again = (!is_exact).then_some(false);
+            }
             What::Gone(is_exact) => {
                 may_come_again = (!is_exact).then_some(false);
                 summary.ends += 1;
