@@ -183,7 +183,7 @@ static inline const char *gsm_error_text(gsm_error error) {
         case GSM_ERROR_INVALID_DATA: return "another program wrote what the format doesn't allow";
         case GSM_NOT_LAID_OUT: return "the memory isn't laid out yet";
         case GSM_EMPTY: return "there is no message";
-        case GSM_FULL: return "the queue is full";
+        case GSM_FULL: return "there is no room until other messages are taken out";
         case GSM_TIMEOUT: return "the time is up";
         case GSM_GONE: return "the other side ended";
         case GSM_BUSY: return "the other side is faster, or is laying the memory out";
