@@ -194,6 +194,9 @@ def test_no_format_prints_an_error(viewer, source, name):
     viewer.run(MAKE, name, {})
     viewer.run(SHOW)
     assert source.run(CREATE, name, 1 << 16, 2) == OK
+    assert source.run(WRITE_EACH, L8) == OK
+    # The texture looks for its source every 0.1 seconds.
+    wait_until(lambda: viewer.run(PICTURE)[0] == [6, 4], 30)
     # Those without compression, from L8 to RGBE9995, to make the texture and to update it.
     for format in range(17):
         for _ in range(2):

@@ -130,7 +130,7 @@ impl Peer {
         loop {
             match self.try_join()? {
                 Ok(link) => return Ok(link),
-                Err(error) if Instant::now() >= end => return Err(error),
+                Err(error) if Instant::now() >= end => return Err(after_a_race(error)),
                 Err(_) => sleep(Duration::from_millis(1)),
             }
         }
@@ -483,6 +483,17 @@ impl Link {
             // Otherwise, the partner lives there.
             let _ = self.pair.while_unused(&self.segment, unlink);
         }
+    }
+}
+
+/// Returns the error for a caller that has tried for long enough. A name that others make and remove all the
+/// time may exist for the last attempt to create it, as for one that found something half made.
+fn after_a_race(error: Box<Error>) -> Box<Error> {
+    match *error {
+        Error::Segment(SegmentError::AlreadyExists { .. }) => {
+            Error::NotLaidOutYet { layout: PairLayout::NAME }.into()
+        }
+        _ => error,
     }
 }
 
