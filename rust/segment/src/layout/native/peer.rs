@@ -486,8 +486,8 @@ impl Link {
     }
 }
 
-/// Returns the error for a caller that has tried for long enough. A name that others make and remove all the
-/// time may exist for the last attempt to create it, as for one that found something half made.
+/// Returns the error for a caller that has tried for long enough. Others may make and remove the name all the
+/// time, so it can exist for the last attempt to create it.
 fn after_a_race(error: Box<Error>) -> Box<Error> {
     match *error {
         Error::Segment(SegmentError::AlreadyExists { .. }) => {
