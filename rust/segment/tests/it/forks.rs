@@ -43,7 +43,7 @@ fn a_child_takes_nothing_from_its_parent() {
         let code = in_child(|| {
             // SAFETY: the byte is mapped, as in the parent.
             let byte = unsafe { address.wrapping_add(last).read_volatile() };
-            // SAFETY: as above; the memory is shared, and no Rust reference leads to it.
+            // SAFETY: the byte is mapped for writing, as in the parent, and no Rust reference leads to it.
             unsafe { address.wrapping_add(last).write_volatile(b'y') };
             // A program must not use what it has inherited. Here, no thread has a lock in it.
             let is_inherited = segment.is_inherited();
