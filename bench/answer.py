@@ -25,7 +25,9 @@ def answer(name, peer):
         if not is_spinning:
             question = peer.receive(PATIENCE)
         if isinstance(question, dict):
-            peer.send(nanoseconds_of(name, question["queue"], question["bytes"]), PATIENCE)
+            peer.send(
+                nanoseconds_of(name, question["queue"], question["bytes"]), PATIENCE
+            )
             continue
         peer.send(question, PATIENCE)
         if question[0] == QUIT:

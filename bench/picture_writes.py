@@ -27,7 +27,9 @@ class Bare:
         step = (picture.nbytes + PAGE - 1) // PAGE * PAGE
         bytes = numpy.frombuffer(memory, numpy.uint8)
         starts = (place * step for place in range(places))
-        self.places = [bytes[start : start + picture.nbytes].reshape(PICTURE) for start in starts]
+        self.places = [
+            bytes[start : start + picture.nbytes].reshape(PICTURE) for start in starts
+        ]
         self.next = 0
 
     def copy(self):
@@ -44,12 +46,11 @@ def timed(work):
 def main():
     name, rounds = sys.argv[1], int(sys.argv[2])
     picture = numpy.full(PICTURE, 7, numpy.uint8)
-    with (
-        gsm.Stream.create(name, picture.nbytes, READERS) as stream,
-        gsm.Stream.create(name + "-drawn", picture.nbytes, READERS) as drawn,
-    ):
+    with gsm.Stream.create(name, picture.nbytes, READERS) as stream:
         size = len(stream.get_memory())
-        with gsm.SharedMemory.create(name + "-bare", size) as memory:
+        drawn = gsm.Stream.create(name + "-drawn", picture.nbytes, READERS)
+        memory = gsm.SharedMemory.create(name + "-bare", size)
+        with drawn, memory:
             bare = Bare(memory, picture, size // picture.nbytes)
 
             def draw():
@@ -57,7 +58,10 @@ def main():
                     numpy.copyto(pixels, picture)
 
             for round in range(-WARM_UP, rounds):
-                times = [timed(work) for work in (bare.copy, lambda: stream.write(picture), draw)]
+                times = [
+                    timed(work)
+                    for work in (bare.copy, lambda: stream.write(picture), draw)
+                ]
                 if round >= 0:
                     print(*times)
 

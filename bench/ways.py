@@ -65,7 +65,10 @@ class Values:
         return question["entry 0"] == 0
 
     def check(self, question, answer):
-        return answer.keys() == question.keys() and answer["numbers"][-1] == question["numbers"][-1]
+        return (
+            answer.keys() == question.keys()
+            and answer["numbers"][-1] == question["numbers"][-1]
+        )
 
 
 class Pictures:
@@ -285,7 +288,9 @@ class Seqlock:
         from multiprocessing import resource_tracker, shared_memory
 
         self.is_made = not asks
-        self.memory = shared_memory.SharedMemory(address, create=not asks, size=2 * (size + 64))
+        self.memory = shared_memory.SharedMemory(
+            address, create=not asks, size=2 * (size + 64)
+        )
         if asks:
             # Otherwise Python would remove it at the end of each of the two.
             resource_tracker.unregister(self.memory._name, "shared_memory")
@@ -344,7 +349,10 @@ class SeqlockBytes(Seqlock):
 class SeqlockPictures(Seqlock):
     def __init__(self, address, asks):
         super().__init__(address, asks, PICTURE_SIZE)
-        self.arrays = [numpy.frombuffer(content, numpy.uint8).reshape(PICTURE) for content in self.contents]
+        self.arrays = [
+            numpy.frombuffer(content, numpy.uint8).reshape(PICTURE)
+            for content in self.contents
+        ]
 
     def take(self, content):
         return self.arrays[0].copy() if self.is_made else bytes(content[:4])
@@ -398,7 +406,10 @@ class Iceoryx2:
 
     def connect(self):
         end = time.monotonic() + PATIENCE
-        while self.mine[0].dynamic_config.number_of_subscribers == 0 and time.monotonic() < end:
+        while (
+            self.mine[0].dynamic_config.number_of_subscribers == 0
+            and time.monotonic() < end
+        ):
             time.sleep(0.001)
 
     def request(self, value):

@@ -29,7 +29,7 @@ class Rounds(NamedTuple):
 
 
 FULL = Rounds(runs=9, spinning=500, asleep=300, requests=2000, longest=0.5, pictures=100)
-SMOKE = Rounds(runs=2, spinning=20, asleep=20, requests=20, longest=0.5, pictures=5)
+SMOKE = Rounds(runs=1, spinning=20, asleep=20, requests=20, longest=0.5, pictures=5)
 
 # The packages that each way needs besides numpy, and its name in the table. The first way of a group is ours.
 WAYS = {
@@ -78,9 +78,7 @@ def measure(in_godot, python, others, prefix, rounds=FULL):
     results = {"beside C": {}}
     for kind in ("both spin", "both sleep"):
         runs = found[kind]
-        # Godot's clock counts whole microseconds: the median is found within the one it is in.
-        ours, other = ([statistics.median_grouped(run) * 1e3 for run in runs[name]] for name in ("Python", "C"))
-        results["beside C"][kind] = beside(ours, other)
+        results["beside C"][kind] = beside(*(requests(runs[partner]) for partner in ("Python", "C")))
     results["queue"] = beside(found["queue"]["Python"], found["queue"]["GDScript"])
     say("the Python package, and memcpy")
     results["write"] = writes(python, prefix, rounds)
@@ -94,6 +92,14 @@ def measure(in_godot, python, others, prefix, rounds=FULL):
         ours = times[there[0]]
         results[kind] = {ways[way][1]: beside(ours, times[way]) for way in there}
     return results
+
+
+def requests(runs):
+    """Returns the median nanoseconds of a request in each run.
+
+    Godot's clock counts whole microseconds: the median is found within the one it is in.
+    """
+    return [statistics.median_grouped(run) * 1e3 for run in runs]
 
 
 def beside(ours, other):

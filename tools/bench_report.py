@@ -148,9 +148,8 @@ def python(measured):
         ("bytes", "A request of 64 B between two programs in Python"),
         ("picture", "A picture of 1920 x 1080 to another program, and an answer"),
     ):
-        lines = [
-            [name, time(found["ns"][1]), f"{1 / found['ratio']:.2f}"] for name, found in measured[kind].items()
-        ]
+        ways = measured[kind].items()
+        lines = [[name, time(found["ns"][1]), f"{1 / found['ratio']:.2f}"] for name, found in ways]
         yield from rows(title, ["median", "multiple"], lines)
     yield "(multiple: of the first one. The target for the dictionary is 3.)"
 
