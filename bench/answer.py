@@ -2,7 +2,7 @@
 
 answer.py NAME
 
-A question that is a dictionary asks for the nanoseconds of so many calls in Python.
+A question that is a dictionary asks for the nanoseconds of a number of calls in Python.
 """
 
 import sys
@@ -36,7 +36,7 @@ def answer(name, peer):
 
 
 def nanoseconds_of(name, times, message):
-    """Returns the time of putting a message into a queue and taking it out, so many times."""
+    """Returns the time of putting a message into a queue and taking it out, `times` times."""
     with gsm.Queue.create(name + "-queue", 4096) as queue:
         start = time.perf_counter_ns()
         for _ in range(times):

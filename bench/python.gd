@@ -1,6 +1,6 @@
 extends RefCounted
-## Godot beside the Python package: requests to a program in Python and to one in C, and the calls
-## of a queue in GDScript and in Python. All ways take turns.
+## Godot beside the Python package. Requests go to a program in Python and to one in C. Queues are
+## called in GDScript and in Python. All ways take turns.
 
 const Loop := preload("loop.gd")
 const Segments := preload("segments.gd")
@@ -74,7 +74,7 @@ func _path(file: String) -> String:
 	return ProjectSettings.globalize_path("res://" + file)
 
 
-## Asks so many times. The last question tells the partner to sleep until the next run, or to quit.
+## Asks [param rounds] times. The last question tells the partner to sleep until the next run, or to quit.
 func _ask(
 	peer: SharedMemoryPeer, how: int, rounds: int, pause: int, last: int = SLEEP
 ) -> Array[int]:

@@ -60,8 +60,8 @@ pub(crate) enum Fault {
 // Invariants that the `unsafe` below rests on:
 // - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
 // - `range` is the only source of an address, and returns none outside the mapping.
-// - All functions except `read`, `append`, `read_rows`, `load`, `sleep` and `wake` need a writable mapping: `Segment`
-//   checks its access before it calls them.
+// - All functions except `read`, `append`, `read_rows`, `load`, `sleep` and `wake` need a writable mapping:
+//   `Segment` checks its access before it calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());

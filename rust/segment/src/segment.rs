@@ -91,7 +91,7 @@ impl Segment {
         self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
-    /// Appends `length` bytes of the segment, from `offset` (in bytes) on, to `into`, which has room for them.
+    /// Appends `length` bytes of the segment, from `offset` (in bytes) on, to `into`. There must be room.
     ///
     /// # Errors
     /// Those of [`read`](Self::read). `into` is unchanged.
