@@ -17,34 +17,39 @@ from common import ROOT, Failure, interrupt, run_main, say
 
 PROJECT = ROOT / "demo"
 
-# Of each demo: the help, the partner, its packages (tools/requirements-NAME.txt), and each side's last words.
+# Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and each
+# side's last words.
 DEMOS = {
     "hello": {
         "help": "(if no NAME is given) Godot writes a text, Python answers; Linux only",
         "partner": "hello.py",
-        "packages": None,
+        "needs_package": False,
+        "partner_ends": True,
         "godot": "Hello from Python!",
         "python": "Hello from Godot!",
     },
     "chat": {
-        "help": "texts in both directions, and the bytes in memory",
+        "help": "a conversation",
         "partner": "chat.py",
-        "packages": None,
+        "needs_package": True,
+        "partner_ends": True,
         "godot": "Hello world from Python Shared Memory!",
         "python": "Hello world from Godot Shared Memory!",
     },
     "telemetry": {
         "help": "instruments that show what a simulator publishes 120 times a second",
         "partner": "simulator.py",
-        "packages": None,
-        "godot": "Godot shows record",
-        "python": "Python was read up to record",
+        "needs_package": True,
+        "partner_ends": False,
+        "godot": "Godot shows ",
+        "python": "120 records per second",
     },
     "video": {
-        "help": "pictures of 1280 x 720 by numpy, and one that Godot hands out; puts numpy into target/",
+        "help": "pictures of 1280 x 720 by numpy, and one that Godot hands out",
         "partner": "video.py",
-        "packages": "peers",
-        "godot": "pictures, and one was taken from it",
+        "needs_package": True,
+        "partner_ends": True,
+        "godot": "pictures, and Python has left",
         "python": "Python saved 1280 x 720",
     },
 }
@@ -90,9 +95,9 @@ class Side:
         return code
 
     def end(self):
-        """Ends it, and what it started, politely at first."""
+        """Ends it, and what it started, as Ctrl+C does: Python removes its names then."""
         if self.process.poll() is None:
-            interrupt(self.process, signal.SIGTERM)
+            interrupt(self.process)
 
 
 def godot_command(godot, name, *options):
@@ -117,23 +122,26 @@ def problems(side, code, expected):
 
 
 def run_unattended(godot, python, name, order):
+    ends = DEMOS[name]["partner_ends"]
     commands = {
         "godot": [*godot_command(godot, name, "--headless"), "--", "--auto"],
-        "python": python_command(python, name, "--auto"),
+        "python": python_command(python, name, *["--auto"] * ends),
     }
     say(f"{name}: {order[0]} starts first")
-    sides = []
+    sides = {}
     found = []
     try:
         for who in order:
             if sides:
                 time.sleep(HEAD_START)
-            sides.append(Side(who, commands[who], stdin=subprocess.DEVNULL))
+            sides[who] = Side(who, commands[who], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + TIME_LIMIT
-        for side in sides:
-            found += problems(side, side.wait(deadline), DEMOS[name][side.name])
+        for who in ("godot", "python"):
+            if who == "python" and not ends:
+                sides[who].end()
+            found += problems(sides[who], sides[who].wait(deadline), DEMOS[name][who])
     finally:
-        for side in sides:
+        for side in sides.values():
             side.end()
     for problem in found:
         say(f"failed: {problem}")
@@ -150,7 +158,7 @@ def run_window(godot, python, name):
     try:
         # Where nobody can type, an open pipe keeps the partner listening.
         stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.PIPE
-        partner = Side("python", python_command(python, name, "--wait", "86400"), stdin=stdin)
+        partner = Side("python", python_command(python, name), stdin=stdin)
         code = window.process.wait()
         window.reader.join(5)
     finally:
@@ -177,13 +185,16 @@ def main():
     options = parser.parse_args()
 
     check_name(options.name)
+    # A shell makes programs in the background ignore it, and theirs too. It is what ends the partner.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.window:
         return 0 if run_window(options.godot, options.python, options.name) else 1
     orders = (("godot", "python"), ("python", "godot"))
     results = [run_unattended(options.godot, options.python, options.name, order) for order in orders]
     if not all(results):
         return 1
-    say(f"{options.name}: each side heard the other, whichever started first")
+    say(f"{options.name}: both sides have done their part, whichever started first")
     return 0
 
 
