@@ -6,6 +6,7 @@ not end, or does not tell of the other's message. An exit code alone would not s
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -170,6 +171,46 @@ def run_window(godot, python, name):
     return code == 0
 
 
+def save_picture(godot, python, name, path):
+    """Runs the demo once in a window, and saves a picture of it."""
+    display = os.environ.get("DISPLAY") or "an invisible screen"
+    say(f"{name}: a picture of the window on {display}")
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get("DISPLAY"):
+            os.environ["DISPLAY"] = stack.enter_context(invisible_screen())
+        command = godot_command(godot, name, "--rendering-driver", "opengl3", "--audio-driver", "Dummy")
+        command += ["--", "--auto", f"--screenshot={os.path.abspath(path)}"]
+        window = Side("godot", command, stdin=subprocess.DEVNULL)
+        stack.callback(window.end)
+        partner = Side("python", python_command(python, name), stdin=subprocess.PIPE)
+        stack.callback(partner.end)
+        # Only chat reads them.
+        typed = "\n".join([DEMOS["chat"]["godot"], "It is 21.4 °C here, and the window is open.", ""])
+        time.sleep(2 * HEAD_START)
+        with contextlib.suppress(BrokenPipeError):
+            partner.process.stdin.write(typed)
+            partner.process.stdin.flush()
+        found = list(problems(window, window.wait(time.monotonic() + TIME_LIMIT), ""))
+    for problem in found:
+        say(f"failed: {problem}")
+    return not found
+
+
+@contextlib.contextmanager
+def invisible_screen():
+    """Yields the name of a screen of Xvfb."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    try:
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except FileNotFoundError as error:
+        raise Failure("a picture needs a screen: set DISPLAY, or install Xvfb") from error
+    with server:
+        try:
+            yield f":{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
+
+
 def check_name(name):
     if name not in DEMOS:
         names = ", ".join(sorted(DEMOS))
@@ -181,6 +222,7 @@ def main():
     parser.add_argument("--godot", help="the Godot program")
     parser.add_argument("--python", default=sys.executable, help="the Python for the partner")
     parser.add_argument("--window", action="store_true")
+    parser.add_argument("--picture", metavar="PATH")
     parser.add_argument("name")
     options = parser.parse_args()
 
@@ -190,6 +232,8 @@ def main():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.window:
         return 0 if run_window(options.godot, options.python, options.name) else 1
+    if options.picture:
+        return 0 if save_picture(options.godot, options.python, options.name, options.picture) else 1
     orders = (("godot", "python"), ("python", "godot"))
     results = [run_unattended(options.godot, options.python, options.name, order) for order in orders]
     if not all(results):

@@ -39,7 +39,8 @@ func _print_source(is_live: bool) -> void:
 func _hand_out() -> void:
 	if DisplayServer.get_name() != "headless":
 		print("Godot hands out its window")
-		_video.hand_out_screen()
+		await _video.hand_out_screen()
+		finish()
 		return
 	print("Godot hands out the last picture, upside down")
 	var picture := _video.texture.get_picture()

@@ -1,5 +1,6 @@
 """build.sh demo: Godot and its Python partner, side by side."""
 
+import os
 import sys
 
 import addon
@@ -13,7 +14,7 @@ from . import wheel
 
 NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in run_demo.DEMOS.items())
 HELP = f"""\
-Usage: ./build.sh demo [NAME] [--window]
+Usage: ./build.sh demo [NAME] [--window | --picture PATH]
 
 Builds the addon, starts the demo NAME in Godot and its partner in Python, and shows the output of both. Runs
 twice, with either side starting first, ends by itself, and fails if either side fails. All demos but hello
@@ -26,11 +27,13 @@ SHARED_MEMORY_WHEEL the wheel for this system.
 {NAMES}
 
   --window   show the demo in a window instead, until it is closed; lines typed here go to the Python side
+  --picture PATH
+             save a picture of the window as PNG, on the screen DISPLAY or on one of Xvfb
 """
 
 
 def main(arguments):
-    words, options = parse("demo", arguments, options=("--window",), most=1)
+    words, options = parse("demo", arguments, options=("--window", "--picture="), most=1)
     name = words[0] if words else "hello"
     # Before minutes of building: an unknown name, and no Godot.
     run_demo.check_name(name)
@@ -47,4 +50,7 @@ def main(arguments):
     folder = TARGET / "demo"
     folder.mkdir(exist_ok=True)
     command = [sys.executable, ROOT / "tools/run_demo.py", "--godot", godot, "--python", python]
-    must([*command, *options, name], f"the demo {name} failed", cwd=folder)
+    command += ["--window"] if "--window" in options else []
+    # The demo runs in another folder.
+    command += ["--picture", os.path.abspath(options["--picture"])] if "--picture" in options else []
+    must([*command, name], f"the demo {name} failed", cwd=folder)
