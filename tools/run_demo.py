@@ -184,16 +184,24 @@ def save_picture(godot, python, name, path):
         stack.callback(window.end)
         partner = Side("python", python_command(python, name), stdin=subprocess.PIPE)
         stack.callback(partner.end)
-        # Only chat reads them.
-        typed = "\n".join([DEMOS["chat"]["godot"], "It is 21.4 °C here, and the window is open.", ""])
-        time.sleep(2 * HEAD_START)
-        with contextlib.suppress(BrokenPipeError):
-            partner.process.stdin.write(typed)
-            partner.process.stdin.flush()
+        if name == "chat":
+            type_texts(partner)
         found = list(problems(window, window.wait(time.monotonic() + TIME_LIMIT), ""))
     for problem in found:
         say(f"failed: {problem}")
     return not found
+
+
+def type_texts(partner):
+    """Answers Godot once it has greeted, as a person would."""
+    deadline = time.monotonic() + TIME_LIMIT
+    while not any("Godot: " in line for line in partner.lines):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    for text in (DEMOS["chat"]["godot"], "It is 21.4 °C here, and the window is open."):
+        partner.process.stdin.write(f"{text}\n")
+    partner.process.stdin.flush()
 
 
 @contextlib.contextmanager
