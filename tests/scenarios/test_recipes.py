@@ -161,7 +161,9 @@ def test_notebook_controls_a_game(session, name, cleanup):
     cell = recipe(NOTEBOOK, "python").replace('"player"', f'"{name}"')
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     # The prompt shows the result of each line.
-    notebook = Side(session, [PACKAGE, "-i", "-u", "-c", "import sys; sys.ps1 = sys.ps2 = ''"])
+    notebook = Side(
+        session, [PACKAGE, "-i", "-u", "-c", "import sys; sys.ps1 = sys.ps2 = ''"]
+    )
     game = start_game(session, folder)
     for line in cell.splitlines():
         notebook.type(line)
