@@ -74,7 +74,8 @@ func _path(file: String) -> String:
 	return ProjectSettings.globalize_path("res://" + file)
 
 
-## Asks [param rounds] times. The last question tells the partner to sleep until the next run, or to quit.
+## Asks [param rounds] times. The last question tells the partner to sleep until the next run, or to
+## quit.
 func _ask(
 	peer: SharedMemoryPeer, how: int, rounds: int, pause: int, last: int = SLEEP
 ) -> Array[int]:
