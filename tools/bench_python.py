@@ -28,7 +28,7 @@ class Rounds(NamedTuple):
     pictures: int
 
 
-FULL = Rounds(runs=9, spinning=500, asleep=300, requests=2000, longest=0.5, pictures=100)
+FULL = Rounds(runs=7, spinning=500, asleep=300, requests=2000, longest=0.5, pictures=100)
 SMOKE = Rounds(runs=1, spinning=20, asleep=20, requests=20, longest=0.5, pictures=5)
 
 # The packages that each way needs besides numpy, and its name in the table. The first way of a group is ours.

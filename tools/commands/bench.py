@@ -15,16 +15,15 @@ from . import wheel
 HELP = """\
 Usage: ./build.sh bench [--chart | --pictures | --python]
 
-Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot,
+Builds the addon and measures it, in four minutes or so: calls, copies, objects and threads in a real Godot,
 and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
 beside memcpy, the bare system calls and the crate shared_memory; two processes that wait for each other,
 beside the same in C; requests between two processes, beside TCP and C; the Python package beside C, GDScript
 and other ways between programs; the library's size. Prints a table, and writes target/bench.json and
-target/bench.svg. Asserts nothing: times depend on the machine, and on its
-other work. Linux only.
+target/bench.svg. Asserts nothing: times depend on the machine, and on its other work. Linux only.
 
   --chart     also update docs/images/bench.svg, the chart of the README
-  --python    measure only the Python package, in a minute or so, and write target/bench-python.json
+  --python    measure only the Python package, in two minutes, and write target/bench-python.json
   --pictures  measure only SharedMemoryTexture and SharedMemoryViewportSource, in a window under Xvfb
 """
 
