@@ -38,9 +38,9 @@ BATCH, ANSWER = struct.Struct("<4s16sQ"), struct.Struct("<4sBI")
 # Of each message in a batch: the lane, the end, the tag, the shape and the length.
 RECORD = struct.Struct("<IQ6I")
 DONE, STRANGER, REFUSED = range(3)
-# A stream's sender goes on while less than this is on its way, in bytes, or less than two messages.
+# The bytes of a stream's short messages that are on their way at a time, or else two messages.
 WINDOW = 1 << 16
-# The bytes of a queue that are on their way at a time. A longer message travels alone.
+# The most bytes of a queue that are on their way at a time. A longer message travels alone.
 BATCH_SIZE = 1 << 18
 # Seconds after which a packet of a stream counts as lost, and between two greetings.
 LOST, GREETING = 2.0, 0.25
@@ -75,7 +75,7 @@ class StreamSender:
         self.hello = session.declare_publisher(f"{key}/hello", congestion_control=DROP, **CONTROL)
         self.lock = threading.Condition()
         self.receiver, self.unsent = None, True
-        self.message, self.written, self.greeted = None, None, 0.0
+        self.message, self.written, self.greeted, self.flight = None, None, 0.0, 0.0
         # Number, bytes and time of what is on its way. Of each answer: its time, its delay, and the difference of
         # the clocks that follows from it.
         self.flying, self.clocks = collections.deque(), collections.deque(maxlen=256)
@@ -95,7 +95,7 @@ class StreamSender:
             if sent:
                 self.clocks.append((now, now - sent, there - (sent + now) // 2))
             while self.flying and self.flying[0][0] <= number:
-                self.flying.popleft()
+                self.flight = time.monotonic() - self.flying.popleft()[2]
             self.lock.notify()
 
     def run(self):
@@ -118,7 +118,9 @@ class StreamSender:
             with self.lock:
                 # While this waits, newer messages replace each other in the memory.
                 is_room = self.lock.wait_for(self.has_room, GREETING)
-                packet = self.packet() if is_room and self.message and self.unsent and self.receiver else None
+                # Without the receiver's clock, there is no receiver yet.
+                is_due = is_room and self.unsent and self.message and self.clocks
+                packet = self.packet() if is_due else None
             if packet:
                 # Waits for the link for a second at most, and drops the message then.
                 self.data.put(packet[0], attachment=packet[1])
@@ -135,7 +137,13 @@ class StreamSender:
             # The newest one was dropped on its way, or the receiver is gone.
             self.flying.clear()
             self.unsent = True
-        return len(self.flying) < 2 or sum(size for _, size, _ in self.flying) < WINDOW
+        if not self.flying:
+            return True
+        # A longer way than the shortest one by this says that messages wait for the link, and grow old there.
+        longest = min(clock[1] for clock in self.clocks) / 1e9 + 0.05 if self.clocks else 0.0
+        is_slow = max(self.flight, now - self.flying[0][2]) > longest
+        is_small = len(self.flying) < 2 or sum(size for _, size, _ in self.flying) < WINDOW
+        return is_small and not is_slow
 
     def packet(self):
         tag, shape, content = self.message[:3]
@@ -203,6 +211,8 @@ class QueueSender:
         self.name, self.session, self.token = name, session, None
         self.queue, self.key = gsm.Queue.open(name), key_of("queue", name)
         self.patience, self.told = 5.0, None
+        # The bytes of a batch, and the seconds of the fastest answer.
+        self.size, self.fastest = 1 << 12, 1.0
 
     def ask(self, payload):
         """Returns the answer, or None if there was none in time. Then the other side may have acted or not."""
@@ -215,7 +225,13 @@ class QueueSender:
         )
         answers = [reply.ok.payload.to_bytes() for reply in replies if reply.ok]
         if answers:
-            self.patience = 5.0
+            taken = time.monotonic() - start
+            self.patience, self.fastest = 5.0, min(self.fastest, taken)
+            # Messages of streams share the link, and wait for a batch that is on its way.
+            if taken > self.fastest + 0.1:
+                self.size = max(self.size // 2, 1 << 12)
+            elif taken < self.fastest + 0.02:
+                self.size = min(self.size * 2, BATCH_SIZE)
             return answers[0]
         if time.monotonic() - start >= self.patience:
             # A large message takes its time on a slow link.
@@ -227,7 +243,7 @@ class QueueSender:
         while True:
             try:
                 self.queue.wait(1.0)
-                batch = self.queue.peek_raw(BATCH_SIZE)
+                batch = self.queue.peek_raw(self.size)
             except gsm.TimeoutError:
                 continue
             except gsm.Error:
