@@ -48,8 +48,20 @@ CONTROL = {"priority": zenoh.Priority.REAL_TIME, "express": True}
 DROP = zenoh.CongestionControl.DROP
 
 
-def say(*words):
-    print(*words, flush=True)
+def say(text):
+    print(text, flush=True)
+
+
+class Complaints:
+    """Says what is wrong, but once per second at most: another program decides how often it happens."""
+
+    def __init__(self, name):
+        self.name, self.said = name, 0.0
+
+    def say(self, text):
+        if time.monotonic() - self.said > 1.0:
+            self.said = time.monotonic()
+            say(f"{self.name}: {text}")
 
 
 def key_of(kind, name):
@@ -68,7 +80,7 @@ class StreamSender:
     """Publishes the newest message, whenever there is one and the link has room for it."""
 
     def __init__(self, session, name):
-        self.name, self.id, self.number = name, secrets.token_bytes(16), 0
+        self.complaints, self.id, self.number = Complaints(name), secrets.token_bytes(16), 0
         self.stream = gsm.Stream.open(name)
         key = key_of("stream", name)
         self.data = session.declare_publisher(f"{key}/data", congestion_control=DROP)
@@ -109,7 +121,7 @@ class StreamSender:
                     self.written = time.monotonic_ns() - int(self.message.age * 1e9)
                 self.number, self.unsent = self.number + 1, True
             except gsm.DataError as error:
-                say(f"{self.name}: a message can't be read: {error}")
+                self.complaints.say(f"a message can't be read: {error}")
             except gsm.TimeoutError:
                 pass
             except gsm.Error:
@@ -162,7 +174,7 @@ class StreamReceiver:
     """Writes what comes to the memory, if it is newer than what is there."""
 
     def __init__(self, session, name, size, local):
-        self.name, self.id = name, secrets.token_bytes(16)
+        self.complaints, self.id = Complaints(name), secrets.token_bytes(16)
         self.sender, self.number, self.earlier = None, 0, collections.deque(maxlen=1000)
         self.stream = gsm.Stream.create(local, size, 4) if size else gsm.Stream.open(local)
         key = key_of("stream", name)
@@ -199,7 +211,7 @@ class StreamReceiver:
                 try:
                     self.stream.write_raw(message)
                 except gsm.Error as error:
-                    say(f"{self.name}: a message is dropped: {error}")
+                    self.complaints.say(f"a message is dropped: {error}")
                 self.number = number
             self.answer(sender, self.number, 0)
 
@@ -208,9 +220,9 @@ class QueueSender:
     """Sends the messages at the head of the queue, and takes out those that are in the queue there."""
 
     def __init__(self, session, name):
-        self.name, self.session, self.token = name, session, None
+        self.complaints, self.session, self.token = Complaints(name), session, None
         self.queue, self.key = gsm.Queue.open(name), key_of("queue", name)
-        self.patience, self.told = 5.0, None
+        self.patience = 5.0
         # The bytes of a batch, and the seconds of the fastest answer.
         self.size, self.fastest = 1 << 12, 1.0
 
@@ -251,7 +263,7 @@ class QueueSender:
                 time.sleep(0.02)
                 continue
             if batch and not batch[0].tag:
-                say(f"{self.name}: a message of an unknown kind is dropped")
+                self.complaints.say("a message of an unknown kind is dropped")
                 self.queue.take_out(batch[0])
             elif batch and (self.token or self.greet()):
                 self.send(batch)
@@ -274,9 +286,9 @@ class QueueSender:
             self.queue.take_out(message)
         if state == STRANGER:
             self.token = None
-        elif state == REFUSED and self.told != batch[done].place:
-            self.told = batch[done].place
-            say(f"{self.name}: the other side refuses a message of {len(batch[done].content)} bytes, and waits")
+        elif state == REFUSED and done < len(batch):
+            size = len(batch[done].content)
+            self.complaints.say(f"the other side refuses a message of {size} bytes; the queue stands still")
 
 
 class Ledger:
@@ -327,7 +339,7 @@ class QueueReceiver:
     """Puts what comes into the queue, each message once, and says how much of it is done."""
 
     def __init__(self, session, name, size, local):
-        self.name, self.token, self.told = name, None, None
+        self.complaints, self.token = Complaints(name), None
         ring = 1 << max(6, (size - 1).bit_length())
         # It outlives this process, with its messages.
         memory = gsm.SharedMemory.open_or_create(local, 512 + ring, persistent=True)
@@ -380,9 +392,7 @@ class QueueReceiver:
                 continue
             except gsm.ArgumentError as error:
                 state = REFUSED
-                if self.told != (lane, end):
-                    self.told = lane, end
-                    say(f"{self.name}: a message is refused: {error}")
+                self.complaints.say(f"a message is refused: {error}")
                 time.sleep(0.5)
             except (gsm.BusyError, gsm.TimeoutError):
                 state = DONE
