@@ -124,6 +124,10 @@ class Rig:
         self.name, self.folder, self.within = gsm.generate_name("bridge"), folder, within or {}
         self.how = {"pause": 0.005, "size": 64, "most": 1 << 30, **how}
         self.endpoint = f"tcp/{address}:{port}"
+        # A queue in the other direction, whose memory near the game has this at its end.
+        self.back = self.how.pop("back", "")
+        far_port = self.how.pop("far_port", None)
+        self.far_endpoint = f"tcp/127.0.0.1:{far_port}" if far_port else None
         self.life = 0
         # Lives that ended while no bridge had taken the role of the consumer. What waited is lost then, as
         # docs/FORMAT.md says.
@@ -142,9 +146,13 @@ class Rig:
             case "program":
                 return [*me, str(self.log(role)), str(how["size"])]
             case "near":
-                return [*bridge, "--listen", self.endpoint, "--send-stream", self.name, "--send-queue", queue]
+                sent = ["--send-stream", self.name, "--send-queue", queue]
+                back = ["--receive-queue", f"{self.name}_back", "65536", "--suffix", self.back]
+                return [*bridge, "--listen", self.endpoint, *sent, *(back if self.back else [])]
         stream, queue = ["--receive-stream", self.name, str(1 << 21)], ["--receive-queue", queue, "65536"]
-        return [*bridge, "--connect", self.endpoint, *stream, *queue, "--suffix", FAR]
+        listen = ["--listen", self.far_endpoint] if self.far_endpoint else []
+        listen += ["--send-queue", f"{self.name}_back"] if self.back else []
+        return [*bridge, "--connect", self.endpoint, *listen, *stream, *queue, "--suffix", FAR]
 
     def log(self, role: str) -> pathlib.Path:
         return self.folder / f"{role}.log"
@@ -182,8 +190,8 @@ class Rig:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(15)
-        for name in (self.name, self.name + "_queue"):
-            for end in ("", FAR, f"{FAR}.bridge"):
+        for name in (self.name, self.name + "_queue", self.name + "_back"):
+            for end in ("", FAR, f"{FAR}.bridge", self.back, f"{self.back}.bridge"):
                 with contextlib.suppress(gsm.NotFoundError):
                     gsm.remove(name + end)
 

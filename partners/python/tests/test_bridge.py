@@ -13,8 +13,9 @@ from typing import Any
 
 import godot_shared_memory as gsm
 import pytest
-from bridge_rig import BRIDGE, FAR, ROLES, Rig
+from bridge_rig import BRIDGE, FAR, ROLES, Rig, check
 from conftest import eventually, linux
+from test_godot import ADDON, GODOT, StartGodot, finish, godot, project  # noqa: F401
 
 pytest.importorskip("zenoh", reason="needs eclipse-zenoh (tools/requirements-bridge.txt)")
 pytestmark = linux
@@ -165,23 +166,103 @@ def test_a_hostile_program_on_the_network_ends_no_bridge(
     import zenoh
 
     module = load_bridge()
-    rig = make_rig()
-    for role in ROLES:
-        rig.start(role)
-    rig.await_passed()
+    rig = make_rig(far_port=free_port())
+    rig.start("near")
+    rig.start("far")
+    for role in ("near", "far"):
+        assert eventually(lambda role=role: "is up" in rig.output(role))  # type: ignore[misc]
+    endpoints = [rig.endpoint, rig.far_endpoint]
     options = argparse.Namespace(
-        listen=[], connect=[rig.endpoint], receive_stream=[("", 1 << 24)], receive_queue=[]
+        listen=[], connect=endpoints, receive_stream=[("", 1 << 24)], receive_queue=[]
     )
+    answered = 0
     with zenoh.open(module.configuration(options)) as session:
-        # Gossip is off, so that only the bridge that listens gets these. It passes them on to nobody.
-        for _ in range(300):
-            for key, payload, attachment in packets(module, chance, chance.randbytes(16)):
+        token = None
+        for number in range(300):
+            sender = token if token and chance.random() < 0.5 else chance.randbytes(16)
+            for key, payload, attachment in packets(module, chance, sender):
                 key = f"godot_shared_memory/{key.format(rig.name)}"  # noqa: PLW2901
                 session.put(key, payload, attachment=attachment)
-                if "queue" in key and chance.random() < 0.2:
-                    for reply in session.get(key, payload=payload, timeout=0.05):
-                        assert reply.err or len(reply.ok.payload.to_bytes()) <= 64
+                if "queue" not in key or number % 10:
+                    continue
+                # Every now and then with the number of a true session.
+                for query in (module.MAGIC, payload):
+                    for reply in session.get(key, payload=query, timeout=0.2):
+                        answer = reply.ok.payload.to_bytes() if reply.ok else b""
+                        token = answer if query == module.MAGIC and answer else token
+                        assert len(answer) in (0, 9, 16)
+                        answered += len(answer) == 9
         # More than the other side takes.
         session.put(f"godot_shared_memory/stream/{rig.name}/data", bytes(1 << 23))
-    rig.await_passed()
-    rig.check()
+    assert answered
+    with gsm.Queue.open(rig.name + "_queue" + FAR) as there:
+        there.clear()
+    # Whoever may connect may also send, and the newest sender counts. The next one is the bridge again.
+    rig.kill("near")
+    rig.start("near")
+    rig.start("game")
+    assert eventually(lambda: len(rig.records("game", "queue")) > 10)
+    with gsm.Stream.open(rig.name + FAR) as stream, gsm.Queue.open(rig.name + "_queue" + FAR) as queue:
+        assert check(queue.dequeue(20), 64) == (1, 1)
+        assert check(queue.dequeue(20), 64) == (1, 2)
+
+        def is_of_the_game() -> bool:
+            with contextlib.suppress(Exception):
+                return check(stream.read(), 64)[0] == 1
+            return False
+
+        assert eventually(is_of_the_game, 20)
+    assert "Traceback" not in rig.output("near") + rig.output("far")
+
+
+# Sends pictures and values, and tells what comes back.
+SCRIPT = """extends SceneTree
+
+func _init() -> void:
+	var names := OS.get_cmdline_user_args()
+	var stream: Object = ClassDB.instantiate("SharedMemoryStream")
+	var queue: Object = ClassDB.instantiate("SharedMemoryQueue")
+	var back: Object = ClassDB.instantiate("SharedMemoryQueue")
+	stream.create(names[0], 1 << 16)
+	queue.create(names[1], 1 << 16)
+	back.open(names[2])
+	var picture := Image.create_empty(3, 2, false, Image.FORMAT_RGBAF)
+	picture.set_pixel(1, 0, Color(0.5, 1, 2, 1))
+	var typed: Array[int] = [1, 2]
+	stream.write(picture)
+	for value: Variant in [picture, typed, PackedVector3Array([Vector3(1, 2, 3)]), PackedStringArray(["a"]),
+			{&"name": ^"/root"}, "text", PackedByteArray([1, 2])]:
+		queue.enqueue(value, 20000)
+		var answer: Variant = back.dequeue(20000)
+		var told: Variant = [answer.get_format(), answer.get_data()] if answer is Image else answer
+		var sent: Variant = [value.get_format(), value.get_data()] if value is Image else value
+		if typeof(answer) != typeof(value) or told != sent:
+			printerr("ERROR: ", value, " came back as ", answer)
+	quit()
+"""
+
+
+@pytest.mark.skipif(not GODOT or not (ADDON / "bin").exists(), reason="needs Godot and the addon")
+def test_godot_and_python_talk_over_the_bridge(
+    make_rig: Callable[..., Rig],
+    project: pathlib.Path,  # noqa: F811
+    godot: StartGodot,  # noqa: F811
+) -> None:
+    rig = make_rig(back="_near")
+    near, far = rig.name + "_queue", rig.name + "_queue" + FAR
+    (project / "bridge.gd").write_text(SCRIPT)
+    game = godot("bridge", rig.name, near, rig.name + "_back_near")
+    rig.start("near")
+    rig.start("far")
+    with gsm.Queue.create(rig.name + "_back", 1 << 16) as back, gsm.Queue.open(far) as there:
+        with gsm.Stream.open(rig.name + FAR) as stream:
+            stream.wait(20)
+            assert stream.get_message_shape() == (2, 3, 4)
+            assert stream.read()[0, 1].tolist() == [0.5, 1, 2, 1]
+            assert 0 <= (stream.get_age() or -1) < 20
+        for _ in range(7):
+            there.wait(20)
+            for message in there.peek_raw():
+                back.enqueue_raw(message, 20)
+                there.take_out(message)
+        finish(game)

@@ -1,0 +1,55 @@
+"""build.sh test-bridge: the bridge to other machines, between two networks of this one."""
+
+import sys
+
+import needs
+import pypi
+from common import LOGS, ROOT, Failure, must, parse, require_linux, run, say
+
+from . import wheel
+
+LOG = LOGS / "bridge.log"
+# For all tests.
+SECONDS = 900
+ZENOH = ROOT / "tools/requirements-bridge.txt"
+
+HELP = """\
+Usage: ./build.sh test-bridge [FILTER]
+
+Builds the Python package, and runs demo/bridge/bridge.py between two networks of this machine, in some six
+minutes: a link that is far, slow, lossy and cut, and kills of each program in every order. Then measures the
+bridge beside plain Zenoh. Needs root, iproute2 and /dev/net/tun; a system that refuses networks skips the
+tests. With FILTER: only the tests whose name contains it. ./build.sh test-python has the short tests.
+"""
+
+
+def main(arguments):
+    words, _ = parse("test-bridge", arguments, most=1)
+    require_linux("test-bridge", "networks of a program's own are Linux's")
+    wheel.check_python()
+    needs.check(needs.VENV)
+    LOG.unlink(missing_ok=True)
+    command = [python(), ROOT / "partners/python/tests/bridge_network.py", *words]
+    passed = run(command, log=LOG, limit=SECONDS) == 0
+    say(f"the bridge: {'passed' if passed else 'FAILED'}")
+    sys.exit(not passed)
+
+
+def python():
+    """Builds the Python package, and returns a Python that has it and Zenoh."""
+    built = wheel.build()
+    program = pypi.programs("python", "wheel-venv") / "python"
+    install(program, "--force-reinstall", "--no-deps", "--no-index", built)
+    if not add_zenoh(program):
+        raise Failure(f"eclipse-zenoh could not be installed; it comes from PyPI, as tools/{ZENOH.name} says.")
+    return program
+
+
+def install(program, *what):
+    must([program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what])
+
+
+def add_zenoh(program):
+    """Installs Zenoh where it can be had, and returns whether it can."""
+    pip = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    return run([*pip, "--requirement", ZENOH], stdout=sys.stderr) == 0
