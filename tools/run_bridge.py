@@ -37,9 +37,7 @@ def run(godot, python, window):
     try:
         for name, (script, *words) in others.items():
             words += ["--suffix", "_far"] if "bridge" in name else []
-            sides.append(
-                run_demo.Side(name, [python, "-u", script, *words], stdin=subprocess.DEVNULL)
-            )
+            sides.append(run_demo.Side(name, [python, "-u", script, *words], stdin=subprocess.DEVNULL))
         side = run_demo.Side("godot", command, stdin=subprocess.DEVNULL)
         sides.append(side)
         code = side.wait(time.monotonic() + (86400 if window else TIME_LIMIT))

@@ -42,4 +42,5 @@ func _on_picture_input(event: InputEvent) -> void:
 	# The picture keeps its shape, so there may be bars beside it.
 	var shown := picture.texture.get_size()
 	var zoom := minf(picture.size.x / shown.x, picture.size.y / shown.y)
-	click((button.position - (picture.size - shown * zoom) / 2) / zoom, Color.from_hsv(randf(), 0.7, 1))
+	var at := (button.position - (picture.size - shown * zoom) / 2) / zoom
+	click(at, Color.from_hsv(randf(), 0.7, 1))

@@ -12,6 +12,8 @@ the order of its producer. docs/BRIDGE.md has the promises and the limits.
 
 import argparse
 import collections
+import contextlib
+import os
 import secrets
 import signal
 import struct
@@ -26,12 +28,14 @@ import zenoh
 
 # Each packet begins with these bytes, which change with the packets.
 MAGIC = b"GSB1"
-# Of a stream's message, which is the payload: the sender, the number, the time, the tag and the shape. The time
-# is nanoseconds of the receiver's clock, or -1.
+# Of a stream's message, which is the payload: the sender, the number, the time, the tag and the shape. The
+# time is nanoseconds of the receiver's clock, or -1.
 STREAM = struct.Struct("<4s16sQq5I")
-# A greeting of a stream's sender: sender, number, time. The answer to it, or to a message: sender, number, the
-# time of the greeting or 0; receiver, its clock.
-HELLO, ACK = struct.Struct("<4s16sQq"), struct.Struct("<4s16sQq16sq")
+# A greeting of a stream's sender: sender, number, time. The answer to it, or to a message: sender, number,
+# the time of the greeting or 0; receiver, its clock, and the bytes of the longest message there.
+HELLO, ACK = struct.Struct("<4s16sQq"), struct.Struct("<4s16sQq16sqQ")
+# The answer to a greeting of a queue's sender: the session, and the bytes of the longest message.
+WELCOME = struct.Struct("<4s16sQ")
 # A batch of a queue: the session, and the incarnation of the memory. The answer: the state, and the messages
 # that are done.
 BATCH, ANSWER = struct.Struct("<4s16sQ"), struct.Struct("<4sBI")
@@ -46,6 +50,8 @@ BATCH_SIZE = 1 << 18
 LOST, GREETING = 2.0, 0.25
 CONTROL = {"priority": zenoh.Priority.REAL_TIME, "express": True}
 DROP = zenoh.CongestionControl.DROP
+# Set once the bridge is to end.
+STOP = threading.Event()
 
 
 def say(text):
@@ -80,16 +86,22 @@ class StreamSender:
     """Publishes the newest message, whenever there is one and the link has room for it."""
 
     def __init__(self, session, name):
-        self.complaints, self.id, self.number = Complaints(name), secrets.token_bytes(16), 0
-        self.stream = gsm.Stream.open(name)
+        self.complaints, self.id, self.number = (
+            Complaints(name),
+            secrets.token_bytes(16),
+            0,
+        )
+        self.memory = self.stream = gsm.Stream.open(name)
         key = key_of("stream", name)
         self.data = session.declare_publisher(f"{key}/data", congestion_control=DROP)
-        self.hello = session.declare_publisher(f"{key}/hello", congestion_control=DROP, **CONTROL)
+        self.hello = session.declare_publisher(
+            f"{key}/hello", congestion_control=DROP, **CONTROL
+        )
         self.lock = threading.Condition()
         self.receiver, self.unsent = None, True
         self.message, self.written, self.greeted, self.flight = None, None, 0.0, 0.0
-        # Number, bytes and time of what is on its way. Of each answer: its time, its delay, and the difference of
-        # the clocks that follows from it.
+        # Number, bytes and time of what is on its way. Of each answer: its time, its delay, and the
+        # difference of the clocks that follows from it.
         self.flying, self.clocks = collections.deque(), collections.deque(maxlen=256)
         session.declare_subscriber(f"{key}/ack", self.answered)
 
@@ -97,11 +109,11 @@ class StreamSender:
         now, ack = time.monotonic_ns(), unpack(ACK, sample.payload.to_bytes())
         if not ack or ack[0] != self.id or not 0 <= ack[2] <= now:
             return
-        _, number, sent, receiver, there = ack
+        _, number, sent, receiver, there, limit = ack
         with self.lock:
-            if receiver != self.receiver:
-                # Another process, perhaps on another machine.
-                self.receiver, self.unsent = receiver, True
+            if (receiver, limit) != self.receiver:
+                # Another process, perhaps on another machine, or other memory.
+                self.receiver, self.unsent = (receiver, limit), True
                 self.flying.clear()
                 self.clocks.clear()
             if sent:
@@ -111,7 +123,7 @@ class StreamSender:
             self.lock.notify()
 
     def run(self):
-        while True:
+        while not STOP.is_set():
             self.greet()
             try:
                 self.stream.wait(GREETING)
@@ -152,20 +164,32 @@ class StreamSender:
         if not self.flying:
             return True
         # A longer way than the shortest one by this says that messages wait for the link, and grow old there.
-        longest = min(clock[1] for clock in self.clocks) / 1e9 + 0.05 if self.clocks else 0.0
+        longest = (
+            min(clock[1] for clock in self.clocks) / 1e9 + 0.05 if self.clocks else 0.0
+        )
         is_slow = max(self.flight, now - self.flying[0][2]) > longest
-        is_small = len(self.flying) < 2 or sum(size for _, size, _ in self.flying) < WINDOW
+        is_small = (
+            len(self.flying) < 2 or sum(size for _, size, _ in self.flying) < WINDOW
+        )
         return is_small and not is_slow
 
     def packet(self):
         tag, shape, content = self.message[:3]
+        self.unsent = False
+        if len(content) > self.receiver[1]:
+            told = (
+                f"a message of {len(content)} bytes is longer than the other side takes"
+            )
+            self.complaints.say(told)
+            return None
         there = -1
         if self.written is not None:
             now = time.monotonic_ns()
             # The answer with the shortest delay is the most exact one.
-            recent = [clock for clock in self.clocks if now - clock[0] < 60e9] or self.clocks
+            recent = [
+                clock for clock in self.clocks if now - clock[0] < 60e9
+            ] or self.clocks
             there = max(0, self.written + min(recent, key=lambda clock: clock[1])[2])
-        self.unsent = False
         self.flying.append((self.number, len(content) + STREAM.size, time.monotonic()))
         return content, STREAM.pack(MAGIC, self.id, self.number, there, tag, *shape)
 
@@ -176,11 +200,18 @@ class StreamReceiver:
     def __init__(self, session, name, size, local):
         self.complaints, self.id = Complaints(name), secrets.token_bytes(16)
         self.sender, self.number, self.earlier = None, 0, collections.deque(maxlen=1000)
-        self.stream = gsm.Stream.create(local, size, 4) if size else gsm.Stream.open(local)
+        self.stream = (
+            gsm.Stream.create(local, size, 4) if size else gsm.Stream.open(local)
+        )
+        self.memory = self.stream
         key = key_of("stream", name)
-        self.ack = session.declare_publisher(f"{key}/ack", congestion_control=DROP, **CONTROL)
+        self.ack = session.declare_publisher(
+            f"{key}/ack", congestion_control=DROP, **CONTROL
+        )
         # Keeps the newest one alone, so that a slow program here has no old messages before it.
-        self.data = session.declare_subscriber(f"{key}/data", zenoh.handlers.RingChannel(1))
+        self.data = session.declare_subscriber(
+            f"{key}/data", zenoh.handlers.RingChannel(1)
+        )
         session.declare_subscriber(f"{key}/hello", self.greeted)
 
     def greeted(self, sample):
@@ -190,7 +221,13 @@ class StreamReceiver:
             self.answer(sender, self.number if sender == self.sender else 0, sent)
 
     def answer(self, sender, number, sent):
-        self.ack.put(ACK.pack(MAGIC, sender, number, sent, self.id, time.monotonic_ns()))
+        try:
+            limit = self.stream.get_capacity()
+        except gsm.Error:
+            # There is no memory.
+            limit = 0
+        now = time.monotonic_ns()
+        self.ack.put(ACK.pack(MAGIC, sender, number, sent, self.id, now, limit))
 
     def run(self):
         for sample in self.data:
@@ -206,12 +243,22 @@ class StreamReceiver:
                 self.earlier.append(self.sender)
                 self.sender, self.number = sender, 0
             if number > self.number:
-                age = None if written < 0 else max(0.0, (time.monotonic_ns() - written) / 1e9)
-                message = gsm.RawMessage(tag, tuple(shape), sample.payload.to_bytes(), age)
+                age = (
+                    None
+                    if written < 0
+                    else max(0.0, (time.monotonic_ns() - written) / 1e9)
+                )
+                message = gsm.RawMessage(
+                    tag, tuple(shape), sample.payload.to_bytes(), age
+                )
                 try:
                     self.stream.write_raw(message)
-                except gsm.Error as error:
+                except gsm.ArgumentError as error:
                     self.complaints.say(f"a message is dropped: {error}")
+                except gsm.Error as error:
+                    # The sender sends it again.
+                    self.complaints.say(f"a message has no place: {error}")
+                    continue
                 self.number = number
             self.answer(sender, self.number, 0)
 
@@ -221,13 +268,14 @@ class QueueSender:
 
     def __init__(self, session, name):
         self.complaints, self.session, self.token = Complaints(name), session, None
-        self.queue, self.key = gsm.Queue.open(name), key_of("queue", name)
-        self.patience = 5.0
+        self.memory = self.queue = gsm.Queue.open(name)
+        self.key = key_of("queue", name)
+        self.patience, self.limit = 5.0, 0
         # The bytes of a batch, and the seconds of the fastest answer.
         self.size, self.fastest = 1 << 12, 1.0
 
     def ask(self, payload):
-        """Returns the answer, or None if there was none in time. Then the other side may have acted or not."""
+        """Returns the answer, or None if there was none in time. The other side may have acted then."""
         start = time.monotonic()
         replies = self.session.get(
             self.key,
@@ -252,7 +300,7 @@ class QueueSender:
         return None
 
     def run(self):
-        while True:
+        while not STOP.is_set():
             try:
                 self.queue.wait(1.0)
                 batch = self.queue.peek_raw(self.size)
@@ -270,14 +318,20 @@ class QueueSender:
 
     def greet(self):
         # The answer is a number that no packet on its way can have.
-        token = self.ask(MAGIC)
-        self.token = token if token and len(token) == 16 else None
+        welcome = unpack(WELCOME, self.ask(MAGIC) or b"")
+        self.token, self.limit = welcome or (None, 0)
         return self.token
 
     def send(self, batch):
+        if len(batch[0].content) > self.limit:
+            self.complain(batch[0])
+            # The other side may come back with more memory.
+            self.token = None
+            STOP.wait(1.0)
+            return
         parts = [BATCH.pack(MAGIC, self.token, batch[0].place[0])]
         for tag, shape, content, _, (_, lane, end) in batch:
-            if not tag:
+            if not tag or len(content) > self.limit:
                 break
             parts += [RECORD.pack(lane, end, tag, *shape, len(content)), content]
         answer = self.ask(b"".join(parts))
@@ -287,22 +341,29 @@ class QueueSender:
         if state == STRANGER:
             self.token = None
         elif state == REFUSED and done < len(batch):
-            size = len(batch[done].content)
-            self.complaints.say(f"the other side refuses a message of {size} bytes; the queue stands still")
+            self.complain(batch[done])
+
+    def complain(self, message):
+        size = len(message.content)
+        self.complaints.say(
+            f"the other side refuses a message of {size} bytes; the queue stands still"
+        )
 
 
 class Ledger:
     """What was put into the queue, in memory that outlives this process: the last message of each lane there.
 
-    A message is noted before it is put in, with the tail of the queue. If the tail is the same after a restart,
-    the message was not put in.
+    A message is noted before it is put in, with the tail of the queue. If the tail is the same after a
+    restart, the message was not put in.
     """
 
     # Of each lane: the number of the entry that is valid, and two entries.
     LANE, ENTRY = 128, struct.Struct("<QQqq")
 
     def __init__(self, name, queue):
-        self.memory = gsm.SharedMemory.open_or_create(name, 64 * self.LANE, persistent=True)
+        self.memory = gsm.SharedMemory.open_or_create(
+            name, 64 * self.LANE, persistent=True
+        )
         self.queue = queue.get_memory()
         self.last = [self.load(lane) for lane in range(64)]
 
@@ -315,7 +376,10 @@ class Ledger:
 
     def load(self, lane):
         valid = self.memory.atomic_load_u32(lane * self.LANE)
-        entries = [self.ENTRY.unpack(self.memory.read(self.entry(lane, n), self.ENTRY.size)) for n in (0, 1)]
+        entries = [
+            self.ENTRY.unpack(self.memory.read(self.entry(lane, n), self.ENTRY.size))
+            for n in (0, 1)
+        ]
         if entries[valid % 2][2:] == self.position():
             valid += 1
             self.memory.atomic_store_u32(lane * self.LANE, valid % 2)
@@ -323,7 +387,9 @@ class Ledger:
 
     def note(self, lane, incarnation, end):
         other = self.memory.atomic_load_u32(lane * self.LANE) + 1
-        self.memory.write(self.ENTRY.pack(incarnation, end, *self.position()), self.entry(lane, other))
+        self.memory.write(
+            self.ENTRY.pack(incarnation, end, *self.position()), self.entry(lane, other)
+        )
         self.memory.atomic_store_u32(lane * self.LANE, other % 2)
         self.last[lane] = incarnation, end
 
@@ -342,17 +408,22 @@ class QueueReceiver:
         self.complaints, self.token = Complaints(name), None
         ring = 1 << max(6, (size - 1).bit_length())
         # It outlives this process, with its messages.
-        memory = gsm.SharedMemory.open_or_create(local, 512 + ring, persistent=True)
-        self.queue = gsm.Queue.attach(memory, ring, 1)
+        self.memory = gsm.SharedMemory.open_or_create(
+            local, 512 + ring, persistent=True
+        )
+        self.queue = gsm.Queue.attach(self.memory, ring, 1)
         self.ledger = Ledger(f"{local}.bridge", self.queue)
-        self.queries = session.declare_queryable(key_of("queue", name), zenoh.handlers.RingChannel(4))
+        self.queries = session.declare_queryable(
+            key_of("queue", name), zenoh.handlers.RingChannel(4)
+        )
 
     def run(self):
         for query in self.queries:
             data = query.payload.to_bytes() if query.payload else b""
             if data == MAGIC:
                 self.token = secrets.token_bytes(16)
-                query.reply(query.key_expr, self.token)
+                limit = self.queue.get_max_message_size()
+                query.reply(query.key_expr, WELCOME.pack(MAGIC, self.token, limit))
             elif records := self.parse(data):
                 state, done = self.put(*records)
                 query.reply(query.key_expr, ANSWER.pack(MAGIC, state, done))
@@ -374,7 +445,9 @@ class QueueReceiver:
             at += RECORD.size
             if lane >= 64 or end >= 1 << 62 or length > len(data) - at:
                 return None
-            messages.append((lane, end, gsm.RawMessage(tag, tuple(shape), data[at : at + length])))
+            messages.append(
+                (lane, end, gsm.RawMessage(tag, tuple(shape), data[at : at + length]))
+            )
             at += length
         return incarnation, messages
 
@@ -424,7 +497,9 @@ def configuration(options):
         "transport/unicast/max_sessions": "16",
         "transport/link/tx/lease": "3000",
         # A longer message than fits into the memory here ends the connection before it takes memory.
-        "transport/link/rx/max_message_size": str(max([BATCH_SIZE, *sizes]) + (1 << 16)),
+        "transport/link/rx/max_message_size": str(
+            max([BATCH_SIZE, *sizes]) + (1 << 16)
+        ),
         # The parts of a message that has begun wait for the link. Only whole messages are dropped.
         "transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments": "30000000",
         "transport/link/tx/queue/congestion_control/drop/wait_before_drop": "1000000",
@@ -435,43 +510,89 @@ def configuration(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     many = {"action": "append", "default": []}
-    add("--listen", **many, metavar="ENDPOINT", help="where the other side connects, as tcp/ADDRESS:PORT")
+    add(
+        "--listen",
+        **many,
+        metavar="ENDPOINT",
+        help="where the other side connects, as tcp/ADDRESS:PORT",
+    )
     add("--connect", **many, metavar="ENDPOINT", help="where the other side listens")
-    add("--send-stream", **many, metavar="NAME", help="mirror this stream to the other side")
-    add("--send-queue", **many, metavar="NAME", help="mirror this queue; its only consumer is the bridge")
+    add(
+        "--send-stream",
+        **many,
+        metavar="NAME",
+        help="mirror this stream to the other side",
+    )
+    add(
+        "--send-queue",
+        **many,
+        metavar="NAME",
+        help="mirror this queue; its only consumer is the bridge",
+    )
     to = {"nargs": 2, **many, "metavar": ("NAME", "SIZE")}
-    add("--receive-stream", **to, help="make this stream, for messages of SIZE bytes; with 0, follow the name")
-    add("--receive-queue", **to, help="make this queue, with a buffer of SIZE bytes, more than twice a message")
-    add("--suffix", default="", help="what names of received memory end with here, to try it on one machine")
+    add(
+        "--receive-stream",
+        **to,
+        help="make this stream, for messages of SIZE bytes; with 0, follow the name",
+    )
+    add(
+        "--receive-queue",
+        **to,
+        help="make this queue, with a buffer of SIZE bytes, more than twice a message",
+    )
+    add(
+        "--suffix",
+        default="",
+        help="what names of received memory end with here, to try it on one machine",
+    )
     options = parser.parse_args()
 
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: STOP.set())
     failures = []
 
     def run(mirror):
         try:
             mirror.run()
         except Exception:
-            if not stop.is_set():
+            # At the end, the memory and the connection are closed under it.
+            if not STOP.is_set():
                 failures.append(traceback.format_exc())
-                stop.set()
+                STOP.set()
 
-    with zenoh.open(configuration(options)) as session:
-        mirrors = [StreamSender(session, name) for name in options.send_stream]
-        mirrors += [QueueSender(session, name) for name in options.send_queue]
-        for kind, given in ((StreamReceiver, options.receive_stream), (QueueReceiver, options.receive_queue)):
-            mirrors += [kind(session, name, int(size), name + options.suffix) for name, size in given]
-        for mirror in mirrors:
-            threading.Thread(target=run, args=(mirror,), daemon=True).start()
-        say("the bridge is up")
-        while not stop.wait(1.0):
-            pass
-    sys.exit("".join(failures) or 0)
+    session = zenoh.open(configuration(options))
+    mirrors = [StreamSender(session, name) for name in options.send_stream]
+    mirrors += [QueueSender(session, name) for name in options.send_queue]
+    for kind, given in (
+        (StreamReceiver, options.receive_stream),
+        (QueueReceiver, options.receive_queue),
+    ):
+        mirrors += [
+            kind(session, name, int(size), name + options.suffix)
+            for name, size in given
+        ]
+    threads = [
+        threading.Thread(target=run, args=(mirror,), daemon=True) for mirror in mirrors
+    ]
+    for thread in threads:
+        thread.start()
+    say("the bridge is up")
+    while not STOP.wait(1.0):
+        pass
+    for mirror in mirrors:
+        mirror.memory.close()
+    with contextlib.suppress(zenoh.ZError):
+        session.close()
+    for thread in threads:
+        thread.join(5)
+    print("".join(failures), end="", file=sys.stderr, flush=True)
+    # A thread that still waits for the network must not hold the end up.
+    os._exit(bool(failures))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The far program of the demo: draws pictures into a stream, and takes clicks out of a queue.
 
-It knows nothing of the bridge. The names are those of its own machine: on one machine, the bridge adds "_far" to
-the memory that it makes.
+It knows nothing of the bridge. The names are those of its own machine: on one machine, the bridge adds "_far"
+to the memory that it makes.
 """
 
 import argparse
@@ -18,7 +18,9 @@ WIDTH, HEIGHT, RADIUS = 640, 360, 12
 
 def draw(picture, at, color):
     """Draws a square into a picture of (height, width, 3)."""
-    x, y = (max(0, min(limit - 1, int(part))) for part, limit in zip(at, (WIDTH, HEIGHT)))
+    x, y = (
+        max(0, min(limit - 1, int(part))) for part, limit in zip(at, (WIDTH, HEIGHT))
+    )
     picture[max(0, y - RADIUS) : y + RADIUS, max(0, x - RADIUS) : x + RADIUS] = color
 
 
@@ -39,13 +41,24 @@ def main():
         while time.monotonic() < stop:
             try:
                 for click in clicks.dequeue_all():
-                    draw(background, click["at"], [int(255 * part) for part in click["color"][:3]])
-                    print(f"Python was clicked at {click['at'].x:.0f}, {click['at'].y:.0f}", flush=True)
+                    draw(
+                        background,
+                        click["at"],
+                        [int(255 * part) for part in click["color"][:3]],
+                    )
+                    print(
+                        f"Python was clicked at {click['at'].x:.0f}, {click['at'].y:.0f}",
+                        flush=True,
+                    )
             except (gsm.UnavailableError, gsm.ConnectionError):
                 # The bridge has not made the queue yet.
                 pass
             picture = background.copy()
-            draw(picture, (WIDTH * (time.monotonic() / 4 % 1), HEIGHT / 2), (255, 255, 255))
+            draw(
+                picture,
+                (WIDTH * (time.monotonic() / 4 % 1), HEIGHT / 2),
+                (255, 255, 255),
+            )
             camera.write(picture)
             time.sleep(1 / 60)
 

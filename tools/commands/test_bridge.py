@@ -11,6 +11,8 @@ from . import wheel
 LOG = LOGS / "bridge.log"
 # For all tests.
 SECONDS = 900
+# The filter that selects the measurement alone.
+FIGURES = "figures"
 ZENOH = ROOT / "tools/requirements-bridge.txt"
 
 HELP = """\
@@ -19,7 +21,8 @@ Usage: ./build.sh test-bridge [FILTER]
 Builds the Python package, and runs demo/bridge/bridge.py between two networks of this machine, in some six
 minutes: a link that is far, slow, lossy and cut, and kills of each program in every order. Then measures the
 bridge beside plain Zenoh. Needs root, iproute2 and /dev/net/tun; a system that refuses networks skips the
-tests. With FILTER: only the tests whose name contains it. ./build.sh test-python has the short tests.
+tests. With FILTER: only the tests whose name contains it; with "figures", only the measurement.
+./build.sh test-python has the short tests.
 """
 
 
@@ -29,8 +32,12 @@ def main(arguments):
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
-    command = [python(), ROOT / "partners/python/tests/bridge_network.py", *words]
-    passed = run(command, log=LOG, limit=SECONDS) == 0
+    program, tests = python(), ROOT / "partners/python/tests"
+    passed = True
+    if words != [FIGURES]:
+        passed = run([program, tests / "bridge_network.py", *words], log=LOG, limit=SECONDS) == 0
+    if words in ([], [FIGURES]):
+        passed &= run([program, tests / "bridge_bench.py"], log=LOG, limit=SECONDS) == 0
     say(f"the bridge: {'passed' if passed else 'FAILED'}")
     sys.exit(not passed)
 
@@ -41,7 +48,9 @@ def python():
     program = pypi.programs("python", "wheel-venv") / "python"
     install(program, "--force-reinstall", "--no-deps", "--no-index", built)
     if not add_zenoh(program):
-        raise Failure(f"eclipse-zenoh could not be installed; it comes from PyPI, as tools/{ZENOH.name} says.")
+        raise Failure(
+            f"eclipse-zenoh could not be installed; it comes from PyPI, as tools/{ZENOH.name} says."
+        )
     return program
 
 
@@ -51,5 +60,14 @@ def install(program, *what):
 
 def add_zenoh(program):
     """Installs Zenoh where it can be had, and returns whether it can."""
-    pip = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    pip = [
+        program,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary",
+        ":all:",
+    ]
     return run([*pip, "--requirement", ZENOH], stdout=sys.stderr) == 0

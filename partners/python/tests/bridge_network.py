@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The bridge between two machines, which are two network namespaces. ./build.sh test-bridge runs this.
 
-A program between the two passes their packets on, late, slowly, or not at all. It takes the place of netem, which
-not every kernel has. Addresses of other networks don't exist there.
+A program between the two passes their packets on, late, slowly, or not at all. It takes the place of netem,
+which not every kernel has. Addresses of other networks don't exist there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def relay(near: int, far: int, seed: int) -> None:
     ends = (tunnel(near), tunnel(far))
     # Seconds, a share of the packets, bits per second, and whether anything passes.
     how = {"delay": 0.0, "loss": 0.0, "rate": 1e10, "up": 1.0}
-    free, late, count = [0.0, 0.0], [], itertools.count()
+    free, count = [0.0, 0.0], itertools.count()
+    late: list[tuple[float, int, int, bytes]] = []
     print("up", flush=True)
     while True:
         wait = max(0.0, late[0][0] - time.monotonic()) if late else None
@@ -96,7 +97,7 @@ class Network:
     def __init__(self, seed: int) -> None:
         self.processes: list[subprocess.Popen[str]] = []
         self.within: dict[str, list[str]] = {}
-        for side, address in ADDRESSES.items():
+        for side in ADDRESSES:
             # It lives for as long as its stdin.
             command = ["unshare", "--net", "sh", "-c", "echo up; cat"]
             process = self.begin(command)
@@ -108,7 +109,9 @@ class Network:
                 subprocess.run([*self.within[side], "ip", *words.split()], check=True)
 
     def begin(self, command: list[str]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
         self.processes.append(process)
         assert process.stdout is not None
         if process.stdout.readline() != "up\n":
@@ -144,7 +147,7 @@ def running(network: Network, **how: Any) -> Iterator[Rig]:
 
 
 def staleness(rig: Rig, since: float) -> str:
-    """Returns how old the stream's messages were when they were read, in milliseconds, beside what is told."""
+    """Returns how old the stream's messages were when they were read, and how far off the told age was."""
     written = {(life, number): at for life, number, at in rig.records("game", "stream")}
     found = [
         (at - written[life, number], age)
@@ -154,9 +157,16 @@ def staleness(rig: Rig, since: float) -> str:
     true = sorted(delay for delay, _ in found)
     errors = sorted(abs(delay - age) for delay, age in found if age >= 0)
     per_second = len(found) / (time.monotonic() - since)
-    figures = (statistics.median(true), true[int(len(true) * 0.99)], true[-1], errors[int(len(errors) * 0.99)])
+    figures = (
+        statistics.median(true),
+        true[int(len(true) * 0.99)],
+        true[-1],
+        errors[int(len(errors) * 0.99)],
+    )
     median, most, worst, error = (f"{1000 * figure:.1f}" for figure in figures)
-    return f"{per_second:.0f} messages/s, age {median} ms (99 %: {most}, most: {worst}), told age off by {error}"
+    return (
+        f"{per_second:.0f} messages/s, age {median} ms (99 %: {most}, most: {worst}), told age off by {error}"
+    )
 
 
 def queue_rate(rig: Rig, since: float) -> str:
@@ -260,7 +270,8 @@ def test_chaos(network: Network, seconds: float, chance: random.Random) -> Itera
         network.set(up=1, delay=0.005, loss=0)
         rig.await_passed(120)
         count = rig.check(kills["program"])
-        yield f"{sum(kills.values())} kills, {cuts} cuts: {count} messages of the queue, each once and in order"
+        killed = sum(kills.values())
+        yield f"{killed} kills, {cuts} cuts: {count} messages of the queue, each once and in order"
 
 
 def test_full_queue(network: Network, _: float, __: random.Random) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Four processes around the bridge of demo/bridge: a game, a bridge on each side, and a program on the far one.
+"""Four processes around the bridge of demo/bridge: a game, two bridges, and a program on the far side.
 
 The game sends messages of all kinds, the far program checks and logs each. Any of the four may be killed.
 """
@@ -141,18 +141,18 @@ class Rig:
         match role:
             case "game":
                 self.life += 1
-                how = [how["pause"], how["size"], how["most"]]
-                return [*me, str(self.life), str(self.log(role)), *map(str, how)]
+                last = [how["pause"], how["size"], how["most"]]
+                return [*me, str(self.life), str(self.log(role)), *map(str, last)]
             case "program":
                 return [*me, str(self.log(role)), str(how["size"])]
             case "near":
                 sent = ["--send-stream", self.name, "--send-queue", queue]
                 back = ["--receive-queue", f"{self.name}_back", "65536", "--suffix", self.back]
                 return [*bridge, "--listen", self.endpoint, *sent, *(back if self.back else [])]
-        stream, queue = ["--receive-stream", self.name, str(1 << 21)], ["--receive-queue", queue, "65536"]
+        stream, received = ["--receive-stream", self.name, str(1 << 21)], ["--receive-queue", queue, "65536"]
         listen = ["--listen", self.far_endpoint] if self.far_endpoint else []
         listen += ["--send-queue", f"{self.name}_back"] if self.back else []
-        return [*bridge, "--connect", self.endpoint, *listen, *stream, *queue, "--suffix", FAR]
+        return [*bridge, "--connect", self.endpoint, *listen, *stream, *received, "--suffix", FAR]
 
     def log(self, role: str) -> pathlib.Path:
         return self.folder / f"{role}.log"
@@ -205,11 +205,15 @@ class Rig:
     def await_passed(self, seconds: float = 60) -> None:
         """Waits until what the game sends now arrives, in the stream and in the queue."""
         end = time.monotonic() + seconds
-        wanted = {kind: (self.records("game", kind) or [(self.life, 0)])[-1][:2] for kind in ("stream", "queue")}
+        wanted = {
+            kind: (self.records("game", kind) or [(self.life, 0)])[-1][:2] for kind in ("stream", "queue")
+        }
         while True:
             for role, process in self.running.items():
                 assert process.poll() is None, f"{role} has ended: {self.output(role)}"
-            arrived = [(self.records("program", kind) or [(0.0, 0.0)])[-1][:2] > wanted[kind] for kind in wanted]
+            arrived = [
+                (self.records("program", kind) or [(0.0, 0.0)])[-1][:2] > wanted[kind] for kind in wanted
+            ]
             if all(arrived):
                 self.is_near_ready = True
                 return

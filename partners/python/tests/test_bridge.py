@@ -1,4 +1,4 @@
-"""The bridge of demo/bridge between two names of this machine, over loopback. docs/BRIDGE.md has the promises."""
+"""The bridge of demo/bridge over loopback. docs/BRIDGE.md has the promises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge_rig import BRIDGE, FAR, ROLES, Rig, check
 from conftest import eventually, linux
 from test_godot import ADDON, GODOT, StartGodot, finish, godot, project  # noqa: F401
 
-pytest.importorskip("zenoh", reason="needs eclipse-zenoh (tools/requirements-bridge.txt)")
+zenoh = pytest.importorskip("zenoh", reason="needs eclipse-zenoh (tools/requirements-bridge.txt)")
 pytestmark = linux
 ZEROS = (0, 0, 0, 0)
 
@@ -32,7 +32,7 @@ def free_port() -> int:
 def make_rig(tmp_path: pathlib.Path) -> Iterator[Callable[..., Rig]]:
     made: list[Rig] = []
 
-    def begin(**how: object) -> Rig:
+    def begin(**how: Any) -> Rig:
         made.append(Rig(tmp_path, free_port(), **how))
         return made[-1]
 
@@ -80,7 +80,9 @@ def load_bridge() -> Any:
 @pytest.mark.parametrize("again", [1, 2, 3])
 def test_a_bridge_that_dies_at_a_message_puts_it_in_once(name: str, is_put_in: bool, again: int) -> None:
     module = load_bridge()
-    batch = [(lane, 8 * end, gsm.RawMessage(1, ZEROS, bytes([lane, end]))) for end in (1, 2, 3) for lane in (0, 1)]
+    batch = [
+        (lane, 8 * end, gsm.RawMessage(1, ZEROS, bytes([lane, end]))) for end in (1, 2, 3) for lane in (0, 1)
+    ]
     # The bridge dies at the fourth message, once or a few times.
     for _ in range(again):
         receiver = module.QueueReceiver(NoNetwork(), name, 4096, name)
@@ -127,7 +129,6 @@ def test_a_message_that_does_not_fit_stays_where_it_is(make_rig: Callable[..., R
         assert queue.get_message_count() == 2
         with gsm.Queue.open(far) as there:
             assert there.dequeue_all() == [b"short"]
-        assert "message is refused: message: " in rig.output("far")
 
 
 def packets(module: Any, chance: random.Random, sender: bytes) -> Iterator[tuple[str, bytes, bytes | None]]:
@@ -137,8 +138,10 @@ def packets(module: Any, chance: random.Random, sender: bytes) -> Iterator[tuple
     tag = chance.choice((0, 1, 2, 3, 4, 5, 9, 0x0100_0103, 2**32 - 1))
     header = module.STREAM.pack(module.MAGIC, sender, number, chance.choice((-1, 0, 2**63 - 1)), tag, *shape)
     hello = module.HELLO.pack(module.MAGIC, sender, number, chance.choice((-1, 0, 2**62)))
-    ack = module.ACK.pack(module.MAGIC, sender, number, chance.choice((-1, 0, 1)), sender, 2**62)
-    record = module.RECORD.pack(chance.choice((0, 63, 64)), number % 2**64, tag, *shape, chance.choice((0, 4, 2**32 - 1)))
+    ack = module.ACK.pack(module.MAGIC, sender, number, chance.choice((-1, 0, 1)), sender, 2**62, number)
+    record = module.RECORD.pack(
+        chance.choice((0, 63, 64)), number % 2**64, tag, *shape, chance.choice((0, 4, 2**32 - 1))
+    )
     batch = module.BATCH.pack(module.MAGIC, sender, number) + record + chance.randbytes(chance.randrange(9))
 
     def change(packet: bytes) -> bytes:
@@ -163,8 +166,6 @@ def packets(module: Any, chance: random.Random, sender: bytes) -> Iterator[tuple
 def test_a_hostile_program_on_the_network_ends_no_bridge(
     make_rig: Callable[..., Rig], chance: random.Random
 ) -> None:
-    import zenoh
-
     module = load_bridge()
     rig = make_rig(far_port=free_port())
     rig.start("near")
@@ -189,8 +190,9 @@ def test_a_hostile_program_on_the_network_ends_no_bridge(
                 for query in (module.MAGIC, payload):
                     for reply in session.get(key, payload=query, timeout=0.2):
                         answer = reply.ok.payload.to_bytes() if reply.ok else b""
-                        token = answer if query == module.MAGIC and answer else token
-                        assert len(answer) in (0, 9, 16)
+                        if query == module.MAGIC and answer:
+                            token = module.WELCOME.unpack(answer)[1]
+                        assert len(answer) in (0, module.ANSWER.size, module.WELCOME.size)
                         answered += len(answer) == 9
         # More than the other side takes.
         session.put(f"godot_shared_memory/stream/{rig.name}/data", bytes(1 << 23))
