@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import pathlib
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import godot_shared_memory as gsm
-from bridge_rig import BRIDGE, FAR, Rig
+from bridge_rig import BRIDGE, FAR, Rig, bridge_modules
 
 zenoh: Any = importlib.import_module("zenoh")
 PORT, KEY = 17_447, "figures"
@@ -33,11 +32,6 @@ SECONDS = 3.0
 
 def configuration(**endpoints: list[str]) -> Any:
     """Returns the settings of the bridge, so that both use the same."""
-    spec = importlib.util.spec_from_file_location("bridge", BRIDGE)
-    assert spec
-    assert spec.loader
-    bridge = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bridge)
     options = {
         "listen": [],
         "connect": [],
@@ -45,7 +39,7 @@ def configuration(**endpoints: list[str]) -> Any:
         "receive_queue": [],
         **endpoints,
     }
-    return bridge.configuration(types.SimpleNamespace(**options))
+    return bridge_modules().configuration(types.SimpleNamespace(**options))
 
 
 def receive(way: str, kind: str, name: str, count: int) -> None:

@@ -6,12 +6,14 @@ The game sends messages of all kinds, the far program checks and logs each. Any 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import pathlib
 import signal
 import struct
 import subprocess
 import sys
 import time
+import types
 from typing import Any
 
 import godot_shared_memory as gsm
@@ -20,6 +22,16 @@ import numpy
 BRIDGE = pathlib.Path(__file__).parents[3] / "demo/bridge/bridge.py"
 FAR = "_far"
 ROLES = ("game", "near", "far", "program")
+
+
+def bridge_modules() -> Any:
+    """Returns the names in the files of the bridge, which need eclipse-zenoh."""
+    sys.path.insert(0, str(BRIDGE.parent))
+    try:
+        files = [importlib.import_module(name) for name in ("bridge", "packets", "streams", "queues")]
+    finally:
+        sys.path.pop(0)
+    return types.SimpleNamespace(**{name: value for file in files for name, value in vars(file).items()})
 
 
 def make(life: int, number: int, size: int = 64) -> Any:

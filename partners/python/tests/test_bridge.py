@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import pathlib
 import random
 import socket
@@ -13,7 +12,7 @@ from typing import Any
 
 import godot_shared_memory as gsm
 import pytest
-from bridge_rig import BRIDGE, FAR, ROLES, Rig, check
+from bridge_rig import FAR, ROLES, Rig, bridge_modules, check
 from conftest import eventually, linux
 from test_godot import ADDON, GODOT, StartGodot, finish, godot, project  # noqa: F401
 
@@ -67,19 +66,10 @@ class NoNetwork:
         return []
 
 
-def load_bridge() -> Any:
-    spec = importlib.util.spec_from_file_location("bridge", BRIDGE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("is_put_in", [False, True])
 @pytest.mark.parametrize("again", [1, 2, 3])
 def test_a_bridge_that_dies_at_a_message_puts_it_in_once(name: str, is_put_in: bool, again: int) -> None:
-    module = load_bridge()
+    module = bridge_modules()
     batch = [
         (lane, 8 * end, gsm.RawMessage(1, ZEROS, bytes([lane, end]))) for end in (1, 2, 3) for lane in (0, 1)
     ]
@@ -166,7 +156,7 @@ def packets(module: Any, chance: random.Random, sender: bytes) -> Iterator[tuple
 def test_a_hostile_program_on_the_network_ends_no_bridge(
     make_rig: Callable[..., Rig], chance: random.Random
 ) -> None:
-    module = load_bridge()
+    module = bridge_modules()
     rig = make_rig(far_port=free_port())
     rig.start("near")
     rig.start("far")
