@@ -9,7 +9,7 @@ import run_demo
 from common import ROOT, Failure, say
 
 FOLDER = ROOT / "demo/bridge"
-# What the bridges make, and leave for the next ones.
+# Names of memory that the bridges leave for the next ones.
 LEFT = ("bridge_clicks_far", "bridge_clicks_far.bridge")
 TIME_LIMIT = 50
 HELP = "a picture and clicks between two programs, through a bridge to another machine"

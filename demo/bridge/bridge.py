@@ -94,7 +94,7 @@ def main():
     add(
         "--suffix",
         default="",
-        help="what names of received memory end with here, to try it on one machine",
+        help="an ending for the names of received memory, to try it on one machine",
     )
     options = parser.parse_args()
 

@@ -111,7 +111,7 @@ class QueueSender:
 
 
 class Ledger:
-    """What was put into the queue, in memory that outlives this process: the last message of each lane there.
+    """The last message of each lane that was put into the queue, in memory that outlives this process.
 
     A message is noted before it is put in, with the tail of the queue. If the tail is the same after a
     restart, the message was not put in.

@@ -18,7 +18,7 @@ from packets import MAGIC, STOP, Complaints, key_of, unpack
 # nanoseconds of the receiver's clock, or -1.
 STREAM = struct.Struct("<4s16sQq5I")
 # A greeting: sender, number, time. The answer to it, or to a message: sender, number, the time of the
-# greeting or 0; receiver, its clock, and the bytes of the longest message there.
+# greeting or 0. Then the receiver, its clock, and the bytes of the longest message there.
 HELLO, ACK = struct.Struct("<4s16sQq"), struct.Struct("<4s16sQq16sqQ")
 # The bytes of short messages that are on their way at a time, or else two messages.
 WINDOW = 1 << 16

@@ -141,8 +141,8 @@ class Rig:
         far_port = self.how.pop("far_port", None)
         self.far_endpoint = f"tcp/127.0.0.1:{far_port}" if far_port else None
         self.life = 0
-        # Lives that ended while no bridge had taken the role of the consumer. What waited is lost then, as
-        # docs/FORMAT.md says.
+        # Lives that ended while no bridge had taken the role of the consumer. Their last messages are lost
+        # then, as docs/FORMAT.md says.
         self.lonely: set[int] = set()
         self.is_near_ready = False
         self.running: dict[str, subprocess.Popen[bytes]] = {}

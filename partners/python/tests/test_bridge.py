@@ -189,7 +189,7 @@ def test_a_hostile_program_on_the_network_ends_no_bridge(
     assert answered
     with gsm.Queue.open(rig.name + "_queue" + FAR) as there:
         there.clear()
-    # Whoever may connect may also send, and the newest sender counts. The next one is the bridge again.
+    # A program that may connect may also send, and the newest sender counts. Now that is the bridge again.
     rig.kill("near")
     rig.start("near")
     rig.start("game")
