@@ -29,7 +29,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=86400.0)
     options = parser.parse_args()
     # So that the memory is given back then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit())
     stop = time.monotonic() + options.seconds
     background = numpy.zeros((HEIGHT, WIDTH, 3), numpy.uint8)
     background[:, :, 2] = numpy.linspace(30, 90, WIDTH, dtype=numpy.uint8)

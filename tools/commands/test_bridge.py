@@ -3,8 +3,8 @@
 import sys
 
 import needs
-import pypi
-from common import LOGS, ROOT, Failure, must, parse, require_linux, run, say
+import python_package
+from common import LOGS, ROOT, Failure, parse, require_linux, run, say
 
 from . import wheel
 
@@ -30,7 +30,7 @@ def main(arguments):
     words, _ = parse("test-bridge", arguments, most=1)
     require_linux("test-bridge", "networks of a program's own are Linux's")
     wheel.check_python()
-    needs.check(needs.VENV)
+    needs.check(needs.VENV, builds=not python_package.is_given())
     LOG.unlink(missing_ok=True)
     program, tests = python(), ROOT / "partners/python/tests"
     passed = True
@@ -43,19 +43,11 @@ def main(arguments):
 
 
 def python():
-    """Builds the Python package, and returns a Python that has it and Zenoh."""
-    built = wheel.build()
-    program = pypi.programs("python", "wheel-venv") / "python"
-    install(program, "--force-reinstall", "--no-deps", "--no-index", built)
+    """Returns a Python that has the package and Zenoh."""
+    program = python_package.python()
     if not add_zenoh(program):
-        raise Failure(
-            f"eclipse-zenoh could not be installed; it comes from PyPI, as tools/{ZENOH.name} says."
-        )
+        raise Failure(f"eclipse-zenoh could not be installed; it comes from PyPI, as {ZENOH.name} says.")
     return program
-
-
-def install(program, *what):
-    must([program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what])
 
 
 def add_zenoh(program):
