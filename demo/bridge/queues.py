@@ -233,6 +233,10 @@ class QueueReceiver:
                 # The consumer has ended. Another one may come.
                 state = DONE
                 time.sleep(0.05)
+            except gsm.InUseError as error:
+                state = DONE
+                self.complaints.say(f"another program puts messages in: {error}")
+                time.sleep(0.5)
             self.ledger.forget(lane)
             return state, done
         return DONE, len(messages)

@@ -73,11 +73,13 @@ class StreamSender:
             self.greet()
             try:
                 self.stream.wait(GREETING)
-                self.message = self.stream.read_raw()
-                self.written = None
-                if self.message.age is not None:
-                    self.written = time.monotonic_ns() - int(self.message.age * 1e9)
-                self.number, self.unsent = self.number + 1, True
+                message = self.stream.read_raw()
+                # There is none after a reset.
+                if message:
+                    self.message, self.written = message, None
+                    if message.age is not None:
+                        self.written = time.monotonic_ns() - int(message.age * 1e9)
+                    self.number, self.unsent = self.number + 1, True
             except gsm.DataError as error:
                 self.complaints.say(f"a message can't be read: {error}")
             except gsm.TimeoutError:

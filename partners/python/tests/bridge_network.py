@@ -17,6 +17,7 @@ import os
 import pathlib
 import random
 import select
+import signal
 import statistics
 import struct
 import subprocess
@@ -227,6 +228,20 @@ def test_cuts(network: Network, _: float, chance: random.Random) -> Iterator[str
         yield f"{count} messages of the queue, each once and in order; the last one of the stream has come"
 
 
+def test_stops(network: Network, _: float, __: random.Random) -> Iterator[str]:
+    """Each of the four stands still for longer than a connection lasts."""
+    network.set(delay=0.002, loss=0, rate=1e10, up=1)
+    with running(network) as rig:
+        for role in ROLES:
+            rig.running[role].send_signal(signal.SIGSTOP)
+            time.sleep(6)
+            rig.running[role].send_signal(signal.SIGCONT)
+            start = time.monotonic()
+            rig.await_passed()
+            yield f"{role} stopped for 6 s: messages pass {time.monotonic() - start:.2f} s after its end"
+        yield f"{rig.check()} messages of the queue, each once and in order"
+
+
 def test_kills(network: Network, rounds: float, chance: random.Random) -> Iterator[str]:
     """Each of the four is killed and started again, in every order, on a link that loses packets."""
     network.set(delay=0.002, loss=0.01, rate=1e10, up=1)
@@ -294,6 +309,7 @@ TESTS: list[Callable[[Network, float, random.Random], Iterator[str]]] = [
     test_links,
     test_cuts,
     test_full_queue,
+    test_stops,
     test_kills,
     test_chaos,
 ]
