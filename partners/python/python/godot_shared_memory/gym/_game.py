@@ -42,7 +42,7 @@ LOOK = 0.005
 
 
 class Result(NamedTuple):
-    """What all agents of a game have observed, and what they got for it. Arrays begin with the agents."""
+    """The observations, rewards and ends of all agents of a game. The arrays begin with the agents."""
 
     observations: Values
     rewards: Array
@@ -290,7 +290,7 @@ class Game:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the game was closed, or has failed."""
+        """True if the game was closed, or has failed."""
         return self._peer is None
 
     @property
