@@ -547,6 +547,18 @@ time.sleep(60)
     assert not gsm.SharedMemory.exists(name)
 
 
+def test_program_that_forgets_to_close_leaves_nothing(run: Callable[..., str], project: pathlib.Path) -> None:
+    source = f"""
+from godot_shared_memory.gym import GodotEnv
+env = GodotEnv(project={os.fspath(project)!r}, arguments=["agent=walker"])
+env.reset()
+print(env.game.pid, env.game._name)
+"""
+    pid, name = run(source).split()
+    assert not lives(int(pid))
+    assert not gsm.SharedMemory.exists(name)
+
+
 def runs(pid: int) -> bool:
     """Returns whether a process runs. An orphan that nobody has waited for doesn't."""
     try:
