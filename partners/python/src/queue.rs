@@ -131,10 +131,10 @@ impl Queue {
     #[pyo3(signature = (value, timeout = Some(0.0)))]
     fn enqueue(&self, py: Python<'_>, value: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
-        let limit = match self.get(py, |queue, _| Ok(queue.max_message_size())) {
+        let limit = || match self.get(py, |queue, _| Ok(queue.max_message_size())) {
             // A message that is too long for the memory to come is refused there.
-            Err(failure) if failure.cause() == Some(Cause::Unavailable) && !timeout.is_zero() => u64::MAX,
-            other => other?,
+            Err(failure) if failure.cause() == Some(Cause::Unavailable) && !timeout.is_zero() => Ok(u64::MAX),
+            other => other,
         };
         let message = Outgoing::of(value, limit)?;
         let now = self.attached.now(py, |queue, segment| {

@@ -188,7 +188,7 @@ impl Stream {
     /// Raises InUseError if there is another writer, and ArgumentError if the value is too long. Raises
     /// TypeError or OverflowError for a value that no message can hold.
     fn write(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<()> {
-        let limit = self.get(py, |stream, _| Ok(stream.max_message_size()))?;
+        let limit = || self.get(py, |stream, _| Ok(stream.max_message_size()));
         let message = Outgoing::of(value, limit)?;
         // The message lives longer than the result.
         let write = |stream: &Native, segment: &Segment| {
