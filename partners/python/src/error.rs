@@ -87,7 +87,10 @@ impl From<Error> for Failure {
 
 impl From<LayoutError> for Failure {
     fn from(error: LayoutError) -> Self {
-        Self::new(error.cause(), error.to_string())
+        match error {
+            LayoutError::Stopped => crate::waits::stopped(),
+            _ => Self::new(error.cause(), error.to_string()),
+        }
     }
 }
 
