@@ -1,5 +1,7 @@
 """build.sh test-python: the tests of the Python package, against the installed wheel."""
 
+import os
+import pathlib
 import shutil
 import sys
 
@@ -21,7 +23,7 @@ Usage: ./build.sh test-python [FILTER]
 Builds the Python package (see ./build.sh wheel --help), installs the wheel in target/wheel-venv, and runs
 partners/python/tests with it. Some tests talk to a real Godot (see ./build.sh godot --help for which), for
 which this also builds the addon; others to a partner in C. With FILTER: only the tests whose name contains
-it.
+it. If SHARED_MEMORY_WHEELS names a folder with wheels, one of these is tested instead.
 """
 
 
@@ -30,10 +32,11 @@ def main(arguments):
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
-    built = wheel.build()
+    given = os.environ.get("SHARED_MEMORY_WHEELS")
+    found = ["--find-links", pathlib.Path(given).resolve(), wheel.NAME] if given else [wheel.build()]
     python = pypi.programs("python", "wheel-venv") / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    must([*pip, "--force-reinstall", "--no-deps", "--no-index", *found])
     # The folder of the package itself must not be found instead of the wheel.
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []
