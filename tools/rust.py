@@ -122,7 +122,8 @@ def failures_in(log):
     if not log.exists():
         return []
     text = log.read_text(encoding="utf-8", errors="replace")
-    told = re.findall(r"^(?:test .* FAILED|FAILED .*|ERROR .*|thread '.*' .*panicked at .*\n.*)$", text, re.MULTILINE)
+    line = r"^(?:test .* FAILED|FAILED .*|ERROR .*|thread '.*' .*panicked at .*\n.*)$"
+    told = re.findall(line, text, re.MULTILINE)
     for name in re.findall(r"^test (.*) has been running for over 60 seconds$", text, re.MULTILINE):
         if not re.search(rf"^test {re.escape(name)} \.\.\. ", text, re.MULTILINE):
             told.append(f"test {name} did not end")

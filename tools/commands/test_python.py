@@ -1,7 +1,5 @@
 """build.sh test-python: the tests of the Python package, against the installed wheel."""
 
-import os
-import pathlib
 import shutil
 import sys
 
@@ -23,7 +21,7 @@ Usage: ./build.sh test-python [FILTER]
 Builds the Python package (see ./build.sh wheel --help), installs the wheel in target/wheel-venv, and runs
 partners/python/tests with it. Some tests talk to a real Godot (see ./build.sh godot --help for which), for
 which this also builds the addon; others to a partner in C. With FILTER: only the tests whose name contains
-it. If SHARED_MEMORY_WHEELS names a folder with wheels, one of these is tested instead.
+it. If SHARED_MEMORY_WHEEL names a wheel, or a folder with wheels, that one is tested instead.
 """
 
 
@@ -32,11 +30,12 @@ def main(arguments):
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
-    given = os.environ.get("SHARED_MEMORY_WHEELS")
-    found = ["--find-links", pathlib.Path(given).resolve(), wheel.NAME] if given else [wheel.build()]
+    # It imports this package.
+    import python_package
+
+    found = python_package.given_wheel() if python_package.is_given() else [wheel.build()]
     python = pypi.programs("python", "wheel-venv") / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", *found])
+    python_package.install(python, found)
     # The folder of the package itself must not be found instead of the wheel.
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []
