@@ -11,7 +11,7 @@ import needs
 import peers
 import pypi
 import rust
-from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
+from common import LOGS, NOTHING_SELECTED, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 
 from . import test_c
 
@@ -31,8 +31,6 @@ target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
   --rights  leaves out the long ones of these that show the same whichever user runs them
 """
 
-# The exit code with which pytest tells it.
-NOTHING_SELECTED = 5
 RUST_LOG, LOOM_LOG, GODOT_LOG = LOGS / "rust.log", LOGS / "loom.log", LOGS / "godot.log"
 ALL_LOGS = [RUST_LOG, LOOM_LOG, test_c.LOG, GODOT_LOG]
 
