@@ -20,10 +20,11 @@ Usage: ./build.sh test [FILTER] [--godot] [--rights]
 
 Runs the tests of the Rust crates with cargo, and those for loom with loom, which tries every order of the
 threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
-runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy and
-with a package for Node.js: they come from PyPI and npm into target/, and where they can't be had, these tests
-are skipped. With FILTER: only the tests, of any kind, whose name contains it; names of tests/ are FILE:TEST.
-target/tests-venv has their pytest, for runs by hand:
+runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy,
+with a package for Node.js and with the Python package. The first two come from PyPI and npm into target/, and
+the last is built, see ./build.sh demo --help. Where they can't be had, these tests are skipped. With FILTER:
+only the tests, of any kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has
+their pytest, for runs by hand:
 target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot

@@ -9,7 +9,7 @@ import pypi
 import rust
 from common import LOGS, ROOT, TARGET, Failure, must, parse, run, say
 
-from . import wheel
+from . import test_bridge, wheel
 
 LOG = LOGS / "python.log"
 # For all tests.
@@ -36,6 +36,8 @@ def main(arguments):
     found = python_package.given_wheel() if python_package.is_given() else [wheel.build()]
     python = pypi.programs("python", "wheel-venv") / "python"
     python_package.install(python, found)
+    if not test_bridge.add_zenoh(python):
+        say("no tests of the bridge: eclipse-zenoh can't be had here")
     # The folder of the package itself must not be found instead of the wheel.
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []
