@@ -5,12 +5,13 @@ import json
 import addon
 import bench_measure
 import bench_pictures
+import bench_rl
 import find_godot
 import needs
 from common import output, parse, require_linux, say
 
 HELP = """\
-Usage: ./build.sh bench [--chart | --pictures]
+Usage: ./build.sh bench [--chart | --pictures | --rl]
 
 Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot,
 and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
@@ -21,11 +22,13 @@ other work. Linux only.
 
   --chart     also update docs/images/bench.svg, the chart of the README
   --pictures  measure only SharedMemoryTexture and SharedMemoryViewportSource, in a window under Xvfb
+  --rl        measure only a game as an environment of reinforcement learning, beside the package godot-rl
+              from PyPI, in five minutes or so; writes target/bench_rl.json
 """
 
 
 def main(arguments):
-    _, options = parse("bench", arguments, options=("--chart", "--pictures"))
+    _, options = parse("bench", arguments, options=("--chart", "--pictures", "--rl"))
     require_linux("bench", "this measures on Linux only")
     needs.check()
     godot = find_godot.find()
@@ -35,6 +38,9 @@ def main(arguments):
         return
     template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
+    if "--rl" in options:
+        bench_rl.measure(godot, template, bench_rl.pythons())
+        return
     library, _ = addon.library_here()
     say("building the segment crate's benchmarks")
     cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--benches", "--no-run"]

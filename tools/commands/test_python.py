@@ -3,11 +3,11 @@
 import shutil
 import sys
 
+import bench_rl
 import find_godot
 import needs
-import pypi
 import rust
-from common import LOGS, ROOT, TARGET, Failure, must, parse, run, say
+from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 
 from . import wheel
 
@@ -30,10 +30,7 @@ def main(arguments):
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
-    built = wheel.build()
-    python = pypi.programs("python", "wheel-venv") / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    python = wheel.install()
     # The folder of the package itself must not be found instead of the wheel.
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []
@@ -58,4 +55,9 @@ def environment():
         partner.parent.mkdir(parents=True, exist_ok=True)
         must([compiler, "-std=c11", "-O2", "-o", partner, ROOT / "partners/c/partner.c", "-lm"])
         env["GSM_PARTNER"] = partner
+    if "GODOT" in env and SYSTEM == "Linux":
+        try:
+            env["GODOT_RL_PYTHON"] = bench_rl.godot_rl()
+        except Failure as failure:
+            say(f"no test of the bench beside godot_rl: {failure}")
     return env

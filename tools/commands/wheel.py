@@ -53,3 +53,12 @@ def build():
     command = [programs / "maturin", "build", "--release", "--locked", *manifest, "--out", WHEELS]
     must([*command, "--interpreter", programs / "python"], env={"CARGO_TARGET_DIR": rust.target_folder()})
     return next(WHEELS.glob("*.whl"))
+
+
+def install():
+    """Builds the wheel, installs it in target/wheel-venv, and returns the Python there."""
+    built = build()
+    python = pypi.programs("python", "wheel-venv") / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    return python
