@@ -46,9 +46,7 @@ def columns(fields: list[Field], count: int, buffer: bytes | bytearray, offset: 
     """Returns the values of all agents in a message, as arrays that share its bytes."""
     arrays = []
     for field in fields:
-        elements = math.prod(field.shape) * count
-        array = np.frombuffer(buffer, field.dtype, elements, offset)
-        arrays.append(array.reshape(count, *field.shape))
+        arrays.append(np.ndarray((count, *field.shape), field.dtype, buffer, offset))
         offset += field.column_bytes(count)
     return arrays
 
