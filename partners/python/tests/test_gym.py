@@ -567,6 +567,38 @@ def test_game_sleeps_while_the_policy_thinks(make: Callable[..., Any]) -> None:
     assert used < 0.05 * (time.monotonic() - begin)
 
 
+@pytest.fixture(scope="module")
+def screen() -> Iterator[str]:
+    """Returns the name of a screen without a monitor."""
+    program = shutil.which("Xvfb")
+    if not program:
+        pytest.skip("no Xvfb, so no window")
+    command = [program, "-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        yield f":{server.stdout.readline().strip()}"
+        server.terminate()
+
+
+@linux
+@pytest.mark.parametrize("render_mode", ["human", "rgb_array"])
+def test_world_with_a_window_stands_still_while_the_policy_thinks(
+    make: Callable[..., Any], screen: str, render_mode: str
+) -> None:
+    env = make(render_mode=render_mode, env={"DISPLAY": screen})
+    env.reset()
+    for count in range(1, 8):
+        time.sleep(0.05 if count < 5 else 0)
+        assert env.step(count % 2)[0][2] == count
+    picture = env.render()
+    if render_mode == "human":
+        assert picture is None
+    else:
+        # The grey of an empty scene.
+        assert picture.shape[2] == 3
+        assert picture.min() == picture.max() == 77
+
+
 def test_other_spaces_than_expected_are_named(make: Callable[..., Any]) -> None:
     spaces = gymnasium.spaces
     with pytest.raises(SpaceMismatchError, match="action_space: .*Discrete.3.* the game has Discrete.2."):
@@ -622,7 +654,7 @@ def test_faults_of_agents_are_named(make: Callable[..., Any], fault: int, text: 
 
 def test_game_without_agents_says_so(make: Callable[..., Any]) -> None:
     begin = time.monotonic()
-    with pytest.raises(GameError, match="^no node below Gym is in the group gym_agents"):
+    with pytest.raises(GameError, match="no node below Gym is in the group gym_agents"):
         make(n=0)
     assert time.monotonic() - begin < 20
     with pytest.raises(GameError, match="2 agents, but GodotEnv needs one"):

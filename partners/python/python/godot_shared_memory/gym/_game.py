@@ -171,8 +171,7 @@ class Game:
         if self._peer is not None:
             return
         try:
-            self._meet()
-            answer = self._take(max(self._end - time.monotonic(), 0.1))
+            answer = self._meet()
             if not isinstance(answer, dict):
                 raise GameError(f"the game has answered with {type(answer).__name__} instead of its spaces")
             self._read(answer)
@@ -182,8 +181,8 @@ class Game:
                 raise GameError(f"can't meet the game under the name {self._name}: {error}") from error
             raise
 
-    def _meet(self) -> None:
-        """Opens the memory of the game, and greets it."""
+    def _meet(self) -> object:
+        """Opens the memory of the game, greets it, and returns its answer."""
         while True:
             # The game makes the memory, because it knows the size of its messages.
             info = SharedMemory.get_info(self._name) if self._peer is None else None
@@ -193,10 +192,14 @@ class Game:
             if self._peer is not None:
                 try:
                     self._peer.send({"gym": PROTOCOL}, LOOK)
-                except (errors.TimeoutError, errors.ConnectionError, errors.UnavailableError):
+                    return self._take_in_time()
+                except (errors.TimeoutError, errors.UnavailableError):
                     self._hear()
-                else:
-                    return
+                except errors.ConnectionError:
+                    # The game was about to leave this memory, for one of its own.
+                    self._hear()
+                    self._peer.close()
+                    self._peer = None
             if self._process is not None and self._process.get_exit_code() is not None:
                 self._hear()
                 self._fail(GameEndedError, "the game has ended before it was ready")
@@ -208,6 +211,16 @@ class Game:
                     "a SharedMemoryGym?",
                 )
             time.sleep(LOOK)
+
+    def _take_in_time(self) -> object:
+        assert self._peer is not None
+        try:
+            answer = self._peer.receive(max(self._end - time.monotonic(), 0.1))
+        except errors.TimeoutError as error:
+            self._explain(error, self._start_timeout)
+        if isinstance(answer, str):
+            self._fail(GameError, answer)
+        return answer
 
     def _hear(self) -> None:
         """Raises the reason of a game that has left, if it has sent one."""
