@@ -286,6 +286,8 @@ class Game:
         # take new pages from the system for its arrays.
         np.empty(4 * self._result_bytes, np.uint8)
         self._step = bytearray(step_bytes)
+        # Whether some agent does not act.
+        self._has_marks = False
         self._step_marks = np.frombuffer(self._step, np.uint8, count, marks)
         self._step_columns = _spaces.columns(self._action_fields, count, self._step, columns)
         self._reset = bytearray(columns + 8 * count)
@@ -337,10 +339,12 @@ class Game:
         a new episode instead. Raises ``ValueError`` for actions of another shape or type.
         """
         _spaces.put(self._action_fields, self._step_columns, actions)
-        if reset_mask is None:
-            self._step_marks[:] = ACT
-        else:
+        if reset_mask is not None:
             self._step_marks[:] = self._mask(reset_mask)
+            self._has_marks = True
+        elif self._has_marks:
+            self._step_marks[:] = ACT
+            self._has_marks = False
         self._send_numbered(STEP, self._step)
 
     def _mask(self, mask: Sequence[bool] | Array) -> Array:

@@ -71,6 +71,9 @@ def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "a
         if given.shape != array.shape:
             name = what if field.name is None else f"{what}[{field.name!r}]"
             raise ValueError(f"{name} must have the shape {array.shape}, but has {given.shape}")
+        if given.dtype == array.dtype:
+            array[...] = given
+            continue
         # Whole numbers of any size and sign are taken for each other, and out of range by the game.
         is_whole = array.dtype.kind in "iu" and given.dtype.kind in "iub"
         try:

@@ -188,7 +188,7 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
                 game.send_step(self._actions_of(actions, part), mine)
         results = [game.receive() for game in self.games]
         self._observations, rewards, terminated, truncated = self._joined(results)
-        over = np.logical_or(terminated, truncated)
+        over = terminated | truncated
         infos: dict[str, Any] = {}
         found = {
             index * self._count + agent: info
