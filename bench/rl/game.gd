@@ -24,14 +24,18 @@ func _ready() -> void:
 		options[words[0]] = words[-1]
 	# Loaded here, as the addon is needed by one side only.
 	var side: Node = load(SIDES[options.side]).new()
-	if options.side == "godot_rl":
-		side.port = options.port.to_int()
-	elif options.side == "alone":
-		side.start = options.start.to_float()
+	var as_picture: bool = options.observe == "picture"
+	match options.side:
+		"ours":
+			side.set_spaces(as_picture)
+		"godot_rl":
+			side.port = options.port.to_int()
+		"alone":
+			side.start = options.start.to_float()
 	var bodies := _fill_box(options.bodies.to_int())
 	for index in options.agents.to_int():
 		var agent := Agent.new()
-		agent.as_picture = options.observe == "picture"
+		agent.as_picture = as_picture
 		if not bodies.is_empty():
 			agent.body = bodies[index % bodies.size()]
 		agent.add_to_group("gym_agents")

@@ -4,12 +4,9 @@ extends "res://addons/shared_memory/shared_memory_gym.gd"
 const Agent := preload("agent.gd")
 
 
-func _init() -> void:
+func set_spaces(as_picture: bool) -> void:
 	action_space = box([Agent.ACTIONS], -1.0, 1.0)
-
-
-func _enter_tree() -> void:
-	if get_child(0).as_picture:
+	if as_picture:
 		observation_space = box([Agent.SIDE, Agent.SIDE, 3], 0, 255, "uint8")
 	else:
 		observation_space = box([Agent.FLOATS])
