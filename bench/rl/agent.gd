@@ -8,7 +8,7 @@ const SIDE := 84
 const ACTIONS := 2
 
 var as_picture := false
-## What the actions push, where the game has bodies.
+## The body that the actions push, if the game has bodies.
 var body: RigidBody2D = null
 
 var _steps := 0

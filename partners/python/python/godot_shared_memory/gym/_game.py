@@ -282,11 +282,11 @@ class Game:
         if needed > room:
             raise GameError(f"a message takes {needed} bytes, but the game's memory has room for {room}")
         self._no_flags = bytes(count)
-        # glibc keeps as much freed memory as twice the largest block that was freed. Otherwise each step would
-        # take new pages from the system for its arrays.
+        # glibc keeps as much freed memory as twice the largest block that was freed. So the arrays of a step
+        # take no new pages from the system.
         np.empty(4 * self._result_bytes, np.uint8)
         self._step = bytearray(step_bytes)
-        # Whether some agent does not act.
+        # True if some agent does not act.
         self._has_marks = False
         self._step_marks = np.frombuffer(self._step, np.uint8, count, marks)
         self._step_columns = _spaces.columns(self._action_fields, count, self._step, columns)
