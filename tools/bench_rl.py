@@ -191,10 +191,15 @@ def try_out(godot, *pythons):
 
 def pythons():
     """Returns the interpreter of each side: both packages want their own version of gymnasium."""
+    # These import this module.
+    import python_package
     from commands import wheel
 
     wheel.check_python()
-    return {"ours": wheel.install(), "godot_rl": godot_rl()}
+    found = python_package.given_wheel() if python_package.is_given() else [wheel.build()]
+    ours = pypi.programs("python", "wheel-venv") / "python"
+    python_package.install(ours, found)
+    return {"ours": ours, "godot_rl": godot_rl()}
 
 
 def godot_rl():
