@@ -387,28 +387,41 @@ func _open() -> bool:
 	if memory_name.is_empty() or now < _next_try:
 		return false
 	_next_try = now + _TRY_EVERY
-	if not ClassDB.class_exists(_PEER):
-		_stop("the library of the addon is missing on this system")
-		return false
 	var size := _get_buffer_size()
-	if size > _MAX_BUFFER:
-		_stop("a message takes %d bytes, more than the limit of %d" % [size / 2, _MAX_BUFFER / 2])
-		return false
+	if not ClassDB.class_exists(_PEER):
+		_give_up("the library of the addon is missing on this system")
+	elif size > _MAX_BUFFER:
+		var sizes := [size / 2, _MAX_BUFFER / 2]
+		_give_up("a message takes %d bytes, more than the limit of %d" % sizes)
+	else:
+		_open_peer(size)
+	return _peer != null
+
+
+func _open_peer(size: int) -> void:
 	var peer: RefCounted = ClassDB.instantiate(_PEER)
 	var error: Error = peer.open(memory_name, size)
-	if error == OK:
+	if error != OK:
+		_problem = "can't open %s: %s" % [memory_name, peer.get_last_error_message()]
+		if error == ERR_INVALID_PARAMETER or _is_started_by_program:
+			_give_up(_problem)
+	elif peer.get_max_message_size() * 2 + _ROOM >= size:
+		_peer = peer
+		_problem = ""
+	else:
 		# A program that had the name first has decided on the size.
-		if peer.get_max_message_size() * 2 + _ROOM >= size:
-			_peer = peer
-			_problem = ""
-			return true
 		peer.close()
 		_problem = "another program has made the memory %s, with too little room" % memory_name
-		return false
-	_problem = "can't open %s: %s" % [memory_name, peer.get_last_error_message()]
-	if error == ERR_INVALID_PARAMETER or _is_started_by_program:
-		_stop(_problem)
-	return false
+
+
+# No program can join. A player or a script can go on.
+func _give_up(text: String) -> void:
+	_next_try = 1 << 62
+	if _is_started_by_program:
+		_stop(text)
+	else:
+		_problem = text
+		push_error("SharedMemoryGym: ", text)
 
 
 #endregion
