@@ -1,6 +1,5 @@
 """The addon: its library for this machine, its folder, and the copies in the Godot projects."""
 
-import json
 import os
 import pathlib
 import re
@@ -40,9 +39,8 @@ def library_here():
 def build():
     """Builds the addon for this machine, or takes the given library, and fills the projects with it."""
     place, built = library_here()
-    given = os.environ.get("SHARED_MEMORY_LIBRARY")
-    if given:
-        library = given_library(given, place.name)
+    if is_given():
+        library = given_library(os.environ["SHARED_MEMORY_LIBRARY"], place.name)
     else:
         say("building the addon (release)")
         library = compile_library(["cargo", "build"]) / built
@@ -51,6 +49,10 @@ def build():
     for project in PROJECTS:
         fill_project(ROOT / project)
     say("demo/, tests/ and bench/ have this addon")
+
+
+def is_given():
+    return bool(os.environ.get("SHARED_MEMORY_LIBRARY"))
 
 
 def given_library(given, name):
@@ -71,13 +73,10 @@ def given_library(given, name):
 
 def compile_library(cargo, *, target=None, env=None):
     """Runs a cargo command for the addon, in release. Returns the folder where the library is then."""
-    # A string of JSON is one of TOML, too.
-    flags = ", ".join(json.dumps(flag, ensure_ascii=False) for flag in rust.remap_flags())
     command = [*cargo, "--release", "--locked", "-p", "godot_shared_memory"]
     if target:
         command += ["--target", target]
-    command += ["--config", f"target.'cfg(all())'.rustflags=[{flags}]"]
-    must(command, "the addon could not be built", env=env)
+    must([*command, *rust.without_our_folders()], "the addon could not be built", env=env)
     # cargo-zigbuild takes a target with the version of glibc behind it.
     name = target.partition(".")[0] if target else ""
     return rust.target_folder() / name / "release"
