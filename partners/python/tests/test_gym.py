@@ -262,7 +262,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     shutil.copytree(ADDON, folder / "addons/shared_memory")
     assert GODOT is not None
     command = [GODOT, "--headless", "--path", os.fspath(folder), "--import"]
-    subprocess.run(command, capture_output=True, timeout=110, check=True)
+    # Some builds of Godot abort at the end of the first import of a project with an extension.
+    subprocess.run(command, capture_output=True, timeout=110, check=False)
+    assert (folder / ".godot/global_script_class_cache.cfg").exists()
     return folder
 
 
