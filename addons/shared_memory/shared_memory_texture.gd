@@ -138,6 +138,24 @@ func get_problem() -> String:
 	return _problem
 
 
+## Returns the microseconds since the newest picture was written, or [code]-1[/code] without one. A
+## value that grows shows that the source hangs.
+func get_age_usec() -> int:
+	return _stream.get_age_usec() if _stream != null else -1
+
+
+## Returns the number of the picture that this texture has read last, or [code]0[/code] without one.
+## Each picture has a number that is [code]1[/code] higher than that of the previous one.
+func get_sequence() -> int:
+	return _stream.get_sequence() if _stream != null else 0
+
+
+## Returns how many pictures were written, but never shown, because newer ones replaced them. The
+## count starts again with new memory under the name.
+func get_missed_count() -> int:
+	return _stream.get_missed_count() if _stream != null else 0
+
+
 # The signals of frames belong to the main thread, but a scene may be loaded in another one.
 func _connect_to_frames() -> void:
 	var tree := Engine.get_main_loop() as SceneTree
