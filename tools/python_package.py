@@ -15,11 +15,14 @@ def is_given():
     return bool(os.environ.get(VARIABLE))
 
 
-def python():
-    """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed."""
+def python(requirements="peers", folder="package-venv"):
+    """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed.
+
+    That Python also has what tools/requirements-NAME.txt lists, and is in this folder of target/.
+    """
     wheel.check_python()
     file = given_wheel() if is_given() else wheel.build()
-    program = pypi.programs("peers", "package-venv") / "python"
+    program = pypi.programs(requirements, folder) / "python"
     pip = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     must([*pip, "--force-reinstall", "--no-deps", "--no-index", file], f"{file} could not be installed")
     return program

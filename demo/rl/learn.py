@@ -13,13 +13,15 @@ import numpy
 # Eight numbers are observed, and two are decided; see demo/rl/plate.gd.
 INPUTS, OUTPUTS = 8, 2
 WEIGHTS = (INPUTS + 1) * OUTPUTS
+# In each game.
+PLATES = 16
 # Of this many actions is an episode, each with a reward from 0 to 1.
 EPISODE = 200
 # The mean return over the test episodes of a generation at which the game counts as solved. The player in
 # plate.gd that was written by hand has 177.
 SOLVED = 170.0
 # In each generation, this many policies play one episode each. The guess itself plays the test episodes.
-POPULATION, TESTS = 48, 16
+POPULATION, TESTS = 48, PLATES
 ROWS = POPULATION + TESTS
 
 
@@ -36,9 +38,12 @@ def act(weights, observations):
 def play_episode(envs, weights, seed):
     """Plays one episode in each environment of a vector. Returns their returns.
 
-    `weights` has a row per environment, or only one for all. The same seed leads to the same episodes.
+    `weights` has a row per environment, or only one for all. The same seed and weights lead
+    to the same returns, whatever was played before.
     """
-    observations, _ = envs.reset(seed=seed)
+    # The same for each game, so that the number of games makes no difference.
+    seeds = [seed + number % PLATES for number in range(envs.num_envs)]
+    observations, _ = envs.reset(seed=seeds)
     returns = numpy.zeros(envs.num_envs)
     playing = numpy.ones(envs.num_envs, bool)
     while playing.any():

@@ -55,9 +55,10 @@ func reset(random: RandomNumberGenerator) -> void:
 	_pace = Vector2(random.randf_range(0.4, 0.8), random.randf_range(0.4, 0.8))
 	_wanted = Vector2.ZERO
 	_tilt = Vector2.ZERO
+	_top.basis = Basis.IDENTITY
 	reward = 0.0
 	var start := Vector3(random.randf_range(-1.2, 1.2), 0.9, random.randf_range(-1.2, 1.2))
-	_ball.global_position = global_position + start
+	_ball.global_transform = Transform3D(Basis.IDENTITY, global_position + start)
 	_ball.linear_velocity = Vector3.ZERO
 	_ball.angular_velocity = Vector3.ZERO
 

@@ -51,7 +51,7 @@ def games_on_ray(options):
     # Only here: the demo needs no Ray.
     import ray_rollouts
 
-    return ray_rollouts.RayGames(game_options(options), options.ray, options.games)
+    return ray_rollouts.RayGames(game_options(options), options.ray, max(2, options.games))
 
 
 def learn_to_play(options, plot):
