@@ -1,4 +1,4 @@
-"""A Python that has the package of partners/python/ and numpy, for the demos and for tests."""
+"""A Python that has the package of partners/python/, numpy and gymnasium, for the demos and for tests."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ def is_given():
     return bool(os.environ.get(VARIABLE))
 
 
-def python(requirements="peers", folder="package-venv"):
+def python(requirements="gym", folder="package-venv"):
     """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed.
 
     That Python also has what tools/requirements-NAME.txt lists, and is in this folder of target/.

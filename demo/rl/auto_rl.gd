@@ -2,7 +2,7 @@ extends "res://auto.gd"
 ## Ends after some seconds of play, whoever plays. It is for pictures: see [code]--screenshot[/code].
 
 ## In physics steps.
-const ENOUGH := 240
+const ENOUGH := 100
 
 var _steps := 0
 

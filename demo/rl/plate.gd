@@ -115,6 +115,15 @@ func human_action() -> PackedFloat32Array:
 	return script_action(observe())
 
 
+## Shows the reward as a colour.
+func show_reward(delta: float) -> void:
+	_tint = lerpf(_tint, clampf(reward * 2.0 - 1.0, 0.0, 1.0), 1.0 - exp(-6.0 * delta))
+	var color := BAD.lerp(GOOD, _tint)
+	_ball_material.albedo_color = color
+	_ring_material.albedo_color = color
+	_ring_material.emission = color
+
+
 func _physics_process(delta: float) -> void:
 	_phase += _pace * delta
 	_tilt = _tilt.move_toward(_wanted * MAX_TILT, TILT_SPEED * delta)
@@ -122,14 +131,6 @@ func _physics_process(delta: float) -> void:
 	_top.basis = Basis(Vector3.FORWARD, _tilt.x) * Basis(Vector3.RIGHT, _tilt.y)
 	var ring := _place_of_ring()
 	_ring.position = Vector3(ring.x, _ring.position.y, ring.y)
-
-
-func _process(delta: float) -> void:
-	_tint = lerpf(_tint, clampf(reward * 2.0 - 1.0, 0.0, 1.0), 1.0 - exp(-6.0 * delta))
-	var color := BAD.lerp(GOOD, _tint)
-	_ball_material.albedo_color = color
-	_ring_material.albedo_color = color
-	_ring_material.emission = color
 
 
 func _way_to_ring() -> Vector2:

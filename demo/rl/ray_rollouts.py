@@ -5,6 +5,7 @@ game again if that dies, hangs or is stopped. An episode depends only on its wei
 learner doesn't notice. docs/RL.md tells what a cluster of several machines needs.
 """
 
+import os
 import pathlib
 
 import learn
@@ -51,15 +52,20 @@ class Player:
 
 
 class RayGames:
-    """Plays episodes on a cluster: on the one at `address`, or on two nodes on this machine if it is "local"."""
+    """Plays episodes on a cluster: on the one at `address`, or on two nodes on this machine if it is "local".
 
-    def __init__(self, game, address, games):
+    Ray installs `packages` for the actors, which are arguments of pip.
+    """
+
+    def __init__(self, game, address, games, packages=()):
         self.cluster = None
         if address == "local":
             self.cluster = two_nodes(cpus=games)
             address = self.cluster.address
         # The actors import the modules of this folder, on whichever machine they are.
         environment = {"working_dir": str(pathlib.Path(__file__).resolve().parent)}
+        if packages:
+            environment["pip"] = list(packages)
         ray.init(address, runtime_env=environment, log_to_driver=False, logging_level="warning")
         # Away from each other: a node that dies takes as few games along as possible.
         spread = Player.options(scheduling_strategy="SPREAD")
@@ -87,8 +93,6 @@ class RayGames:
 
 def two_nodes(cpus):
     """Starts a cluster of two nodes on this machine, each with room for all games."""
-    import os
-
     from ray.cluster_utils import Cluster
 
     # Ray would report its use to its makers.

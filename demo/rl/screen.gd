@@ -1,5 +1,7 @@
 extends CanvasLayer
 ## Tells who plays, how well, and how far a learner is.
+##
+## It goes on while the tree is paused, which it is while a program thinks.
 
 const Rl := preload("res://rl/rl.gd")
 const LearningCurve := preload("res://rl/curve.gd")
@@ -25,6 +27,8 @@ var _progress := SharedMemoryStream.new()
 
 
 func _ready() -> void:
+	# Without a window, nobody looks on.
+	set_process(DisplayServer.get_name() != "headless")
 	get_viewport().msaa_3d = Viewport.MSAA_4X
 	# The stream need not be there yet.
 	_progress.open(PROGRESS_NAME)
@@ -34,6 +38,7 @@ func _process(delta: float) -> void:
 	var sum := 0.0
 	for plate in _game.plates:
 		sum += plate.reward
+		plate.show_reward(delta)
 	mean_reward = lerpf(mean_reward, sum / _game.plates.size(), 1.0 - exp(-delta))
 	_reward_label.text = "Reward per action: %.2f of 1" % mean_reward
 	if _game.gym.is_connected_to_program():

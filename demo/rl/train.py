@@ -51,7 +51,8 @@ def games_on_ray(options):
     # Only here: the demo needs no Ray.
     import ray_rollouts
 
-    return ray_rollouts.RayGames(game_options(options), options.ray, max(2, options.games))
+    games = max(2, options.games)
+    return ray_rollouts.RayGames(game_options(options), options.ray, games, options.install)
 
 
 def learn_to_play(options, plot):
@@ -96,6 +97,13 @@ def parse(arguments):
     parser.add_argument("--save", metavar="FILE", help="write the weights that were learnt, as .npy")
     parser.add_argument("--load", metavar="FILE", help="play with these weights, without learning")
     parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster, or `local` for two nodes here")
+    parser.add_argument(
+        "--install",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="with --ray: a package for Ray to install on each node, by name or path; may be repeated",
+    )
     return parser.parse_args(arguments)
 
 
@@ -110,6 +118,9 @@ def main(arguments=None):
             numpy.save(options.save, weights)
         if options.window:
             play_in_window(options, weights)
+            if options.screenshot and not os.path.exists(options.screenshot):
+                print("The window ended without a picture")
+                return 1
         elif solved:
             solved = play_unattended(options, weights)
     return 0 if solved else 1

@@ -18,8 +18,8 @@ Usage: ./build.sh demo [NAME] [--window | --picture PATH] [--ray]
 
 Builds the addon, starts the demo NAME in Godot and its partner in Python, and shows the output of both. Runs
 twice, with either side starting first, ends by itself, and fails if either side fails. All demos but hello
-need the Python package, which is built and installed in target/package-venv, with numpy from PyPI. That needs
-Python 3.11 or newer.
+need the Python package, which is built and installed in target/package-venv, with numpy and gymnasium from
+PyPI. That needs Python 3.11 or newer.
 
 Without Rust, give it the files of a release: SHARED_MEMORY_LIBRARY names the addon's zip, and
 SHARED_MEMORY_WHEEL the wheel for this system.
@@ -46,7 +46,8 @@ def main(arguments):
     is_given = addon.is_given() and (python_package.is_given() or not needs_package)
     needs.check(*[needs.VENV] * needs_package, builds=not is_given)
     godot = find_godot.find()
-    python = python_package.python(*packages(name, options)) if needs_package else sys.executable
+    venv = ("ray", "ray-venv") if "--ray" in options else ()
+    python = python_package.python(*venv) if needs_package else sys.executable
     addon.build()
     say(f"demo {name}")
     # The folder for the files that the demo saves.
@@ -58,11 +59,3 @@ def main(arguments):
     # The demo runs in another folder.
     command += ["--picture", os.path.abspath(options["--picture"])] if "--picture" in options else []
     must([*command, name], f"the demo {name} failed", cwd=folder)
-
-
-def packages(name, options):
-    """Returns the requirements of a demo, and the folder for them in target/, if they are not the usual ones."""
-    if not run_demo.starts_godot(name):
-        return ()
-    kind = "ray" if "--ray" in options else "gym"
-    return kind, f"{kind}-venv"
