@@ -229,20 +229,32 @@ static func dict(spaces: Dictionary) -> Dictionary:
 	return {"type": "dict", "spaces": spaces}
 
 
-func _init() -> void:
-	# Waits for the action before any other node has its physics frame, also in a paused tree.
-	process_physics_priority = -(1 << 30)
-	process_mode = Node.PROCESS_MODE_ALWAYS
+func _enter_tree() -> void:
+	# This comes before the physics frame of any node, and also in a paused tree. The process mode
+	# of this node must not be "always", because the agents below it would inherit it.
+	get_tree().physics_frame.connect(_on_physics_frame)
 
 
 func _exit_tree() -> void:
+	get_tree().physics_frame.disconnect(_on_physics_frame)
 	_release()
 	_peer = null
 	_program = false
 	_is_ready = false
 
 
-func _physics_process(_delta: float) -> void:
+## Returns [code]true[/code] if a program acts.
+func is_connected_to_program() -> bool:
+	return _program
+
+
+## Returns why no program can join or why the last one was sent away, in words for people. Returns
+## an empty string if all is well.
+func get_problem() -> String:
+	return _problem
+
+
+func _on_physics_frame() -> void:
 	if _is_broken or not (_is_ready or _prepare()):
 		return
 	if not _lost_agent.is_empty():
@@ -276,17 +288,6 @@ func _physics_process(_delta: float) -> void:
 	else:
 		_release()
 		_play()
-
-
-## Returns [code]true[/code] if a program acts.
-func is_connected_to_program() -> bool:
-	return _program
-
-
-## Returns why no program can join or why the last one was sent away, in words for people. Returns
-## an empty string if all is well.
-func get_problem() -> String:
-	return _problem
 
 
 #region Preparation
@@ -572,7 +573,7 @@ func _stop(text: String) -> void:
 # The program that has started this game waits for the name, so it can be told.
 func _meet_starter() -> void:
 	var peer: RefCounted = ClassDB.instantiate(_PEER)
-	if peer.open(memory_name, _ROOM) == OK and peer.wait_connected(_SLEEP) == OK:
+	if peer.open(memory_name, _ROOM) == OK and peer.wait_connected(5 * _SLEEP) == OK:
 		_peer = peer
 
 

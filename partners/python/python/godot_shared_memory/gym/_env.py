@@ -10,7 +10,7 @@ import numpy as np
 
 from godot_shared_memory.gym._errors import GameError
 from godot_shared_memory.gym._game import Game, Result
-from godot_shared_memory.gym._spaces import Values
+from godot_shared_memory.gym._spaces import Values, row
 
 RENDER_MODES = ("human", "rgb_array")
 
@@ -89,12 +89,8 @@ class GodotEnv(gymnasium.Env[Values, Values]):
             result.infos.get(0, {}),
         )
 
-    @staticmethod
-    def _only(result: Result) -> Values:
-        observations = result.observations
-        if isinstance(observations, dict):
-            return {name: array[0] for name, array in observations.items()}
-        return observations[0]
+    def _only(self, result: Result) -> Values:
+        return row(self.game.observation_space, result.observations, 0)
 
     def render(self) -> Any:
         """Returns the picture of the game's window in the mode ``"rgb_array"``, and ``None`` in others."""

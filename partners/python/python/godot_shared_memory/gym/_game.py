@@ -37,7 +37,6 @@ TERMINATED = 1
 TRUNCATED = 2
 # The limits of what a game may describe.
 MAX_AGENTS = 1 << 16
-MAX_BYTES = 1 << 30
 # Seconds between two looks for a game that starts.
 LOOK = 0.005
 
@@ -172,9 +171,7 @@ class Game:
         if self._peer is not None:
             return
         try:
-            self._meet()
-            self._send({"gym": PROTOCOL})
-            answer = self._take(max(self._end - time.monotonic(), 0.1))
+            answer = self._meet()
             if not isinstance(answer, dict):
                 raise GameError(f"the game has answered with {type(answer).__name__} instead of its spaces")
             self._read(answer)
@@ -184,18 +181,27 @@ class Game:
                 raise GameError(f"can't meet the game under the name {self._name}: {error}") from error
             raise
 
-    def _meet(self) -> None:
+    def _meet(self) -> object:
+        """Opens the memory of the game, greets it, and returns its answer."""
         while True:
             # The game makes the memory, because it knows the size of its messages.
-            info = SharedMemory.get_info(self._name)
+            info = SharedMemory.get_info(self._name) if self._peer is None else None
             if info is not None and info["owner_state"] == OwnerState.ALIVE:
                 with contextlib.suppress(errors.BusyError, errors.UnavailableError):
                     self._peer = Peer(self._name, 4096)
-                    with contextlib.suppress(errors.TimeoutError):
-                        self._peer.wait_connected(max(self._end - time.monotonic(), LOOK))
-                        return
+            if self._peer is not None:
+                try:
+                    self._peer.send({"gym": PROTOCOL}, LOOK)
+                    return self._take_in_time()
+                except (errors.TimeoutError, errors.UnavailableError):
+                    self._hear()
+                except errors.ConnectionError:
+                    # The game was about to leave this memory, for one of its own.
+                    self._hear()
                     self._peer.close()
+                    self._peer = None
             if self._process is not None and self._process.get_exit_code() is not None:
+                self._hear()
                 self._fail(GameEndedError, "the game has ended before it was ready")
             if time.monotonic() > self._end:
                 what = "no game has come" if self._process is None else "the game was not ready"
@@ -205,6 +211,28 @@ class Game:
                     "a SharedMemoryGym?",
                 )
             time.sleep(LOOK)
+
+    def _take_in_time(self) -> object:
+        assert self._peer is not None
+        try:
+            answer = self._peer.receive(max(self._end - time.monotonic(), 0.1))
+        except errors.TimeoutError as error:
+            self._explain(error, self._start_timeout)
+        if isinstance(answer, str):
+            self._fail(GameError, answer)
+        return answer
+
+    def _hear(self) -> None:
+        """Raises the reason of a game that has left, if it has sent one."""
+        said: object = None
+        if self._peer is not None:
+            with contextlib.suppress(errors.Error):
+                while not isinstance(said, str):
+                    said = self._peer.receive(0)
+                    if said is None:
+                        break
+        if isinstance(said, str):
+            self._fail(GameError, said)
 
     def _read(self, answer: dict[Any, Any]) -> None:
         """Checks what the game says about itself. It is another program, so nothing is trusted."""
@@ -235,10 +263,14 @@ class Game:
         self.steps_after_reset = numbers["steps_after_reset"]
         self.max_episode_steps = numbers["max_episode_steps"]
         self.physics_ticks_per_second = numbers["physics_ticks_per_second"]
+        assert self._peer is not None
+        room = self._peer.get_max_message_size()
         self.observation_space, self._fields = _spaces.read(
-            answer.get("observation_space"), "observation_space"
+            answer.get("observation_space"), "observation_space", room // count
         )
-        self.action_space, self._action_fields = _spaces.read(answer.get("action_space"), "action_space")
+        self.action_space, self._action_fields = _spaces.read(
+            answer.get("action_space"), "action_space", room // count
+        )
         _spaces.compare(self._expected[0], self.observation_space, "observation_space")
         _spaces.compare(self._expected[1], self.action_space, "action_space")
         marks = HEAD.size
@@ -246,11 +278,9 @@ class Game:
         self._columns_at = HEAD.size + 8 * count + _spaces.align(count)
         self._result_bytes = self._columns_at + sum(field.column_bytes(count) for field in self._fields)
         step_bytes = columns + sum(field.column_bytes(count) for field in self._action_fields)
-        assert self._peer is not None
-        limit = self._peer.get_max_message_size()
-        if max(self._result_bytes, step_bytes) > min(limit, MAX_BYTES):
-            needed = max(self._result_bytes, step_bytes)
-            raise GameError(f"a message takes {needed} bytes, but the game's memory has room for {limit}")
+        needed = max(self._result_bytes, step_bytes)
+        if needed > room:
+            raise GameError(f"a message takes {needed} bytes, but the game's memory has room for {room}")
         self._step = bytearray(step_bytes)
         self._step_marks = np.frombuffer(self._step, np.uint8, count, marks)
         self._step_columns = _spaces.columns(self._action_fields, count, self._step, columns)
@@ -373,6 +403,7 @@ class Game:
             # A game that was never met doesn't know that it should end.
             self._process.wait(_process.PATIENCE if self._has_left else 0)
             self._process.end()
+        self._clean()
 
     def _send_numbered(self, kind: int, message: bytearray) -> None:
         self._number = (self._number + 1) & 0xFFFF_FFFF
@@ -408,13 +439,7 @@ class Game:
         if not isinstance(error, errors.ConnectionError | errors.UnavailableError):
             self._fail(GameError, str(error))
         # It may have said why, before it has left.
-        if self._peer is not None:
-            with contextlib.suppress(errors.Error):
-                while not isinstance(said := self._peer.receive(0), str):
-                    if said is None:
-                        break
-                else:
-                    self._fail(GameError, said)
+        self._hear()
         text = "the game has ended, or has left"
         if self._process is not None:
             self._process.wait(1.0)
@@ -429,11 +454,16 @@ class Game:
 
     def _break(self) -> None:
         """Closes without patience."""
-        if self._peer is not None:
-            self._peer.close()
-            self._peer = None
         if self._process is not None:
             self._process.end()
+        self.leave()
+        self._clean()
+
+    def _clean(self) -> None:
+        """Removes the memory of a game that had no time to do so."""
+        if self._process is not None:
+            with contextlib.suppress(errors.Error):
+                SharedMemory.remove(self._name)
 
     def __enter__(self) -> Self:
         return self

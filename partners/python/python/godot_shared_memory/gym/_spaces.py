@@ -53,6 +53,13 @@ def columns(fields: list[Field], count: int, buffer: bytes | bytearray, offset: 
     return arrays
 
 
+def row(space: Space[Any], values: Values, index: int) -> Values:
+    """Returns the value of one agent. That of a ``Discrete`` is a number, and others are arrays."""
+    if isinstance(space, spaces.Dict):
+        return {name: row(space.spaces[name], array, index) for name, array in values.items()}
+    return values[index] if isinstance(space, spaces.Discrete) else values[index, ...]
+
+
 def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "actions") -> None:
     """Writes the values into the arrays of a message. Raises ``ValueError`` if the space hasn't got them."""
     for field, array in zip(fields, arrays, strict=True):
@@ -76,10 +83,11 @@ def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "a
             raise ValueError(text) from None
 
 
-def read(description: object, path: str) -> tuple[Space[Any], list[Field]]:
+def read(description: object, path: str, room: int) -> tuple[Space[Any], list[Field]]:
     """Returns the space that a game describes, and its fields in the order of a message.
 
-    Raises ``GameError`` if the description is not valid.
+    Raises ``GameError`` if the description is not valid, or if the values of an agent take more than ``room``
+    bytes. Only then is memory taken for limits.
     """
     if isinstance(description, dict) and description.get("type") == "dict":
         parts = description.get("spaces")
@@ -90,19 +98,19 @@ def read(description: object, path: str) -> tuple[Space[Any], list[Field]]:
         for name, part in parts.items():
             if not isinstance(name, str):
                 raise GameError(f"{path}: a name in the game's dict is not a text")
-            members[name], field = _read_one(part, f"{path}.{name}", name)
+            members[name], field = _read_one(part, f"{path}.{name}", name, room)
             fields.append(field)
         return spaces.Dict(members), fields
-    space, field = _read_one(description, path, None)
+    space, field = _read_one(description, path, None, room)
     return space, [field]
 
 
-def _read_one(description: object, path: str, name: str | None) -> tuple[Space[Any], Field]:
+def _read_one(description: object, path: str, name: str | None, room: int) -> tuple[Space[Any], Field]:
     if not isinstance(description, dict):
         raise GameError(f"{path}: the game describes no space")
     kind = description.get("type")
     if kind == "box":
-        return _read_box(description, path, name)
+        return _read_box(description, path, name, room)
     whole = np.dtype("int64")
     if kind == "discrete":
         n = _whole(description.get("n"), 1, (1 << 63) - 1, f"{path}: n")
@@ -115,12 +123,14 @@ def _read_one(description: object, path: str, name: str | None) -> tuple[Space[A
         nvec = [_whole(n, 1, (1 << 63) - 1, f"{path}: a number in nvec") for n in given]
         return spaces.MultiDiscrete(nvec), Field(name, path, whole, (len(nvec),))
     if kind == "multi_binary":
-        n = _whole(description.get("n"), 1, MAX_ELEMENTS, f"{path}: n")
+        n = _whole(description.get("n"), 1, room, f"{path}: n")
         return spaces.MultiBinary(n), Field(name, path, np.dtype("int8"), (n,))
     raise GameError(f"{path}: the game describes a space of the unknown type {kind!r}")
 
 
-def _read_box(description: dict[Any, Any], path: str, name: str | None) -> tuple[Space[Any], Field]:
+def _read_box(
+    description: dict[Any, Any], path: str, name: str | None, room: int
+) -> tuple[Space[Any], Field]:
     given = description.get("dtype")
     if given not in DTYPES:
         raise GameError(f"{path}: the game's dtype must be one of {', '.join(DTYPES)}, but is {given!r}")
@@ -129,8 +139,8 @@ def _read_box(description: dict[Any, Any], path: str, name: str | None) -> tuple
     if not isinstance(sides, list) or len(sides) > MAX_DIMENSIONS:
         raise GameError(f"{path}: the game's shape is not a list of at most {MAX_DIMENSIONS} numbers")
     shape = tuple(_whole(side, 1, MAX_ELEMENTS, f"{path}: a number in shape") for side in sides)
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise GameError(f"{path}: the game's shape has more than {MAX_ELEMENTS} elements")
+    if math.prod(shape) * dtype.itemsize > room:
+        raise GameError(f"{path}: the game's shape takes more than the {room} bytes that have room")
     low = _limits(description.get("low"), shape, dtype, f"{path}: low")
     high = _limits(description.get("high"), shape, dtype, f"{path}: high")
     if np.any(low > high):

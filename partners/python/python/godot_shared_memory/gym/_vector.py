@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from godot_shared_memory.gym._env import RENDER_MODES, with_render_mode
 from godot_shared_memory.gym._errors import GameError
 from godot_shared_memory.gym._game import Game, Result
-from godot_shared_memory.gym._spaces import Array, Values
+from godot_shared_memory.gym._spaces import Array, Values, row
 
 
 class GodotVectorEnv(VectorEnv[Values, Values, Array]):
@@ -254,9 +255,8 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
         return whole
 
     def _observation_of(self, env: int) -> Values:
-        if isinstance(self._observations, dict):
-            return {name: array[env].copy() for name, array in self._observations.items()}
-        return self._observations[env].copy()
+        # It stays as it is when the arrays get the next values.
+        return deepcopy(row(self.single_observation_space, self._observations, env))
 
     def _give(self) -> Values:
         """Returns the observations, which the next step must not change."""
