@@ -18,8 +18,8 @@ from common import ROOT, Failure, interrupt, run, run_main, say
 
 PROJECT = ROOT / "demo"
 
-# Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and each
-# side's last words.
+# Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and the
+# last words of each side.
 DEMOS = {
     "hello": {
         "help": "(if no NAME is given) Godot writes a text, Python answers; Linux only",

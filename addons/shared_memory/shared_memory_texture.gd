@@ -9,8 +9,9 @@ extends ImageTexture
 ## in the editor, too. No script is needed.
 ## [br][br]
 ## The other program may start later, crash, start again, or change the size and the format of its
-## pictures. It uses [SharedMemoryStream] in Godot, or the native format of this addon in
-## another language. See also [SharedMemoryViewportSource].
+## pictures. It uses [SharedMemoryStream] in Godot, the package [code]godot_shared_memory[/code] in
+## Python, or the native format of this addon in another language. See also
+## [SharedMemoryViewportSource].
 ## [br][br]
 ## [b]Cost:[/b] The texture reads right before a frame is drawn. It copies and uploads at most one
 ## picture per frame, and nothing while there is no new one. It never waits. Nodes that use the same

@@ -12,7 +12,7 @@ import threading
 import godot_shared_memory as gsm
 
 NAME = "SharedMemoryChat"
-# What --auto answers, and how long the whole exchange may take.
+# The answer of --auto, and its time limit in seconds.
 ANSWER = "Hello world from Python Shared Memory!"
 AUTO_TIMEOUT = 20
 

@@ -15,6 +15,5 @@ import sys
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else "SharedMemoryExample"
 
-with open(f"/dev/shm/{NAME}", "rb") as file:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
-        print(memory[:].partition(b"\0")[0].decode())
+with open(f"/dev/shm/{NAME}", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+    print(memory[:].partition(b"\0")[0].decode())

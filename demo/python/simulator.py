@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes what the instruments of a car on a round course show, 120 times per second. Ctrl+C ends.
 
-Needs the package of partners/python/. demo/telemetry/ shows the values; any program can that opens the stream.
+Needs the package of partners/python/. demo/telemetry/ shows the values, and any program can open the stream.
 """
 
 import array

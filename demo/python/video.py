@@ -95,10 +95,13 @@ def camera(source):
             sys.exit(f"video.py: {source} has no more pictures")
 
 
+def is_rgba(value):
+    is_picture = isinstance(value, numpy.ndarray) and value.dtype == numpy.uint8
+    return is_picture and value.ndim == 3 and value.shape[2] == 4
+
+
 def save(picture, path):
     """Saves a picture in RGBA as PPM, which needs no library."""
-    if numpy.shape(picture)[2:] != (4,):
-        return print("Godot has handed out something that is no picture in RGBA")
     height, width, _ = picture.shape
     with open(path, "wb") as file:
         file.write(b"P6 %d %d 255\n" % (width, height))
@@ -115,9 +118,12 @@ def show(pictures, path, auto):
             stream.write(picture)
             # There is no memory until Godot has handed out a picture.
             if screen.is_attached() and screen.has_new_data():
-                save(screen.read(), path)
-                if auto:
-                    break
+                handed_out = screen.read()
+                # Another program may hand out anything.
+                if is_rgba(handed_out):
+                    save(handed_out, path)
+                    if auto:
+                        break
             time.sleep(max(0.0, start + count / RATE - time.monotonic()))
 
 

@@ -17,7 +17,6 @@ NAME = sys.argv[1] if len(sys.argv) > 1 else "SharedMemoryExample"
 # The zero byte ends the text.
 TEXT = b"Hello world from Python Shared Memory!\0"
 
-with open(f"/dev/shm/{NAME}", "r+b") as file:
-    with mmap.mmap(file.fileno(), 0) as memory:
-        memory[: len(TEXT)] = TEXT
-        print(f"written: {TEXT[:-1].decode()}")
+with open(f"/dev/shm/{NAME}", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+    memory[: len(TEXT)] = TEXT
+print(f"written: {TEXT[:-1].decode()}")

@@ -17,9 +17,7 @@ func _step() -> void:
 		return
 	print("Godot shows ", _telemetry.describe())
 	# The other numbers change all the time. This one is always the same.
-	var place := Vector2(
-		_telemetry.record[Telemetry.Field.X], _telemetry.record[Telemetry.Field.Y]
-	)
+	var place := Vector2(_telemetry.record[Telemetry.Field.X], _telemetry.record[Telemetry.Field.Y])
 	if absf(place.length() - 100.0) < 0.1:
 		finish()
 	else:

@@ -45,5 +45,8 @@ func _hand_out() -> void:
 	print("Godot hands out the last picture, upside down")
 	var picture := _video.texture.get_picture()
 	picture.flip_y()
-	if _screen.create("SharedMemoryScreen", picture.get_data_size()) != OK or _screen.write(picture):
+	if (
+		_screen.create("SharedMemoryScreen", picture.get_data_size()) != OK
+		or _screen.write(picture)
+	):
 		finish(_screen.get_last_error_message())

@@ -121,6 +121,17 @@ def test_chat_of_godot_goes_on_with_the_next_python(session):
     assert errors_in(godot.lines) == []
 
 
+def test_demo_names_a_given_wheel_that_is_missing(session):
+    given = "SHARED_MEMORY_LIBRARY", "SHARED_MEMORY_WHEEL"
+    environment = session.environment()
+    environment.update(dict.fromkeys(given, "/nothing.whl"), GODOT=session.godot)
+    command = [sys.executable, REPOSITORY / "tools", "demo", "chat"]
+    code, lines = session.run(command, 60, env=environment)
+    assert code == 1
+    problem = "SHARED_MEMORY_WHEEL is set to '/nothing.whl', which is not a file."
+    assert lines[-1] == f"build.sh: {problem}"
+
+
 @needs_package
 @linux_only
 def test_no_process_outlives_demo(session):
@@ -135,13 +146,13 @@ def test_no_process_outlives_demo(session):
 
 
 def still_running():
-    """Returns the command lines of unattended demos that still run, from any folder."""
+    """Returns the command lines of unattended demos of this folder that still run."""
     left = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--auto" in words:
+        if b"--auto" in words and any(str(DEMO).encode() in word for word in words):
             left.append(b" ".join(words).decode(errors="replace"))
     return left

@@ -151,7 +151,9 @@ def test_video_shows_files_of_any_size_and_format(session, start_agent):
     found = start_agent(script=LIVE_AGENT).run(SHOW, 2)
     assert set(found) == {"5x4", "3x2"}
     assert bytes.fromhex(found["5x4"]) == bytes(range(60))
-    assert bytes.fromhex(found["3x2"]) == bytes(byte for grey in range(6) for byte in [grey] * 3)
+    assert bytes.fromhex(found["3x2"]) == bytes(
+        byte for grey in range(6) for byte in [grey] * 3
+    )
     assert video.end(signal.SIGINT) == 0, video.lines
 
 

@@ -821,9 +821,7 @@ def test_copied_line_of_messages(editor, agent, name, kind, line, python, read):
     start = f"{line}{quoted(name)})"
     wait_until(lambda: editor.run(LINES, name)[0] == start)
     copied = editor.run(LINES, name)[1]
-    assert (
-        copied == f"import godot_shared_memory as gsm; {python}{quoted(name)})"
-    )
+    assert copied == f"import godot_shared_memory as gsm; {python}{quoted(name)})"
     if PACKAGE:
         assert run_copied(f"{copied}; print({read})") == "hello"
     agent.run(END)
@@ -845,7 +843,9 @@ func run(name):
     copied = editor.run(LINES, name)[1]
     told = run_copied(f"{copied}; peer.wait_connected(20); print(peer.is_connected())")
     assert told == "True"
-    end = "Engine.get_main_loop().process_frame.disconnect(Engine.get_meta('peer').poll)"
+    end = (
+        "Engine.get_main_loop().process_frame.disconnect(Engine.get_meta('peer').poll)"
+    )
     agent.run(f"func run():\n\t{end}\n\tEngine.remove_meta('peer')")
 
 
