@@ -18,6 +18,7 @@ from ray.util import ActorPool
 STORE = 80 * 1024 * 1024
 # Tries of the same episodes, each with a new game.
 TRIES = 3
+CLOSE_SECONDS = 10
 
 
 @ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)
@@ -84,6 +85,8 @@ class RayGames:
 
     def close(self):
         """Ends the games, and the cluster if it was made for them."""
+        closed = [player.close.remote() for player in self.players]
+        ray.wait(closed, num_returns=len(closed), timeout=CLOSE_SECONDS)
         for player in self.players:
             ray.kill(player)
         ray.shutdown()
