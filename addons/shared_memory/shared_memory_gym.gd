@@ -97,8 +97,8 @@ const _TERMINATED := 1
 const _TRUNCATED := 2
 # The kind and the number of a message.
 const _HEAD := 8
-# Milliseconds: between attempts to open the name, for a program to come to the game that it has
-# started, of one sleep without a window, and of one look with a window.
+# Milliseconds. The first is the time between attempts to open the name. The next is the time for a
+# program to come to the game that it has started. The last are a sleep, and a look with a window.
 const _TRY_EVERY := 500
 const _PATIENCE := 60_000
 const _SLEEP := 1000
@@ -149,7 +149,7 @@ var action_space := {}
 
 var _agents: Array[Node] = []
 var _randoms: Array[RandomNumberGenerator] = []
-# Whether reset of an agent has a second parameter.
+# True for an agent whose reset has a second parameter.
 var _takes_options: Array[bool] = []
 var _observations: Array[_Field] = []
 var _actions: Array[_Field] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -546,6 +547,18 @@ time.sleep(60)
     assert not gsm.SharedMemory.exists(name)
 
 
+def test_program_that_forgets_to_close_leaves_nothing(run: Callable[..., str], project: pathlib.Path) -> None:
+    source = f"""
+from godot_shared_memory.gym import GodotEnv
+env = GodotEnv(project={os.fspath(project)!r}, arguments=["agent=walker"])
+env.reset()
+print(env.game.pid, env.game._name)
+"""
+    pid, name = run(source).split()
+    assert not lives(int(pid))
+    assert not gsm.SharedMemory.exists(name)
+
+
 def runs(pid: int) -> bool:
     """Returns whether a process runs. An orphan that nobody has waited for doesn't."""
     try:
@@ -878,3 +891,31 @@ def test_answer_after_an_interruption_is_not_taken_for_the_next(make: Callable[.
     game.send_step(np.array([1]))  # Ctrl+C comes before receive().
     game.send_reset(seeds=[1])
     assert game.receive().observations[0, 2] == 0
+
+
+GUIDE = pathlib.Path(__file__).parents[3] / "docs/GYM.md"
+
+
+def test_guide_runs_as_it_stands_there(tmp_path: pathlib.Path, run: Callable[..., str]) -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    (agent,) = re.findall(r"```gdscript\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "project.godot").write_text(PROJECT)
+    (tmp_path / "agent.gd").write_text(agent)
+    scene = (
+        "[gd_scene load_steps=3 format=3]\n"
+        '[ext_resource type="Script" path="res://agent.gd" id="1"]\n'
+        '[ext_resource type="Script" path="res://addons/shared_memory/shared_memory_gym.gd" id="2"]\n'
+        '[node name="Main" type="Node"]\n'
+        '[node name="Gym" type="Node" parent="."]\nscript = ExtResource("2")\nmax_episode_steps = 500\n'
+        '[node name="Ship" type="Node2D" parent="Gym" groups=["gym_agents"]]\nscript = ExtResource("1")\n'
+    )
+    (tmp_path / "main.tscn").write_text(scene)
+    shutil.copytree(ADDON, tmp_path / "addons/shared_memory")
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(programs) == 2
+    printed = []
+    for program in programs:
+        source = program.replace('"path/to/the/project"', repr(os.fspath(tmp_path)))
+        printed.append(run(source.replace('"path/to/godot"', repr(GODOT))))
+    assert float(printed[0].split()[-1]) > 0.5
+    assert printed[1] == "4 environments\n"

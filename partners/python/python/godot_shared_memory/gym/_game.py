@@ -42,7 +42,7 @@ LOOK = 0.005
 
 
 class Result(NamedTuple):
-    """What all agents of a game have observed, and what they got for it. Arrays begin with the agents."""
+    """The observations, rewards and ends of all agents of a game. The arrays begin with the agents."""
 
     observations: Values
     rewards: Array
@@ -132,7 +132,7 @@ class Game:
             self._name = SharedMemory.generate_name("gym")
             command = self._command(project, executable, godot, scene, headless, realtime, fixed_fps)
             command += ["--", f"--shared-memory-gym={self._name}", *arguments]
-            self._process = _process.Process(command, env, show_output=show_output)
+            self._process = _process.Process(command, self._name, env, show_output=show_output)
         if connect:
             self.connect()
 
@@ -290,7 +290,7 @@ class Game:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the game was closed, or has failed."""
+        """True if the game was closed, or has failed."""
         return self._peer is None
 
     @property
@@ -403,7 +403,6 @@ class Game:
             # A game that was never met doesn't know that it should end.
             self._process.wait(_process.PATIENCE if self._has_left else 0)
             self._process.end()
-        self._clean()
 
     def _send_numbered(self, kind: int, message: bytearray) -> None:
         self._number = (self._number + 1) & 0xFFFF_FFFF
@@ -457,13 +456,6 @@ class Game:
         if self._process is not None:
             self._process.end()
         self.leave()
-        self._clean()
-
-    def _clean(self) -> None:
-        """Removes the memory of a game that had no time to do so."""
-        if self._process is not None:
-            with contextlib.suppress(errors.Error):
-                SharedMemory.remove(self._name)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,8 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from godot_shared_memory._native import Mutex
+from godot_shared_memory._errors import Error
+from godot_shared_memory._native import Mutex, SharedMemory
 from godot_shared_memory.gym._errors import GameEndedError, GameTimeoutError
 
 # Seconds for a game to end by itself, after its program has left.
@@ -26,7 +27,9 @@ TAIL = 4000
 class Process:
     """A game that this program has started. It ends with this object at the latest."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None, *, show_output: bool) -> None:
+    def __init__(
+        self, command: Sequence[str], name: str, env: Mapping[str, str] | None, *, show_output: bool
+    ) -> None:
         self._output: IO[bytes] | None = None if show_output else tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
@@ -42,7 +45,7 @@ class Process:
             if self._output:
                 self._output.close()
             raise GameEndedError(f"can't start {command[0]}: {error}") from error
-        self._finalizer = weakref.finalize(self, _end, self._process, self._output)
+        self._finalizer = weakref.finalize(self, _end, self._process, self._output, name)
 
     @property
     def pid(self) -> int:
@@ -75,13 +78,16 @@ class Process:
         self._finalizer()
 
 
-def _end(process: subprocess.Popen[bytes], output: IO[bytes] | None) -> None:
+def _end(process: subprocess.Popen[bytes], output: IO[bytes] | None, name: str) -> None:
     if process.poll() is None:
         # A game that is stopped can't end in another way.
         process.kill()
         process.wait()
     if output:
         output.close()
+    # A game that was killed had no time to remove its memory.
+    with contextlib.suppress(Error):
+        SharedMemory.remove(name)
 
 
 def find_godot(given: str | os.PathLike[str] | None) -> str:
