@@ -1,5 +1,5 @@
 extends "res://auto.gd"
-## Ends after some seconds of play, whoever plays. It is for pictures: see [code]--screenshot[/code].
+## Ends after some seconds of play, whoever plays. It is for pictures.
 
 ## In physics steps.
 const ENOUGH := 100

@@ -41,7 +41,9 @@ func _draw() -> void:
 	var end := Vector2(size.x - 110.0, size.y - 4.0)
 	_write(font, end, "%d generations" % count, TEXT_COLOR)
 	if _solved > 0.0:
-		draw_dashed_line(Vector2(LEFT, _y(_solved)), Vector2(size.x, _y(_solved)), SOLVED_COLOR, 1.5)
+		draw_dashed_line(
+			Vector2(LEFT, _y(_solved)), Vector2(size.x, _y(_solved)), SOLVED_COLOR, 1.5
+		)
 		_write(font, Vector2(LEFT + 6.0, _y(_solved) - 5.0), "solved", SOLVED_COLOR)
 	if count < 2:
 		return

@@ -47,7 +47,9 @@ def play_episode(envs, weights, seed):
     returns = numpy.zeros(envs.num_envs)
     playing = numpy.ones(envs.num_envs, bool)
     while playing.any():
-        observations, rewards, terminated, truncated, _ = envs.step(act(weights, observations))
+        observations, rewards, terminated, truncated, _ = envs.step(
+            act(weights, observations)
+        )
         returns += rewards * playing
         playing &= ~(terminated | truncated)
     return returns
@@ -108,7 +110,9 @@ def train(play, seed, generations):
     for _ in range(generations):
         tried = learner.ask()
         test = numpy.repeat(learner.guess[None], TESTS, axis=0)
-        returns = play(numpy.concatenate([tried, test]), int(learner.random.integers(2**31)))
+        returns = play(
+            numpy.concatenate([tried, test]), int(learner.random.integers(2**31))
+        )
         tests = returns[POPULATION:]
         progress.means.append(float(tests.mean()))
         progress.lows.append(float(tests.min()))

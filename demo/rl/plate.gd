@@ -68,9 +68,9 @@ func act(action: PackedFloat32Array) -> void:
 	_wanted = Vector2(action[0], action[1]).clampf(-1.0, 1.0)
 
 
-## Returns eight numbers, two of each kind: the way to the ring in metres, how much faster the ring
-## is than the ball in metres per second, where the ball is, and how far the plate is tilted. The
-## last two are from -1 to 1.
+## Returns eight numbers, two of each kind. The first are the way to the ring in metres, and the
+## speed of the ring relative to the ball, in metres per second. Then follow the place of the ball
+## and the tilt of the plate, from -1 to 1.
 func observe() -> PackedFloat32Array:
 	var way := _way_to_ring()
 	var velocity := RING_REACH * _pace * Vector2(cos(_phase.x), cos(_phase.y))

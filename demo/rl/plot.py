@@ -41,8 +41,13 @@ class Plot:
             self.file.write(f"{text}\n")
         self.file.flush()
         if self.stream is not None:
-            numbers = {key: getattr(progress, key) for key in ("means", "lows", "highs")}
-            packed = {key: numpy.array(values, numpy.float32) for key, values in numbers.items()}
+            numbers = {
+                key: getattr(progress, key) for key in ("means", "lows", "highs")
+            }
+            packed = {
+                key: numpy.array(values, numpy.float32)
+                for key, values in numbers.items()
+            }
             self.stream.write({**packed, "solved": learn.SOLVED})
 
     def end(self, progress):
@@ -65,5 +70,7 @@ def draw(means):
     for row in reversed(range(HEIGHT)):
         label = f"{(row + 1) * learn.EPISODE / HEIGHT:4.0f} │"
         heights = (mean / learn.EPISODE * HEIGHT - row for mean in shown)
-        yield label + "".join(BARS[round(8 * min(1.0, max(0.0, height)))] for height in heights)
+        yield label + "".join(
+            BARS[round(8 * min(1.0, max(0.0, height)))] for height in heights
+        )
     yield "   0 └" + "─" * len(shown)

@@ -30,15 +30,20 @@ class Player:
         self.envs = None
 
     def play(self, weights, seed):
-        for attempt in range(1, TRIES + 1):
+        for _ in range(TRIES - 1):
             try:
-                if self.envs is None:
-                    self.envs = GodotVectorEnv(**self.game)
-                return learn.play_episode(self.envs, weights, seed)
+                return self.play_once(weights, seed)
             except GameError:
                 self.close()
-                if attempt == TRIES:
-                    raise
+        return self.play_once(weights, seed)
+
+    def play_once(self, weights, seed):
+        self.start()
+        return learn.play_episode(self.envs, weights, seed)
+
+    def start(self):
+        if self.envs is None:
+            self.envs = GodotVectorEnv(**self.game)
 
     def close(self):
         if self.envs is not None:
@@ -47,8 +52,7 @@ class Player:
 
     def describe(self):
         """Returns the node of this actor and the number of plates of its game."""
-        if self.envs is None:
-            self.envs = GodotVectorEnv(**self.game)
+        self.start()
         return ray.get_runtime_context().get_node_id(), self.envs.num_envs
 
 
@@ -67,7 +71,12 @@ class RayGames:
         environment = {"working_dir": str(pathlib.Path(__file__).resolve().parent)}
         if packages:
             environment["pip"] = list(packages)
-        ray.init(address, runtime_env=environment, log_to_driver=False, logging_level="warning")
+        ray.init(
+            address,
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level="warning",
+        )
         # Away from each other: a node that dies takes as few games along as possible.
         spread = Player.options(scheduling_strategy="SPREAD")
         self.players = [spread.remote(game) for _ in range(games)]
@@ -80,7 +89,9 @@ class RayGames:
     def play(self, weights, seed):
         """Plays an episode with each row of weights, and returns the returns."""
         parts = numpy.split(weights, len(weights) // self.plates)
-        results = self.pool.map(lambda player, part: player.play.remote(part, seed), parts)
+        results = self.pool.map(
+            lambda player, part: player.play.remote(part, seed), parts
+        )
         return numpy.concatenate(list(results))
 
     def close(self):
@@ -101,6 +112,8 @@ def two_nodes(cpus):
     # Ray would report its use to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     node = {"num_cpus": cpus, "object_store_memory": STORE}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**node, "include_dashboard": False}
+    )
     cluster.add_node(**node)
     return cluster

@@ -20,18 +20,22 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class GodotVecEnv(VecEnv):
-    """A GodotVectorEnv as Stable-Baselines3 knows vectors: an episode that ends begins again in the same step."""
+    """A GodotVectorEnv in the form of Stable-Baselines3: the step that ends an episode begins the next one."""
 
     def __init__(self, **game):
         self.envs = GodotVectorEnv(**game, autoreset_mode=AutoresetMode.SAME_STEP)
         self.actions = None
         super().__init__(
-            self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space
+            self.envs.num_envs,
+            self.envs.single_observation_space,
+            self.envs.single_action_space,
         )
 
     def reset(self):
         # Set by seed(), which Stable-Baselines3 calls before.
-        observations, _ = self.envs.reset(seed=None if self._seeds[0] is None else list(self._seeds))
+        observations, _ = self.envs.reset(
+            seed=None if self._seeds[0] is None else list(self._seeds)
+        )
         self._reset_seeds()
         return observations
 
@@ -39,12 +43,16 @@ class GodotVecEnv(VecEnv):
         self.actions = actions
 
     def step_wait(self):
-        observations, rewards, terminated, truncated, infos = self.envs.step(self.actions)
+        observations, rewards, terminated, truncated, infos = self.envs.step(
+            self.actions
+        )
         done = terminated | truncated
         told = [{} for _ in range(self.num_envs)]
         for index in numpy.flatnonzero(done):
             told[index]["terminal_observation"] = infos["final_obs"][index]
-            told[index]["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
+            told[index]["TimeLimit.truncated"] = bool(
+                truncated[index] and not terminated[index]
+            )
         return observations, rewards.astype(numpy.float32), done, told
 
     def close(self):
@@ -66,19 +74,35 @@ class GodotVecEnv(VecEnv):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--godot", default=os.environ.get("GODOT", "godot"), help="the Godot program")
-    parser.add_argument("--steps", type=int, default=150_000, help="actions of all plates together")
+    parser.add_argument(
+        "--godot", default=os.environ.get("GODOT", "godot"), help="the Godot program"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=150_000, help="actions of all plates together"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
 
-    game = GodotVecEnv(project=str(PROJECT), scene="res://rl/rl.tscn", godot=options.godot)
+    game = GodotVecEnv(
+        project=str(PROJECT), scene="res://rl/rl.tscn", godot=options.godot
+    )
     with contextlib.closing(VecMonitor(game)) as envs:
-        model = PPO("MlpPolicy", envs, n_steps=256, batch_size=512, seed=options.seed, device="cpu", gamma=0.97)
+        model = PPO(
+            "MlpPolicy",
+            envs,
+            n_steps=256,
+            batch_size=512,
+            seed=options.seed,
+            device="cpu",
+            gamma=0.97,
+        )
         start = time.monotonic()
         model.learn(options.steps)
         print(f"{options.steps:,} steps took {time.monotonic() - start:.0f} s")
         returns = [episode["r"] for episode in model.ep_info_buffer]
-    print(f"the last {len(returns)} episodes have a mean return of {numpy.mean(returns):.0f}")
+    print(
+        f"the last {len(returns)} episodes have a mean return of {numpy.mean(returns):.0f}"
+    )
 
 
 if __name__ == "__main__":

@@ -38,10 +38,14 @@ class LocalGames:
         """Plays an episode with each row of weights, and returns the returns."""
         count = self.envs.num_envs
         if len(weights) % count:
-            raise SystemExit(f"{len(weights)} episodes can't be divided among {count} plates: use 1, 2 or 4 games")
+            raise SystemExit(
+                f"{len(weights)} episodes can't be divided among {count} plates: use 1, 2 or 4 games"
+            )
         # All have the same seed, so that luck doesn't decide between two policies.
         parts = numpy.split(weights, len(weights) // count)
-        return numpy.concatenate([learn.play_episode(self.envs, part, seed) for part in parts])
+        return numpy.concatenate(
+            [learn.play_episode(self.envs, part, seed) for part in parts]
+        )
 
     def close(self):
         self.envs.close()
@@ -52,7 +56,9 @@ def games_on_ray(options):
     import ray_rollouts
 
     games = max(2, options.games)
-    return ray_rollouts.RayGames(game_options(options), options.ray, games, options.install)
+    return ray_rollouts.RayGames(
+        game_options(options), options.ray, games, options.install
+    )
 
 
 def learn_to_play(options, plot):
@@ -70,33 +76,69 @@ def play_unattended(options, weights):
     """Plays one episode on each plate, which the learner has not seen."""
     with contextlib.closing(GodotVectorEnv(**game_options(options))) as envs:
         returns = learn.play_episode(envs, weights, options.seed + 1_000_000)
-    print(f"Python played {len(returns)} new episodes, with a mean return of {returns.mean():.0f}", flush=True)
-    return bool(returns.mean() >= learn.SOLVED * 0.95)
+    mean = returns.mean()
+    print(
+        f"Python played {len(returns)} new episodes, with a mean return of {mean:.0f}",
+        flush=True,
+    )
+    return bool(mean >= learn.SOLVED * 0.95)
 
 
 def play_in_window(options, weights):
     """Plays until the window is closed."""
     print("Python plays in the window: close it to end", flush=True)
-    picture = ["--auto", f"--screenshot={options.screenshot}"] if options.screenshot else []
-    envs = GodotVectorEnv(**game_options(options), headless=False, realtime=True, arguments=picture)
+    picture = (
+        ["--auto", f"--screenshot={options.screenshot}"] if options.screenshot else []
+    )
+    envs = GodotVectorEnv(
+        **game_options(options), headless=False, realtime=True, arguments=picture
+    )
     with contextlib.closing(envs), contextlib.suppress(GameEndedError):
         for episode in itertools.count(1):
             returns = learn.play_episode(envs, weights, options.seed + episode)
-            print(f"episode {episode}: the mean return is {returns.mean():.1f}", flush=True)
+            print(
+                f"episode {episode}: the mean return is {returns.mean():.1f}",
+                flush=True,
+            )
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--godot", default=os.environ.get("GODOT", "godot"), help="the Godot program")
-    parser.add_argument("--executable", help="an exported game, instead of Godot and the project")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed leads to the same player")
-    parser.add_argument("--games", type=int, default=1, help="games at the same time, with 16 plates each")
-    parser.add_argument("--generations", type=int, default=60, help="give up after this many")
-    parser.add_argument("--window", action="store_true", help="play in a window in the end")
-    parser.add_argument("--screenshot", metavar="FILE", help="end the window with a picture of it, as PNG")
-    parser.add_argument("--save", metavar="FILE", help="write the weights that were learnt, as .npy")
-    parser.add_argument("--load", metavar="FILE", help="play with these weights, without learning")
-    parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster, or `local` for two nodes here")
+    parser.add_argument(
+        "--godot", default=os.environ.get("GODOT", "godot"), help="the Godot program"
+    )
+    parser.add_argument(
+        "--executable", help="an exported game, instead of Godot and the project"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the same seed leads to the same player"
+    )
+    parser.add_argument(
+        "--games",
+        type=int,
+        default=1,
+        help="games at the same time, with 16 plates each",
+    )
+    parser.add_argument(
+        "--generations", type=int, default=60, help="give up after this many"
+    )
+    parser.add_argument(
+        "--window", action="store_true", help="play in a window in the end"
+    )
+    parser.add_argument(
+        "--screenshot",
+        metavar="FILE",
+        help="end the window with a picture of it, as PNG",
+    )
+    parser.add_argument(
+        "--save", metavar="FILE", help="write the weights that were learnt, as .npy"
+    )
+    parser.add_argument(
+        "--load", metavar="FILE", help="play with these weights, without learning"
+    )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="a Ray cluster, or `local` for two nodes here"
+    )
     parser.add_argument(
         "--install",
         metavar="PACKAGE",

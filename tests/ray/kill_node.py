@@ -7,6 +7,7 @@ figures. The returns must be those of a run without a kill, and must come within
 
 import argparse
 import contextlib
+import os
 import pathlib
 import signal
 import sys
@@ -33,7 +34,10 @@ def generations(games, disturb=None):
         means.append(progress.means[-1])
         seconds.append(now - last)
         last = now
-        print(f"generation {len(means)}: {means[-1]:.1f} after {seconds[-1]:.1f} s", flush=True)
+        print(
+            f"generation {len(means)}: {means[-1]:.1f} after {seconds[-1]:.1f} s",
+            flush=True,
+        )
         if disturb:
             disturb(len(means))
     return means, seconds
@@ -42,7 +46,10 @@ def generations(games, disturb=None):
 def games_below(process):
     """Returns the ids of the Godots that descend from a process."""
     found, parents = [], {process}
-    stats = sorted(pathlib.Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name))
+    stats = sorted(
+        pathlib.Path("/proc").glob("[0-9]*/stat"),
+        key=lambda path: int(path.parent.name),
+    )
     for stat in stats:
         with contextlib.suppress(OSError):
             name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
@@ -67,8 +74,6 @@ def main():
         worker = games.cluster.worker_nodes.copy().pop()
 
         def disturb(generation):
-            import os
-
             if generation == KILL_GAME:
                 game = games_below(os.getpid())[0]
                 print(f"killing the game {game}", flush=True)
@@ -78,7 +83,10 @@ def main():
                 games.cluster.remove_node(worker, allow_graceful=False)
 
         means, seconds = generations(games, disturb)
-        nodes = {node for node, _plates in ray_rollouts.ray.get([p.describe.remote() for p in games.players])}
+        described = ray_rollouts.ray.get(
+            [player.describe.remote() for player in games.players]
+        )
+        nodes = {node for node, _plates in described}
     usual = sorted(seconds)[len(seconds) // 2]
     print(
         f"a generation takes {usual:.1f} s, the one after the kill of a game {seconds[KILL_GAME]:.1f} s, "
