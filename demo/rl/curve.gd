@@ -5,6 +5,8 @@ const LEFT := 40.0
 const TOP := 30.0
 const BOTTOM := 22.0
 const TEXT_SIZE := 14
+## More generations than these are not shown.
+const MOST := 400
 const LINE_COLOR := Color("5fe08a")
 const BAND_COLOR := Color(0.37, 0.88, 0.54, 0.18)
 const GRID_COLOR := Color("3f4653")
@@ -21,12 +23,14 @@ var _highs := PackedFloat32Array()
 var _solved := 0.0
 
 
-## Shows what demo/rl/learn.py has published.
+## Shows what demo/rl/plot.py has published. Any program may publish something else there, so parts
+## of another type count as missing.
 func show_progress(progress: Dictionary) -> void:
-	_means = progress.get("means", PackedFloat32Array())
-	_lows = progress.get("lows", PackedFloat32Array())
-	_highs = progress.get("highs", PackedFloat32Array())
-	_solved = progress.get("solved", 0.0)
+	_means = _numbers_of(progress, "means")
+	_lows = _numbers_of(progress, "lows")
+	_highs = _numbers_of(progress, "highs")
+	var solved: Variant = progress.get("solved")
+	_solved = solved if solved is float else 0.0
 	queue_redraw()
 
 
@@ -56,13 +60,20 @@ func _draw() -> void:
 			var corners := PackedVector2Array(
 				[
 					Vector2(before, _y(_lows[index - 1])),
-					Vector2(before, _y(_highs[index - 1]) - 0.5),
-					Vector2(x, _y(_highs[index]) - 0.5),
+					Vector2(before, _y(_highs[index - 1])),
+					Vector2(x, _y(_highs[index])),
 					Vector2(x, _y(_lows[index])),
 				]
 			)
-			draw_colored_polygon(corners, BAND_COLOR)
+			draw_primitive(corners, PackedColorArray([BAND_COLOR]), PackedVector2Array())
 	draw_polyline(line, LINE_COLOR, 2.0, true)
+
+
+static func _numbers_of(progress: Dictionary, key: String) -> PackedFloat32Array:
+	var numbers: Variant = progress.get(key)
+	if numbers is PackedFloat32Array:
+		return numbers.slice(-MOST)
+	return PackedFloat32Array()
 
 
 func _write(font: Font, place: Vector2, text: String, color: Color) -> void:
@@ -70,4 +81,5 @@ func _write(font: Font, place: Vector2, text: String, color: Color) -> void:
 
 
 func _y(value: float) -> float:
-	return lerpf(size.y - BOTTOM, TOP, clampf(value / maximum, 0.0, 1.0))
+	var part := clampf(value / maximum, 0.0, 1.0) if is_finite(value) else 0.0
+	return lerpf(size.y - BOTTOM, TOP, part)

@@ -20,7 +20,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class GodotVecEnv(VecEnv):
-    """A GodotVectorEnv in the form of Stable-Baselines3: the step that ends an episode begins the next one."""
+    """A GodotVectorEnv in the form of Stable-Baselines3: a step that ends an episode begins the next one."""
 
     def __init__(self, **game):
         self.envs = GodotVectorEnv(**game, autoreset_mode=AutoresetMode.SAME_STEP)
