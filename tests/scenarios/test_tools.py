@@ -104,6 +104,14 @@ def release(tmp_path, monkeypatch):
     return Release(importlib.import_module("official_godot"), tmp_path)
 
 
+def test_page_of_the_wheel_has_no_links_into_the_repository(monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    wheel = importlib.import_module("commands.wheel")
+    links = "[Rust](https://rustup.rs), [Install](#install)"
+    page = wheel.page(f"[the guide](../../docs/GYM.md#both), {links}")
+    assert page == f"the guide (`docs/GYM.md` of the repository), {links}"
+
+
 def test_tests_that_security_names_exist():
     text = (REPOSITORY / "docs/SECURITY.md").read_text(encoding="utf-8")
     # At least four words: no name of a method or a call has as many.

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 import re
 import shutil
 import sys
@@ -9,18 +10,12 @@ import zipfile
 
 import addon
 import check_package
-import debian
 import needs
 import notices
 from common import ROOT, TARGET, Failure, parse, say
 
-from . import cross
+from . import cross, wheel
 
-# Their dependencies are those of the libraries of all systems.
-TARGETS = (
-    *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
-    *("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"),
-)
 # For programs in C and C++, with the page that the README there names.
 FOR_PARTNERS = [f"partners/c/{name}" for name in ("README.md", "godot_shared_memory.h", "simulator.c")]
 FOR_PARTNERS += ["docs/FORMAT.md"]
@@ -34,8 +29,9 @@ Builds the addon and makes target/package/godot-shared-memory-<version>.zip, wit
 unpacked into a Godot project, it works there. Holds the libraries that are in addons/shared_memory/bin/, and
 the notices of everything linked into them, and the header for C and C++. The same files give the same zip.
 
-  --all   make target/package/all/godot-shared-memory-<version>.zip instead, with the libraries of all systems
-          (see ./build.sh cross --help), and its SHA-256 beside it: the files of a release
+  --all   make the files of a release in target/package/all instead: godot-shared-memory-<version>.zip with
+          the libraries of all systems (see ./build.sh cross --help), the Python package's wheels for all of
+          them (see ./build.sh wheel --help), and a SHA-256 beside each
   --tag   make it only if TAG is v<version>
 """
 
@@ -45,6 +41,8 @@ def main(arguments):
     complete, tag = "--all" in options, options.get("--tag")
     if tag and not complete:
         raise Failure("package: --tag goes with --all (see ./build.sh package --help)")
+    if complete:
+        wheel.check_python()
     needs.check(*[needs.VENV] * complete)
     text = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
     version = re.search(r'^version *= *"(.*)"', text, re.MULTILINE).group(1)
@@ -59,24 +57,26 @@ def main(arguments):
     else:
         addon.build()
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.whl*"):
+        old.unlink()
 
     say("collecting the notices of what is linked in")
-    # Some of the libraries may contain the standard library of another Rust.
-    fetched = complete and debian.fetched("toolchain")
-    compilers = ["rustc", *([fetched / "root/usr/bin/rustc"] if fetched else [])]
     texts = folder / "THIRD_PARTY_NOTICES.txt"
-    texts.write_text(notices.collect(TARGETS if complete else (), compilers), encoding="utf-8")
+    text = notices.collect_all() if complete else notices.collect((), ["rustc"])
+    texts.write_text(text, encoding="utf-8")
     say("zipping")
     archive = folder / f"godot-shared-memory-{version}.zip"
     make_zip(archive, contents(libraries, texts))
-    if complete:
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-        # As `sha256sum --check` reads it.
-        (folder / f"{archive.name}.sha256").write_bytes(f"{digest}  {archive.name}\n".encode())
     problems = check_package.problems_of(archive, complete)
     if problems:
         raise Failure("\nbuild.sh: ".join(problems))
     print(archive.as_posix())
+    if complete:
+        release = [archive, *(shutil.copy(built, folder) for built in wheel.build_all())]
+        for file in map(pathlib.Path, release):
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            # As `sha256sum --check` reads it.
+            (folder / f"{file.name}.sha256").write_bytes(f"{digest}  {file.name}\n".encode())
 
 
 def contents(libraries, texts):

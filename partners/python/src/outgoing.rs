@@ -2,8 +2,8 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use shm_segment::layout;
 use shm_segment::layout::native::{Descriptor, Kind, Message};
-use shm_segment::layout::{self, Error as LayoutError};
 
 use crate::arrays::{self, Array, Bytes, Found, Purpose};
 use crate::encode::encode;
@@ -105,8 +105,5 @@ impl<'py> Outgoing<'py> {
 
 /// Returns the failure of a call that got a message, and names it if its length is wrong.
 pub(crate) fn failure(error: layout::Error) -> Failure {
-    match error {
-        LayoutError::TooLarge { .. } => Failure::new(Cause::Argument, format!("value: {error}")),
-        other => other.into(),
-    }
+    Failure::new(error.cause(), error.text_for("value"))
 }
