@@ -7,6 +7,7 @@ not end, or does not tell of the other's message. An exit code alone would not s
 
 import argparse
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import time
 
 from common import ROOT, Failure, interrupt, run_main, say
 
-PROJECT = ROOT / "demo"
+# Or a copy of it, as from its zip.
+PROJECT = pathlib.Path(os.environ.get("SHM_DEMO_PROJECT") or ROOT / "demo")
 
 # Of each demo: the help, the partner, its packages (tools/requirements-NAME.txt), and each side's last words.
 DEMOS = {
