@@ -1,0 +1,41 @@
+"""build.sh pictures: the moving pictures of the documentation."""
+
+import addon
+import find_godot
+import needs
+import pypi
+from common import ROOT, Failure, have, must, parse, require_linux, say
+
+from . import wheel
+
+FOLDER = ROOT / "docs/images"
+RECORDER = ROOT / "tools/recorder/record.py"
+
+HELP = """\
+Usage: ./build.sh pictures [NAME]
+
+Builds the addon and the Python package, and records a demo in a window under Xvfb, beside the code and the
+output of its partner in Python: docs/images/NAME.webp, as README.md shows water.webp. NAME is water, if none
+is given; tools/recorder/record.py lists them. Another one is one line there. Pillow and numpy come from PyPI
+into target/pictures-venv. Linux only.
+"""
+
+
+def main(arguments):
+    words, _ = parse("pictures", arguments, most=1)
+    name = words[0] if words else "water"
+    require_linux("pictures", "this records on Linux only")
+    if not have("Xvfb"):
+        raise Failure("pictures: Xvfb is needed, a screen without a monitor: apt install xvfb")
+    wheel.check_python()
+    needs.check(needs.VENV)
+    godot = find_godot.find()
+    addon.build()
+    built = wheel.build()
+    python = pypi.programs("pictures") / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    say(f"recording {name}")
+    picture = FOLDER / f"{name}.webp"
+    must([python, RECORDER, "--godot", godot, "--python", python, name, picture])
+    print(picture.as_posix())
