@@ -61,6 +61,8 @@ func _save_screenshot() -> void:
 	for argument in OS.get_cmdline_user_args():
 		if argument.begins_with(SCREENSHOT_OPTION):
 			await get_tree().create_timer(SCREENSHOT_DELAY).timeout
+			# Otherwise, a window without changes is not drawn.
+			OS.low_processor_usage_mode = false
 			await RenderingServer.frame_post_draw
 			var picture := get_viewport().get_texture().get_image()
 			picture.save_png(argument.trim_prefix(SCREENSHOT_OPTION))

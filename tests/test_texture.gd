@@ -33,6 +33,29 @@ func test_texture_follows_a_stream_of_its_own_process() -> void:
 	assert_eq(came_and_went, [true, false, true, false] as Array[bool])
 
 
+func test_texture_counts_the_pictures_that_it_missed() -> void:
+	var texture: ImageTexture = load(TEXTURE).new()
+	assert_eq([texture.get_age_usec(), texture.get_sequence()], [-1, 0], "no name")
+	assert_eq(texture.get_missed_count(), 0)
+	texture.memory_name = unique_name()
+	await _until(func() -> bool: return false, 3)
+	assert_eq([texture.get_age_usec(), texture.get_sequence()], [-1, 0], "no source")
+	var stream := SharedMemoryStream.new()
+	assert_code(stream.create(texture.memory_name, 1000), OK)
+	var image := Image.create_empty(2, 2, false, Image.FORMAT_RGB8)
+	assert_code(stream.write(image), OK)
+	await _until(texture.is_live)
+	var first: int = texture.get_sequence()
+	assert_true(first > 0, "a picture has a number")
+	assert_true(texture.get_age_usec() >= 0, "a picture has an age")
+	assert_eq(texture.get_missed_count(), 0)
+	for count in 3:
+		assert_code(stream.write(image), OK)
+	await _until(func() -> bool: return texture.get_sequence() != first)
+	assert_eq(texture.get_sequence(), first + 3)
+	assert_eq(texture.get_missed_count(), 2)
+
+
 func test_source_without_a_window_makes_nothing() -> void:
 	var source: Node = load(SOURCE).new()
 	source.memory_name = unique_name()

@@ -40,9 +40,8 @@ def library_here():
 def build():
     """Builds the addon for this machine, or takes the given library, and fills the projects with it."""
     place, built = library_here()
-    given = os.environ.get("SHARED_MEMORY_LIBRARY")
-    if given:
-        library = given_library(given, place.name)
+    if is_given():
+        library = given_library(os.environ["SHARED_MEMORY_LIBRARY"], place.name)
     else:
         say("building the addon (release)")
         library = compile_library(["cargo", "build"]) / built
@@ -51,6 +50,10 @@ def build():
     for project in PROJECTS:
         fill_project(ROOT / project)
     say("demo/, tests/ and bench/ have this addon")
+
+
+def is_given():
+    return bool(os.environ.get("SHARED_MEMORY_LIBRARY"))
 
 
 def given_library(given, name):

@@ -42,9 +42,9 @@ def is_debian():
     return have("dpkg") and have("apt-get")
 
 
-def check(*also):
-    """Makes sure of what every command that builds needs, and of `also`. Fails with all that is missing."""
-    missing = [need for need in (*ALWAYS, *also) if not need.is_there()]
+def check(*also, builds=True):
+    """Makes sure of what a command that builds needs, and of `also`. Fails with all that is missing."""
+    missing = [need for need in (*ALWAYS * builds, *also) if not need.is_there()]
     if missing and is_debian():
         packages = [package for need in missing for package in need.packages.split()]
         if subprocess.run([INSTALLER, *packages]).returncode != 0:
@@ -52,7 +52,8 @@ def check(*also):
             sys.exit(1)
     elif missing:
         raise Failure("\nbuild.sh: ".join(f"{need.name} is needed: {need.advice}" for need in missing))
-    check_rust()
+    if builds:
+        check_rust()
 
 
 def check_rust():

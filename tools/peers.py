@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 
 import pypi
+import python_package
 from common import SYSTEM, TARGET, Failure, must, output, say
 
 # The package's own build wants cmake-js, and a version of n-api-tools that is not there any more.
@@ -17,12 +18,16 @@ def prepare():
     """Makes what can be made, and returns the variables by which the tests find it."""
     found = {}
     if SYSTEM == "Windows":
-        say("numpy has not been tried on Windows: no tests with it")
+        say("numpy and the Python package have not been tried on Windows: no tests with them")
     else:
         try:
             found["SHM_TEST_NUMPY"] = pypi.programs("peers") / "python"
         except Failure as error:
             say(f"numpy could not be installed from PyPI ({error}): no tests with it")
+        try:
+            found["SHM_TEST_PACKAGE"] = python_package.python()
+        except Failure as error:
+            say(f"the Python package could not be built and installed ({error}): no tests with it")
     for variable, make in (
         ("SHM_TEST_NODE_PACKAGE", shared_memory),
         ("SHM_TEST_NODE_TYPED_ARRAY", typed_array),

@@ -6,6 +6,7 @@ not end, or does not tell of the other's message. An exit code alone would not s
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import signal
@@ -19,35 +20,48 @@ from common import ROOT, Failure, interrupt, run_main, say
 # Or a copy of it, as from its zip.
 PROJECT = pathlib.Path(os.environ.get("SHM_DEMO_PROJECT") or ROOT / "demo")
 
-# Of each demo: the help, the partner, its packages (tools/requirements-NAME.txt), and each side's last words.
+# Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and the
+# last words of each side.
 DEMOS = {
     "hello": {
         "help": "(if no NAME is given) Godot writes a text, Python answers; Linux only",
         "partner": "hello.py",
-        "packages": None,
+        "needs_package": False,
+        "partner_ends": True,
         "godot": "Hello from Python!",
         "python": "Hello from Godot!",
     },
     "chat": {
-        "help": "texts in both directions, and the bytes in memory",
+        "help": "a conversation",
         "partner": "chat.py",
-        "packages": None,
+        "needs_package": True,
+        "partner_ends": True,
         "godot": "Hello world from Python Shared Memory!",
         "python": "Hello world from Godot Shared Memory!",
     },
     "telemetry": {
         "help": "instruments that show what a simulator publishes 120 times a second",
         "partner": "simulator.py",
-        "packages": None,
-        "godot": "Godot shows record",
-        "python": "Python was read up to record",
+        "needs_package": True,
+        "partner_ends": False,
+        "godot": "Godot shows ",
+        "python": "120 records per second",
     },
     "video": {
-        "help": "pictures of 1280 x 720 by numpy, and one that Godot hands out; puts numpy into target/",
+        "help": "pictures of 1280 x 720 by numpy, and one that Godot hands out",
         "partner": "video.py",
-        "packages": "peers",
-        "godot": "pictures, and one was taken from it",
+        "needs_package": True,
+        "partner_ends": True,
+        "godot": "pictures, and Python has left",
         "python": "Python saved 1280 x 720",
+    },
+    "water": {
+        "help": "a ball on water, which numpy computes in each frame",
+        "partner": "water.py",
+        "needs_package": True,
+        "partner_ends": False,
+        "godot": "Godot shows step ",
+        "python": "the ball is at",
     },
 }
 
@@ -92,9 +106,9 @@ class Side:
         return code
 
     def end(self):
-        """Ends it, and what it started, politely at first."""
+        """Ends it, and what it started, as Ctrl+C does: Python removes its names then."""
         if self.process.poll() is None:
-            interrupt(self.process, signal.SIGTERM)
+            interrupt(self.process)
 
 
 def godot_command(godot, name, *options):
@@ -119,23 +133,26 @@ def problems(side, code, expected):
 
 
 def run_unattended(godot, python, name, order):
+    ends = DEMOS[name]["partner_ends"]
     commands = {
         "godot": [*godot_command(godot, name, "--headless"), "--", "--auto"],
-        "python": python_command(python, name, "--auto"),
+        "python": python_command(python, name, *["--auto"] * ends),
     }
     say(f"{name}: {order[0]} starts first")
-    sides = []
+    sides = {}
     found = []
     try:
         for who in order:
             if sides:
                 time.sleep(HEAD_START)
-            sides.append(Side(who, commands[who], stdin=subprocess.DEVNULL))
+            sides[who] = Side(who, commands[who], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + TIME_LIMIT
-        for side in sides:
-            found += problems(side, side.wait(deadline), DEMOS[name][side.name])
+        for who in ("godot", "python"):
+            if who == "python" and not ends:
+                sides[who].end()
+            found += problems(sides[who], sides[who].wait(deadline), DEMOS[name][who])
     finally:
-        for side in sides:
+        for side in sides.values():
             side.end()
     for problem in found:
         say(f"failed: {problem}")
@@ -152,7 +169,7 @@ def run_window(godot, python, name):
     try:
         # Where nobody can type, an open pipe keeps the partner listening.
         stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.PIPE
-        partner = Side("python", python_command(python, name, "--wait", "86400"), stdin=stdin)
+        partner = Side("python", python_command(python, name), stdin=stdin)
         code = window.process.wait()
         window.reader.join(5)
     finally:
@@ -162,6 +179,54 @@ def run_window(godot, python, name):
     if code != 0:
         say(f"failed: godot ended with exit code {code}")
     return code == 0
+
+
+def save_picture(godot, python, name, path):
+    """Runs the demo once in a window, and saves a picture of it."""
+    display = os.environ.get("DISPLAY") or "an invisible screen"
+    say(f"{name}: a picture of the window on {display}")
+    with contextlib.ExitStack() as stack:
+        if not os.environ.get("DISPLAY"):
+            os.environ["DISPLAY"] = stack.enter_context(invisible_screen())
+        command = godot_command(godot, name, "--rendering-driver", "opengl3", "--audio-driver", "Dummy")
+        command += ["--", "--auto", f"--screenshot={os.path.abspath(path)}"]
+        window = Side("godot", command, stdin=subprocess.DEVNULL)
+        stack.callback(window.end)
+        partner = Side("python", python_command(python, name), stdin=subprocess.PIPE)
+        stack.callback(partner.end)
+        if name == "chat":
+            type_texts(partner)
+        found = list(problems(window, window.wait(time.monotonic() + TIME_LIMIT), ""))
+    for problem in found:
+        say(f"failed: {problem}")
+    return not found
+
+
+def type_texts(partner):
+    """Answers Godot once it has greeted, as a person would."""
+    deadline = time.monotonic() + TIME_LIMIT
+    while not any("Godot: " in line for line in partner.lines):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    for text in (DEMOS["chat"]["godot"], "It is 21.4 °C here, and the window is open."):
+        partner.process.stdin.write(f"{text}\n")
+    partner.process.stdin.flush()
+
+
+@contextlib.contextmanager
+def invisible_screen():
+    """Yields the name of a screen of Xvfb."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    try:
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except FileNotFoundError as error:
+        raise Failure("a picture needs a screen: set DISPLAY, or install Xvfb") from error
+    with server:
+        try:
+            yield f":{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
 
 
 def check_name(name):
@@ -175,17 +240,23 @@ def main():
     parser.add_argument("--godot", help="the Godot program")
     parser.add_argument("--python", default=sys.executable, help="the Python for the partner")
     parser.add_argument("--window", action="store_true")
+    parser.add_argument("--picture", metavar="PATH")
     parser.add_argument("name")
     options = parser.parse_args()
 
     check_name(options.name)
+    # A shell makes programs in the background ignore it, and theirs too. It is what ends the partner.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.window:
         return 0 if run_window(options.godot, options.python, options.name) else 1
+    if options.picture:
+        return 0 if save_picture(options.godot, options.python, options.name, options.picture) else 1
     orders = (("godot", "python"), ("python", "godot"))
     results = [run_unattended(options.godot, options.python, options.name, order) for order in orders]
     if not all(results):
         return 1
-    say(f"{options.name}: each side heard the other, whichever started first")
+    say(f"{options.name}: both sides have done their part, whichever started first")
     return 0
 
 

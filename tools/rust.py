@@ -114,6 +114,18 @@ def passed_in(log):
     return sum(map(int, found))
 
 
+def failures_in(log):
+    """Returns the lines that tell which tests failed, and which had not ended when the log ends."""
+    if not log.exists():
+        return []
+    text = log.read_text(encoding="utf-8", errors="replace")
+    told = re.findall(r"^(?:test .* FAILED|FAILED .*|ERROR .*|thread '.*' .*panicked at .*\n.*)$", text, re.MULTILINE)
+    for name in re.findall(r"^test (.*) has been running for over 60 seconds$", text, re.MULTILINE):
+        if not re.search(rf"^test {re.escape(name)} \.\.\. ", text, re.MULTILINE):
+            told.append(f"test {name} did not end")
+    return told
+
+
 def nothing_left():
     """Returns whether the Rust tests have left no name in /dev/shm."""
     left = [path for path in pathlib.Path("/dev/shm").glob("*") if TEST_NAME.match(path.name)]

@@ -9,8 +9,9 @@ extends ImageTexture
 ## in the editor, too. No script is needed.
 ## [br][br]
 ## The other program may start later, crash, start again, or change the size and the format of its
-## pictures. It uses [SharedMemoryStream] in Godot, or the native format of this addon in
-## another language. See also [SharedMemoryViewportSource].
+## pictures. It uses [SharedMemoryStream] in Godot, the package [code]godot_shared_memory[/code] in
+## Python, or the native format of this addon in another language. See also
+## [SharedMemoryViewportSource].
 ## [br][br]
 ## [b]Cost:[/b] The texture reads right before a frame is drawn. It copies and uploads at most one
 ## picture per frame, and nothing while there is no new one. It never waits. Nodes that use the same
@@ -136,6 +137,24 @@ func get_problem() -> String:
 	if not _wants_source():
 		return "preview_in_editor is off"
 	return _problem
+
+
+## Returns the microseconds since the newest picture was written, or [code]-1[/code] without one. A
+## value that grows shows that the source hangs.
+func get_age_usec() -> int:
+	return _stream.get_age_usec() if _stream != null else -1
+
+
+## Returns the number of the picture that this texture has read last, or [code]0[/code] without one.
+## Each picture has a number that is [code]1[/code] higher than that of the previous one.
+func get_sequence() -> int:
+	return _stream.get_sequence() if _stream != null else 0
+
+
+## Returns how many pictures were written, but never shown, because newer ones replaced them. The
+## count starts again with new memory under the name.
+func get_missed_count() -> int:
+	return _stream.get_missed_count() if _stream != null else 0
 
 
 # The signals of frames belong to the main thread, but a scene may be loaded in another one.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads the text of demo/hello/hello.gd and answers it. For Linux: chat.py runs on macOS and Windows, too."""
+"""Reads the text of demo/hello/hello.gd and answers it. For Linux: it maps a file of /dev/shm."""
 
 import contextlib
 import mmap
@@ -21,7 +21,7 @@ def answer():
 
 
 if not os.path.isdir("/dev/shm"):
-    sys.exit("hello.py: there is no /dev/shm; chat.py runs without it")
+    sys.exit("hello.py: there is no /dev/shm, so the memory is no file")
 text = ""
 # Godot may start later, and removes the file once it has the answer. A file that a killed Godot has left is
 # replaced by the next Godot, so one answer may not be enough.

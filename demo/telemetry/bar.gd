@@ -19,7 +19,7 @@ var value := 0.0:
 func _draw() -> void:
 	var font := get_theme_default_font()
 	var baseline := Vector2(0, font.get_ascent(TEXT_SIZE))
-	var percent := "%.0f %%" % (value * 100.0)
+	var percent := "%d %%" % roundi(value * 100.0)
 	draw_string(font, baseline, title, HORIZONTAL_ALIGNMENT_LEFT, -1, TEXT_SIZE, TEXT_COLOR)
 	draw_string(font, baseline, percent, HORIZONTAL_ALIGNMENT_RIGHT, size.x, TEXT_SIZE, TEXT_COLOR)
 	var top := size.y - HEIGHT

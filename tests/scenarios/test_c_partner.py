@@ -252,6 +252,7 @@ func run(source, msec):
 		if script.reload() != OK:
 			return "it does not compile"
 		Engine.set_meta("example", script.new())
+		Engine.get_meta("example")._ready()
 	var node = Engine.get_meta("example")
 	var before = node.position
 	var end = Time.get_ticks_msec() + msec

@@ -2,21 +2,29 @@
 
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
-from harness.demos import DEMO, partner, run_demo, runner, scene
-from harness.gdscript import TestFile
+from harness.constants import OK
+from harness.demos import (
+    DEMO,
+    PACKAGE,
+    PARTNERS,
+    Side,
+    needs_package,
+    partner,
+    run_demo,
+    runner,
+    scene,
+)
 from harness.marks import linux_only
-from harness.projects import list_addon, make
-from harness.session import PROJECT, REPOSITORY, file_of, wait_until
+from harness.projects import errors_in
+from harness.session import REPOSITORY, file_of, wait_until
 
 GREETING = "Hello world from {} Shared Memory!"
-
-
 HELLO, CHAT = "hello_example", "SharedMemoryChat"
 
 
@@ -60,6 +68,15 @@ def test_hello_has_code_of_readme():
             assert line in script, "the same lines in the same order"
 
 
+@linux_only
+def test_scripts_beside_hello_write_and_read_a_text(session, memory, name):
+    assert memory.create(name, 1024) == OK
+    for script, word in (("write.py", "written: "), ("read.py", "")):
+        command = [sys.executable, PARTNERS / script, name]
+        assert session.run(command, 30) == (0, [word + GREETING.format("Python")])
+
+
+@needs_package
 def test_demo_chat(session):
     said = run_demo(session, "chat")
     for listener, speaker in (("Python", "Godot"), ("Godot", "Python")):
@@ -67,6 +84,55 @@ def test_demo_chat(session):
         assert said.count(heard) == 2, f"once for each order: {said}"
 
 
+@needs_package
+@linux_only
+def test_chat_of_python_goes_on_with_the_next_godot(session):
+    python = Side(session, partner("chat.py", python=PACKAGE))
+    for godot_ends in (False, True):
+        godot = Side(session, scene(session, "chat"))
+        python.read_until("[Godot is here]")
+        assert python.read_until("Godot: ") == GREETING.format("Godot")
+        if godot_ends:
+            python.type(GREETING.format("Python"))
+            godot.read_until(f"Godot received: {GREETING.format('Python')}")
+            assert godot.wait() == 0, godot.lines
+            assert errors_in(godot.lines) == []
+        else:
+            godot.end(signal.SIGKILL)
+        python.read_until("[Godot has left]")
+    python.type("nobody is there")
+    assert "no partner" in python.read_until("[not sent: ")
+    assert python.end(signal.SIGINT) == 0, python.lines
+    assert not file_of(CHAT).exists()
+
+
+@needs_package
+@linux_only
+def test_chat_of_godot_goes_on_with_the_next_python(session):
+    godot = Side(session, scene(session, "chat"))
+    first = Side(session, partner("chat.py", python=PACKAGE))
+    godot.read_until("Godot sent: ")
+    first.read_until("Godot: ")
+    first.end(signal.SIGKILL)
+    second = Side(session, partner("chat.py", "--auto", python=PACKAGE))
+    assert godot.read_until("Godot sent: ") == GREETING.format("Godot")
+    assert godot.read_until("Godot received: ") == GREETING.format("Python")
+    assert (godot.wait(), second.wait()) == (0, 0), godot.lines + second.lines
+    assert errors_in(godot.lines) == []
+
+
+def test_demo_names_a_given_wheel_that_is_missing(session):
+    given = "SHARED_MEMORY_LIBRARY", "SHARED_MEMORY_WHEEL"
+    environment = session.environment()
+    environment.update(dict.fromkeys(given, "/nothing.whl"), GODOT=session.godot)
+    command = [sys.executable, REPOSITORY / "tools", "demo", "chat"]
+    code, lines = session.run(command, 60, env=environment)
+    assert code == 1
+    problem = "SHARED_MEMORY_WHEEL is set to '/nothing.whl', which is not a file."
+    assert lines[-1] == f"build.sh: {problem}"
+
+
+@needs_package
 @linux_only
 def test_no_process_outlives_demo(session):
     demo = session.start(runner(session, "chat"), stdout=subprocess.PIPE, text=True)
@@ -79,28 +145,14 @@ def test_no_process_outlives_demo(session):
     assert still_running() == []
 
 
-def test_readers_of_the_demos(session):
-    folder = make(session, "readers")
-    for script in (DEMO / "telemetry/record.gd", DEMO / "video/frames.gd"):
-        (folder / script.parent.name).mkdir()
-        shutil.copy(script, folder / script.parent.name)
-    (folder / "harness").mkdir()
-    for script in ("harness/runner.gd", "test_case.gd"):
-        shutil.copy(PROJECT / script, folder / script)
-    list_addon(folder)
-    judge = TestFile(folder / "test_readers.gd", folder).run(session, project=folder)
-    assert judge.failures() == {}
-    assert len(judge.results) == 2
-
-
 def still_running():
-    """Returns the command lines of unattended demos that still run, from any folder."""
+    """Returns the command lines of unattended demos of this folder that still run."""
     left = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"--auto" in words:
+        if b"--auto" in words and any(str(DEMO).encode() in word for word in words):
             left.append(b" ".join(words).decode(errors="replace"))
     return left

@@ -10,9 +10,18 @@ import sys
 import pytest
 from harness import projects
 from harness.constants import OK
+from harness.demos import PACKAGE, needs_package
 from harness.editor import Editor
 from harness.marks import linux_only, root_only, same_for_every_user
-from harness.session import NOBODY, PROJECT, REPOSITORY, file_of, kill, wait_until
+from harness.session import (
+    LIVE_AGENT,
+    NOBODY,
+    PROJECT,
+    REPOSITORY,
+    file_of,
+    kill,
+    wait_until,
+)
 
 pytestmark = [linux_only, same_for_every_user, pytest.mark.timeout(300)]
 
@@ -790,16 +799,112 @@ def test_copied_lines_open_the_segment(
 
 
 @pytest.mark.parametrize(
-    ("kind", "line"),
+    ("kind", "line", "python", "read"),
     [
-        ("SharedMemoryStream", "var stream := SharedMemoryStream.new(); stream.open("),
-        ("SharedMemoryQueue", "var queue := SharedMemoryQueue.new(); queue.open("),
+        (
+            "SharedMemoryStream",
+            "var stream := SharedMemoryStream.new(); stream.open(",
+            "stream = gsm.Stream.open(",
+            "stream.read()",
+        ),
+        (
+            "SharedMemoryQueue",
+            "var queue := SharedMemoryQueue.new(); queue.open(",
+            "queue = gsm.Queue.open(",
+            "queue.dequeue()",
+        ),
     ],
 )
-def test_copied_line_of_messages(editor, agent, start_agent, name, kind, line):
+def test_copied_line_of_messages(editor, agent, name, kind, line, python, read):
+    name += ' "ü"'
     assert agent.run(MAKE, kind, name, "hello", 1) == [OK, OK]
-    wait_until(lambda: editor.run(LINES, name)[0] == f'{line}"{name}")')
+    start = f"{line}{quoted(name)})"
+    wait_until(lambda: editor.run(LINES, name)[0] == start)
+    copied = editor.run(LINES, name)[1]
+    assert copied == f"import godot_shared_memory as gsm; {python}{quoted(name)})"
+    if PACKAGE:
+        assert run_copied(f"{copied}; print({read})") == "hello"
     agent.run(END)
+
+
+@needs_package
+def test_copied_line_of_a_peer_talks_to_it(editor, start_agent, name):
+    make = """
+func run(name):
+	var peer = SharedMemoryPeer.new()
+	Engine.set_meta("peer", peer)
+	Engine.get_main_loop().process_frame.connect(peer.poll)
+	return peer.open(name)
+"""
+    agent = start_agent(script=LIVE_AGENT)
+    assert agent.run(make, name) == OK
+    peer = f"peer = gsm.Peer({quoted(name)})"
+    wait_until(lambda: editor.run(LINES, name)[1].endswith(peer))
+    copied = editor.run(LINES, name)[1]
+    told = run_copied(f"{copied}; peer.wait_connected(20); print(peer.is_connected())")
+    assert told == "True"
+    end = (
+        "Engine.get_main_loop().process_frame.disconnect(Engine.get_meta('peer').poll)"
+    )
+    agent.run(f"func run():\n\t{end}\n\tEngine.remove_meta('peer')")
+
+
+@needs_package
+def test_copied_line_of_a_mutex_locks_it(editor, agent, name):
+    make = """
+func run(name):
+	var mutex = SharedMemoryMutex.new()
+	Engine.set_meta("mutex", mutex)
+	return mutex.open(name)
+"""
+    assert agent.run(make, name) == OK
+    mutex = f"mutex = gsm.Mutex({quoted(name)})"
+    wait_until(lambda: editor.run(LINES, name)[1].endswith(mutex))
+    copied = editor.run(LINES, name)[1]
+    assert run_copied(f"{copied}; print(mutex.try_lock())") == "True"
+    agent.run("func run():\n\tEngine.remove_meta('mutex')")
+
+
+FILE_LINES = """
+func run(path):
+	var lines = load("res://addons/shared_memory/dock/opening_lines.gd")
+	var segment = {"name": path, "backend": SharedMemory.BACKEND_FILE, "layout": "latest"}
+	return [lines.of("GDScript", segment), lines.of("Python", segment)]
+"""
+
+
+@needs_package
+def test_copied_lines_of_a_stream_in_a_file_read_it(editor, agent, tmp_path):
+    path = str(tmp_path / "stream")
+    make = """
+func run(path):
+	var memory = SharedMemory.new()
+	memory.backend = SharedMemory.BACKEND_FILE
+	var stream = SharedMemoryStream.new()
+	var made = [memory.create(path, 4096), stream.attach(memory), stream.write("hello")]
+	Engine.set_meta("stream", stream)
+	return made
+"""
+    assert agent.run(make, path) == [OK, OK, OK]
+    gdscript, python = editor.run(FILE_LINES, path)
+    assert agent.run(f"func run():\n\t{gdscript}\n\treturn stream.read()") == "hello"
+    assert run_copied(f"{python}; print(stream.read())") == "hello"
+    agent.run("func run():\n\tEngine.remove_meta('stream')")
+
+
+def quoted(name):
+    """Returns a name as a literal, in which the panel's languages agree."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def run_copied(line):
+    """Runs a copied line in a Python with the package, and returns what it prints."""
+    done = subprocess.run(
+        [PACKAGE, "-c", line], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 # --- The editor ----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from harness.constants import (
     OWNER_ALIVE,
     OWNER_DEAD,
 )
+from harness.demos import PACKAGE, Side, needs_package, scene
 from harness.marks import linux_only
 from harness.session import (
     PROJECT,
@@ -27,6 +28,7 @@ from harness.session import (
     kill,
     wait_until,
 )
+from test_projects import open_in_editor
 
 pytestmark = linux_only
 
@@ -80,6 +82,135 @@ def play(agent, cleanup):
 
 def indented(code):
     return textwrap.indent(code, "\t")
+
+
+# --- Programs to begin with ----------------------------------------------------------------------------
+
+
+def project(session, node, code):
+    """Makes a project whose only node has that type and this script."""
+    folder = projects.make(session, "readme")
+    scene = folder / "main.tscn"
+    scene.write_text(scene.read_text().replace('type="Node"', f'type="{node}"'))
+    (folder / "main.gd").write_text(code, encoding="utf-8")
+    projects.list_addon(folder)
+    return folder
+
+
+def start_game(session, folder):
+    return Side(session, [session.godot, "--headless", "--path", folder])
+
+
+CAMERA = "A camera from Python in a game"
+# Stands in for OpenCV.
+CV2 = """
+import time
+
+import numpy
+
+
+class VideoCapture:
+    def __init__(self, number):
+        assert number == 0
+
+    def read(self):
+        time.sleep(0.02)
+        return True, numpy.full((48, 64, 3), (10, 20, 30), numpy.uint8)
+"""
+SHOWS = """
+var was_live := false
+
+func _process(_delta: float) -> void:
+	if texture.is_live() == was_live:
+		return
+	was_live = not was_live
+	if was_live:
+		var picture: Image = texture.get_picture()
+		print("shows ", picture.get_size(), " ", picture.get_pixel(5, 5).to_html(false))
+"""
+
+
+@needs_package
+def test_camera_of_python_is_shown(session, name, tmp_path):
+    (tmp_path / "cv2.py").write_text(CV2, encoding="utf-8")
+    environment = {**session.environment(), "PYTHONPATH": str(tmp_path)}
+    source = recipe(CAMERA, "python").replace('"camera"', f'"{name}"')
+    script = recipe(CAMERA, "gdscript").replace('"camera"', f'"{name}"') + SHOWS
+    folder = project(session, "TextureRect", script)
+    open_in_editor(session, folder)
+    game = start_game(session, folder)
+    camera = Side(session, [PACKAGE, "-c", source], env=environment)
+    # Red, green, blue.
+    assert game.read_until("shows ") == "(64, 48) 1e140a"
+    camera.end(signal.SIGKILL)
+    camera = Side(session, [PACKAGE, "-c", source], env=environment)
+    assert game.read_until("shows ") == "(64, 48) 1e140a"
+    camera.end(signal.SIGINT)
+    assert not file_of(name).exists()
+    game.end(signal.SIGKILL)
+    assert projects.errors_in(game.lines) == []
+
+
+NOTEBOOK = "A game that a notebook controls"
+
+
+@needs_package
+def test_notebook_controls_a_game(session, name, cleanup):
+    script = recipe(NOTEBOOK, "gdscript").replace('"player"', f'"{name}"')
+    folder = project(session, "Node2D", script)
+    cell = recipe(NOTEBOOK, "python").replace('"player"', f'"{name}"')
+    cleanup.callback(file_of(name).unlink, missing_ok=True)
+    # The prompt shows the result of each line.
+    notebook = Side(
+        session, [PACKAGE, "-i", "-u", "-c", "import sys; sys.ps1 = sys.ps2 = ''"]
+    )
+    game = start_game(session, folder)
+    for line in cell.splitlines():
+        notebook.type(line)
+    at = "{'position': Vector2(x="
+    assert notebook.read_until(at).startswith("10.0, y=0.0), 'frame': ")
+    notebook.type("move(0, 5)")
+    assert notebook.read_until(at).startswith("10.0, y=5.0), 'frame': ")
+    notebook.type(f'gsm.Peer("{name}")')
+    notebook.read_until("godot_shared_memory._errors.InUseError")
+    game.end(signal.SIGKILL)
+    game = start_game(session, folder)
+    notebook.type("move(1, 1)")
+    notebook.read_until("godot_shared_memory._errors.ConnectionError")
+    notebook.type("move(1, 1)")
+    assert notebook.read_until(at).startswith("1.0, y=1.0), 'frame': ")
+    notebook.type(f'game.close(); game = gsm.Peer("{name}"); move(1, 1)')
+    assert notebook.read_until(at).startswith("2.0, y=2.0), 'frame': ")
+    notebook.type("exit()")
+    assert notebook.wait() == 0
+    game.end(signal.SIGKILL)
+    assert projects.errors_in(game.lines) == []
+
+
+TELEMETRY = "Telemetry of a program in C"
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_program_in_c_has_telemetry(session, cleanup, tmp_path):
+    cleanup.callback(file_of("SharedMemoryTelemetry").unlink, missing_ok=True)
+    (tmp_path / "telemetry.c").write_text(recipe(TELEMETRY, "c"), encoding="utf-8")
+    built = tmp_path / "telemetry"
+    flags = ["-Wall", "-Wextra", "-I", REPOSITORY / "partners/c"]
+    command = ["cc", *flags, tmp_path / "telemetry.c", "-o", built]
+    assert session.run(command, 60) == (0, [])
+    script = recipe(TELEMETRY, "gdscript").replace("text = str", "print")
+    game = start_game(session, project(session, "Label", script))
+    for _ in range(2):
+        demo = Side(session, scene(session, "telemetry"))
+        program = Side(session, [built])
+        shown = demo.read_until("Godot shows ")
+        assert "4000 rpm, gear 3, throttle 0.80, brake 0.00" in shown
+        assert demo.wait() == 0, demo.lines
+        assert projects.errors_in(demo.lines) == []
+        game.read_until("[")
+        program.end(signal.SIGKILL)
+    game.end(signal.SIGKILL)
+    assert projects.errors_in(game.lines) == []
 
 
 # --- Sandboxes -----------------------------------------------------------------------------------------

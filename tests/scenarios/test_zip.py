@@ -1,7 +1,6 @@
 """The zips of ./build.sh package, unpacked and used as by somebody who has just got them."""
 
 import importlib
-import os
 import pathlib
 import shutil
 import sys
@@ -9,7 +8,7 @@ import zipfile
 
 import pytest
 from harness import projects
-from harness.demos import run_demo
+from harness.demos import PACKAGE, run_demo
 from harness.editor import Editor
 from harness.marks import linux_only, same_for_every_user, segments_are_files
 from harness.session import PROJECT, REPOSITORY
@@ -159,13 +158,6 @@ def test_scripts_in_demo_zip_are_executable(zips):
 @linux_only
 @pytest.mark.parametrize("name", DEMOS)
 def test_demo_of_zip_runs(session, demo_project, name):
-    python = python_for(name)
-    run_demo(session, name, "--python", python, SHM_DEMO_PROJECT=str(demo_project))
-
-
-def python_for(name):
-    """Returns a Python with the packages of a demo's partner."""
-    if not DEMOS[name]["packages"]:
-        return sys.executable
-    python = os.environ.get("SHM_TEST_NUMPY")
-    return python or pytest.skip("no numpy: ./build.sh test installs it, from PyPI")
+    if DEMOS[name]["needs_package"] and not PACKAGE:
+        pytest.skip("no Python package: ./build.sh test builds it")
+    run_demo(session, name, SHM_DEMO_PROJECT=str(demo_project))

@@ -1,40 +1,56 @@
 """build.sh demo: Godot and its Python partner, side by side."""
 
+import os
 import sys
 
 import addon
 import find_godot
 import needs
-import pypi
+import python_package
 import run_demo
 from common import ROOT, TARGET, must, parse, say
 
+from . import wheel
+
 NAMES = "\n".join(f"  {name:<10} {about['help']}" for name, about in run_demo.DEMOS.items())
 HELP = f"""\
-Usage: ./build.sh demo [NAME] [--window]
+Usage: ./build.sh demo [NAME] [--window | --picture PATH]
 
 Builds the addon, starts the demo NAME in Godot and its partner in Python, and shows the output of both. Runs
-twice, with either side starting first, ends by itself, and fails if either side fails.
+twice, with either side starting first, ends by itself, and fails if either side fails. All demos but hello
+need the Python package, which is built and installed in target/package-venv, with numpy from PyPI. That needs
+Python 3.11 or newer.
+
+Without Rust, give it the files of a release: SHARED_MEMORY_LIBRARY names the addon's zip, and
+SHARED_MEMORY_WHEEL the wheel for this system.
 
 {NAMES}
 
   --window   show the demo in a window instead, until it is closed; lines typed here go to the Python side
+  --picture PATH
+             save a picture of the window as PNG, on the screen DISPLAY or on one of Xvfb
 """
 
 
 def main(arguments):
-    words, options = parse("demo", arguments, options=("--window",), most=1)
+    words, options = parse("demo", arguments, options=("--window", "--picture="), most=1)
     name = words[0] if words else "hello"
     # Before minutes of building: an unknown name, and no Godot.
     run_demo.check_name(name)
-    packages = run_demo.DEMOS[name]["packages"]
-    needs.check(*[needs.VENV] * bool(packages))
+    needs_package = run_demo.DEMOS[name]["needs_package"]
+    if needs_package:
+        wheel.check_python()
+    is_given = addon.is_given() and (python_package.is_given() or not needs_package)
+    needs.check(*[needs.VENV] * needs_package, builds=not is_given)
     godot = find_godot.find()
-    python = pypi.programs(packages) / "python" if packages else sys.executable
+    python = python_package.python() if needs_package else sys.executable
     addon.build()
     say(f"demo {name}")
     # The folder for the files that the demo saves.
     folder = TARGET / "demo"
     folder.mkdir(exist_ok=True)
     command = [sys.executable, ROOT / "tools/run_demo.py", "--godot", godot, "--python", python]
-    must([*command, *options, name], f"the demo {name} failed", cwd=folder)
+    command += ["--window"] if "--window" in options else []
+    # The demo runs in another folder.
+    command += ["--picture", os.path.abspath(options["--picture"])] if "--picture" in options else []
+    must([*command, name], f"the demo {name} failed", cwd=folder)

@@ -4,6 +4,7 @@ import addon
 import find_godot
 import needs
 import pypi
+import python_package
 from common import ROOT, Failure, have, must, parse, require_linux, say
 
 from . import wheel
@@ -16,8 +17,8 @@ Usage: ./build.sh pictures [NAME]
 
 Builds the addon and the Python package, and records a demo in a window under Xvfb, beside the code and the
 output of its partner in Python: docs/images/NAME.webp, as README.md shows water.webp. NAME is water, if none
-is given; tools/recorder/record.py lists them. Another one is one line there. Pillow and numpy come from PyPI
-into target/pictures-venv. Linux only.
+is given; tools/recorder/record.py lists them. Another one is one line there. Pillow comes from PyPI into
+target/pictures-venv. Linux only.
 """
 
 
@@ -31,11 +32,9 @@ def main(arguments):
     needs.check(needs.VENV)
     godot = find_godot.find()
     addon.build()
-    built = wheel.build()
+    partner = python_package.python()
     python = pypi.programs("pictures") / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
     say(f"recording {name}")
     picture = FOLDER / f"{name}.webp"
-    must([python, RECORDER, "--godot", godot, "--python", python, name, picture])
+    must([python, RECORDER, "--godot", godot, "--python", partner, name, picture])
     print(picture.as_posix())

@@ -62,6 +62,10 @@ def main(arguments):
         addon.build()
         say(f"tests in {godot}")
         passed["in Godot"] = godot_tests(godot, template, name_filter, "--rights" in options)
+    for log in ALL_LOGS:
+        # Again at the end, where they are found: the output of a whole run has thousands of lines.
+        for line in rust.failures_in(log):
+            say(line)
     ran = sum(map(rust.passed_in, ALL_LOGS))
     if all(passed.values()) and ran == 0:
         raise Failure(f"test: no test has '{name_filter}' in its name")
@@ -91,7 +95,7 @@ def build_partner():
 
 
 def rust_tests(name_filter, partner):
-    command = ["cargo", "test", "--locked", "--workspace"]
+    command = ["cargo", "test", "--locked", "--no-fail-fast", "--workspace"]
     return limited_tests(command, name_filter, RUST_LOG, 600, partner) and rust.nothing_left()
 
 

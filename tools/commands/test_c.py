@@ -37,7 +37,7 @@ OPTIMISED = ["-O2"]
 EVERYWHERE = ["partner.c", "simulator.c", "tests/test_format.c", "tests/test_peers.c"]
 # Single steps of instrumented programs take long, and show the same.
 ON_LINUX = ["tests/test_mutexes.c", "tests/test_processes.c", "tests/test_steps.c"]
-DRIVERS = ("test_partner.py", "test_golden.py")
+DRIVERS = ("test_partner.py", "test_golden.py", "test_golden_pairs.py")
 MINGW = "x86_64-w64-mingw32-gcc"
 ZIG_TARGETS = ("aarch64-macos", "x86_64-freebsd", "aarch64-linux-gnu")
 

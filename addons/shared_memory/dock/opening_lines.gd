@@ -18,38 +18,70 @@ static func of(language: String, segment: Dictionary) -> String:
 
 static func _gdscript(segment: Dictionary) -> String:
 	var name := Printable.literal(segment["name"])
-	match segment.get("layout", ""):
-		"latest":
-			return "var stream := SharedMemoryStream.new(); stream.open(%s)" % name
-		"lanes":
-			return "var queue := SharedMemoryQueue.new(); queue.open(%s)" % name
-		"pair":
-			return "var peer := SharedMemoryPeer.new(); peer.open(%s)" % name
-		"locks":
-			return "var mutex := SharedMemoryMutex.new(); mutex.open(%s)" % name
+	var layout: String = segment.get("layout", "")
 	var line := "var memory := SharedMemory.new(); "
-	if segment["backend"] != Library.Backend.NATIVE:
+	if segment["backend"] == Library.Backend.NATIVE:
+		match layout:
+			"latest":
+				return "var stream := SharedMemoryStream.new(); stream.open(%s)" % name
+			"lanes":
+				return "var queue := SharedMemoryQueue.new(); queue.open(%s)" % name
+			"pair":
+				return "var peer := SharedMemoryPeer.new(); peer.open(%s)" % name
+			"locks":
+				return "var mutex := SharedMemoryMutex.new(); mutex.open(%s)" % name
+	else:
 		var backend: String = ["NATIVE", "FILE", "SYSV", "MEMFD"][segment["backend"]]
 		line += "memory.backend = SharedMemory.BACKEND_%s; " % backend
-	return "%smemory.open(%s)" % [line, name]
+	line += "memory.open(%s)" % name
+	match layout:
+		"latest":
+			line += "; var stream := SharedMemoryStream.new(); stream.attach(memory)"
+		"lanes":
+			line += "; var queue := SharedMemoryQueue.new(); queue.attach(memory)"
+	return line
 
 
+# Messages and locks need the package of partners/python/. Plain memory needs no package.
 static func _python(segment: Dictionary) -> String:
-	var path: String = segment["name"]
+	var name := Printable.literal(segment["name"])
+	var layout: String = segment.get("layout", "")
 	match segment["backend"]:
 		Library.Backend.SYSV, Library.Backend.MEMFD:
 			return ""
 		Library.Backend.FILE:
-			path = ProjectSettings.globalize_path(path)
-		Library.Backend.NATIVE:
-			if OS.get_name() == "Windows":
-				var tag := [segment["size"], Printable.literal(path)]
-				return "import mmap; memory = mmap.mmap(-1, %d, tagname=%s)" % tag
-			if OS.get_name() != "Linux":
-				return ""
-			path = "/dev/shm/" + path
-	var file := "os.open(%s, os.O_RDWR)" % Printable.literal(path)
-	return "import mmap, os; memory = mmap.mmap(%s, 0)" % file
+			name = Printable.literal(ProjectSettings.globalize_path(segment["name"]))
+			var memory := "gsm.SharedMemory.open(%s, backend=gsm.Backend.FILE)" % name
+			match layout:
+				"latest":
+					return _with_package("stream = gsm.Stream.attach(%s)" % memory)
+				"lanes":
+					return _with_package("queue = gsm.Queue.attach(%s)" % memory)
+			return _mapped_file(name)
+	match layout:
+		"latest":
+			return _with_package("stream = gsm.Stream.open(%s)" % name)
+		"lanes":
+			return _with_package("queue = gsm.Queue.open(%s)" % name)
+		"pair":
+			return _with_package("peer = gsm.Peer(%s)" % name)
+		"locks":
+			return _with_package("mutex = gsm.Mutex(%s)" % name)
+	match OS.get_name():
+		"Linux":
+			return _mapped_file(Printable.literal("/dev/shm/" + segment["name"]))
+		"Windows":
+			var tag := [segment["size"], name]
+			return "import mmap; memory = mmap.mmap(-1, %d, tagname=%s)" % tag
+	return _with_package("memory = gsm.SharedMemory.open(%s)" % name)
+
+
+static func _with_package(statement: String) -> String:
+	return "import godot_shared_memory as gsm; " + statement
+
+
+static func _mapped_file(path: String) -> String:
+	return "import mmap, os; memory = mmap.mmap(os.open(%s, os.O_RDWR), 0)" % path
 
 
 static func _c(segment: Dictionary) -> String:

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::common::SetAtEnd;
 use crate::common::layouts::{Random, bytes_of, fresh, golden, hex, open_part, planted, read_only, rounds};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
@@ -197,6 +198,7 @@ fn a_count_that_changes_during_a_call_does_no_harm() {
     let array = Array::attach(&theirs, 4).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let guard = SetAtEnd(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 for count in [3, u64::MAX, 12, 13, 0, 1 << 62] {
@@ -220,7 +222,7 @@ fn a_count_that_changes_during_a_call_does_no_harm() {
             }
             assert!(outcomes.iter().all(|count| *count > 100), "{outcomes:?}");
         });
-        done.store(true, Ordering::Relaxed);
+        drop(guard);
         result.unwrap();
     });
 }

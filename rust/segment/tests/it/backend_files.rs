@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::SetAtEnd;
 use crate::common::backends::Place;
 use shm_segment::{Access, Backend, Error, Options, Scope, Segment};
 
@@ -182,6 +183,7 @@ fn a_new_file_shows_all_of_its_size_or_none() {
     let place = Place::new(Backend::File);
     let (path, done) = (place.path(), std::sync::atomic::AtomicBool::new(false));
     std::thread::scope(|scope| {
+        let guard = SetAtEnd(&done);
         let watcher = scope.spawn(|| {
             let mut seen = std::collections::BTreeSet::new();
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
@@ -190,7 +192,7 @@ fn a_new_file_shows_all_of_its_size_or_none() {
             seen
         });
         let created = Options::new(&place.name).backend(Backend::File).create(SIZE);
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(guard);
         let seen = watcher.join().unwrap();
         if let Err(Error::OutOfMemory { .. }) = created {
             println!("there is no room for {SIZE} bytes in {}", path.display());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Name;
+use crate::common::{Name, SetAtEnd};
 use shm_segment::layout::native::{LOCKS, Lock};
 use shm_segment::layout::{Error, Result};
 use shm_segment::{Lifetime, Options, Scope};
@@ -282,6 +282,7 @@ fn calls_of_all_kinds_at_once_end() {
     let is_over = AtomicBool::new(false);
     let locks: Vec<Lock> = (0..3).map(|_| open(&name)).collect();
     thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         let threads: Vec<_> = (0..6)
             .map(|number| {
                 let (lock, is_over) = (&locks[number % 3], &is_over);
@@ -297,7 +298,7 @@ fn calls_of_all_kinds_at_once_end() {
             .collect();
         thread::sleep(Duration::from_millis(200));
         locks[0].close();
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         for thread in threads {
             thread.join().unwrap();
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, mem, thread};
 
 use crate::common::random::{Random, rounds};
-use crate::common::{Name, in_another_process, start_and_wait, this_program, wait_for_state};
+use crate::common::{Name, SetAtEnd, in_another_process, start_and_wait, this_program, wait_for_state};
 use shm_segment::layout::Error;
 use shm_segment::layout::native::Lock;
 use shm_segment::{Access, Lifetime, Options, Scope};
@@ -309,6 +309,7 @@ fn no_word_makes_two_holders_or_a_call_that_hangs() {
     let memory = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     let (is_over, is_inside) = (AtomicBool::new(false), AtomicBool::new(false));
     let taken = thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         let threads: Vec<_> = locks
             .iter()
             .map(|lock| {
@@ -343,7 +344,7 @@ fn no_word_makes_two_holders_or_a_call_that_hangs() {
                 memory.store_u32(at, before).unwrap();
             }
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
     });
     println!("{taken} locks were taken");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Name;
 use crate::common::random::{Random, rounds};
+use crate::common::{Name, SetAtEnd};
 use crate::native_killed::{Side, Victim, dequeue};
 use shm_segment::layout::native::{Descriptor, Kind, Message, Queue, Stream};
 use shm_segment::layout::{Error, Result};
@@ -241,6 +241,7 @@ fn each_call_ends_in_its_time_while_the_words_change() {
     let (hostile, theirs, reader) = (open(), open(), open());
     let hostile_random = Random::with_seed(random.below(u64::MAX));
     thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         scope.spawn(|| disturb(&hostile, &is_over, hostile_random));
         let end = Instant::now() + Duration::from_secs(rounds(4).min(60));
         let (mut calls, mut successes) = (0, 0);
@@ -279,7 +280,7 @@ fn each_call_ends_in_its_time_while_the_words_change() {
                 b.release(&reader);
             }
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         println!("{calls} calls, {successes} succeeded");
         assert!(successes > 0, "nothing was ever laid out");
     });

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Name;
 use crate::common::random::{Random, rounds, seed};
+use crate::common::{Name, SetAtEnd};
 use shm_segment::layout::Error;
 use shm_segment::layout::native::{Descriptor, Element, Kind, Meaning, Message, Peer, Queue};
 use shm_segment::{Access, Error as SegmentError, Options, Scope, Segment};
@@ -93,6 +93,7 @@ fn each_call_of_a_pair_ends_in_its_time_while_the_words_change() {
         let segment = Options::new(&name).open(SIZE, Access::ReadWrite).unwrap();
         let (is_over, inner) = (AtomicBool::new(false), random.below(u64::MAX));
         thread::scope(|scope| {
+            let guard = SetAtEnd(&is_over);
             scope.spawn(|| {
                 let mut random = Random::with_seed(inner);
                 let pause = random.below(200);
@@ -107,7 +108,7 @@ fn each_call_of_a_pair_ends_in_its_time_while_the_words_change() {
                 succeeded += u64::from(call(side, &mut random).is_ok());
                 assert!(start.elapsed() < SOON, "a call took {:?}", start.elapsed());
             }
-            is_over.store(true, Ordering::Relaxed);
+            drop(guard);
         });
         let start = Instant::now();
         drop(sides);
@@ -202,6 +203,29 @@ fn a_message_that_is_a_request_and_an_answer_counts_until_it_is_received() {
     assert_eq!(second.count().unwrap(), 1);
     second.receive(Duration::ZERO, |message| message.to_vec()).unwrap();
     assert_eq!(second.count().unwrap(), 0);
+}
+
+#[test]
+fn a_tail_that_goes_back_behind_counted_messages_is_an_error() {
+    let name = Name::new();
+    let ([first, second], segment) = connected(&name);
+    let tail = 256;
+    let mut tails = Vec::new();
+    for _ in 0..3 {
+        first.send(&message(&[7; 17]), Duration::ZERO).unwrap();
+        tails.push(segment.load_u64(tail).unwrap());
+    }
+    assert_eq!(second.count().unwrap(), 3);
+    segment.store_u64(tail, tails[0]).unwrap();
+    let start = Instant::now();
+    let counted = second.count();
+    assert!(matches!(counted, Err(Error::Invalid { .. })), "{counted:?}");
+    assert!(matches!(second.is_connected(), Err(Error::Invalid { .. })));
+    // The message before this tail is whole.
+    second.receive(SHORT, |message| message.to_vec()).unwrap();
+    assert!(start.elapsed() < SOON, "the calls took {:?}", start.elapsed());
+    segment.store_u64(tail, tails[2]).unwrap();
+    assert_eq!(second.count().unwrap(), 2);
 }
 
 /// Returns the values that a word may have at a border of what is possible.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Peer;
 use crate::common::layouts::{
     NO_WAIT, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
 };
+use crate::common::{Peer, SetAtEnd};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::queue::{Queue, Version};
@@ -377,6 +377,7 @@ fn a_header_that_changes_during_a_call_does_no_harm() {
         let queue = Queue::attach(&theirs, version, 0).unwrap();
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
+            let guard = SetAtEnd(&done);
             scope.spawn(|| {
                 let mut random = Random::with_seed(header);
                 let fields = [
@@ -415,7 +416,7 @@ fn a_header_that_changes_during_a_call_does_no_harm() {
                 println!("{label}: {} fail, {} succeed", outcomes[0], outcomes[1]);
                 assert!(outcomes.iter().all(|count| *count > 100));
             });
-            done.store(true, Ordering::Relaxed);
+            drop(guard);
             result.unwrap();
         });
     }

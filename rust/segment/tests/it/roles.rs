@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::backends::{BACKENDS, Place};
 use crate::common::random::rounds;
-use crate::common::{Name, Peer};
+use crate::common::{Name, Peer, SetAtEnd};
 use shm_segment::layout::native::{Descriptor, Kind, Message, Queue, Stream};
 use shm_segment::layout::{Error, Result};
 use shm_segment::{Access, Backend, Options, OwnerState, Segment};
@@ -224,6 +224,7 @@ fn watchers_that_look_all_the_time_keep_no_claimer_out() {
     let queue_memory = Options::new(&consumer).create(SIZE).unwrap();
     let producer = queue(&queue_memory);
     std::thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         for watcher in 0..WATCHERS {
             let open = |name: &Name| Options::new(name).open(0, Access::ReadWrite).unwrap();
             let (theirs, memory) = (open(&name), open(&consumer));
@@ -257,7 +258,7 @@ fn watchers_that_look_all_the_time_keep_no_claimer_out() {
             producer.release(&queue_memory);
             Ok(())
         });
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         println!("{rounds} rounds in {:?}, the longest claim took {longest:?}", start.elapsed());
         result.unwrap();
     });

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Peer;
 use crate::common::layouts::{
     NO_WAIT, Random, WAIT, bytes_of, fresh, golden, hex, open, planted, read_only, rounds,
 };
+use crate::common::{Peer, SetAtEnd};
 use shm_segment::Segment;
 use shm_segment::layout::Error;
 use shm_segment::layout::stream::{Kind, Stream, Version};
@@ -459,6 +459,7 @@ fn a_size_that_changes_during_a_read_does_no_harm() {
         let (ours, theirs) = planted(&golden(&format!("stream_{label}_string")));
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
+            let guard = SetAtEnd(&done);
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     for size in [7, u32::MAX, 59, 60, 64, 0, 1 << 31] {
@@ -482,7 +483,7 @@ fn a_size_that_changes_during_a_read_does_no_harm() {
                 }
                 assert!(good > 100 && bad > 100, "{label}: {good} good, {bad} bad");
             });
-            done.store(true, Ordering::Relaxed);
+            drop(guard);
             result.unwrap();
         });
     }
@@ -512,6 +513,7 @@ fn in_v2_readers_get_whole_messages() {
     let (theirs, looking) = (open(&name), read_only(&name));
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let guard = SetAtEnd(&done);
         for segment in [&theirs, &looking] {
             let done = &done;
             scope.spawn(move || {
@@ -543,7 +545,7 @@ fn in_v2_readers_get_whole_messages() {
             }));
         }
         let results: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
-        done.store(true, Ordering::Relaxed);
+        drop(guard);
         results.into_iter().for_each(|result| result.unwrap());
     });
     assert_eq!(ours.load_u32(4).unwrap(), 2 * MESSAGES, "each has its revision");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Name;
+use crate::common::{Name, SetAtEnd};
 use shm_segment::{Access, Error, Options, Segment, Waited};
 
 const SIZE: u64 = 64;
@@ -109,6 +109,7 @@ fn a_wake_without_a_change_does_not_end_a_wait() {
     let timeout = Duration::from_millis(200);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 segment.notify_u32(8).unwrap();
@@ -117,7 +118,7 @@ fn a_wake_without_a_change_does_not_end_a_wait() {
         let start = Instant::now();
         let waited = wait(&segment, 8, 0, timeout);
         let took = start.elapsed();
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         assert_eq!(waited, Waited::TimedOut);
         assert!((timeout..timeout + SOON).contains(&took), "{took:?}");
     });

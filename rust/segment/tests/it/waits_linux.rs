@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Name, layouts};
+use crate::common::{Name, SetAtEnd, layouts};
 use shm_segment::{Access, Error, Options, Segment, Waited};
 
 const SIZE: u64 = 8192;
@@ -180,6 +180,7 @@ fn nonsense_in_the_word_ends_a_wait_or_leaves_it_its_time() {
     let theirs = Options::new(&name).open(0, Access::ReadWrite).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let guard = SetAtEnd(&is_over);
         scope.spawn(|| {
             let mut value = 1_u32;
             while !is_over.load(Ordering::Relaxed) {
@@ -194,7 +195,7 @@ fn nonsense_in_the_word_ends_a_wait_or_leaves_it_its_time() {
             wait(&segment, 64, 0, Duration::from_millis(30));
             assert!(start.elapsed() < SOON);
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
     });
 }
 
@@ -268,6 +269,7 @@ fn signals_neither_end_nor_prolong_a_wait() {
     let timeout = Duration::from_millis(300);
     let is_over = &AtomicBool::new(false);
     thread::scope(|scope| {
+        let guard = SetAtEnd(is_over);
         // SAFETY: the call has no preconditions.
         let this_thread = unsafe { libc::pthread_self() } as usize;
         scope.spawn(move || {
@@ -280,7 +282,7 @@ fn signals_neither_end_nor_prolong_a_wait() {
         let start = Instant::now();
         let waited = wait(&segment, 8, 0, timeout);
         let took = start.elapsed();
-        is_over.store(true, Ordering::Relaxed);
+        drop(guard);
         assert_eq!(waited, Waited::TimedOut);
         assert!((timeout..timeout + SOON).contains(&took), "{took:?}");
     });

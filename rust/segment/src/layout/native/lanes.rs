@@ -99,7 +99,7 @@ const fn halves(header: u64) -> (u64, u32) {
 
 /// The positions of a lane's two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ends {
+pub(super) struct Ends {
     head: u64,
     tail: u64,
 }
@@ -135,7 +135,7 @@ impl Lane {
     }
 
     #[inline]
-    fn check(self, head: u64, tail: u64) -> Result<Ends> {
+    pub(super) fn check(self, head: u64, tail: u64) -> Result<Ends> {
         match tail.checked_sub(head) {
             Some(filled) if filled <= self.ring && (head | tail).is_multiple_of(8) && tail < POSITIONS => {
                 Ok(Ends { head, tail })
@@ -238,7 +238,7 @@ impl Lane {
         Err(Box::new(Error::Overtaken))
     }
 
-    /// Returns the record at `head`, and `None` if that is `tail`.
+    /// Returns the record at `head`, and `None` if that is `tail`. [`Self::check`] has accepted both.
     #[inline(always)]
     pub(super) fn record<S: Shared>(self, shared: &S, mut head: u64, tail: u64) -> Result<Option<Record>>
     where

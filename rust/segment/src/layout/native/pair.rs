@@ -321,6 +321,8 @@ impl Pair {
         if inbox.ahead.end < head {
             inbox.ahead = Ahead { end: head, count: 0 };
         }
+        // A hostile partner may store a tail that is between the head and what was counted.
+        self.other_lane().check(inbox.ahead.end, tail).map_err(in_pair)?;
         while let Some(mut record) =
             self.other_lane().record(direct, inbox.ahead.end, tail).map_err(in_pair)?
         {

@@ -23,11 +23,21 @@ pub mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(unix)]
 pub use posix::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole};
 #[cfg(windows)]
 pub use windows::{Foreign, RESERVING, is_as_created, leave_a_dead_owner, whole, wide};
+
+/// Sets a flag when it is dropped. Threads that go on until then end, too, when the test fails.
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A name that nothing else has. It is removed at the end, whatever the test has left there.
 pub struct Name(pub String);
