@@ -119,7 +119,9 @@ def failures_in(log):
     if not log.exists():
         return []
     text = log.read_text(encoding="utf-8", errors="replace")
-    told = re.findall(r"^(?:test .* FAILED|FAILED .*|ERROR .*|thread '.*' .*panicked at .*\n.*)$", text, re.MULTILINE)
+    told = re.findall(
+        r"^(?:test .* FAILED|FAILED .*|ERROR .*|thread '.*' .*panicked at .*\n.*)$", text, re.MULTILINE
+    )
     for name in re.findall(r"^test (.*) has been running for over 60 seconds$", text, re.MULTILINE):
         if not re.search(rf"^test {re.escape(name)} \.\.\. ", text, re.MULTILINE):
             told.append(f"test {name} did not end")

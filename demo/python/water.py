@@ -32,4 +32,7 @@ def main():
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        main()
+        # One game after the other. One that is killed may not take the last heights.
+        while True:
+            with contextlib.suppress(gsm.ConnectionError, gsm.UnavailableError):
+                main()

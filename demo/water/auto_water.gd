@@ -10,7 +10,9 @@ const ENOUGH := 60
 
 func _step() -> void:
 	if _water.steps >= ENOUGH:
-		print("Godot shows step %d" % _water.steps)
+		var heights := _water.heights.duplicate()
+		heights.sort()
+		print("Godot shows step %d from %.2f to %.2f" % [_water.steps, heights[0], heights[-1]])
 		finish()
 
 

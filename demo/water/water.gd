@@ -14,6 +14,8 @@ const PATIENCE := 200
 
 ## The number of answers.
 var steps := 0
+## The heights of the last answer, row by row.
+var heights := PackedFloat32Array()
 
 var _peer := SharedMemoryPeer.new()
 var _heights := Image.create_empty(SIZE, SIZE, false, Image.FORMAT_RF)
@@ -52,12 +54,13 @@ func _step() -> void:
 	_heights.set_data(SIZE, SIZE, false, Image.FORMAT_RF, answer.to_byte_array())
 	_texture.update(_heights)
 	steps += 1
+	heights = answer
 	var flat := (place / SIZE - Vector2(0.5, 0.5)) * LENGTH
 	# A floating ball is as high as the water around it, not as its own trough.
 	var height := 0.0
 	for turn in 8:
 		var at := Vector2i(place + Vector2.from_angle(turn * TAU / 8.0) * 5.0)
-		height += answer[at.y * SIZE + at.x] / 8.0
+		height += heights[at.y * SIZE + at.x] / 8.0
 	var target := Vector3(flat.x, height * HEIGHT + 0.05, flat.y)
 	_ball.position = _ball.position.lerp(target, 0.5)
 

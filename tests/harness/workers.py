@@ -18,6 +18,7 @@ GROUPS = {
     "test_demo.py": "demos",
     "test_demo_telemetry.py": "demos",
     "test_demo_video.py": "demos",
+    "test_demo_water.py": "demos",
     "test_readme.py": "demos",
     "test_older_engine.py": "demos",
     "test_zip.py": "demos",
