@@ -9,6 +9,7 @@ const PARTS := {
 	"copies": preload("copies.gd"),
 	"lockstep": preload("lockstep.gd"),
 	"objects": preload("objects.gd"),
+	"python": preload("python.gd"),
 	"round_trips": preload("round_trips.gd"),
 	"structs": preload("structs.gd"),
 }

@@ -28,6 +28,7 @@ COMMANDS = {
     "test-c": ("test-c [FILTER]", "run the tests of the header for C and C++"),
     "wheel": ("wheel", "build the Python package for this machine"),
     "test-python": ("test-python [FILTER]", "build the Python package, and run its tests"),
+    "test-bridge": ("test-bridge", "run the bridge of demo/bridge between two networks, and measure it"),
     "test-fresh": ("test-fresh", "run demo and test on a bare Debian, in a folder of its own"),
     "windows": ("windows", "build the addon for Windows, on Linux"),
     "test-windows": (

@@ -1,6 +1,5 @@
 """The addon: its library for this machine, its folder, and the copies in the Godot projects."""
 
-import json
 import os
 import pathlib
 import re
@@ -74,13 +73,10 @@ def given_library(given, name):
 
 def compile_library(cargo, *, target=None, env=None):
     """Runs a cargo command for the addon, in release. Returns the folder where the library is then."""
-    # A string of JSON is one of TOML, too.
-    flags = ", ".join(json.dumps(flag, ensure_ascii=False) for flag in rust.remap_flags())
     command = [*cargo, "--release", "--locked", "-p", "godot_shared_memory"]
     if target:
         command += ["--target", target]
-    command += ["--config", f"target.'cfg(all())'.rustflags=[{flags}]"]
-    must(command, "the addon could not be built", env=env)
+    must([*command, *rust.without_our_folders()], "the addon could not be built", env=env)
     # cargo-zigbuild takes a target with the version of glibc behind it.
     name = target.partition(".")[0] if target else ""
     return rust.target_folder() / name / "release"

@@ -1,5 +1,6 @@
 """Measures the addon, for ./build.sh bench, once everything is built."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -16,6 +17,7 @@ import time
 import addon
 import bench_chart
 import bench_lockstep
+import bench_python
 import bench_report
 import common
 import rust
@@ -72,11 +74,11 @@ def medians(tree):
     return statistics.median(tree) if isinstance(tree, list) else tree
 
 
-def measured(command, *parts, **options):
-    """Returns the results of bench.gd for these parts."""
+def measured(command, *parts, python=sys.executable, **options):
+    """Returns the results of bench.gd for these parts. `python` runs the partners in Python."""
     values = FOLDER / "godot.json"
     values.unlink(missing_ok=True)
-    logged([*command, "--", values, FOLDER, PREFIX, sys.executable, *parts], **options)
+    logged([*command, "--", values, FOLDER, PREFIX, python, *parts], **options)
     if not values.exists():
         raise common.Failure(f"bench: the script in {command[0]} broke off")
     return json.loads(values.read_text())
@@ -204,9 +206,9 @@ WAIT_PAUSE = 200
 WAIT_PAIRS = 7
 
 
-def in_c(name):
+def in_c(name, folder="rust/segment/tests/partner"):
     """Builds a partner in C, and returns the program."""
-    program, source = FOLDER / name, ROOT / f"rust/segment/tests/partner/{name}.c"
+    program, source = FOLDER / name, ROOT / folder / f"{name}.c"
     common.must(["cc", "-std=gnu11", "-O2", "-o", program, source], f"cc could not build {source}")
     return program
 
@@ -311,13 +313,42 @@ def library(path):
     return {"bytes": path.stat().st_size, "sections": sections}
 
 
-def measure(godot, template, library_here, rust_benches, chart):
-    """Measures everything, prints a table, and with `chart` updates the README's.
+def python_package(godot, python, others, rounds=bench_python.FULL):
+    """Returns the times of the Python package, which this Python has. `others` are packages beside it."""
+    in_c("answer", "bench")
 
-    `rust_benches` has the programs of the segment crate by their names. `template` may be None.
-    """
+    def in_godot(env):
+        return measured(scene_in(godot), "python", python=python, env=env)["python"]
+
+    return bench_python.measure(in_godot, python, others, PREFIX, rounds)
+
+
+@contextlib.contextmanager
+def names_removed():
+    """Removes the names of programs that had to be ended."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
+        yield
+    finally:
+        for left in pathlib.Path("/dev/shm").glob(PREFIX + "*"):
+            left.unlink()
+
+
+def measure_python(godot, *python):
+    """Measures only the Python package, and prints a table."""
+    with names_removed():
+        results = {"machine": machine(godot), "python": python_package(godot, *python)}
+    (ROOT / "target" / "bench-python.json").write_text(json.dumps(results, indent=1) + "\n")
+    print(bench_report.table(results))
+
+
+def measure(godot, template, library_here, rust_benches, python, chart):
+    """Measures everything, prints a table, and with `chart` updates the README's.
+
+    `rust_benches` has the programs of the segment crate by their names. `python` has a Python with the
+    package, and the other packages that it has. It and `template` may be None.
+    """
+    with names_removed():
         results = {"machine": machine(godot)}
         say("the segment crate")
         results["rust_ns"] = in_rust(rust_benches["copy"])
@@ -339,10 +370,8 @@ def measure(godot, template, library_here, rust_benches, chart):
         if template:
             say("in an exported game")
             results["exported"] = in_exported_game(godot, template)
-    finally:
-        # A program that had to be ended leaves its names.
-        for left in pathlib.Path("/dev/shm").glob(PREFIX + "*"):
-            left.unlink()
+        if python:
+            results["python"] = python_package(godot, *python)
 
     (ROOT / "target" / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
     drawn = bench_chart.draw(results)

@@ -5,9 +5,9 @@ CALL_COLUMNS = ("ns", "multiple")
 
 
 def table(results):
-    return "\n".join(
-        [
-            heading(results["machine"]),
+    lines = [heading(results["machine"])]
+    if "calls" in results:
+        lines += [
             *calls(results),
             *copies(results["copies_ns"]),
             *trips(results["round_trips_us"]),
@@ -19,7 +19,9 @@ def table(results):
             *rust(results["rust_ns"]),
             *library(results),
         ]
-    )
+    if "python" in results:
+        lines += python(results["python"])
+    return "\n".join(lines)
 
 
 def heading(machine):
@@ -120,6 +122,36 @@ def lockstep(measured):
 def beside_targets(found, targets):
     for ratio, target in zip((found["ratio"], found["worst"]), targets):
         yield from (f"{ratio:.2f}", f"{target}" if target else "")
+
+
+# The most that the Python package may take, as a multiple of the way beside it.
+PYTHON_TARGETS = {
+    "a request of 64 B from Godot, both spin": 2,
+    "the same, both sleep": 2,
+    "Queue: enqueue and dequeue of 64 B": 2,
+    "Stream.write of a picture": 1.15,
+    "the same copy in Stream.begin": 1.15,
+}
+
+
+def python(measured):
+    pairs = [*measured["beside C"].values(), measured["queue"], *measured["write"].values()]
+    beside = ("in C", "in C", "in GDScript", "memcpy", "memcpy")
+    lines = [
+        [name, *map(time, found["ns"]), other, f"{found['ratio']:.2f}", f"{found['worst']:.2f}", f"{target}"]
+        for (name, target), other, found in zip(PYTHON_TARGETS.items(), beside, pairs)
+    ]
+    columns = ["median", "other", "", "ratio", "worst", "target"]
+    yield from rows("The Python package", columns, lines)
+    for kind, title in (
+        ("values", "A dictionary of 20 entries, one an array of 1000, there and back"),
+        ("bytes", "A request of 64 B between two programs in Python"),
+        ("picture", "A picture of 1920 x 1080 to another program, and an answer"),
+    ):
+        ways = measured[kind].items()
+        lines = [[name, time(found["ns"][1]), f"{1 / found['ratio']:.2f}"] for name, found in ways]
+        yield from rows(title, ["median", "multiple"], lines)
+    yield "(multiple: of the first one. The target for the dictionary is 3.)"
 
 
 def waits(measured):

@@ -17,8 +17,6 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from macholib import mach_o
 from macholib.MachO import MachO
 
-ENTRY = "godot_shared_memory_init"
-
 # The libraries that every such system has. On Windows: its own, and the C runtime that comes with it.
 LINUX_LIBRARIES = re.compile(r"(libc|libm|libdl|libpthread|librt|ld-linux[\w-]*)\.so\.\d+")
 MACOS_LIBRARIES = re.compile(r"/usr/lib/lib(System\.B|iconv\.2|charset\.1)\.dylib")
@@ -56,7 +54,7 @@ def check_linux(path, architecture, options, problems):
             for auxiliary in auxiliaries
             if re.fullmatch(r"GLIBC_[\d.]+", auxiliary.name)
         }
-    problems.unless(ENTRY in exported, f"does not export {ENTRY}")
+    problems.unless(options.entry in exported, f"does not export {options.entry}")
     for library in needed:
         problems.unless(LINUX_LIBRARIES.fullmatch(library), f"needs {library}")
     highest = max(versions, key=version)
@@ -87,22 +85,23 @@ def check_macos(path, _architecture, options, problems):
         # Apple's own processors run nothing unsigned; signed by nobody in particular is enough.
         problems.unless(name != "arm64" or mach_o.LC_CODE_SIGNATURE in commands, f"{name}: is not signed")
     # The symbols of both halves; macholib reads only a file of one.
-    entries = path.read_bytes().count(b"\0_" + ENTRY.encode() + b"\0")
-    problems.unless(entries >= len(found), f"does not export {ENTRY} in each half")
+    entries = path.read_bytes().count(b"\0_" + options.entry.encode() + b"\0")
+    problems.unless(entries >= len(found), f"does not export {options.entry} in each half")
     problems.unless(set(found) == {"x86_64", "arm64"}, f"is for {', '.join(found)}")
     return ", ".join(f"{name} for macOS {oldest}" for name, oldest in sorted(found.items()))
 
 
-def check_windows(path, architecture, _options, problems):
+def check_windows(path, architecture, options, problems):
     image = pefile.PE(str(path))
     machine = pefile.MACHINE_TYPE.get(image.FILE_HEADER.Machine)
     expected = {"x86_64": "IMAGE_FILE_MACHINE_AMD64"}[architecture]
     problems.unless(machine == expected, f"is for {machine}")
     exported = {symbol.name.decode() for symbol in image.DIRECTORY_ENTRY_EXPORT.symbols if symbol.name}
-    problems.unless(ENTRY in exported, f"does not export {ENTRY}")
+    problems.unless(options.entry in exported, f"does not export {options.entry}")
     needed = [entry.dll.decode().lower() for entry in image.DIRECTORY_ENTRY_IMPORT]
     for library in needed:
-        problems.unless(WINDOWS_LIBRARIES.fullmatch(library), f"needs {library}")
+        is_there = WINDOWS_LIBRARIES.fullmatch(library) or library in options.also
+        problems.unless(is_there, f"needs {library}")
     return f"{architecture}, needs {', '.join(sorted(needed))}"
 
 
@@ -114,6 +113,8 @@ def main():
     parser.add_argument("--glibc", required=True, help="the newest that may be needed")
     parser.add_argument("--macos", required=True, help="the newest that may be needed")
     parser.add_argument("--foreign", action="append", default=[], help="text that must not be in one")
+    parser.add_argument("--entry", default="godot_shared_memory_init", help="the symbol that is looked up")
+    parser.add_argument("--also", action="append", default=[], help="a library that may be needed on Windows")
     parser.add_argument("libraries", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
 

@@ -18,6 +18,8 @@ SYSTEM = platform.system()
 # As Godot and the .gdextension file call the processor.
 MACHINE = {"amd64": "x86_64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
 TIME_IS_UP = 124
+# The exit code with which pytest says that no test was selected.
+NOTHING_SELECTED = 5
 
 
 class Failure(Exception):

@@ -9,11 +9,17 @@ import pathlib
 import re
 from typing import NamedTuple
 
+import debian
 import rust
 from common import ROOT, output
 
 LICENSES = ROOT / "tools/licenses"
 
+# Their dependencies are those of the libraries of all systems.
+RELEASE_TARGETS = (
+    *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+    *("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"),
+)
 ADDON = "godot_shared_memory"
 PREFERRED = "MIT"
 
@@ -119,6 +125,14 @@ def of_crate(package):
     version = package["version"]
     source = f"{package['repository'] or 'the Rust package registry'}, version {version}"
     return Notice(f"{package['name']} {version}", licence, source, texts, note)
+
+
+def collect_all(library=ADDON):
+    """Returns the notices of what is linked into a library on any of the systems of a release."""
+    # Some of them may contain the standard library of another Rust.
+    fetched = debian.fetched("toolchain")
+    compilers = ["rustc", *([fetched / "root/usr/bin/rustc"] if fetched else [])]
+    return collect(RELEASE_TARGETS, compilers, library)
 
 
 def collect(targets, compilers, library=ADDON):

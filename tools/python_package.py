@@ -7,7 +7,7 @@ import pypi
 from commands import wheel
 from common import Failure, must, say
 
-# Names a wheel that is already built, such as one of a release.
+# Names a wheel that is already built, such as one of a release, or a folder that has one for this machine.
 VARIABLE = "SHARED_MEMORY_WHEEL"
 
 
@@ -18,16 +18,23 @@ def is_given():
 def python():
     """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed."""
     wheel.check_python()
-    file = given_wheel() if is_given() else wheel.build()
+    found = given_wheel() if is_given() else [wheel.build()]
     program = pypi.programs("peers", "package-venv") / "python"
-    pip = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", file], f"{file} could not be installed")
+    install(program, found)
     return program
 
 
+def install(python, found):
+    """Installs a wheel, which pip finds by these arguments."""
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "--force-reinstall", "--no-deps", "--no-index", *found]
+    must(command, f"{found[-1]} could not be installed")
+
+
 def given_wheel():
-    given = os.environ[VARIABLE]
-    if not os.path.isfile(given):
+    """Returns the arguments by which pip finds the given wheel."""
+    given = pathlib.Path(os.environ[VARIABLE]).resolve()
+    if not given.exists():
         raise Failure(f"{VARIABLE} is set to '{given}', which is not a file.")
     say(f"not building the Python package: {VARIABLE} is {given}")
-    return pathlib.Path(given).resolve()
+    return ["--find-links", given, wheel.NAME] if given.is_dir() else [given]

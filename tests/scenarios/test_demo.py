@@ -121,6 +121,43 @@ def test_chat_of_godot_goes_on_with_the_next_python(session):
     assert errors_in(godot.lines) == []
 
 
+# Writes messages of any kind, also of numbers that are none.
+NONSENSE = """
+import array, itertools, math, sys, time
+import godot_shared_memory as gsm
+import numpy
+
+numbers = (math.nan, math.inf, -math.inf, 3e38, -3e38, 1)
+values = ["x", {"a": 1}, [1, 2], b"123", 5, array.array("d", [1] * 9)]
+values += [array.array("f", [number] * count) for number in numbers for count in (8, 9, 10)]
+shapes = ((4, 4), (1, 20000, 1), (3, 3, 2), (3, 3, 3), (2, 3, 4))
+values += [numpy.zeros(shape, "u1") for shape in shapes]
+values.append(gsm.image(numpy.zeros((3, 3, 4), "u1"), "BGRA8"))
+with gsm.Stream.create(sys.argv[1], 1 << 16) as stream:
+    print("begins")
+    for value in itertools.cycle(values):
+        stream.write(value)
+        time.sleep(0.005)
+"""
+
+
+@needs_package
+@linux_only
+@pytest.mark.parametrize(
+    ("kind", "stream"),
+    [("telemetry", "SharedMemoryTelemetry"), ("video", "SharedMemoryVideo")],
+)
+def test_scene_survives_any_message(session, cleanup, kind, stream):
+    cleanup.callback(file_of(stream).unlink, missing_ok=True)
+    writer = Side(session, [PACKAGE, "-u", "-c", NONSENSE, stream])
+    writer.read_until("begins")
+    command = [session.godot, "--headless", "--path", DEMO, "--quit-after", "200"]
+    code, lines = session.run([*command, f"res://{kind}/{kind}.tscn"], 60)
+    assert (code, errors_in(lines)) == (0, [])
+    assert writer.process.poll() is None, "it wrote all the time"
+    writer.end(signal.SIGKILL)
+
+
 def test_demo_names_a_given_wheel_that_is_missing(session):
     given = "SHARED_MEMORY_LIBRARY", "SHARED_MEMORY_WHEEL"
     environment = session.environment()

@@ -5,33 +5,43 @@ import json
 import addon
 import bench_measure
 import bench_pictures
+import bench_python
 import find_godot
 import needs
-from common import output, parse, require_linux, say
+from common import Failure, output, parse, require_linux, say
+
+from . import wheel
 
 HELP = """\
-Usage: ./build.sh bench [--chart | --pictures]
+Usage: ./build.sh bench [--chart | --pictures | --python]
 
-Builds the addon and measures it, in two minutes or so: calls, copies, objects and threads in a real Godot,
+Builds the addon and measures it, in four minutes or so: calls, copies, objects and threads in a real Godot,
 and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
 beside memcpy, the bare system calls and the crate shared_memory; two processes that wait for each other,
-beside the same in C; requests between two processes, beside TCP and C; the library's size. Prints a table,
-and writes target/bench.json and target/bench.svg. Asserts nothing: times depend on the machine, and on its
-other work. Linux only.
+beside the same in C; requests between two processes, beside TCP and C; the Python package beside C, GDScript
+and other ways between programs; the library's size. Prints a table, and writes target/bench.json and
+target/bench.svg. Asserts nothing: times depend on the machine, and on its other work. Linux only.
 
   --chart     also update docs/images/bench.svg, the chart of the README
+  --python    measure only the Python package, in two minutes, and write target/bench-python.json
   --pictures  measure only SharedMemoryTexture and SharedMemoryViewportSource, in a window under Xvfb
 """
 
 
 def main(arguments):
-    _, options = parse("bench", arguments, options=("--chart", "--pictures"))
+    _, options = parse("bench", arguments, options=("--chart", "--pictures", "--python"))
     require_linux("bench", "this measures on Linux only")
     needs.check()
     godot = find_godot.find()
     if "--pictures" in options:
         addon.build()
         bench_pictures.measure(godot)
+        return
+    if "--python" in options:
+        wheel.check_python()
+        python = bench_python.environment(wheel.build())
+        addon.build()
+        bench_measure.measure_python(godot, *python)
         return
     template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
@@ -42,4 +52,15 @@ def main(arguments):
     built = {
         message["target"]["name"]: message["executable"] for message in told if message.get("executable")
     }
-    bench_measure.measure(godot, template, library, built, "--chart" in options)
+    python = python_or_none()
+    bench_measure.measure(godot, template, library, built, python, "--chart" in options)
+
+
+def python_or_none():
+    """Returns a Python with the package, and the other packages that it has."""
+    try:
+        wheel.check_python()
+        return bench_python.environment(wheel.build())
+    except Failure as failure:
+        say(f"the Python package is not measured: {failure}")
+        return None

@@ -14,6 +14,11 @@ OLDEST_GLIBC = "2.28"
 # The oldest macOS that runs on Apple's own processors.
 OLDEST_MACOS = "11.0"
 MACOS_TARGETS = ("aarch64-apple-darwin", "x86_64-apple-darwin")
+# Both, as zigbuild and maturin call them.
+MACOS = "universal2-apple-darwin"
+# For macOS, rustc would strip a library with a program that not every Rust comes with. Also, the library must
+# not be changed after it is signed.
+UNSTRIPPED = ["--config", "profile.release.strip=false"]
 
 HELP = f"""\
 Usage: ./build.sh cross [SYSTEM...]
@@ -61,15 +66,15 @@ def build_linux(target):
 
 def build_macos():
     """Returns the path of a library with the halves of both processors."""
-    lacking = [target for target in MACOS_TARGETS if not rust.has_target(target)]
-    cargo, env = zigbuild(rust.environment((lacking or MACOS_TARGETS)[0]))
-    # rustc would strip it with a program that not every Rust comes with; and it must not be changed after it
-    # is signed.
-    unstripped = ["--config", "profile.release.strip=false"]
-    folder = addon.compile_library(
-        [*cargo, "zigbuild", *unstripped], target="universal2-apple-darwin", env=env
-    )
+    cargo, env = zigbuild(macos_environment())
+    folder = addon.compile_library([*cargo, "zigbuild", *UNSTRIPPED], target=MACOS, env=env)
     return folder / "libgodot_shared_memory.dylib"
+
+
+def macos_environment():
+    """Returns the variables with which cargo builds for both processors."""
+    lacking = [target for target in MACOS_TARGETS if not rust.has_target(target)]
+    return rust.environment((lacking or MACOS_TARGETS)[0])
 
 
 BUILDERS = {
@@ -93,10 +98,10 @@ def zigbuild(env):
     return [programs / "cargo-zigbuild"], {**env, **zigs}
 
 
-def check_libraries(libraries):
+def check_libraries(libraries, *options):
     """Checks what each library needs of its system."""
     say("checking the libraries")
     program = [pypi.programs("cross") / "python", ROOT / "tools/check_libraries.py"]
     limits = ["--glibc", OLDEST_GLIBC, "--macos", OLDEST_MACOS]
     foreign = ["--foreign", ROOT, "--foreign", rust.cargo_home()]
-    must([*program, *limits, *foreign, *libraries], "cross: problems found in the libraries")
+    must([*program, *limits, *foreign, *options, *libraries], "problems found in the libraries")

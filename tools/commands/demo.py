@@ -7,6 +7,7 @@ import addon
 import find_godot
 import needs
 import python_package
+import run_bridge
 import run_demo
 from common import ROOT, TARGET, must, parse, say
 
@@ -25,6 +26,7 @@ Without Rust, give it the files of a release: SHARED_MEMORY_LIBRARY names the ad
 SHARED_MEMORY_WHEEL the wheel for this system.
 
 {NAMES}
+  {"bridge":<10} {run_bridge.HELP}
 
   --window   show the demo in a window instead, until it is closed; lines typed here go to the Python side
   --picture PATH
@@ -35,6 +37,9 @@ SHARED_MEMORY_WHEEL the wheel for this system.
 def main(arguments):
     words, options = parse("demo", arguments, options=("--window", "--picture="), most=1)
     name = words[0] if words else "hello"
+    if name == "bridge":
+        bridge("--window" in options)
+        return
     # Before minutes of building: an unknown name, and no Godot.
     run_demo.check_name(name)
     needs_package = run_demo.DEMOS[name]["needs_package"]
@@ -54,3 +59,15 @@ def main(arguments):
     # The demo runs in another folder.
     command += ["--picture", os.path.abspath(options["--picture"])] if "--picture" in options else []
     must([*command, name], f"the demo {name} failed", cwd=folder)
+
+
+def bridge(is_window):
+    """Runs the demo of the bridge, which needs the Python package."""
+    from . import test_bridge
+
+    wheel.check_python()
+    needs.check(needs.VENV, builds=not (addon.is_given() and python_package.is_given()))
+    godot = find_godot.find()
+    python = test_bridge.python()
+    addon.build()
+    run_bridge.run(godot, python, is_window)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 import re
 import shutil
 import sys
@@ -9,18 +10,12 @@ import zipfile
 
 import addon
 import check_package
-import debian
 import needs
 import notices
 from common import ROOT, TARGET, Failure, parse, say
 
-from . import cross
+from . import cross, wheel
 
-# Their dependencies are those of the libraries of all systems.
-TARGETS = (
-    *("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
-    *("aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-pc-windows-gnu"),
-)
 # For programs in C and C++, with the page that the README there names.
 FOR_PARTNERS = [f"partners/c/{name}" for name in ("README.md", "godot_shared_memory.h", "simulator.c")]
 FOR_PARTNERS += ["docs/FORMAT.md"]
@@ -39,8 +34,9 @@ Builds the addon and makes two zips in target/package/:
 
 Prints the path of each. The same files give the same zips.
 
-  --all   make both in target/package/all/ instead, with the libraries of all systems (see ./build.sh cross
-          --help), and the SHA-256 of each beside it: the files of a release
+  --all   make the files of a release in target/package/all instead: both zips with the libraries of all
+          systems (see ./build.sh cross --help), the Python package's wheels for all of them (see
+          ./build.sh wheel --help), and a SHA-256 beside each
   --tag   make them only if TAG is v<version>
 """
 
@@ -50,6 +46,8 @@ def main(arguments):
     complete, tag = "--all" in options, options.get("--tag")
     if tag and not complete:
         raise Failure("package: --tag goes with --all (see ./build.sh package --help)")
+    if complete:
+        wheel.check_python()
     needs.check(*[needs.VENV] * complete)
     text = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
     version = re.search(r'^version *= *"(.*)"', text, re.MULTILINE).group(1)
@@ -64,13 +62,13 @@ def main(arguments):
     else:
         addon.build()
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.whl*"):
+        old.unlink()
 
     say("collecting the notices of what is linked in")
-    # Some of the libraries may contain the standard library of another Rust.
-    fetched = complete and debian.fetched("toolchain")
-    compilers = ["rustc", *([fetched / "root/usr/bin/rustc"] if fetched else [])]
     texts = folder / "THIRD_PARTY_NOTICES.txt"
-    texts.write_text(notices.collect(TARGETS if complete else (), compilers), encoding="utf-8")
+    text = notices.collect_all() if complete else notices.collect((), ["rustc"])
+    texts.write_text(text, encoding="utf-8")
     say("zipping")
     installed = addon_files(libraries, texts)
     archives = {
@@ -79,15 +77,17 @@ def main(arguments):
     }
     for archive, files in archives.items():
         make_zip(archive, files)
-        if complete:
-            digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-            # As `sha256sum --check` reads it.
-            (folder / f"{archive.name}.sha256").write_bytes(f"{digest}  {archive.name}\n".encode())
     problems = [problem for path in archives for problem in check_package.problems_of(path, complete)]
     if problems:
         raise Failure("\nbuild.sh: ".join(problems))
     for archive in archives:
         print(archive.as_posix())
+    if complete:
+        release = [*archives, *(shutil.copy(built, folder) for built in wheel.build_all())]
+        for file in map(pathlib.Path, release):
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            # As `sha256sum --check` reads it.
+            (folder / f"{file.name}.sha256").write_bytes(f"{digest}  {file.name}\n".encode())
 
 
 def addon_files(libraries, texts):

@@ -11,7 +11,7 @@ import needs
 import peers
 import pypi
 import rust
-from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
+from common import LOGS, NOTHING_SELECTED, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 
 from . import test_c
 
@@ -20,19 +20,17 @@ Usage: ./build.sh test [FILTER] [--godot] [--rights]
 
 Runs the tests of the Rust crates with cargo, and those for loom with loom, which tries every order of the
 threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
-runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy and
-with a package for Node.js: they come from PyPI and npm into target/, and where they can't be had, these tests
-are skipped. Two files of tests/ run at a time. With FILTER: only the tests, of any kind, whose name contains
-it, one at a time; names of tests/ are FILE:TEST.
-target/tests-venv has their pytest, for runs by hand:
+runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy,
+with a package for Node.js and with the Python package. The first two come from PyPI and npm into target/, and
+the last is built, see ./build.sh demo --help. Where they can't be had, these tests are skipped. Two files
+of tests/ run at a time. With FILTER: only the tests, of any kind, whose name contains it, one at a time;
+names of tests/ are FILE:TEST. target/tests-venv has their pytest, for runs by hand:
 target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
   --rights  leaves out the long ones of these that show the same whichever user runs them
 """
 
-# The exit code with which pytest tells it.
-NOTHING_SELECTED = 5
 # Tests of time fail if many programs share the processors.
 WORKERS = 2
 RUST_LOG, LOOM_LOG, GODOT_LOG = LOGS / "rust.log", LOGS / "loom.log", LOGS / "godot.log"

@@ -1,30 +1,42 @@
-"""build.sh test-arm64: the segment crate's tests, built for Linux on arm64 and run through QEMU."""
+"""build.sh test-arm64: tests of the segment crate and the Python package, on an arm64 that QEMU emulates."""
 
 import os
 import sys
 
 import debian
+import emulated
 import needs
 import rust
-from common import LOGS, MACHINE, ROOT, Failure, must, parse, require_linux, run, say
+from common import LOGS, MACHINE, NOTHING_SELECTED, ROOT, Failure, must, parse, require_linux, run, say
+from common import TARGET as TARGET_FOLDER
 
+from . import wheel
 from .cross import OLDEST_GLIBC, zigbuild
 
 TARGET = "aarch64-unknown-linux-gnu"
 # Ten emulated processes on two cores don't get to their turn within the 50 ms that a call goes on trying.
 SKIPPED = ("all_of_ten_racing_processes_get_the_memory",)
+PYTHON = TARGET_FOLDER / "arm64-python"
+PLATFORMS = [f"{tag}_aarch64" for tag in ("manylinux2014", "manylinux_2_17", wheel.MANYLINUX)]
+# These start many processes, or need a partner of this processor.
+NOT_EMULATED = "not " + " and not ".join(
+    ("test_docs", "test_godot", "test_c_partner", "test_processes", "test_command_line")
+)
+# For all of them.
+PYTHON_SECONDS = 900
 
 HELP = f"""\
 Usage: ./build.sh test-arm64 [FILTER]
 
 Builds the tests of the segment crate for arm64 and glibc {OLDEST_GLIBC}, and runs them on this machine,
-through QEMU: the processor is emulated, the kernel is this machine's own. With FILTER: only the tests whose
-name contains it. On Linux 6.7 or newer with apt; QEMU and the C library come from Debian's packages, into
-target/qemu. On a machine that is arm64 itself, ./build.sh test does more. The loops over random moments run
-20 times (SHM_SEGMENT_ROUNDS).
+through QEMU: the processor is emulated, the kernel is this machine's own. Then Debian's Python for arm64 runs
+tests of the Python package, with the wheel of a release. With FILTER: only the tests whose name contains it.
+On Linux 6.7 or newer with apt; QEMU, the C library and that Python come from Debian's packages, into
+target/qemu and target/python_arm64. On a machine that is arm64 itself, ./build.sh test does more. The loops
+over random moments run 20 times (SHM_SEGMENT_ROUNDS).
 
 Not run: {" ".join(SKIPPED)}
-(too slow under emulation).
+and tests of the Python package that start many processes (too slow under emulation).
 """
 
 
@@ -50,6 +62,22 @@ def main(arguments):
     log.unlink(missing_ok=True)
     skips = [word for name in SKIPPED for word in ("--skip", name)]
     passed = run([*emulator, *test, *name_filter, "--", *skips], env=env, limit=900, log=log) == 0
+    passed = passed and python_tests(qemu[0], name_filter, log)
     if not (passed and rust.nothing_left()):
         raise Failure("test-arm64: tests failed")
     say(f"{rust.passed_in(log)} tests passed on arm64")
+
+
+def python_tests(qemu, name_filter, log):
+    """Runs tests of the Python package, and returns whether they passed."""
+    root = emulated.python_arm64()
+    packages, unpacked = PYTHON / "packages", PYTHON / "wheel"
+    emulated.install(PLATFORMS, packages, emulated.REQUIREMENTS)
+    emulated.unpack(wheel.build_for_linux(TARGET, PYTHON), unpacked)
+    python = [sys.executable, ROOT / "tools/with_emulator.py", qemu, root, root / "usr/bin/python3.11"]
+    choice = " and ".join([NOT_EMULATED, *name_filter])
+    command = [*python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests", "-k", choice]
+    env = {"PYTHONPATH": f"{packages}{os.pathsep}{unpacked}"}
+    say("running the tests of the Python package")
+    code = run(command, env=env, limit=PYTHON_SECONDS, log=log, cwd=TARGET_FOLDER)
+    return code == 0 or (bool(name_filter) and code == NOTHING_SELECTED)

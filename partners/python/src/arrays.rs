@@ -31,13 +31,23 @@ pub(crate) enum Purpose {
     Image(Option<PixelFormat>),
 }
 
+/// The place of a value in the one that is sent, for error texts. Most values need none.
+pub(crate) type Path<'a> = &'a dyn Fn() -> String;
+
 /// An object's buffer.
-pub(crate) struct Array<'py> {
+pub(crate) struct Array<'a, 'py> {
     object: Bound<'py, PyAny>,
     buffer: PyUntypedBuffer,
     number: Number,
     is_swapped: bool,
-    path: String,
+    path: Path<'a>,
+}
+
+/// The contents of an object's buffer.
+pub(crate) enum Found<'a, 'py> {
+    /// A number, as those of numpy, whose buffers have no dimensions.
+    Scalar(Scalar),
+    Array(Array<'a, 'py>),
 }
 
 /// The bytes of an array, in C order and little-endian.
@@ -70,20 +80,35 @@ pub(crate) fn has_buffer(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) != 0 }
 }
 
-impl<'py> Array<'py> {
+/// Returns the contents of the buffer of an object, which the value has at `path`.
+pub(crate) fn find<'a, 'py>(object: &Bound<'py, PyAny>, path: Path<'a>) -> Result<Found<'a, 'py>> {
+    match PyUntypedBuffer::get(object) {
+        Ok(buffer) => Ok(Found::Array(Array::with(object, buffer, path)?)),
+        // PyO3 refuses buffers without dimensions.
+        Err(error) => match scalar(object, path)? {
+            Some(scalar) => Ok(Found::Scalar(scalar)),
+            None => Err(error.into()),
+        },
+    }
+}
+
+impl<'a, 'py> Array<'a, 'py> {
     /// Returns the buffer of an object, which the value has at `path`.
-    pub(crate) fn of(object: &Bound<'py, PyAny>, path: &str) -> Result<Self> {
-        let buffer = PyUntypedBuffer::get(object)?;
-        let (number, is_swapped) = number_in(buffer.format().to_bytes(), buffer.item_size(), path)?;
-        Ok(Self { object: object.clone(), buffer, number, is_swapped, path: path.to_owned() })
+    pub(crate) fn of(object: &Bound<'py, PyAny>, path: Path<'a>) -> Result<Self> {
+        Self::with(object, PyUntypedBuffer::get(object)?, path)
     }
 
-    pub(crate) fn py(&self) -> Python<'py> {
-        self.object.py()
+    fn with(object: &Bound<'py, PyAny>, buffer: PyUntypedBuffer, path: Path<'a>) -> Result<Self> {
+        let (number, is_swapped) = number_in(buffer.format().to_bytes(), buffer.item_size(), path)?;
+        Ok(Self { object: object.clone(), buffer, number, is_swapped, path })
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
         self.buffer.shape()
+    }
+
+    pub(crate) const fn path(&self) -> Path<'a> {
+        self.path
     }
 
     pub(crate) const fn number(&self) -> Number {
@@ -147,14 +172,14 @@ impl<'py> Array<'py> {
             }),
             Number::Unsigned(_) => Err(Failure::Python(PyTypeError::new_err(format!(
                 "{} is an array of unsigned integers of 64 bits, which messages lack; convert it to int64",
-                self.path
+                (self.path)()
             )))),
         }
     }
 
     /// Returns the message that the array is.
     pub(crate) fn into_message(self, purpose: Purpose) -> Result<(Descriptor, Bytes)> {
-        let (shape, path) = (self.shape().to_vec(), self.path.clone());
+        let (shape, path) = (self.shape().to_vec(), self.path);
         let is_bytes = self.number == Number::Unsigned(1);
         if purpose == Purpose::Any && is_bytes && shape.len() == 1 {
             return Ok((Descriptor::of(Kind::Bytes), self.plain()?));
@@ -169,17 +194,17 @@ impl<'py> Array<'py> {
                     Purpose::Any | Purpose::Numbers | Purpose::Image(_) => Meaning::Plain,
                 };
                 let (element, bytes) = self.elements()?;
-                let descriptor = described(&path, element, meaning, &shape)?;
+                let descriptor = described(path, element, meaning, &shape)?;
                 Ok((descriptor, bytes))
             }
         }
     }
 
     fn into_image(self, format: Option<PixelFormat>) -> Result<(Descriptor, Bytes)> {
-        let (shape, path) = (self.shape().to_vec(), self.path.clone());
+        let (shape, path) = (self.shape().to_vec(), self.path);
         let refused = || {
             Failure::argument(
-                &path,
+                &path(),
                 format!("an array of the shape {shape:?}"),
                 "a picture of uint8 of the shape (height, width, channels), with 1 to 4 channels",
             )
@@ -226,7 +251,7 @@ fn wide(number: i64) -> [u8; 8] {
 }
 
 /// Returns the type of a buffer's elements, and whether their bytes have the other order.
-fn number_in(format: &[u8], size: usize, path: &str) -> Result<(Number, bool)> {
+fn number_in(format: &[u8], size: usize, path: Path<'_>) -> Result<(Number, bool)> {
     let (order, code) = match format {
         [order @ (b'@' | b'=' | b'<' | b'>' | b'!'), code @ ..] => (*order, code),
         code => (b'@', code),
@@ -241,7 +266,8 @@ fn number_in(format: &[u8], size: usize, path: &str) -> Result<(Number, bool)> {
     let refused = || {
         let format = String::from_utf8_lossy(format);
         Failure::Python(PyTypeError::new_err(format!(
-            "{path} has elements of the format {format:?}; convert them to integers or floats"
+            "{} has elements of the format {format:?}; convert them to integers or floats",
+            path()
         )))
     };
     let number = number.filter(|_| matches!(size, 1 | 2 | 4 | 8)).ok_or_else(refused)?;
@@ -262,7 +288,7 @@ fn copied(view: &Bound<'_, PyMemoryView>, size: usize, is_swapped: bool) -> Resu
 }
 
 /// Returns the number that an object is, if its buffer has no dimensions, as those of numpy's numbers.
-pub(crate) fn scalar(object: &Bound<'_, PyAny>, path: &str) -> Result<Option<Scalar>> {
+fn scalar(object: &Bound<'_, PyAny>, path: Path<'_>) -> Result<Option<Scalar>> {
     let view = PyMemoryView::from(object)?;
     if view.getattr("ndim")?.extract::<usize>()? != 0 {
         return Ok(None);
@@ -292,7 +318,7 @@ pub(crate) fn scalar(object: &Bound<'_, PyAny>, path: &str) -> Result<Option<Sca
 
 /// Returns the descriptor of an array of elements, which the value has at `path`.
 pub(crate) fn described(
-    path: &str,
+    path: Path<'_>,
     element: Element,
     meaning: Meaning,
     shape: &[usize],
@@ -302,11 +328,12 @@ pub(crate) fn described(
         Meaning::Vectors => "an array of floats of the shape (count, 2), (count, 3) or (count, 4)",
         Meaning::Colors => "an array of floats of the shape (count, 4)",
     };
-    let refused = || Failure::argument(path, format!("an array of the shape {shape:?}"), limit);
+    let refused = || Failure::argument(&path(), format!("an array of the shape {shape:?}"), limit);
     let mut numbers = [0; 4];
     if shape.is_empty() || shape.len() > numbers.len() {
         return Err(Failure::Python(PyTypeError::new_err(format!(
-            "{path} is an array of {} dimensions, and a message has 1 to 4",
+            "{} is an array of {} dimensions, and a message has 1 to 4",
+            path(),
             shape.len()
         ))));
     }

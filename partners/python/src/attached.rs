@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use shm_segment::layout::Error as LayoutError;
 use shm_segment::layout::native::{Look, Looks, Named, Queue, Stream, look};
-use shm_segment::{Options, Segment};
+use shm_segment::{Options, Segment, no_memory_text};
 
 use crate::error::{Cause, Failure, Result};
 use crate::exit::{self, Closable};
@@ -210,9 +210,7 @@ impl<L: Layout> Attached<L> {
     fn no_memory(&self) -> Failure {
         match &*lock(&self.followed) {
             Some(Followed { name, cause }) => {
-                let cause = cause.as_deref().unwrap_or("it is gone");
-                let told = format!("there is no memory to use under the name {name:?}: {cause}");
-                Failure::new(Cause::Unavailable, told)
+                Failure::new(Cause::Unavailable, no_memory_text(name, cause.as_deref()))
             }
             None => Failure::closed(),
         }

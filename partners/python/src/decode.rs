@@ -104,16 +104,19 @@ impl<'py> Decoder<'_, 'py> {
         let dict = PyDict::new(self.py);
         for _ in 0..count {
             let key = self.value()?;
-            if key.hash().is_err() {
+            let value = self.value()?;
+            let before = dict.len();
+            if let Err(error) = dict.set_item(&key, value) {
+                if key.hash().is_ok() {
+                    return Err(error.into());
+                }
                 let class = key.get_type().name()?;
                 return Err(Failure::data(format!("a key of a dictionary is a {class}, which has no hash")));
             }
-            let value = self.value()?;
-            if dict.contains(&key)? {
+            if dict.len() == before {
                 let why = "two keys of a dictionary are equal in Python, such as 1 and 1.0";
                 return Err(Failure::data(why));
             }
-            dict.set_item(key, value)?;
         }
         Ok(dict.into_any())
     }

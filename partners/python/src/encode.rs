@@ -7,7 +7,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use shm_segment::layout::native::Element;
 use shm_segment::values::variant::{MAX_DEPTH, MAX_KEY_DEPTH, Type, WriteError, Writer};
 
-use crate::arrays::{self, Array, Number, Purpose, Scalar};
+use crate::arrays::{self, Array, Bytes, Found, Number, Purpose, Scalar};
 use crate::error::{Cause, Failure, Result};
 use crate::math;
 use crate::wrapped::{self, Text};
@@ -34,6 +34,67 @@ struct Encoder<'py> {
     open: Vec<*mut ffi::PyObject>,
     /// The containers around the value that are in a dictionary's key.
     key_depth: usize,
+}
+
+/// An array of the engine.
+struct Packed {
+    kind: Type,
+    is_wide: bool,
+    count: usize,
+    bytes: Bytes,
+}
+
+impl Packed {
+    /// Returns the array of the engine that a buffer is in a container.
+    fn of(array: Array<'_, '_>, purpose: Purpose) -> Result<Self> {
+        let path = array.path();
+        let shape = array.shape().to_vec();
+        let is_bytes = array.number() == Number::Unsigned(1);
+        let refused =
+            |limit: &str| Err(Failure::argument(&path(), format!("an array of the shape {shape:?}"), limit));
+        let (kind, is_wide, count, bytes) = match (purpose, &*shape) {
+            (Purpose::Image(_), _) => {
+                return Err(Failure::new(
+                    Cause::Argument,
+                    format!("{} is a picture inside a container", path()),
+                ));
+            }
+            (Purpose::Any, [count]) if is_bytes => {
+                (Type::BYTES, false, *count, array.into_message(Purpose::Any)?.1)
+            }
+            (Purpose::Any | Purpose::Numbers, [count]) => {
+                let (element, bytes) = array.elements()?;
+                let kind = match element {
+                    Element::I32 => Type::INT32_ARRAY,
+                    Element::I64 => Type::INT64_ARRAY,
+                    Element::F32 => Type::FLOAT32_ARRAY,
+                    Element::F64 => Type::FLOAT64_ARRAY,
+                };
+                (kind, false, *count, bytes)
+            }
+            (Purpose::Vectors, [count, width @ 2..=4]) => {
+                let kind = match width {
+                    2 => Type::VECTOR2_ARRAY,
+                    3 => Type::VECTOR3_ARRAY,
+                    _ => Type::VECTOR4_ARRAY,
+                };
+                match array.elements()? {
+                    (Element::F32, bytes) => (kind, false, *count, bytes),
+                    (Element::F64, bytes) => (kind, true, *count, bytes),
+                    _ => return refused("an array of floats"),
+                }
+            }
+            (Purpose::Colors, [count, 4]) => match array.elements()? {
+                (Element::F32, bytes) => (Type::COLOR_ARRAY, false, *count, bytes),
+                _ => return refused("an array of floats of 32 bits"),
+            },
+            (Purpose::Vectors | Purpose::Colors, _) => {
+                return refused("of the shape (count, 2), (count, 3) or (count, 4)");
+            }
+            _ => return refused("of one dimension inside a container; vectors() or ravel() gives one"),
+        };
+        Ok(Self { kind, is_wide, count, bytes })
+    }
 }
 
 /// The containers around a value that an error text shows.
@@ -98,7 +159,7 @@ impl<'py> Encoder<'py> {
             return self.array(value, &list.to_tuple());
         }
         if let Ok(tuple) = value.cast::<PyTuple>() {
-            return match math::numbers(tuple, &self.path())? {
+            return match math::numbers(tuple, &|| self.path())? {
                 Some((of, numbers)) => {
                     let written = self.writer.numbers(of, &numbers);
                     self.wrote(written)
@@ -113,31 +174,29 @@ impl<'py> Encoder<'py> {
     }
 
     fn other(&mut self, value: &Bound<'py, PyAny>) -> Result<()> {
-        if let Some((data, purpose)) = wrapped::unwrap(value)? {
-            return self.packed(Array::of(&data, &self.path())?, purpose);
-        }
-        // Numbers of numpy have buffers without dimensions.
         if arrays::has_buffer(value) {
-            return match arrays::scalar(value, &self.path())? {
-                Some(Scalar::Bool(truth)) => {
-                    let written = self.writer.bool(truth);
-                    self.wrote(written)
+            let path = || self.path();
+            let scalar = match arrays::find(value, &path)? {
+                Found::Array(array) => {
+                    let packed = Packed::of(array, Purpose::Any)?;
+                    return self.packed(value.py(), &packed);
                 }
-                Some(Scalar::Float(float)) => {
-                    let written = self.writer.float(float);
-                    self.wrote(written)
-                }
-                Some(Scalar::Signed(integer)) => {
-                    let written = self.writer.int(integer);
-                    self.wrote(written)
-                }
-                Some(Scalar::Unsigned(integer)) => {
-                    let integer = i64::try_from(integer).map_err(|_| self.overflow())?;
-                    let written = self.writer.int(integer);
-                    self.wrote(written)
-                }
-                None => self.packed(Array::of(value, &self.path())?, Purpose::Any),
+                Found::Scalar(scalar) => scalar,
             };
+            let written = match scalar {
+                Scalar::Bool(truth) => self.writer.bool(truth),
+                Scalar::Float(float) => self.writer.float(float),
+                Scalar::Signed(integer) => self.writer.int(integer),
+                Scalar::Unsigned(integer) => {
+                    let integer = i64::try_from(integer).map_err(|_| self.overflow())?;
+                    self.writer.int(integer)
+                }
+            };
+            return self.wrote(written);
+        }
+        if let Some((data, purpose)) = wrapped::unwrap(value)? {
+            let packed = Packed::of(Array::of(&data, &|| self.path())?, purpose)?;
+            return self.packed(value.py(), &packed);
         }
         // SAFETY: the object is valid, and the interpreter is attached.
         if unsafe { ffi::PyIndex_Check(value.as_ptr()) } != 0 {
@@ -177,52 +236,8 @@ impl<'py> Encoder<'py> {
         self.wrote(written)
     }
 
-    fn packed(&mut self, array: Array<'py>, purpose: Purpose) -> Result<()> {
-        let path = self.path();
-        let shape = array.shape().to_vec();
-        let is_bytes = array.number() == Number::Unsigned(1);
-        let refused =
-            |limit: &str| Err(Failure::argument(&path, format!("an array of the shape {shape:?}"), limit));
-        let py = array.py();
-        let (kind, is_wide, count, bytes) = match (purpose, &*shape) {
-            (Purpose::Image(_), _) => {
-                return Err(Failure::new(Cause::Argument, format!("{path} is a picture inside a container")));
-            }
-            (Purpose::Any, [count]) if is_bytes => {
-                (Type::BYTES, false, *count, array.into_message(Purpose::Any)?.1)
-            }
-            (Purpose::Any | Purpose::Numbers, [count]) => {
-                let (element, bytes) = array.elements()?;
-                let kind = match element {
-                    Element::I32 => Type::INT32_ARRAY,
-                    Element::I64 => Type::INT64_ARRAY,
-                    Element::F32 => Type::FLOAT32_ARRAY,
-                    Element::F64 => Type::FLOAT64_ARRAY,
-                };
-                (kind, false, *count, bytes)
-            }
-            (Purpose::Vectors, [count, width @ 2..=4]) => {
-                let kind = match width {
-                    2 => Type::VECTOR2_ARRAY,
-                    3 => Type::VECTOR3_ARRAY,
-                    _ => Type::VECTOR4_ARRAY,
-                };
-                match array.elements()? {
-                    (Element::F32, bytes) => (kind, false, *count, bytes),
-                    (Element::F64, bytes) => (kind, true, *count, bytes),
-                    _ => return refused("an array of floats"),
-                }
-            }
-            (Purpose::Colors, [count, 4]) => match array.elements()? {
-                (Element::F32, bytes) => (Type::COLOR_ARRAY, false, *count, bytes),
-                _ => return refused("an array of floats of 32 bits"),
-            },
-            (Purpose::Vectors | Purpose::Colors, _) => {
-                return refused("of the shape (count, 2), (count, 3) or (count, 4)");
-            }
-            _ => return refused("of one dimension inside a container; vectors() or ravel() gives one"),
-        };
-        let written = self.writer.packed(kind, is_wide, count, bytes.get(py));
+    fn packed(&mut self, py: Python<'py>, packed: &Packed) -> Result<()> {
+        let written = self.writer.packed(packed.kind, packed.is_wide, packed.count, packed.bytes.get(py));
         self.wrote(written)
     }
 
@@ -273,12 +288,11 @@ impl<'py> Encoder<'py> {
 
     fn dictionary(&mut self, dict: &Bound<'py, PyDict>) -> Result<()> {
         self.inside(dict.as_any(), |this| {
-            // A copy, as of a list.
-            let items = dict.items().to_tuple();
-            let written = this.writer.dictionary(items.len());
+            // A copy, as of a list. Nothing changes it, not even code of the program that a value runs.
+            let copy = dict.copy()?;
+            let written = this.writer.dictionary(copy.len());
             this.wrote(written)?;
-            for (index, item) in items.iter().enumerate() {
-                let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
+            for (index, (key, value)) in copy.iter().enumerate() {
                 this.path.push(Step::KeyItself(index));
                 let outside = this.key_depth;
                 this.key_depth += 1;

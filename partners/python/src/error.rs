@@ -1,47 +1,34 @@
-//! The segment crate's errors as exceptions, in one table.
+//! The causes of the segment crate's errors as classes of exceptions.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use shm_segment::layout::Error as LayoutError;
 use shm_segment::values::variant::{Error as ValueError, WriteError};
-use shm_segment::{Error, layout};
+use shm_segment::{Error, argument_text};
 
 /// The cause of an exception, which decides its class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    Argument,
-    Closed,
-    Exists,
-    NotFound,
-    Permission,
-    OutOfMemory,
-    Busy,
-    InUse,
-    Unavailable,
-    Data,
-    Lost,
-    Connection,
-    Timeout,
-    System,
-}
+pub(crate) use shm_segment::Cause;
 
-const CLASSES: [(&str, Cause); 14] = [
-    ("ArgumentError", Cause::Argument),
-    ("ClosedError", Cause::Closed),
-    ("ExistsError", Cause::Exists),
-    ("NotFoundError", Cause::NotFound),
-    ("AccessError", Cause::Permission),
-    ("OutOfMemoryError", Cause::OutOfMemory),
-    ("BusyError", Cause::Busy),
-    ("InUseError", Cause::InUse),
-    ("UnavailableError", Cause::Unavailable),
-    ("DataError", Cause::Data),
-    ("LostError", Cause::Lost),
-    ("ConnectionError", Cause::Connection),
-    ("TimeoutError", Cause::Timeout),
-    ("SystemError", Cause::System),
-];
+/// Returns the name of the class of exceptions with this cause.
+const fn class_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Argument => "ArgumentError",
+        Cause::Closed => "ClosedError",
+        Cause::Exists => "ExistsError",
+        Cause::NotFound => "NotFoundError",
+        Cause::Permission => "AccessError",
+        Cause::OutOfMemory => "OutOfMemoryError",
+        Cause::Busy => "BusyError",
+        Cause::InUse => "InUseError",
+        Cause::Empty | Cause::Unavailable => "UnavailableError",
+        Cause::Data => "DataError",
+        Cause::Lost => "LostError",
+        Cause::Connection => "ConnectionError",
+        Cause::Timeout => "TimeoutError",
+        Cause::NotMemory | Cause::System => "SystemError",
+    }
+}
 
 /// A failed call.
 #[derive(Debug)]
@@ -62,7 +49,7 @@ impl Failure {
 
     /// Returns the failure of a call with a wrong argument. The message names it, its value and the limit.
     pub(crate) fn argument(name: &str, value: impl std::fmt::Display, limit: &str) -> Self {
-        Self::new(Cause::Argument, format!("{name} must be {limit}, not {value}"))
+        Self::new(Cause::Argument, argument_text(name, value, limit))
     }
 
     pub(crate) fn closed() -> Self {
@@ -94,72 +81,21 @@ impl From<PyErr> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let cause = match &error {
-            Error::InvalidName { .. }
-            | Error::InvalidPrefix { .. }
-            | Error::InvalidSize { .. }
-            | Error::TooSmall { .. }
-            | Error::OutOfBounds { .. }
-            | Error::RowsOutOfBounds { .. }
-            | Error::Misaligned { .. } => Cause::Argument,
-            Error::AlreadyExists { .. } => Cause::Exists,
-            Error::DoesNotExist { .. } => Cause::NotFound,
-            Error::NotSizedYet { .. } | Error::Leased { .. } | Error::RoleBlocked { .. } => Cause::Busy,
-            Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Cause::Permission,
-            Error::OutOfMemory { .. } => Cause::OutOfMemory,
-            Error::Truncated { .. } | Error::PageLost { .. } => Cause::Lost,
-            Error::Unsupported { .. } => Cause::Unavailable,
-            Error::NotASegment { .. } | Error::TooManyFiles { .. } | Error::System { .. } => Cause::System,
-        };
-        Self::new(cause, error.to_string())
+        Self::new(error.cause(), error.to_string())
     }
 }
 
 impl From<LayoutError> for Failure {
     fn from(error: LayoutError) -> Self {
-        use LayoutError as E;
-        let cause = match error {
-            E::Segment(error) => return error.into(),
-            E::Invalid { .. }
-            | E::Corrupt { .. }
-            | E::NotZeros { .. }
-            | E::ResetRefused { .. }
-            | E::OtherMemory { .. } => Cause::Data,
-            E::NotLaidOutYet { .. }
-            | E::Full { .. }
-            | E::NoRoom
-            | E::Overtaken
-            | E::RequestInProgress
-            | E::Locked => Cause::Busy,
-            E::RoleTaken { .. }
-            | E::NoLaneFree { .. }
-            | E::BothSidesTaken
-            | E::LockHeld
-            | E::Unfinished { .. } => Cause::InUse,
-            E::LockNotHeld | E::Stopped => Cause::Closed,
-            E::PartnerGone { .. } => Cause::Connection,
-            E::SegmentTooSmall { .. }
-            | E::TooLarge { .. }
-            | E::WrongLength { .. }
-            | E::InvalidElementSize { .. }
-            | E::NoSuchElement { .. }
-            | E::InvalidCount { .. }
-            | E::LaidOutSmaller { .. } => Cause::Argument,
-            E::TimedOut { .. } | E::WaitTimedOut { .. } => Cause::Timeout,
-            E::Empty
-            | E::NoAcknowledgement { .. }
-            | E::NotConnected
-            | E::LeftOver
-            | E::NameMoved
-            | E::NameLost { .. } => Cause::Unavailable,
-            E::OutOfMemory { .. } => Cause::OutOfMemory,
-        };
-        Self::new(cause, error.to_string())
+        match error {
+            LayoutError::Stopped => crate::waits::stopped(),
+            _ => Self::new(error.cause(), error.to_string()),
+        }
     }
 }
 
-impl From<Box<layout::Error>> for Failure {
-    fn from(error: Box<layout::Error>) -> Self {
+impl From<Box<LayoutError>> for Failure {
+    fn from(error: Box<LayoutError>) -> Self {
         (*error).into()
     }
 }
@@ -192,25 +128,16 @@ impl From<Failure> for PyErr {
             Failure::Interrupted => crate::waits::take_interrupt(),
             // The class is found when Python looks at the exception.
             Failure::Ours(cause, message) => Python::attach(|py| {
-                class_of(py, cause)
-                    .map_or_else(|error| error, |class| Self::from_type(class.bind(py).clone(), (message,)))
+                class_of(py, cause).map_or_else(|error| error, |class| Self::from_type(class, (message,)))
             }),
         }
     }
 }
 
 /// Returns the class of exceptions with this cause.
-fn class_of(py: Python<'_>, cause: Cause) -> PyResult<&Py<PyType>> {
-    static FOUND: PyOnceLock<Vec<(Cause, Py<PyType>)>> = PyOnceLock::new();
-    let classes = FOUND.get_or_try_init(py, || {
-        let module = py.import("godot_shared_memory._errors")?;
-        let found = CLASSES
-            .iter()
-            .map(|(name, cause)| Ok((*cause, module.getattr(*name)?.cast_into::<PyType>()?.unbind())));
-        found.collect::<PyResult<Vec<_>>>()
-    })?;
-    let found = classes.iter().find(|(of, _)| *of == cause);
-    found
-        .map(|(_, class)| class)
-        .ok_or_else(|| pyo3::exceptions::PySystemError::new_err("an exception has no class"))
+fn class_of(py: Python<'_>, cause: Cause) -> PyResult<Bound<'_, PyType>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module =
+        MODULE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("godot_shared_memory._errors")?.unbind()))?;
+    Ok(module.bind(py).getattr(class_name(cause))?.cast_into()?)
 }

@@ -200,5 +200,9 @@ pub(crate) fn array<'py>(py: Python<'py>, bytes: Vec<u8>, layout: Layout) -> Res
         return Err(Failure::data("the shape of an array does not fit its length"));
     }
     let content = Bound::new(py, Content::new(bytes, layout))?;
-    Ok(view_of(content.as_any())?)
+    match numpy(py) {
+        // Numpy makes the view itself. It would ignore an error of that, but there is none here.
+        Some(asarray) => Ok(asarray.bind(py).call1((content,))?),
+        None => Ok(PyMemoryView::from(content.as_any())?.into_any()),
+    }
 }

@@ -20,6 +20,7 @@ mod mutex;
 mod outgoing;
 mod peer;
 mod queue;
+mod raw;
 mod received;
 mod stream;
 mod views;

@@ -5,6 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use shm_segment::values::variant::{Numbers, Type};
 
+use crate::arrays::Path;
 use crate::error::{Failure, Result};
 
 /// The parts of a tuple.
@@ -131,7 +132,7 @@ fn build<'py>(
 }
 
 /// Returns the type and the numbers of an object, if it is one of these tuples.
-pub(crate) fn numbers(object: &Bound<'_, PyTuple>, path: &str) -> Result<Option<(Type, Vec<f64>)>> {
+pub(crate) fn numbers(object: &Bound<'_, PyTuple>, path: Path<'_>) -> Result<Option<(Type, Vec<f64>)>> {
     let py = object.py();
     let classes = classes(py)?;
     let class = object.get_type();
@@ -141,13 +142,19 @@ pub(crate) fn numbers(object: &Bound<'_, PyTuple>, path: &str) -> Result<Option<
     flatten(object.as_any(), &mut flat, of, path, 0)?;
     if flat.len() != of.count() {
         let limit = format!("{} of {} numbers", of.name(), of.count());
-        return Err(Failure::argument(path, format!("one of {}", flat.len()), &limit));
+        return Err(Failure::argument(&path(), format!("one of {}", flat.len()), &limit));
     }
     transpose(*number, &mut flat);
     Ok(Some((of, flat)))
 }
 
-fn flatten(object: &Bound<'_, PyAny>, flat: &mut Vec<f64>, of: Type, path: &str, depth: usize) -> Result<()> {
+fn flatten(
+    object: &Bound<'_, PyAny>,
+    flat: &mut Vec<f64>,
+    of: Type,
+    path: Path<'_>,
+    depth: usize,
+) -> Result<()> {
     const DEEPEST: usize = 4;
     if let Ok(parts) = object.cast::<PyTuple>() {
         if depth > DEEPEST || flat.len() > of.count() {
@@ -161,7 +168,7 @@ fn flatten(object: &Bound<'_, PyAny>, flat: &mut Vec<f64>, of: Type, path: &str,
     if of.has_integers() {
         let integer: i64 = object.extract()?;
         let in_range = i32::try_from(integer).map_err(|_| {
-            Failure::argument(path, integer, &format!("{} of integers of 32 bits", of.name()))
+            Failure::argument(&path(), integer, &format!("{} of integers of 32 bits", of.name()))
         })?;
         flat.push(in_range.into());
     } else {

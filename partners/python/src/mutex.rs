@@ -52,11 +52,7 @@ impl Mutex {
         if !matches!(now, Err(LayoutError::Locked)) || timeout.is_zero() {
             return Ok(now?);
         }
-        let locked = waits::detached(py, || lock.lock_while(timeout, waits::goes_on))?;
-        match locked {
-            Err(LayoutError::Stopped) => Err(waits::stopped()),
-            other => Ok(other?),
-        }
+        Ok(waits::detached(py, || lock.lock_while(timeout, waits::goes_on))??)
     }
 }
 

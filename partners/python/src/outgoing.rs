@@ -2,10 +2,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use shm_segment::layout;
 use shm_segment::layout::native::{Descriptor, Kind, Message};
-use shm_segment::layout::{self, Error as LayoutError};
 
-use crate::arrays::{self, Array, Bytes, Purpose};
+use crate::arrays::{self, Array, Bytes, Found, Purpose};
 use crate::encode::encode;
 use crate::error::{Cause, Failure, Result};
 use crate::wrapped::{self, Text};
@@ -37,8 +37,8 @@ impl Fixed {
 }
 
 impl<'py> Outgoing<'py> {
-    /// Returns the message for a value, which may have `limit` bytes.
-    pub(crate) fn of(value: &Bound<'py, PyAny>, limit: u64) -> Result<Self> {
+    /// Returns the message for a value. `limit` finds the bytes that it may have, if it must be encoded.
+    pub(crate) fn of(value: &Bound<'py, PyAny>, limit: impl FnOnce() -> Result<u64>) -> Result<Self> {
         let py = value.py();
         let of = |descriptor, content| Ok(Self { py, descriptor, content });
         if value.is_none() {
@@ -60,17 +60,19 @@ impl<'py> Outgoing<'py> {
             || value.is_instance_of::<PyList>()
             || value.is_instance_of::<PyTuple>();
         if !is_container {
-            if let Some((data, purpose)) = wrapped::unwrap(value)? {
-                return Self::array(py, Array::of(&data, "value")?, purpose);
-            }
-            if arrays::has_buffer(value) && arrays::scalar(value, "value")?.is_none() {
-                return Self::array(py, Array::of(value, "value")?, Purpose::Any);
+            let path = || "value".to_owned();
+            if arrays::has_buffer(value) {
+                if let Found::Array(array) = arrays::find(value, &path)? {
+                    return Self::array(py, array, Purpose::Any);
+                }
+            } else if let Some((data, purpose)) = wrapped::unwrap(value)? {
+                return Self::array(py, Array::of(&data, &path)?, purpose);
             }
         }
-        of(Descriptor::of(Kind::Value), Content::Value(encode(value, limit)?))
+        of(Descriptor::of(Kind::Value), Content::Value(encode(value, limit()?)?))
     }
 
-    fn array(py: Python<'py>, array: Array<'py>, purpose: Purpose) -> Result<Self> {
+    fn array(py: Python<'py>, array: Array<'_, 'py>, purpose: Purpose) -> Result<Self> {
         let (descriptor, bytes) = array.into_message(purpose)?;
         Ok(Self { py, descriptor, content: Content::Array(bytes) })
     }
@@ -103,8 +105,5 @@ impl<'py> Outgoing<'py> {
 
 /// Returns the failure of a call that got a message, and names it if its length is wrong.
 pub(crate) fn failure(error: layout::Error) -> Failure {
-    match error {
-        LayoutError::TooLarge { .. } => Failure::new(Cause::Argument, format!("value: {error}")),
-        other => other.into(),
-    }
+    Failure::new(error.cause(), error.text_for("value"))
 }

@@ -138,7 +138,7 @@ impl Peer {
     fn send(&self, py: Python<'_>, value: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
         let peer = self.peer()?;
-        let message = Outgoing::of(value, peer.max_message_size()?)?;
+        let message = Outgoing::of(value, || Ok(peer.max_message_size()?))?;
         match peer.send(&message.message(), Duration::ZERO) {
             Ok(()) => return Ok(()),
             Err(LayoutError::NoRoom | LayoutError::NotConnected) if !timeout.is_zero() => {}
@@ -186,7 +186,8 @@ impl Peer {
         timeout: Option<f64>,
     ) -> Result<Option<Bound<'py, PyAny>>> {
         let timeout = waits::timeout(timeout)?;
-        let message = Outgoing::of(value, self.peer()?.max_message_size()?)?.fix()?;
+        let peer = self.peer()?;
+        let message = Outgoing::of(value, || Ok(peer.max_message_size()?))?.fix()?;
         let answer = self.waiting(py, |peer| {
             peer.request::<_, LayoutError>(&message.message(), timeout, Received::copy)
                 .map_err(outgoing::failure)

@@ -11,9 +11,13 @@ use crate::attached::Attached;
 use crate::error::{Cause, Failure, Result};
 use crate::memory::{SharedMemory, scope, unsigned};
 use crate::outgoing::{self, Outgoing};
+use crate::raw::{self, Given, Raw};
 use crate::received::Received;
 use crate::stream::{NotTaken, copy_small, count, creation_failure, end_of_messages, if_any, stopped_if};
 use crate::waits;
+
+/// The bytes that `peek_raw()` reckons for a message besides its content.
+const RAW_OVERHEAD: u64 = 64;
 
 /// Every message in order, from up to 64 producers to one consumer.
 ///
@@ -127,10 +131,10 @@ impl Queue {
     #[pyo3(signature = (value, timeout = Some(0.0)))]
     fn enqueue(&self, py: Python<'_>, value: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
         let timeout = waits::timeout(timeout)?;
-        let limit = match self.get(py, |queue, _| Ok(queue.max_message_size())) {
+        let limit = || match self.get(py, |queue, _| Ok(queue.max_message_size())) {
             // A message that is too long for the memory to come is refused there.
-            Err(failure) if failure.cause() == Some(Cause::Unavailable) && !timeout.is_zero() => u64::MAX,
-            other => other?,
+            Err(failure) if failure.cause() == Some(Cause::Unavailable) && !timeout.is_zero() => Ok(u64::MAX),
+            other => other,
         };
         let message = Outgoing::of(value, limit)?;
         let now = self.attached.now(py, |queue, segment| {
@@ -201,6 +205,64 @@ impl Queue {
         let target = self.attached.target()?;
         let peeked = if_any(py.detach(|| target.layout.peek(target.segment(), Received::copy)))?;
         peeked.map(|received| received.into_value(py, self.max_memory)).transpose()
+    }
+
+    /// Returns the messages that wait, as they are in the memory, and leaves them there.
+    ///
+    /// Returns as many as have `max_bytes` bytes, but at least one if there is any. A message counts 64 bytes
+    /// besides its content. The messages of a producer are in order. Nothing is decoded: `enqueue_raw()`
+    /// passes any message on, and `take_out()` removes it here. A tag of 0 marks a message that this version
+    /// can't read. Raises InUseError if there is another consumer, DataError or OutOfMemoryError.
+    #[pyo3(signature = (max_bytes = 1 << 20))]
+    fn peek_raw<'py>(&self, py: Python<'py>, max_bytes: i64) -> Result<Bound<'py, PyList>> {
+        let max_bytes = unsigned("max_bytes", max_bytes)?;
+        let target = self.attached.target()?;
+        let found = py.detach(|| {
+            let (mut found, mut bytes) = (Vec::new(), 0_u64);
+            target.layout.look_ahead::<LayoutError>(target.segment(), |place, message| {
+                let length = message.as_ref().map_or(0, |message| message.length());
+                bytes = bytes.saturating_add(length).saturating_add(RAW_OVERHEAD);
+                let is_wanted = found.is_empty() || bytes <= max_bytes;
+                if is_wanted {
+                    found.push(Raw::of_queue(place, message)?);
+                }
+                Ok(is_wanted)
+            })?;
+            Ok::<_, LayoutError>(found)
+        })?;
+        let messages = PyList::empty(py);
+        for raw in found {
+            messages.append(raw.into_python(py)?)?;
+        }
+        Ok(messages)
+    }
+
+    /// Takes a message out that `peek_raw()` has returned, if it is still the first one of its producer.
+    ///
+    /// Returns whether it was. Raises InUseError if there is another consumer, or ArgumentError.
+    fn take_out(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> Result<bool> {
+        let place = raw::place_of(message)?;
+        self.get(py, |queue, segment| queue.take_out(segment, place))
+    }
+
+    /// Puts a message in as it was in other memory. Waits for room, for `timeout` seconds at most; None is no
+    /// limit.
+    ///
+    /// Raises ArgumentError for a message that is too long, or whose tag, shape and content contradict each
+    /// other, and otherwise the exceptions of `enqueue`. The bytes of a value are not looked at.
+    #[pyo3(signature = (message, timeout = Some(0.0)))]
+    fn enqueue_raw(&self, py: Python<'_>, message: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+        let timeout = waits::timeout(timeout)?;
+        let given = Given::of(message)?;
+        let message = given.message();
+        if timeout.is_zero() {
+            return self.attached.now(py, |queue, segment| {
+                queue.enqueue(segment, &message, timeout, || true).map_err(raw::failure)
+            });
+        }
+        self.attached.waiting(py, timeout, |queue, segment, rest, is_wanted| {
+            queue.enqueue(segment, &message, rest, is_wanted).map_err(raw::failure)
+        })
     }
 
     /// Takes all messages out.

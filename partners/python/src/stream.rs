@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
-use shm_segment::layout::native::{Incoming, Kind, MAX_READERS, Newest, Stream as Native};
+use shm_segment::layout::native::{Incoming, Kind, MAX_READERS, Newest, Stream as Native, Written};
 use shm_segment::layout::{Error as LayoutError, Result as LayoutResult};
 use shm_segment::{Options, Segment};
 
@@ -14,6 +14,7 @@ use crate::error::{Cause, Failure, Result};
 use crate::forks::Kept;
 use crate::memory::{SMALL, SharedMemory, owner_state, scope, unsigned};
 use crate::outgoing::{self, Outgoing};
+use crate::raw::{self, Given, Raw};
 use crate::received::{Received, layout_of};
 use crate::views::{Draft, Frame};
 use crate::waits;
@@ -187,7 +188,7 @@ impl Stream {
     /// Raises InUseError if there is another writer, and ArgumentError if the value is too long. Raises
     /// TypeError or OverflowError for a value that no message can hold.
     fn write(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> Result<()> {
-        let limit = self.get(py, |stream, _| Ok(stream.max_message_size()))?;
+        let limit = || self.get(py, |stream, _| Ok(stream.max_message_size()));
         let message = Outgoing::of(value, limit)?;
         // The message lives longer than the result.
         let write = |stream: &Native, segment: &Segment| {
@@ -202,6 +203,29 @@ impl Stream {
     /// is read.
     fn read<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
         self.take(py)?.map(|received| received.into_value(py, self.max_memory)).transpose()
+    }
+
+    /// Returns the newest message as it is in the memory, with its age. None before the first one.
+    ///
+    /// Nothing is decoded, so `write_raw()` passes any message on. Raises the exceptions of `read`.
+    fn read_raw<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
+        let target = self.attached.target()?;
+        let read = || {
+            let copy = |message: &Incoming<'_>, written: Written| Raw::of_stream(message, written.age());
+            target.layout.read_written::<_, LayoutError>(target.segment(), copy)
+        };
+        if_any(py.detach(read))?.map(|raw| raw.into_python(py)).transpose()
+    }
+
+    /// Publishes a message that was written `message.age` seconds ago. None is an unknown age.
+    ///
+    /// Raises ArgumentError for a message that is too long, or whose tag, shape and content contradict each
+    /// other. Raises InUseError if there is another writer. The bytes of a value are not looked at.
+    fn write_raw(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> Result<()> {
+        let given = Given::of(message)?;
+        self.attached.now(py, |stream, segment| {
+            stream.write_aged(segment, &given.message(), given.age()).map_err(raw::failure)
+        })
     }
 
     /// Copies the newest content into a writable buffer, and returns its bytes. None before the first

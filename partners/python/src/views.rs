@@ -221,7 +221,7 @@ fn drawn(shape: &[usize], dtype: Option<&Bound<'_, PyAny>>) -> Result<(Descripto
             return Err(PyTypeError::new_err(told).into());
         }
     };
-    let descriptor = described("shape", element, Meaning::Plain, shape)?;
+    let descriptor = described(&|| "shape".to_owned(), element, Meaning::Plain, shape)?;
     Ok((descriptor, count.saturating_mul(element.size())))
 }
 

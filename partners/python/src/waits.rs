@@ -7,7 +7,6 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 use shm_segment::Waited;
-use shm_segment::layout::Error as LayoutError;
 
 use crate::error::{Cause, Failure, Result};
 use crate::exit::Waiting;
@@ -88,11 +87,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
 
 /// Returns the result of a call that has waited for something.
 pub(crate) fn finish(waited: Waited, what: &'static str, timeout: Duration) -> Result<()> {
-    match waited {
-        Waited::Changed => Ok(()),
-        Waited::TimedOut => Err(LayoutError::WaitTimedOut { what, waited: timeout }.into()),
-        Waited::Stopped => Err(stopped()),
-    }
+    Ok(waited.for_what(what, timeout)?)
 }
 
 pub(crate) fn stopped() -> Failure {

@@ -18,6 +18,8 @@ import pytest
 
 SHM = pathlib.Path("/dev/shm")
 
+# There, a name lasts as long as its section is open, and no call lists the names.
+not_windows = pytest.mark.skipif(sys.platform == "win32", reason="names of Windows are not files")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import godot_shared_memory as gsm
 import pytest
-from conftest import Program
+from conftest import Program, not_windows
 from godot_shared_memory import Mutex, Queue, SharedMemory, Stream
 from godot_shared_memory.__main__ import main
 
@@ -20,6 +20,7 @@ WATCHER = """if True:
 """
 
 
+@not_windows
 def test_list_names_each_kind(make_name: Callable[[], str], capsys: pytest.CaptureFixture[str]) -> None:
     names = [make_name() for _ in range(4)]
     with (
@@ -39,6 +40,7 @@ def test_list_names_each_kind(make_name: Callable[[], str], capsys: pytest.Captu
     mutex.close()
 
 
+@not_windows
 def test_show_tells_the_owner_and_the_bytes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with SharedMemory.create(name, 100) as memory:
         memory.write(b"hello")
@@ -89,6 +91,7 @@ def test_watch_counts_the_messages_of_a_queue_and_takes_none(
         assert queue.dequeue() == 1
 
 
+@not_windows
 def test_remove_removes_a_name(name: str) -> None:
     SharedMemory.create(name, 64, persistent=True).close()
     assert main(["remove", name]) == 0

@@ -12,7 +12,7 @@ from typing import Any
 import godot_shared_memory as gsm
 import numpy
 import pytest
-from conftest import Program, closed_soon, eventually, linux, processor_time
+from conftest import Program, closed_soon, eventually, linux, not_windows, processor_time
 from godot_shared_memory import OwnerState, SharedMemory, Stream
 
 WRITER = """if True:
@@ -317,6 +317,7 @@ def test_iteration_goes_on_where_the_name_leads(name: str) -> None:
             assert list(messages) == []
 
 
+@not_windows
 def test_a_stream_follows_its_name(name: str, start: Callable[..., Program]) -> None:
     with Stream.open(name) as reader:
         assert not reader.is_attached()

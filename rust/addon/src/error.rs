@@ -1,7 +1,7 @@
-//! The segment crate's errors as values of the engine's `Error`, in one table.
+//! The causes of the segment crate's errors as values of the engine's `Error`.
 
 use godot::global::Error as Code;
-use shm_segment::{Error, layout};
+use shm_segment::{Cause, Error, argument_text, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
 
@@ -57,7 +57,7 @@ impl Failure {
 
     /// Returns the failure of a call with a wrong argument. The message names it, its value and the limit.
     pub(crate) fn argument(name: &str, value: impl std::fmt::Display, limit: &str) -> Self {
-        Self::invalid(format!("{name} must be {limit}, not {value}"))
+        Self::invalid(argument_text(name, value, limit))
     }
 
     /// Returns the failure of a call that needs a segment. `cause` is the failure that left none open.
@@ -92,64 +92,19 @@ impl Failure {
     }
 
     fn of_layout(error: &layout::Error) -> Self {
-        use layout::Error as E;
-        let code = match error {
-            E::Segment(error) => return Self::of(error, Code::FAILED),
-            E::Invalid { .. }
-            | E::Corrupt { .. }
-            | E::NotZeros { .. }
-            | E::ResetRefused { .. }
-            | E::OtherMemory { .. } => Code::ERR_INVALID_DATA,
-            E::NotLaidOutYet { .. }
-            | E::Full { .. }
-            | E::NoRoom
-            | E::Overtaken
-            | E::RequestInProgress
-            | E::Locked => Code::ERR_BUSY,
-            E::RoleTaken { .. }
-            | E::NoLaneFree { .. }
-            | E::BothSidesTaken
-            | E::LockHeld
-            | E::Unfinished { .. } => Code::ERR_ALREADY_IN_USE,
-            E::LockNotHeld => Code::ERR_UNCONFIGURED,
-            E::PartnerGone { .. } => Code::ERR_CONNECTION_ERROR,
-            E::Stopped => return Self::detached_while_waiting(),
-            E::SegmentTooSmall { .. }
-            | E::TooLarge { .. }
-            | E::WrongLength { .. }
-            | E::InvalidElementSize { .. }
-            | E::NoSuchElement { .. }
-            | E::InvalidCount { .. }
-            | E::LaidOutSmaller { .. } => Code::ERR_INVALID_PARAMETER,
-            E::TimedOut { .. } | E::WaitTimedOut { .. } => Code::ERR_TIMEOUT,
-            E::Empty => Code::ERR_DOES_NOT_EXIST,
-            E::NoAcknowledgement { .. }
-            | E::NotConnected
-            | E::LeftOver
-            | E::NameMoved
-            | E::NameLost { .. } => Code::ERR_UNAVAILABLE,
-            E::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
-        };
-        let failure = Self::new(code, error.to_string());
-        match error {
-            // Another program decided the size, or has the role.
-            E::LaidOutSmaller { .. }
-            | E::RoleTaken { .. }
-            | E::NoLaneFree { .. }
-            | E::BothSidesTaken
-            | E::SegmentTooSmall { is_created: false, .. } => failure.unprinted(),
-            _ => failure,
-        }
+        Self::of_layout_as(error, || error.to_string())
     }
 
     /// Returns the failure of a call that got a message as `argument`, and names it if its length is wrong.
     pub(crate) fn of_message(argument: &str, error: &layout::Error) -> Self {
-        let failure = Self::of_layout(error);
+        Self::of_layout_as(error, || error.text_for(argument))
+    }
+
+    fn of_layout_as(error: &layout::Error, text: impl FnOnce() -> String) -> Self {
         match error {
-            layout::Error::TooLarge { .. } | layout::Error::WrongLength { .. } => {
-                Self::new(failure.code(), format!("{argument}: {failure}"))
-            }
-            _ => failure,
+            layout::Error::Segment(error) => Self::of(error, Code::FAILED),
+            layout::Error::Stopped => Self::detached_while_waiting(),
+            _ => Self::new(code(error.cause(), Code::FAILED), text()).unprinted_if(error.may_be_of_others()),
         }
     }
 
@@ -161,32 +116,9 @@ impl Failure {
         }
     }
 
-    /// Returns the failure for an error of a segment. `other` is the code of errors that the table lacks.
+    /// Returns the failure for an error of a segment. `other` is the code of failed system calls.
     pub(crate) fn of(error: &Error, other: Code) -> Self {
-        let code = match error {
-            Error::InvalidName { .. }
-            | Error::InvalidPrefix { .. }
-            | Error::InvalidSize { .. }
-            | Error::TooSmall { .. }
-            | Error::OutOfBounds { .. }
-            | Error::RowsOutOfBounds { .. }
-            | Error::Misaligned { .. } => Code::ERR_INVALID_PARAMETER,
-            Error::AlreadyExists { .. } => Code::ERR_ALREADY_EXISTS,
-            Error::DoesNotExist { .. } => Code::ERR_DOES_NOT_EXIST,
-            Error::NotSizedYet { .. } | Error::Leased { .. } | Error::RoleBlocked { .. } => Code::ERR_BUSY,
-            Error::NotASegment { .. } => Code::ERR_CANT_OPEN,
-            Error::PermissionDenied { .. } | Error::ReadOnly { .. } => Code::ERR_UNAUTHORIZED,
-            Error::OutOfMemory { .. } => Code::ERR_OUT_OF_MEMORY,
-            Error::Truncated { .. } | Error::PageLost { .. } => Code::ERR_FILE_CORRUPT,
-            Error::Unsupported { .. } => Code::ERR_UNAVAILABLE,
-            Error::TooManyFiles { .. } | Error::System { .. } => other,
-        };
-        let failure = Self::new(code, error.to_string());
-        match error {
-            // The other program may be about to replace it by a larger one.
-            Error::TooSmall { .. } => failure.unprinted(),
-            _ => failure,
-        }
+        Self::new(code(error.cause(), other), error.to_string()).unprinted_if(error.may_be_of_others())
     }
 
     /// Returns whether the script itself is wrong, so that the console should say so.
@@ -195,6 +127,27 @@ impl Failure {
     /// them. They are not printed: a loop that waits for a peer must not flood the console.
     pub(crate) fn is_misuse(&self) -> bool {
         self.0.is_misuse
+    }
+}
+
+/// Returns the code for a cause. `other` is the code of failed system calls.
+const fn code(cause: Cause, other: Code) -> Code {
+    match cause {
+        Cause::Argument => Code::ERR_INVALID_PARAMETER,
+        Cause::Closed => Code::ERR_UNCONFIGURED,
+        Cause::Exists => Code::ERR_ALREADY_EXISTS,
+        Cause::NotFound | Cause::Empty => Code::ERR_DOES_NOT_EXIST,
+        Cause::NotMemory => Code::ERR_CANT_OPEN,
+        Cause::Permission => Code::ERR_UNAUTHORIZED,
+        Cause::OutOfMemory => Code::ERR_OUT_OF_MEMORY,
+        Cause::Busy => Code::ERR_BUSY,
+        Cause::InUse => Code::ERR_ALREADY_IN_USE,
+        Cause::Unavailable => Code::ERR_UNAVAILABLE,
+        Cause::Data => Code::ERR_INVALID_DATA,
+        Cause::Lost => Code::ERR_FILE_CORRUPT,
+        Cause::Connection => Code::ERR_CONNECTION_ERROR,
+        Cause::Timeout => Code::ERR_TIMEOUT,
+        Cause::System => other,
     }
 }
 

@@ -22,11 +22,7 @@ pub(crate) fn timeout(timeout_msec: i64) -> Result<Duration> {
 
 /// Returns the result of `wait()` for the way in which a wait for a message ended.
 pub(crate) fn result_of(waited: Waited, timeout: Duration) -> Result<()> {
-    match waited {
-        Waited::Changed => Ok(()),
-        Waited::Stopped => Err(Error::Stopped.into()),
-        Waited::TimedOut => Err(Error::WaitTimedOut { what: "new message", waited: timeout }.into()),
-    }
+    Ok(waited.for_what("new message", timeout)?)
 }
 
 /// Calls `attempt` every millisecond until there is a message or room, for a layout whose partners wake

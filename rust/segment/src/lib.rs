@@ -31,6 +31,7 @@
 )]
 
 mod available;
+mod cause;
 mod error;
 mod forks;
 #[cfg(fuzzing)]
@@ -48,6 +49,7 @@ mod segment;
 pub mod values;
 
 pub use available::{UNCHECKED_BELOW, available_memory, has_room_for};
+pub use cause::{Cause, argument_text, no_memory_text};
 pub use error::{Error, Result, Taken};
 pub use forks::{forks, guard_forks, install_fault_handler};
 pub use info::{Maker, Messages, OwnerState, SegmentInfo};

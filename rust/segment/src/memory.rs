@@ -2,7 +2,7 @@
 //!
 //! # Why there is no `&[u8]`
 //! Another process may store into these bytes while this one reads them. A Rust reference promises that this
-//! can't happen, so none is ever made. Bytes are copied through raw pointers, in five of the functions
+//! can't happen, so none is ever made. Bytes are copied through raw pointers, in six of the functions
 //! below, to or from memory that only this process has. Two reads of the same byte may differ, so a caller
 //! checks its copy, never the original. A copy that races with a writer may be torn (part old, part new), as
 //! in C.
@@ -60,8 +60,8 @@ pub(crate) enum Fault {
 // Invariants that the `unsafe` below rests on:
 // - `len` bytes are mapped from `start` on, for as long as `self` lives: the contract of `Mapping`.
 // - `range` is the only source of an address, and returns none outside the mapping.
-// - All functions except `read`, `read_rows`, `load`, `sleep` and `wake` need a writable mapping: `Segment`
-//   checks its access before it calls them.
+// - All functions except `read`, `append`, `read_rows`, `load`, `sleep` and `wake` need a writable mapping:
+//   `Segment` checks its access before it calls them.
 impl Memory {
     pub(crate) fn new(map: Box<dyn Mapping>) -> Self {
         let (start, len) = (map.as_mut_ptr(), map.len());
@@ -85,6 +85,22 @@ impl Memory {
         // processes are accepted.
         unsafe { std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len()) };
         self.check()
+    }
+
+    /// Appends `length` bytes of the mapping, from `offset` on, to `into`, which has room for them. After an
+    /// error, `into` is unchanged.
+    ///
+    /// A vector would have to be filled for `read`, which takes as long as the copy.
+    pub(crate) fn append(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Fault> {
+        let from = self.range(offset, length)?;
+        let room = into.spare_capacity_mut().get_mut(..length).ok_or(Fault::OutOfBounds)?;
+        // SAFETY: `range` returned the start of `length` bytes in the mapping. `room` has as many, and is
+        // borrowed exclusively, so the two can't overlap. Otherwise as in `read`.
+        unsafe { std::ptr::copy_nonoverlapping(from, room.as_mut_ptr().cast::<u8>(), length) };
+        self.check()?;
+        // SAFETY: the vector has the capacity, as there was room, and these bytes were just written.
+        unsafe { into.set_len(into.len() + length) };
+        Ok(())
     }
 
     /// Copies `from` into the mapping, at `offset`. The mapping must be writable.
@@ -241,6 +257,27 @@ mod tests {
         memory.read(0, &mut all).unwrap();
         assert_eq!(all[..3], [9, 9, 0]);
         assert_eq!(all[60..], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn appended_bytes_stand_behind_those_that_were_there() {
+        let memory = memory(16);
+        memory.write(4, b"bytes").unwrap();
+        let mut into = Vec::with_capacity(8);
+        into.push(b'=');
+        memory.append(4, 5, &mut into).unwrap();
+        assert_eq!(into, b"=bytes");
+    }
+
+    #[test]
+    fn nothing_is_appended_without_room_or_from_outside() {
+        let memory = memory(16);
+        let mut into = Vec::with_capacity(4);
+        for (offset, length) in [(0, into.capacity() + 1), (13, 4), (16, 1), (u64::MAX, 1)] {
+            assert_eq!(memory.append(offset, length, &mut into), Err(Fault::OutOfBounds));
+            assert!(into.is_empty());
+        }
+        memory.append(16, 0, &mut into).unwrap();
     }
 
     #[test]

@@ -91,6 +91,16 @@ impl Segment {
         self.memory.read(offset, into).map_err(|fault| self.fault(fault, offset, into.len() as u64))
     }
 
+    /// Appends `length` bytes of the segment, from `offset` (in bytes) on, to `into`. There must be room.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read). `into` is unchanged.
+    pub(crate) fn append(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<()> {
+        self.check_truncation()?;
+        self.check_room(length as u64)?;
+        self.memory.append(offset, length, into).map_err(|fault| self.fault(fault, offset, length as u64))
+    }
+
     /// Copies `from` into the segment, at `offset` (in bytes).
     ///
     /// # Errors

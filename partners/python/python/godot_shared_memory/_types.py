@@ -56,6 +56,21 @@ class NodePath(str):
         return f"NodePath({super().__repr__()})"
 
 
+class RawMessage(NamedTuple):
+    """A message as it is in memory, to be passed on.
+
+    The tag and the shape are those of the native format (docs/FORMAT.md, Messages).
+    """
+
+    tag: int
+    shape: tuple[int, int, int, int]
+    content: bytes
+    age: float | None = None
+    """Seconds since a stream's message was written. None if that isn't known."""
+    place: tuple[int, int, int] | None = None
+    """A queue's incarnation, its lane, and the bytes ever put into the lane up to the end of the message."""
+
+
 class Vector2(NamedTuple):
     """Two floats."""
 

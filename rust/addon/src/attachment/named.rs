@@ -8,7 +8,7 @@ use godot::builtin::StringName;
 use godot::global::Error as Code;
 use shm_segment::layout::Error;
 use shm_segment::layout::native::{Look, Looks, Named, look};
-use shm_segment::{Backend, Options, Scope, Segment};
+use shm_segment::{Backend, Options, Scope, Segment, no_memory_text};
 
 use super::{Attached, AttachedLayout, Attachment, Target};
 use crate::args::name_in;
@@ -142,8 +142,7 @@ impl<L: AttachedLayout> Attachment<L> {
     pub(super) fn not_attached(&self) -> Failure {
         match &*lock(&self.followed.name) {
             Some(Name { name, cause, .. }) => {
-                let cause = cause.as_ref().map_or("it is gone", Failure::message);
-                let message = format!("there is no memory to use under the name {name:?}: {cause}");
+                let message = no_memory_text(name, cause.as_ref().map(Failure::message));
                 Failure::new(Code::ERR_UNAVAILABLE, message)
             }
             None => {

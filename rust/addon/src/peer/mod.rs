@@ -8,9 +8,8 @@ use std::time::Duration;
 use godot::builtin::{StringName, Variant};
 use godot::global::Error as Code;
 use hazard::AtomicOption;
-use shm_segment::layout::Error;
 use shm_segment::layout::native::{BUFFER_SIZES, Event, Peer};
-use shm_segment::{Backend, Scope, Waited};
+use shm_segment::{Backend, Scope};
 
 use crate::args::{name_in, number_to, signed};
 use crate::binding::{Class, Definition, EngineText, Enum, EnumArg, ErrorCode, ScriptEnum, This, methods};
@@ -168,7 +167,7 @@ impl SharedMemoryPeer {
 
     fn wait_connected(&self, timeout_msec: i64) -> ErrorCode {
         code_of(self.with_peer_waiting(timeout_msec, |peer, timeout| {
-            result_of(peer.wait_connected(timeout)?, "partner", timeout)
+            Ok(peer.wait_connected(timeout)?.for_what("partner", timeout)?)
         }))
     }
 
@@ -196,7 +195,7 @@ impl SharedMemoryPeer {
 
     fn wait(&self, timeout_msec: i64) -> ErrorCode {
         code_of(self.with_peer_waiting(timeout_msec, |peer, timeout| {
-            result_of(peer.wait(timeout)?, "message", timeout)
+            Ok(peer.wait(timeout)?.for_what("message", timeout)?)
         }))
     }
 
@@ -239,15 +238,6 @@ impl SharedMemoryPeer {
 
 /// The number of changes of the partner that one `poll()` tells of, besides the messages.
 const MAX_CHANGES: u64 = 4;
-
-/// Returns the result of a wait for the way in which it ended.
-fn result_of(waited: Waited, what: &'static str, timeout: Duration) -> Result<()> {
-    match waited {
-        Waited::Changed => Ok(()),
-        Waited::Stopped => Err(Error::Stopped.into()),
-        Waited::TimedOut => Err(Error::WaitTimedOut { what, waited: timeout }.into()),
-    }
-}
 
 // Getters. They can't fail, and don't change the last error.
 impl SharedMemoryPeer {

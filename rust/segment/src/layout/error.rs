@@ -271,6 +271,20 @@ impl From<Box<Self>> for Error {
     }
 }
 
+impl crate::Waited {
+    /// Returns the result of a wait for `what`, which could take the time `timeout`.
+    ///
+    /// # Errors
+    /// [`Error::WaitTimedOut`] if the time is over, and [`Error::Stopped`] if the caller didn't want to go on.
+    pub const fn for_what(self, what: &'static str, timeout: Duration) -> Result<()> {
+        match self {
+            Self::Changed => Ok(()),
+            Self::Stopped => Err(Error::Stopped),
+            Self::TimedOut => Err(Error::WaitTimedOut { what, waited: timeout }),
+        }
+    }
+}
+
 fn absent(what: &str, waited: Duration) -> String {
     if waited.is_zero() {
         return format!("there is no {what}, and the call didn't wait for one, as its timeout is 0");

@@ -91,7 +91,5 @@ pub(super) fn copy(segment: &Segment, offset: u64, length: u64, into: &mut Vec<u
     if into.try_reserve_exact(length).is_err() {
         return Err(out_of_memory);
     }
-    into.resize(length, 0);
-    segment.read(offset, into).inspect_err(|_| into.clear())?;
-    Ok(())
+    Ok(segment.append(offset, length, into)?)
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shm_segment::layout::Error;
-use shm_segment::layout::native::{Queue, Stream};
+use shm_segment::layout::native::{Place, Queue, Stream};
 use shm_segment::{Access, Options, OwnerState, Segment, Waited};
 
 use crate::common::native::{bytes, dequeue, read};
@@ -272,4 +272,68 @@ fn a_false_number_of_messages_is_no_larger_than_the_bytes_allow() {
     ours.write(256 + 0x28, &u64::MAX.to_le_bytes()).unwrap();
     assert_eq!(consumer.filled(&theirs).unwrap().messages, 2);
     assert_eq!(dequeue(&consumer, &theirs).unwrap(), b"hello");
+}
+
+#[test]
+fn messages_that_were_looked_at_are_taken_out_where_they_were() {
+    let (ours, theirs) = pair("ahead", 8192);
+    let (producer, consumer) = (Queue::attach(&ours, 512, 2).unwrap(), Queue::attach(&theirs, 0, 1).unwrap());
+    let other = Queue::attach(&ours, 0, 1).unwrap();
+    let put = |queue: &Queue, content: &[u8]| queue.enqueue(&ours, &bytes(content), NOW, || true).unwrap();
+    for content in [b"a1", b"a2", b"a3"] {
+        put(&producer, content);
+    }
+    put(&other, b"b1");
+    let look = |most: usize| {
+        let mut found = Vec::new();
+        let looked = consumer.look_ahead::<Error>(&theirs, |place, message| {
+            found.push((place, message?.to_vec()?));
+            Ok(found.len() < most)
+        });
+        looked.map(|()| found)
+    };
+    let found = look(9).unwrap();
+    let contents: Vec<_> = found.iter().map(|(_, content)| content.as_slice()).collect();
+    assert_eq!(contents, [b"a1", b"b1", b"a2", b"a3"]);
+    assert_eq!(look(2).unwrap(), found[..2]);
+    let [a1, b1, a2, a3] = [0, 1, 2, 3].map(|index: usize| found[index].0);
+    assert_eq!((a1.lane, b1.lane), (0, 1));
+    assert!(a1.end < a2.end && a2.end < a3.end);
+    let take_out = |place| consumer.take_out(&theirs, place).unwrap();
+    assert!(!take_out(a2));
+    assert!(take_out(a1));
+    assert!(!take_out(a1));
+    assert!(take_out(b1));
+    for wrong in [Place { lane: 2, ..a2 }, Place { incarnation: a2.incarnation ^ 1, ..a2 }] {
+        assert!(!take_out(wrong));
+    }
+    assert!(take_out(a2));
+    assert_eq!(dequeue(&consumer, &theirs).unwrap(), b"a3");
+    assert!(matches!(producer.take_out(&ours, a3), Err(Error::RoleTaken { .. })));
+    // An error of the program leaves everything where it is.
+    put(&producer, b"a4");
+    let failed = consumer.look_ahead::<Error>(&theirs, |_, _| Err(Error::Empty));
+    assert!(matches!(failed, Err(Error::Empty)));
+    assert_eq!(look(9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_message_keeps_the_age_that_it_was_written_with() {
+    let (ours, theirs) = pair("aged", 8192);
+    let (writer, reader) = (Stream::attach(&ours, 100, 2).unwrap(), Stream::attach(&theirs, 0, 0).unwrap());
+    let hour = Duration::from_secs(3600);
+    for (given, least) in
+        [(Some(Duration::ZERO), Some(Duration::ZERO)), (Some(hour), Some(hour)), (None, None)]
+    {
+        writer.write_aged(&ours, &bytes(b"x"), given).unwrap();
+        let read =
+            reader.read_written::<_, Error>(&theirs, |_, written| Ok((written.sequence, written.age())));
+        let (sequence, age) = read.unwrap();
+        assert_eq!(sequence, reader.sequence());
+        // This machine may have started less than an hour ago.
+        let is_known = least.is_some_and(|least| age.is_some_and(|age| age >= least && age < least + hour));
+        assert!(is_known || (given != Some(Duration::ZERO) && age.is_none()), "{given:?}: {age:?}");
+    }
+    writer.write_aged(&ours, &bytes(b"x"), Some(Duration::MAX)).unwrap();
+    assert_eq!(reader.age(&theirs).unwrap(), None);
 }

@@ -134,6 +134,11 @@ impl Header {
         RoleLock { role, incarnation: self.incarnation.load(Ordering::Relaxed) }
     }
 
+    /// Returns the incarnation in which this side was attached last.
+    pub(super) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Relaxed)
+    }
+
     /// Takes a role, in whatever incarnation the memory has by then. Returns false if it is held.
     pub(super) fn take_role<L: Layout>(&self, segment: &Segment, role: Role) -> Result<bool> {
         for _ in 0..TRIES {

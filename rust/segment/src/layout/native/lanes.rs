@@ -406,6 +406,53 @@ impl Consumer {
         Ok(None)
     }
 
+    /// Calls `look` with the messages that are there, one of each lane in turn, until it returns false or an
+    /// error. Leaves them there. The messages of a lane come in its order.
+    pub(super) fn look_ahead<S: Shared, E: From<Box<Error>>>(
+        &mut self,
+        shared: &S,
+        mut look: impl FnMut(usize, Record) -> Result<bool, E>,
+    ) -> Result<(), E>
+    where
+        Box<Error>: From<S::Error>,
+    {
+        for end in &mut self.ends {
+            end.load_tail(shared)?;
+        }
+        let mut heads: Vec<_> = self.ends.iter().map(|end| end.head).collect();
+        let mut lane = self.next;
+        // The number of lanes in a row that had no message.
+        let mut empty = 0;
+        while empty < heads.len() {
+            let end = &self.ends[lane];
+            match end.lane.record(shared, heads[lane], end.tail)? {
+                None => empty += 1,
+                Some(record) => {
+                    empty = 0;
+                    heads[lane] = record.end;
+                    if !look(lane, record)? {
+                        break;
+                    }
+                }
+            }
+            lane = if lane + 1 < heads.len() { lane + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// Takes the first message out of a lane if it ends there. Returns whether it did.
+    pub(super) fn pass_if<S: Shared>(&mut self, shared: &S, lane: usize, end: u64) -> Result<bool>
+    where
+        Box<Error>: From<S::Error>,
+    {
+        let Some(first) = self.ends.get_mut(lane) else { return Ok(false) };
+        let is_it = first.first(shared)?.is_some_and(|record| record.end == end);
+        if is_it {
+            self.pass(shared, lane, end)?;
+        }
+        Ok(is_it)
+    }
+
     pub(super) fn has_message<S: Shared>(&mut self, shared: &S) -> Result<bool>
     where
         Box<Error>: From<S::Error>,

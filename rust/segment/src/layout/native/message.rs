@@ -139,7 +139,8 @@ impl Descriptor {
     }
 
     /// Returns the tag.
-    pub(super) const fn tag(&self) -> u32 {
+    #[must_use]
+    pub const fn tag(&self) -> u32 {
         match self.kind {
             Kind::Bytes => 1,
             Kind::Text => 2,
@@ -154,6 +155,14 @@ impl Descriptor {
     /// Returns whether messages with this tag have a shape. An unknown tag has none.
     pub(super) const fn has_shape(tag: u32) -> bool {
         matches!(tag & 0xFF, 3 | 4)
+    }
+
+    /// Returns the descriptor of a message of `length` bytes from another program.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and for a tag that this version doesn't know.
+    pub fn new(tag: u32, shape: [u32; 4], length: u64) -> layout::Result<Self> {
+        Ok(Self::found(tag, shape, length)?)
     }
 
     /// Returns the descriptor of a message of `length` bytes that was found in memory.

@@ -60,9 +60,9 @@ pub use message::{
 pub use named::{Departure, Look, Looks, Named, look};
 pub use pair::Event;
 pub use peer::{BUFFER_SIZES, Peer};
-pub use queue::{Filled, MAX_PRODUCERS, Queue};
+pub use queue::{Filled, MAX_PRODUCERS, Place, Queue};
 pub(crate) use shared::Shared;
-pub use stream::{Draft, Frame, MAX_READERS, Newest, Stream};
+pub use stream::{Draft, Frame, MAX_READERS, Newest, Stream, Written};
 
 /// The result of a step. Boxed, so that it fits into registers: each message takes some twenty steps.
 type Result<T, E = Box<Error>> = std::result::Result<T, E>;

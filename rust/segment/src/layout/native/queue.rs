@@ -79,6 +79,17 @@ pub struct Queue {
     departure: Departure,
 }
 
+/// The place of a message in a queue. No other message ever has the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The incarnation of the memory.
+    pub incarnation: u64,
+    /// The lane, 0 to 63.
+    pub lane: u32,
+    /// The bytes that were put into the lane up to the end of the message. It grows with each message.
+    pub end: u64,
+}
+
 /// The numbers of bytes and messages in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Filled {
@@ -377,6 +388,50 @@ impl Queue {
             }
         }
         Err(Error::Empty.into())
+    }
+
+    /// Calls `look` with the messages that are there, until it returns false or an error. Leaves them there,
+    /// and takes the role of the consumer.
+    ///
+    /// The messages of a lane come in its order, and the lanes in turn. A message that this version can't
+    /// read comes as the error that tells why.
+    ///
+    /// # Errors
+    /// [`Error::RoleTaken`] if there is another consumer; [`Error::Invalid`]; [`Error::Segment`]; those of
+    /// `look`.
+    pub fn look_ahead<E: From<Error> + From<Box<Error>>>(
+        &self,
+        segment: &Segment,
+        mut look: impl FnMut(Place, layout::Result<&Incoming<'_>>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut consumer = lock(&self.consumer);
+        let direct = segment.direct_mut()?;
+        let consumer = self.as_consumer(segment, direct, &mut consumer)?;
+        let incarnation = self.header.incarnation();
+        consumer.look_ahead(&direct, |lane, record| {
+            let place = Place { incarnation, lane: u32::try_from(lane).unwrap_or(u32::MAX), end: record.end };
+            match record.descriptor() {
+                Ok(descriptor) => {
+                    look(place, Ok(&Incoming::new(direct, record.at, record.length, descriptor)))
+                }
+                Err(error) => look(place, Err(*error)),
+            }
+        })
+    }
+
+    /// Takes the message at a place out, if it is the first one of its lane. Returns whether it was.
+    ///
+    /// # Errors
+    /// [`Error::RoleTaken`] if there is another consumer; [`Error::Invalid`]; [`Error::Segment`].
+    pub fn take_out(&self, segment: &Segment, place: Place) -> layout::Result<bool> {
+        let mut consumer = lock(&self.consumer);
+        let direct = segment.direct_mut()?;
+        let consumer = self.as_consumer(segment, direct, &mut consumer)?;
+        if place.incarnation != self.header.incarnation() {
+            return Ok(false);
+        }
+        let lane = usize::try_from(place.lane).unwrap_or(usize::MAX);
+        Ok(consumer.pass_if(&direct, lane, place.end)?)
     }
 
     /// Takes all messages out.

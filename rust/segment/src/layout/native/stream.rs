@@ -94,10 +94,27 @@ pub struct Stream {
     departure: Departure,
 }
 
+/// The number of a message, and the time at which it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// Its number. Each message has one more than the one before.
+    pub sequence: u64,
+    /// Nanoseconds of the monotonic clock; 0: unknown.
+    time: u64,
+}
+
+impl Written {
+    /// Returns the time since the message was written. `None` if that is unknown, or lies in the future.
+    #[must_use]
+    pub fn age(self) -> Option<Duration> {
+        let written = Some(self.time).filter(|time| *time != 0)?;
+        os::monotonic_nanoseconds().checked_sub(written).map(Duration::from_nanos)
+    }
+}
+
 /// Returns the time since a message was written. `None` if that is unknown, or lies in the future.
 fn age_of(found: &Found) -> Option<Duration> {
-    let written = Some(found.time).filter(|time| *time != 0)?;
-    os::monotonic_nanoseconds().checked_sub(written).map(Duration::from_nanos)
+    Written { sequence: found.sequence, time: found.time }.age()
 }
 
 /// The state of the writer.
@@ -201,6 +218,29 @@ impl Stream {
     /// [`Error::TooLarge`]; [`Error::RoleTaken`] if there is another writer; [`Error::NameMoved`];
     /// [`Error::Invalid`]; [`Error::Segment`].
     pub fn write(&self, segment: &Segment, message: &Message<'_>) -> layout::Result<()> {
+        self.write_at(segment, message, os::monotonic_nanoseconds())
+    }
+
+    /// Publishes a message that was written `age` ago, perhaps on another machine. `None` is an unknown age.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_aged(
+        &self,
+        segment: &Segment,
+        message: &Message<'_>,
+        age: Option<Duration>,
+    ) -> layout::Result<()> {
+        let since = |age: Duration| {
+            let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+            // 0 stands for an unknown time. A time before the clock's first one is unknown, too.
+            os::monotonic_nanoseconds().saturating_sub(age)
+        };
+        self.write_at(segment, message, age.map_or(0, since))
+    }
+
+    #[inline]
+    fn write_at(&self, segment: &Segment, message: &Message<'_>, time: u64) -> layout::Result<()> {
         message.check(self.header.geometry.limit)?;
         let mut writer = lock(&self.writer);
         let direct = segment.direct_mut()?;
@@ -211,13 +251,7 @@ impl Stream {
             Some(writing) => writing,
             none => none.insert(self.take_writer(segment, direct)?),
         };
-        writer.writer.write(
-            self.slots,
-            &direct,
-            self.header.first_sequence(),
-            os::monotonic_nanoseconds(),
-            message,
-        )?;
+        writer.writer.write(self.slots, &direct, self.header.first_sequence(), time, message)?;
         Ok(Bell(WAITING_AT).ring_if_wanted(&direct)?)
     }
 
@@ -243,11 +277,26 @@ impl Stream {
         segment: &Segment,
         mut take: impl FnMut(&Incoming<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.read_written(segment, |message, _| take(message))
+    }
+
+    /// Does the same, and tells `take` when the message was written.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_written<T, E: From<Error> + From<Box<Error>>>(
+        &self,
+        segment: &Segment,
+        mut take: impl FnMut(&Incoming<'_>, Written) -> Result<T, E>,
+    ) -> Result<T, E> {
         let direct = segment.direct()?;
         let seen = self.seen.load(Ordering::Relaxed);
         let mut with_content = |found: Found| {
             let taken = match found.descriptor {
-                Ok(descriptor) => Ok(take(&Incoming::new(direct, found.at, found.length, descriptor))?),
+                Ok(descriptor) => {
+                    let message = Incoming::new(direct, found.at, found.length, descriptor);
+                    Ok(take(&message, Written { sequence: found.sequence, time: found.time })?)
+                }
                 // It counts as read, if it hasn't changed during the call.
                 Err(error) => Err(error.into()),
             };

@@ -1,0 +1,942 @@
+@icon("icons/SharedMemoryGym.svg")
+class_name SharedMemoryGym
+extends Node
+## Makes the game an environment of Gymnasium: a program in Python acts, observes, and gets rewards.
+##
+## Add one node of this type to the scene. Its agents are the nodes below it in the group
+## [code]gym_agents[/code], in the order of the tree. Python starts the game or joins it, with
+## [code]GodotEnv[/code] or [code]GodotVectorEnv[/code] of [code]godot_shared_memory.gym[/code].
+## [br][br]
+## [b]Example:[/b] An agent that learns to go to the right. Its node is in the group
+## [code]gym_agents[/code]:
+## [codeblock]
+## extends Node2D
+##
+## var observation_space := SharedMemoryGym.box([1])
+## var action_space := SharedMemoryGym.discrete(2)
+## var direction := 0
+##
+## func reset(random: RandomNumberGenerator) -> void:
+##     position.x = random.randf_range(-50, 50)
+##     direction = 0
+##
+## func act(action: int) -> void:
+##     direction = 1 if action == 1 else -1
+##
+## func _physics_process(_delta: float) -> void:
+##     position.x += direction
+##
+## func observe() -> PackedFloat32Array:
+##     return [position.x / 100]
+##
+## func judge() -> Array:
+##     return [direction * 0.1, position.x > 100]
+## [/codeblock]
+## [b]Agents:[/b] Each agent has these methods:
+## [br]- [code]reset(random: RandomNumberGenerator) -> void[/code] begins an episode. With a second
+## parameter, a [Dictionary], it also gets the options of Python's [code]reset()[/code].
+## [br]- [code]act(action) -> void[/code] takes an action.
+## [br]- [code]observe() -> Variant[/code] returns an observation.
+## [br]- [code]judge() -> Array[/code] returns the reward of the last action, and whether the
+## episode has ended: [code][reward, terminated][/code]. A third element, a [Dictionary], arrives
+## as the [code]info[/code] of Python's [code]step()[/code].
+## [br]- [code]human_action() -> Variant[/code] returns the action of a player. Only for
+## [constant HUMAN].
+## [br]- [code]script_action(observation) -> Variant[/code] returns an action that the game itself
+## chooses. Only for [constant SCRIPT].
+## [br][br]
+## [b]Values:[/b] The types of actions and observations follow from the spaces, see [method box],
+## [method discrete], [method multi_discrete], [method multi_binary] and [method dict].
+## [br][br]
+## [b]Steps:[/b] The game waits for each action in a physics frame, before the other nodes. Then
+## exactly [member steps_per_action] physics steps follow, and the answer is sent at the beginning
+## of the next physics frame. Without a window, the game sleeps while it waits. With a window, the
+## gym pauses the tree instead, so the window goes on to react.
+## [br][br]
+## [b]Repeatable runs:[/b] With a seed from Python, a new process repeats a run bit by bit. Use the
+## generator that [code]reset[/code] gets. Change the game in [code]_physics_process[/code], or in
+## the methods of the agents. The clock and [code]_process[/code] are not the same in each run. The
+## seed of the first agent also seeds the global random functions.
+## [br][br]
+## [b]Programs:[/b] A game that Python has started gets the name in the user argument
+## [code]--shared-memory-gym=NAME[/code], and quits when that program ends. Otherwise any program
+## may join, leave, and join again, for example while the game runs in the editor.
+
+## Emitted when a program takes over.
+signal program_connected
+## Emitted when the program has ended, or has left.
+signal program_disconnected
+
+## Tells who acts while no program is connected. A program that connects always takes over.
+enum Mode {
+	## Nobody acts: the world stands still until a program connects.
+	REMOTE,
+	## A player acts, by [code]human_action()[/code] of each agent.
+	HUMAN,
+	## The game acts, by [code]script_action(observation)[/code] of each agent.
+	SCRIPT,
+}
+
+## The version of the protocol. A program with another version is refused.
+const PROTOCOL := 1
+
+const _ARGUMENT := "--shared-memory-gym="
+const _PEER := &"SharedMemoryPeer"
+const _GROUP := &"gym_agents"
+# Kinds of messages from the program.
+const _STEP := 1
+const _RESET := 2
+const _RENDER := 3
+# Marks of the agents in these messages. An agent with _REST neither acts nor starts again.
+const _ACT := 0
+const _START := 1
+const _REST := 2
+const _START_WITH_SEED := 3
+# Flags of the agents in an answer.
+const _TERMINATED := 1
+const _TRUNCATED := 2
+# The kind and the number of a message.
+const _HEAD := 8
+# Milliseconds. The first is the time between attempts to open the name. The next is the time for a
+# program to come to the game that it has started. The last are a sleep, and a look with a window.
+const _TRY_EVERY := 500
+const _PATIENCE := 60_000
+const _SLEEP := 1000
+const _LOOK := 8
+# Bytes of values whose size is not known beforehand, such as infos and errors.
+const _ROOM := 1 << 18
+# Bytes of the largest buffer of a peer.
+const _MAX_BUFFER := 1 << 30
+# The least and the greatest value of each type of integers.
+const _RANGES := {
+	"uint8": [0, 255],
+	"int8": [-128, 127],
+	"int32": [-(1 << 31), (1 << 31) - 1],
+	"int64": [-9223372036854775807 - 1, 9223372036854775807],
+}
+
+## The name under which the program and the game meet. If it is empty, no program can join. The user
+## argument [code]--shared-memory-gym=NAME[/code] overrides it.
+@export var memory_name := "gym"
+
+## Tells who acts while no program is connected.
+@export var mode := Mode.REMOTE
+
+## The number of physics steps per action.
+@export_range(1, 1000) var steps_per_action := 1:
+	set(value):
+		steps_per_action = maxi(value, 1)
+
+## The number of actions after which an episode is truncated. With [code]0[/code], none is.
+@export_range(0, 1_000_000) var max_episode_steps := 0:
+	set(value):
+		max_episode_steps = maxi(value, 0)
+
+## The number of physics steps between [code]reset[/code] and the first observation. Sensors that
+## ask the physics server need one, such as ray casts. If other agents act at that time, at most
+## [member steps_per_action] of them pass.
+@export_range(0, 1000) var steps_after_reset := 0:
+	set(value):
+		steps_after_reset = maxi(value, 0)
+
+## The space of the observations of each agent. If it is empty in the first physics frame, the gym
+## takes the variable [code]observation_space[/code] of its first agent.
+var observation_space := {}
+
+## The space of the actions of each agent. If it is empty in the first physics frame, the gym takes
+## the variable [code]action_space[/code] of its first agent.
+var action_space := {}
+
+var _agents: Array[Node] = []
+var _randoms: Array[RandomNumberGenerator] = []
+# True for an agent whose reset has a second parameter.
+var _takes_options: Array[bool] = []
+var _observations: Array[_Field] = []
+var _actions: Array[_Field] = []
+# The agents of the current step, and of a step in which all act.
+var _marks := PackedByteArray()
+var _all_act := PackedByteArray()
+# Zeros, to begin an answer with.
+var _no_rewards := PackedFloat64Array()
+var _no_flags := PackedByteArray()
+# The number of actions in the episode of each agent, or -1 before its first reset.
+var _ages := PackedInt32Array()
+# The result of the last local step, or 1 for an agent that has not begun.
+var _is_over := PackedByteArray()
+var _options := {}
+var _head := PackedByteArray()
+var _number := 0
+var _action_bytes := 0
+# Physics steps until the answer, and the number of them that are left when agents are reset.
+var _steps_left := 0
+var _steps_after_reset := -1
+var _peer: RefCounted
+var _program := false
+var _is_started_by_program := false
+var _is_ready := false
+var _is_broken := false
+# Set while this gym, and not the game, has paused the tree.
+var _is_holding := false
+var _has_window := true
+var _looked_in_frame := -1
+var _next_try := 0
+var _end_of_patience := 0
+var _lost_agent := ""
+var _problem := ""
+
+
+## Returns a space of arrays with [param shape]. [param low] and [param high] are the limits: a
+## number, or an [Array] with one for each element. [param dtype] is one of [code]float32[/code],
+## [code]float64[/code], [code]uint8[/code], [code]int8[/code], [code]int32[/code] and
+## [code]int64[/code]. Without limits, integers have those of their type.
+## [br][br]
+## An agent uses the packed array of that type, with as many elements as the shape has. For
+## [code]uint8[/code] and [code]int8[/code], that is [PackedByteArray]. For [code]uint8[/code], an
+## observation may be an [Image]. Its shape is [code][height, width, channels][/code] with 1, 3 or 4
+## channels.
+static func box(
+	shape: Array, low: Variant = -INF, high: Variant = INF, dtype := "float32"
+) -> Dictionary:
+	var limits: Array = _RANGES.get(dtype, [-INF, INF])
+	if low is float and low == -INF:
+		low = limits[0]
+	if high is float and high == INF:
+		high = limits[1]
+	return {"type": "box", "shape": shape, "low": low, "high": high, "dtype": dtype}
+
+
+## Returns a space of [param n] integers, of which [param start] is the first. An agent uses
+## [int].
+static func discrete(n: int, start := 0) -> Dictionary:
+	return {"type": "discrete", "n": n, "start": start}
+
+
+## Returns a space of several integers. Each one is at least [code]0[/code], and less than the
+## number in [param nvec]. An agent uses [PackedInt64Array].
+static func multi_discrete(nvec: Array) -> Dictionary:
+	return {"type": "multi_discrete", "nvec": nvec}
+
+
+## Returns a space of [param n] values [code]0[/code] or [code]1[/code]. An agent uses
+## [PackedByteArray].
+static func multi_binary(n: int) -> Dictionary:
+	return {"type": "multi_binary", "n": n}
+
+
+## Returns a space of several named values: [param spaces] has a space for each name. An agent uses
+## a [Dictionary] with these names. The spaces in it can't be of this kind.
+static func dict(spaces: Dictionary) -> Dictionary:
+	return {"type": "dict", "spaces": spaces}
+
+
+func _enter_tree() -> void:
+	# This comes before the physics frame of any node, and also in a paused tree. The process mode
+	# of this node must not be "always", because the agents below it would inherit it.
+	get_tree().physics_frame.connect(_on_physics_frame)
+
+
+func _exit_tree() -> void:
+	get_tree().physics_frame.disconnect(_on_physics_frame)
+	_release()
+	_peer = null
+	_program = false
+	_is_ready = false
+
+
+## Returns [code]true[/code] if a program acts.
+func is_connected_to_program() -> bool:
+	return _program
+
+
+## Returns why no program can join or why the last one was sent away, in words for people. Returns
+## an empty string if all is well.
+func get_problem() -> String:
+	return _problem
+
+
+func _on_physics_frame() -> void:
+	if _is_broken or not (_is_ready or _prepare()):
+		return
+	if not _lost_agent.is_empty():
+		_stop("the agent %s has left the tree; the number of agents is fixed" % _lost_agent)
+		return
+	if get_tree().paused and not _is_holding:
+		# A player's pause. Without a player, the program would wait until its timeout.
+		if _program and not _has_window:
+			_fail("the game has paused the tree, so no physics step can follow")
+		return
+	if _steps_left > 0:
+		_steps_left -= 1
+		if _steps_left == _steps_after_reset:
+			_reset_marked()
+		if _steps_left > 0:
+			return
+		_finish()
+	if _peer != null or _open():
+		while true:
+			var message: Variant = _receive()
+			if message == null:
+				break
+			_obey(message)
+			if _steps_left > 0:
+				_release()
+				return
+			if _peer == null:
+				break
+	if _program or _is_started_by_program or mode == Mode.REMOTE:
+		_hold()
+	else:
+		_release()
+		_play()
+
+
+#region Preparation
+
+
+# Finds the agents and the spaces. Everything of the scene is ready in the first physics frame.
+func _prepare() -> bool:
+	_agents.clear()
+	for node: Node in get_tree().get_nodes_in_group(_GROUP):
+		if is_ancestor_of(node):
+			_agents.append(node)
+	_has_window = DisplayServer.get_name() != "headless"
+	for argument in OS.get_cmdline_user_args():
+		if argument.begins_with(_ARGUMENT):
+			memory_name = argument.trim_prefix(_ARGUMENT)
+			_is_started_by_program = true
+	_end_of_patience = Time.get_ticks_msec() + _PATIENCE
+	var wrong := _check_agents()
+	if wrong.is_empty():
+		wrong = _check_spaces()
+	if not wrong.is_empty():
+		_stop(wrong)
+		return false
+	var count := _agents.size()
+	_randoms.clear()
+	_takes_options.clear()
+	for agent in _agents:
+		var random := RandomNumberGenerator.new()
+		random.randomize()
+		_randoms.append(random)
+		_takes_options.append(agent.get_method_argument_count(&"reset") > 1)
+		if not agent.tree_exiting.is_connected(_on_agent_exiting):
+			agent.tree_exiting.connect(_on_agent_exiting.bind(agent))
+	_no_rewards.resize(count)
+	_no_rewards.fill(0)
+	_no_flags.resize(_align(count))
+	_no_flags.fill(0)
+	_all_act = _no_flags.duplicate()
+	_marks = _all_act.duplicate()
+	_ages.resize(count)
+	_ages.fill(-1)
+	_is_over.resize(count)
+	_is_over.fill(1)
+	_head.resize(_HEAD)
+	_head.encode_u32(0, _STEP)
+	_action_bytes = _HEAD + _align(count)
+	for field in _actions:
+		_action_bytes += field.column
+	_is_ready = true
+	return true
+
+
+func _check_agents() -> String:
+	if _agents.is_empty():
+		return "no node below %s is in the group %s" % [name, _GROUP]
+	var methods := [&"reset", &"act", &"observe", &"judge"]
+	if mode == Mode.HUMAN:
+		methods.append(&"human_action")
+	elif mode == Mode.SCRIPT:
+		methods.append(&"script_action")
+	for agent in _agents:
+		for method: StringName in methods:
+			if not agent.has_method(method):
+				return "the agent %s has no method %s()" % [get_path_to(agent), method]
+	return ""
+
+
+func _check_spaces() -> String:
+	if observation_space.is_empty() and &"observation_space" in _agents[0]:
+		observation_space = _agents[0].observation_space
+	if action_space.is_empty() and &"action_space" in _agents[0]:
+		action_space = _agents[0].action_space
+	var count := _agents.size()
+	_observations.clear()
+	_actions.clear()
+	var wrong := _Field.read(observation_space, "observation_space", count, _observations)
+	if wrong.is_empty():
+		wrong = _Field.read(action_space, "action_space", count, _actions)
+	return wrong
+
+
+# Returns the bytes of the largest buffer that the protocol needs.
+func _get_buffer_size() -> int:
+	var answer := _HEAD + _agents.size() * 8 + _align(_agents.size())
+	for field in _observations:
+		answer += field.column
+	if _has_window:
+		var picture := get_viewport().get_visible_rect().size
+		answer = maxi(answer, int(picture.x) * int(picture.y) * 3)
+	var command := maxi(_action_bytes, _HEAD + _align(_agents.size()) + _agents.size() * 8)
+	# A message has a little less than half of a buffer.
+	return 2 * maxi(answer, command) + 2 * _ROOM
+
+
+func _open() -> bool:
+	var now := Time.get_ticks_msec()
+	if memory_name.is_empty() or now < _next_try:
+		return false
+	_next_try = now + _TRY_EVERY
+	if not ClassDB.class_exists(_PEER):
+		_stop("the library of the addon is missing on this system")
+		return false
+	var size := _get_buffer_size()
+	if size > _MAX_BUFFER:
+		_stop("a message takes %d bytes, more than the limit of %d" % [size / 2, _MAX_BUFFER / 2])
+		return false
+	var peer: RefCounted = ClassDB.instantiate(_PEER)
+	var error: Error = peer.open(memory_name, size)
+	if error == OK:
+		# A program that had the name first has decided on the size.
+		if peer.get_max_message_size() * 2 + _ROOM >= size:
+			_peer = peer
+			_problem = ""
+			return true
+		peer.close()
+		_problem = "another program has made the memory %s, with too little room" % memory_name
+		return false
+	_problem = "can't open %s: %s" % [memory_name, peer.get_last_error_message()]
+	if error == ERR_INVALID_PARAMETER or _is_started_by_program:
+		_stop(_problem)
+	return false
+
+
+#endregion
+#region Messages
+
+
+# Returns the next message, or null if nothing more can be done in this frame.
+func _receive() -> Variant:
+	var must_wait := _program or _is_started_by_program or mode == Mode.REMOTE
+	while true:
+		var timeout := 0
+		if must_wait and not _has_window:
+			timeout = _SLEEP
+		elif must_wait and _looked_in_frame != Engine.get_process_frames():
+			_looked_in_frame = Engine.get_process_frames()
+			timeout = _LOOK
+		var message: Variant = _peer.receive(timeout)
+		if message != null:
+			return message
+		match _peer.get_last_error():
+			ERR_DOES_NOT_EXIST, ERR_TIMEOUT:
+				if _is_started_by_program and not _program:
+					if Time.get_ticks_msec() > _end_of_patience:
+						_stop("no program came to the game that it has started")
+						return null
+				if timeout != _SLEEP:
+					return null
+			ERR_CONNECTION_ERROR:
+				_lose_program()
+				if _is_started_by_program:
+					return null
+				must_wait = mode == Mode.REMOTE
+			_:
+				_problem = _peer.get_last_error_message()
+				_peer.close()
+				_peer = null
+				_lose_program()
+				return null
+	return null
+
+
+func _obey(message: Variant) -> void:
+	if not _program:
+		_greet(message)
+	elif message is Dictionary:
+		_options = message
+	elif not message is PackedByteArray or message.size() < _HEAD:
+		_fail("the program has sent neither bytes nor options")
+	else:
+		_obey_bytes(message)
+
+
+func _greet(message: Variant) -> void:
+	if not message is Dictionary or not message.get("gym") is int:
+		_fail("the program under the name %s doesn't use a gym" % memory_name)
+		return
+	if message.gym != PROTOCOL:
+		_fail("the program has version %d of the protocol, this game %d" % [message.gym, PROTOCOL])
+		return
+	var names := PackedStringArray()
+	for agent in _agents:
+		names.append(str(get_path_to(agent)))
+	var answer := {
+		"gym": PROTOCOL,
+		"agents": names,
+		"observation_space": observation_space,
+		"action_space": action_space,
+		"steps_per_action": steps_per_action,
+		"steps_after_reset": steps_after_reset,
+		"max_episode_steps": max_episode_steps,
+		"physics_ticks_per_second": Engine.physics_ticks_per_second,
+		"has_window": _has_window,
+	}
+	_ages.fill(-1)
+	_options = {}
+	if _send(answer):
+		_program = true
+		_problem = ""
+		program_connected.emit()
+
+
+func _obey_bytes(message: PackedByteArray) -> void:
+	var count := _agents.size()
+	_number = message.decode_u32(4)
+	match message.decode_u32(0):
+		_STEP:
+			if message.size() != _action_bytes:
+				_fail("actions have %d bytes, but %d arrived" % [_action_bytes, message.size()])
+				return
+			_marks = message.slice(_HEAD, _HEAD + _all_act.size())
+			var wrong := _act(message)
+			if not wrong.is_empty():
+				_fail(wrong)
+				return
+			_steps_left = steps_per_action
+			_steps_after_reset = -1
+			if _marks != _all_act:
+				_steps_after_reset = mini(steps_after_reset, steps_per_action)
+				if _steps_after_reset == _steps_left:
+					_reset_marked()
+		_RESET:
+			var seeds := _HEAD + _all_act.size()
+			if message.size() != seeds + count * 8:
+				_fail("a reset has %d bytes, but %d arrived" % [seeds + count * 8, message.size()])
+				return
+			_marks = message.slice(_HEAD, seeds)
+			for index in count:
+				if _marks[index] == _START_WITH_SEED:
+					_randoms[index].seed = message.decode_s64(seeds + index * 8)
+					if index == 0:
+						seed(_randoms[index].seed)
+				elif _marks[index] == _ACT:
+					_marks[index] = _REST
+			_reset_marked()
+			_options = {}
+			_steps_left = steps_after_reset
+			_steps_after_reset = -1
+			if _steps_left == 0:
+				_finish()
+		_RENDER:
+			_send_picture()
+		var kind:
+			_fail("the program has sent a message of the unknown kind %d" % kind)
+
+
+func _send(message: Variant) -> bool:
+	var error: Error = _peer.send(message, _SLEEP)
+	if error == OK:
+		return true
+	if error == ERR_INVALID_PARAMETER:
+		_fail(_peer.get_last_error_message())
+	else:
+		_problem = _peer.get_last_error_message()
+		_peer.close()
+		_peer = null
+		_lose_program()
+	return false
+
+
+# Tells the program what is wrong, and sends it away.
+func _fail(text: String) -> void:
+	push_error("SharedMemoryGym: ", text)
+	_problem = text
+	if _peer != null:
+		_peer.send(text)
+		_peer.close()
+		_peer = null
+	_lose_program()
+
+
+# Nothing can mend this: the gym does nothing more.
+func _stop(text: String) -> void:
+	_is_broken = true
+	if _peer == null and _is_started_by_program and ClassDB.class_exists(_PEER):
+		_meet_starter()
+	_fail(text)
+	_release()
+	if _is_started_by_program:
+		get_tree().quit(1)
+
+
+# The program that has started this game waits for the name, so it can be told.
+func _meet_starter() -> void:
+	var peer: RefCounted = ClassDB.instantiate(_PEER)
+	if peer.open(memory_name, _ROOM) == OK and peer.wait_connected(5 * _SLEEP) == OK:
+		_peer = peer
+
+
+func _lose_program() -> void:
+	_steps_left = 0
+	_next_try = Time.get_ticks_msec() + _TRY_EVERY
+	_is_over.fill(1)
+	if _program:
+		_program = false
+		program_disconnected.emit()
+	if _is_started_by_program:
+		get_tree().quit(0 if _problem.is_empty() else 1)
+
+
+func _send_picture() -> void:
+	RenderingServer.force_draw(false)
+	var image := get_viewport().get_texture().get_image() if _has_window else null
+	if image == null or image.is_empty():
+		_fail("a game without a window has no pictures")
+		return
+	if image.get_format() != Image.FORMAT_RGB8:
+		image.convert(Image.FORMAT_RGB8)
+	_send(image)
+
+
+#endregion
+#region Steps
+
+
+# Gives each agent its action. Returns an error.
+func _act(message: PackedByteArray) -> String:
+	var count := _agents.size()
+	var at := _HEAD + _all_act.size()
+	var columns: Array[Array] = []
+	for field in _actions:
+		columns.append(field.decode(message, at, count))
+		if not field.problem.is_empty():
+			return field.problem
+		at += field.column
+	var is_dictionary := not _actions[0].key.is_empty()
+	var values := columns[0]
+	var all := _marks == _all_act
+	for index in count:
+		if not all and _marks[index] != _ACT:
+			continue
+		if _ages[index] < 0:
+			return "the agent %s acts before its first reset" % get_path_to(_agents[index])
+		if not is_dictionary:
+			_agents[index].act(values[index])
+			continue
+		var action := {}
+		for position in columns.size():
+			action[_actions[position].key] = columns[position][index]
+		_agents[index].act(action)
+	return ""
+
+
+func _reset_marked() -> void:
+	for index in _agents.size():
+		if _marks[index] == _START or _marks[index] == _START_WITH_SEED:
+			_reset(index)
+
+
+func _reset(index: int) -> void:
+	_ages[index] = 0
+	if _takes_options[index]:
+		_agents[index].reset(_randoms[index], _options)
+	else:
+		_agents[index].reset(_randoms[index])
+
+
+# A step is over: judges, observes, and sends the answer.
+func _finish() -> void:
+	if not _program:
+		return
+	var count := _agents.size()
+	# Packed arrays are shared, not copied, by an assignment.
+	var rewards := _no_rewards.duplicate()
+	var flags := _no_flags.duplicate()
+	var infos := {}
+	var all := _marks == _all_act
+	for index in count:
+		if not all and _marks[index] != _ACT:
+			continue
+		var judged: Variant = _agents[index].judge()
+		if not judged is Array or judged.size() < 2:
+			_fail_of(index, "judge() must return [reward, terminated]")
+			return
+		rewards[index] = judged[0]
+		_ages[index] += 1
+		if judged[1]:
+			flags[index] = _TERMINATED
+		if max_episode_steps > 0 and _ages[index] >= max_episode_steps:
+			flags[index] |= _TRUNCATED
+		if judged.size() > 2 and judged[2] is Dictionary:
+			infos[index] = judged[2]
+	var message := _head.duplicate()
+	message.encode_u32(4, _number)
+	message.append_array(rewards.to_byte_array())
+	message.append_array(flags)
+	var values := []
+	values.resize(count)
+	for index in count:
+		values[index] = _agents[index].observe()
+	for field in _observations:
+		message.append_array(field.encode(values))
+		if not field.problem.is_empty():
+			_fail_of(field.wrong_agent, field.problem)
+			return
+	if infos.is_empty() or _send(infos):
+		_send(message)
+
+
+func _fail_of(index: int, text: String) -> void:
+	_fail("the agent %s: %s" % [get_path_to(_agents[index]), text])
+
+
+# Without a program, a player or a script acts, by the same methods of the agents.
+func _play() -> void:
+	for index in _agents.size():
+		var agent := _agents[index]
+		if _is_over[index] == 0:
+			var judged: Variant = agent.judge()
+			_ages[index] += 1
+			var is_terminated: bool = judged is Array and judged.size() > 1 and judged[1]
+			if is_terminated or (max_episode_steps > 0 and _ages[index] >= max_episode_steps):
+				_is_over[index] = 1
+		if _is_over[index] == 1:
+			_is_over[index] = 0
+			_reset(index)
+		if mode == Mode.HUMAN:
+			agent.act(agent.human_action())
+		else:
+			agent.act(agent.script_action(agent.observe()))
+	_steps_left = steps_per_action
+	_steps_after_reset = -1
+
+
+# Lets the world stand still while nobody acts.
+func _hold() -> void:
+	if not _is_holding and not get_tree().paused:
+		_is_holding = true
+		get_tree().paused = true
+
+
+func _release() -> void:
+	if _is_holding:
+		_is_holding = false
+		get_tree().paused = false
+
+
+func _on_agent_exiting(agent: Node) -> void:
+	if is_inside_tree() and _is_ready:
+		_lost_agent = agent.name
+
+
+#endregion
+
+
+static func _align(size: int) -> int:
+	return (size + 7) & ~7
+
+
+# One value of each agent: an action or an observation, or a part of it. In a message, the values of
+# all agents follow each other.
+class _Field:
+	extends RefCounted
+
+	enum { FLOAT32, FLOAT64, BYTES, INT32, INT64, INTEGER }
+
+	const TYPES := {
+		"float32": FLOAT32,
+		"float64": FLOAT64,
+		"uint8": BYTES,
+		"int8": BYTES,
+		"int32": INT32,
+		"int64": INT64,
+	}
+	const ELEMENT_BYTES := [4, 8, 1, 4, 8, 8]
+	const FORMATS := {1: Image.FORMAT_L8, 3: Image.FORMAT_RGB8, 4: Image.FORMAT_RGBA8}
+	const NAMES := [
+		"PackedFloat32Array",
+		"PackedFloat64Array",
+		"PackedByteArray",
+		"PackedInt32Array",
+		"PackedInt64Array",
+		"int"
+	]
+	const VARIANTS := [
+		TYPE_PACKED_FLOAT32_ARRAY,
+		TYPE_PACKED_FLOAT64_ARRAY,
+		TYPE_PACKED_BYTE_ARRAY,
+		TYPE_PACKED_INT32_ARRAY,
+		TYPE_PACKED_INT64_ARRAY,
+		TYPE_INT
+	]
+
+	# Empty if the space is not a Dictionary.
+	var key := ""
+	var path := ""
+	var kind := FLOAT32
+	# Elements of one agent, bytes of them, and bytes of all agents.
+	var length := 1
+	var size := 0
+	var column := 0
+	# The shape of pictures, if the space can have them.
+	var height := 0
+	var width := 0
+	var format := -1
+	# The limits of integers from the program, which may index arrays. Empty if there are none.
+	var first := PackedInt64Array()
+	var last := PackedInt64Array()
+	var problem := ""
+	var wrong_agent := 0
+
+	# Appends the fields of a space. Returns an error.
+	static func read(
+		space: Variant, path: String, count: int, fields: Array[_Field], key := ""
+	) -> String:
+		if not space is Dictionary or space.is_empty():
+			return "%s is not set; make it with SharedMemoryGym.box() and the like" % path
+		if space.get("type") == "dict" and key.is_empty():
+			var spaces: Variant = space.get("spaces")
+			if not spaces is Dictionary or spaces.is_empty():
+				return "%s: a dict needs at least one space" % path
+			for part: Variant in spaces:
+				if not part is String or part.is_empty():
+					return "%s: the names in a dict must be of type String" % path
+				var wrong := read(spaces[part], "%s.%s" % [path, part], count, fields, part)
+				if not wrong.is_empty():
+					return wrong
+			return ""
+		var field := _Field.new()
+		field.key = key
+		field.path = path
+		var reason := field._read(space)
+		if not reason.is_empty():
+			return "%s: %s" % [path, reason]
+		field.size = field.length * ELEMENT_BYTES[field.kind]
+		field.column = (field.size * count + 7) & ~7
+		fields.append(field)
+		return ""
+
+	func _read(space: Dictionary) -> String:
+		match space.get("type"):
+			"box":
+				return _read_box(space)
+			"discrete":
+				kind = INTEGER
+				return _read_numbers([space.n], space.start)
+			"multi_discrete":
+				kind = INT64
+				length = space.nvec.size()
+				return _read_numbers(space.nvec, 0)
+			"multi_binary":
+				kind = BYTES
+				length = space.n
+				return "" if length > 0 else "n must be at least 1, but is %d" % length
+		return "unknown type of space: %s" % space.get("type")
+
+	func _read_numbers(numbers: Array, start: int) -> String:
+		for n: Variant in numbers:
+			if not n is int or n < 1:
+				return "the numbers of values must be at least 1, but one is %s" % n
+			first.append(start)
+			last.append(start + n - 1)
+		return "" if not numbers.is_empty() else "nvec must not be empty"
+
+	func _read_box(space: Dictionary) -> String:
+		if not TYPES.has(space.dtype):
+			return "dtype must be one of %s, but is %s" % [", ".join(TYPES.keys()), space.dtype]
+		kind = TYPES[space.dtype]
+		for side: Variant in space.shape:
+			if not side is int or side < 1:
+				return "the numbers in shape must be at least 1, but one is %s" % side
+			length *= side
+			if length > 1 << 30:
+				return "shape has more than %d elements" % (1 << 30)
+		for limit: Variant in [space.low, space.high]:
+			if limit is Array and limit.size() != length:
+				return "limits have %d numbers, but shape %d elements" % [limit.size(), length]
+		if space.dtype == "uint8" and space.shape.size() == 3 and FORMATS.has(space.shape[2]):
+			height = space.shape[0]
+			width = space.shape[1]
+			format = FORMATS[space.shape[2]]
+		return ""
+
+	# Returns the value of each agent in a message.
+	func decode(message: PackedByteArray, at: int, count: int) -> Array:
+		var bytes := message.slice(at, at + size * count)
+		match kind:
+			FLOAT32:
+				return _cut(bytes.to_float32_array(), count)
+			FLOAT64:
+				return _cut(bytes.to_float64_array(), count)
+			BYTES:
+				return _cut(bytes, count)
+			INT32:
+				return _cut(bytes.to_int32_array(), count)
+		var integers := bytes.to_int64_array()
+		if not first.is_empty():
+			_check(integers)
+		return Array(integers) if kind == INTEGER else _cut(integers, count)
+
+	func _check(integers: PackedInt64Array) -> void:
+		for index in integers.size():
+			var value := integers[index]
+			if value < first[index % length] or value > last[index % length]:
+				var limits := [path, value, first[index % length], last[index % length]]
+				problem = "%s: the value %d is not from %d to %d" % limits
+
+	func _cut(all: Variant, count: int) -> Array:
+		if count == 1:
+			return [all]
+		var values := []
+		values.resize(count)
+		for index in count:
+			values[index] = all.slice(index * length, (index + 1) * length)
+		return values
+
+	# Returns the bytes of the values of all agents.
+	func encode(values: Array) -> PackedByteArray:
+		var bytes := PackedByteArray()
+		var type: int = VARIANTS[kind]
+		for index in values.size():
+			var value: Variant = values[index]
+			if not key.is_empty():
+				if not value is Dictionary or not value.has(key):
+					return _refuse(index, "observe() has no value %s" % key)
+				value = value[key]
+			if value is Image and format >= 0:
+				value = _get_pixels(value)
+			if typeof(value) != type:
+				var names := [NAMES[kind], type_string(typeof(value))]
+				return _refuse(index, "observe() must return %s, but returned %s" % names)
+			if kind == INTEGER:
+				var eight := PackedInt64Array([value])
+				bytes.append_array(eight.to_byte_array())
+				continue
+			if value.size() != length:
+				var sizes := [length, value.size()]
+				return _refuse(index, "observe() must return %d elements, but returned %d" % sizes)
+			if kind == BYTES:
+				bytes.append_array(value)
+			else:
+				bytes.append_array(value.to_byte_array())
+		if bytes.size() < column:
+			bytes.resize(column)
+		return bytes
+
+	func _get_pixels(image: Image) -> PackedByteArray:
+		if image.get_format() != format or image.has_mipmaps():
+			# The picture may be the game's own.
+			image = image.duplicate()
+			if image.is_compressed():
+				image.decompress()
+			image.clear_mipmaps()
+			image.convert(format)
+		if image.get_width() != width or image.get_height() != height:
+			return PackedByteArray()
+		return image.get_data()
+
+	func _refuse(index: int, text: String) -> PackedByteArray:
+		problem = "%s: %s" % [path, text]
+		wrong_agent = index
+		return PackedByteArray()
