@@ -10,10 +10,10 @@ import pytest
 from harness import projects
 from harness.demos import PACKAGE, run_demo
 from harness.editor import Editor
-from harness.marks import linux_only, same_for_every_user, segments_are_files
+from harness.marks import linux_only, same_for_every_user
 from harness.session import PROJECT, REPOSITORY
 
-pytestmark = [same_for_every_user, pytest.mark.timeout(300)]
+pytestmark = [linux_only, same_for_every_user, pytest.mark.timeout(300)]
 
 sys.path.append(str(REPOSITORY / "tools"))
 DEMOS = importlib.import_module("run_demo").DEMOS
@@ -110,7 +110,6 @@ def files_in(folder):
     return {name for name in names if not name.startswith((".godot", ".editorconfig"))}
 
 
-@segments_are_files
 def test_zip_works_in_a_game(session, addon_zip):
     folder = projects.make(session, "game", addon=None)
     unpack(addon_zip, folder)
@@ -125,7 +124,7 @@ def test_zip_works_in_empty_project(session, empty_project):
     classes = [path.stem for path in projects.HELP.glob("*.xml")]
     scripts = (empty_project / "addons/shared_memory").glob("*.gd")
     classes += [path.stem.title().replace("_", "") for path in scripts]
-    assert len(classes) == 8
+    assert {"SharedMemory", "SharedMemoryTexture"} < set(classes)
     open_without_new_files(session, empty_project)
     # Only another plugin can enable it from here.
     shutil.copytree(PROJECT / "projects/dock/driver", empty_project / "driver")
@@ -155,7 +154,6 @@ def test_scripts_in_demo_zip_are_executable(zips):
             assert is_script or not entry.filename.endswith("chat.py")
 
 
-@linux_only
 @pytest.mark.parametrize("name", DEMOS)
 def test_demo_of_zip_runs(session, demo_project, name):
     if DEMOS[name]["needs_package"] and not PACKAGE:
