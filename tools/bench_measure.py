@@ -111,6 +111,13 @@ def in_exported_game(godot, template):
     for file in BENCH.iterdir():
         if file.is_file():
             shutil.copy(file, project)
+    game = exported(godot, template, project)
+    results = measured([game, "--headless"], "calls", "objects")
+    return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
+
+
+def exported(godot, template, project):
+    """Exports the game of a project, and returns its program."""
     presets = ROOT / "tests" / "projects" / "game" / "export_presets.cfg"
     (project / "export_presets.cfg").write_text(
         presets.read_text().format(template=template, architecture=MACHINE)
@@ -121,8 +128,7 @@ def in_exported_game(godot, template):
     home = {f"XDG_{kind}_HOME": str(FOLDER / "home") for kind in ("DATA", "CONFIG", "CACHE")}
     options = ["--headless", "--path", project, "--export-release", "Game", game]
     logged([godot, *options], env=home)
-    results = measured([game, "--headless"], "calls", "objects")
-    return {"calls": call_times(results["calls"]), "objects": medians(results["objects"])}
+    return game
 
 
 def project_with_addon(name):

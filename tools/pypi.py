@@ -7,10 +7,10 @@ import sys
 from common import ROOT, TARGET, Failure, run, say
 
 
-def programs(name, folder=None):
+def programs(name, folder=None, options=()):
     """Returns the folder with the programs of tools/requirements-NAME.txt, in target/NAME-venv.
 
-    With `folder`, they are in that folder of target/ instead.
+    With `folder`, they are in that folder of target/ instead. pip gets the `options`.
 
     The copy of that file inside is written last: an interrupted installation, and one of other versions, is
     repeated.
@@ -28,7 +28,7 @@ def programs(name, folder=None):
             "(Debian, Ubuntu: apt install python3-venv)."
         )
     pip = [folder / "python", "-m", "pip", "install", "--quiet"]
-    options = ["--disable-pip-version-check", "--requirement", wanted]
+    options = [*options, "--disable-pip-version-check", "--requirement", wanted]
     if run([*pip, *options], stdout=sys.stderr) != 0:
         raise Failure(
             f"the tools could not be installed; they come from PyPI, as tools/{wanted.name} lists them."

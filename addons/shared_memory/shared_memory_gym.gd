@@ -164,7 +164,7 @@ var _ages := PackedInt32Array()
 # The result of the last local step, or 1 for an agent that has not begun.
 var _is_over := PackedByteArray()
 var _options := {}
-var _head := PackedByteArray()
+var _answer := StreamPeerBuffer.new()
 var _number := 0
 var _action_bytes := 0
 # Physics steps until the answer, and the number of them that are left when agents are reset.
@@ -331,8 +331,7 @@ func _prepare() -> bool:
 	_ages.fill(-1)
 	_is_over.resize(count)
 	_is_over.fill(1)
-	_head.resize(_HEAD)
-	_head.encode_u32(0, _STEP)
+	_answer.resize(_get_answer_bytes())
 	_action_bytes = _HEAD + _align(count)
 	for field in _actions:
 		_action_bytes += field.column
@@ -369,11 +368,16 @@ func _check_spaces() -> String:
 	return wrong
 
 
+func _get_answer_bytes() -> int:
+	var bytes := _HEAD + _agents.size() * 8 + _align(_agents.size())
+	for field in _observations:
+		bytes += field.column
+	return bytes
+
+
 # Returns the bytes of the largest buffer that the protocol needs.
 func _get_buffer_size() -> int:
-	var answer := _HEAD + _agents.size() * 8 + _align(_agents.size())
-	for field in _observations:
-		answer += field.column
+	var answer := _get_answer_bytes()
 	if _has_window:
 		var picture := get_viewport().get_visible_rect().size
 		answer = maxi(answer, int(picture.x) * int(picture.y) * 3)
@@ -387,28 +391,41 @@ func _open() -> bool:
 	if memory_name.is_empty() or now < _next_try:
 		return false
 	_next_try = now + _TRY_EVERY
-	if not ClassDB.class_exists(_PEER):
-		_stop("the library of the addon is missing on this system")
-		return false
 	var size := _get_buffer_size()
-	if size > _MAX_BUFFER:
-		_stop("a message takes %d bytes, more than the limit of %d" % [size / 2, _MAX_BUFFER / 2])
-		return false
+	if not ClassDB.class_exists(_PEER):
+		_give_up("the library of the addon is missing on this system")
+	elif size > _MAX_BUFFER:
+		var sizes := [size / 2, _MAX_BUFFER / 2]
+		_give_up("a message takes %d bytes, more than the limit of %d" % sizes)
+	else:
+		_open_peer(size)
+	return _peer != null
+
+
+func _open_peer(size: int) -> void:
 	var peer: RefCounted = ClassDB.instantiate(_PEER)
 	var error: Error = peer.open(memory_name, size)
-	if error == OK:
+	if error != OK:
+		_problem = "can't open %s: %s" % [memory_name, peer.get_last_error_message()]
+		if error == ERR_INVALID_PARAMETER or _is_started_by_program:
+			_give_up(_problem)
+	elif peer.get_max_message_size() * 2 + _ROOM >= size:
+		_peer = peer
+		_problem = ""
+	else:
 		# A program that had the name first has decided on the size.
-		if peer.get_max_message_size() * 2 + _ROOM >= size:
-			_peer = peer
-			_problem = ""
-			return true
 		peer.close()
 		_problem = "another program has made the memory %s, with too little room" % memory_name
-		return false
-	_problem = "can't open %s: %s" % [memory_name, peer.get_last_error_message()]
-	if error == ERR_INVALID_PARAMETER or _is_started_by_program:
-		_stop(_problem)
-	return false
+
+
+# No program can join. A player or a script can go on.
+func _give_up(text: String) -> void:
+	_next_try = 1 << 62
+	if _is_started_by_program:
+		_stop(text)
+	else:
+		_problem = text
+		push_error("SharedMemoryGym: ", text)
 
 
 #endregion
@@ -670,21 +687,22 @@ func _finish() -> void:
 			flags[index] |= _TRUNCATED
 		if judged.size() > 2 and judged[2] is Dictionary:
 			infos[index] = judged[2]
-	var message := _head.duplicate()
-	message.encode_u32(4, _number)
-	message.append_array(rewards.to_byte_array())
-	message.append_array(flags)
+	# A StreamPeerBuffer copies an array as a whole, and append_array() of PackedByteArray each byte.
+	_answer.seek(0)
+	_answer.put_u32(_STEP)
+	_answer.put_u32(_number)
+	_answer.put_data(rewards.to_byte_array())
+	_answer.put_data(flags)
 	var values := []
 	values.resize(count)
 	for index in count:
 		values[index] = _agents[index].observe()
 	for field in _observations:
-		message.append_array(field.encode(values))
-		if not field.problem.is_empty():
+		if not field.encode(values, _answer):
 			_fail_of(field.wrong_agent, field.problem)
 			return
 	if infos.is_empty() or _send(infos):
-		_send(message)
+		_send(_answer.data_array)
 
 
 func _fail_of(index: int, text: String) -> void:
@@ -894,9 +912,8 @@ class _Field:
 			values[index] = all.slice(index * length, (index + 1) * length)
 		return values
 
-	# Returns the bytes of the values of all agents.
-	func encode(values: Array) -> PackedByteArray:
-		var bytes := PackedByteArray()
+	# Writes the values of all agents into an answer. Returns whether they are of the space.
+	func encode(values: Array, answer: StreamPeerBuffer) -> bool:
 		var type: int = VARIANTS[kind]
 		for index in values.size():
 			var value: Variant = values[index]
@@ -904,25 +921,20 @@ class _Field:
 				if not value is Dictionary or not value.has(key):
 					return _refuse(index, "observe() has no value %s" % key)
 				value = value[key]
-			if value is Image and format >= 0:
+			if format >= 0 and value is Image:
 				value = _get_pixels(value)
 			if typeof(value) != type:
 				var names := [NAMES[kind], type_string(typeof(value))]
 				return _refuse(index, "observe() must return %s, but returned %s" % names)
 			if kind == INTEGER:
-				var eight := PackedInt64Array([value])
-				bytes.append_array(eight.to_byte_array())
+				answer.put_64(value)
 				continue
 			if value.size() != length:
 				var sizes := [length, value.size()]
 				return _refuse(index, "observe() must return %d elements, but returned %d" % sizes)
-			if kind == BYTES:
-				bytes.append_array(value)
-			else:
-				bytes.append_array(value.to_byte_array())
-		if bytes.size() < column:
-			bytes.resize(column)
-		return bytes
+			answer.put_data(value if kind == BYTES else value.to_byte_array())
+		answer.seek(answer.get_position() + column - size * values.size())
+		return true
 
 	func _get_pixels(image: Image) -> PackedByteArray:
 		if image.get_format() != format or image.has_mipmaps():
@@ -936,7 +948,7 @@ class _Field:
 			return PackedByteArray()
 		return image.get_data()
 
-	func _refuse(index: int, text: String) -> PackedByteArray:
+	func _refuse(index: int, text: String) -> bool:
 		problem = "%s: %s" % [path, text]
 		wrong_agent = index
-		return PackedByteArray()
+		return false

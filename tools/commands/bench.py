@@ -6,6 +6,7 @@ import addon
 import bench_measure
 import bench_pictures
 import bench_python
+import bench_rl
 import find_godot
 import needs
 from common import Failure, output, parse, require_linux, say
@@ -13,7 +14,7 @@ from common import Failure, output, parse, require_linux, say
 from . import wheel
 
 HELP = """\
-Usage: ./build.sh bench [--chart | --pictures | --python]
+Usage: ./build.sh bench [--chart | --pictures | --python | --rl]
 
 Builds the addon and measures it, in four minutes or so: calls, copies, objects and threads in a real Godot,
 and in a game that it exported; round trips to a Python partner, beside sockets and a pipe; the segment crate
@@ -25,11 +26,13 @@ target/bench.svg. Asserts nothing: times depend on the machine, and on its other
   --chart     also update docs/images/bench.svg, the chart of the README
   --python    measure only the Python package, in two minutes, and write target/bench-python.json
   --pictures  measure only SharedMemoryTexture and SharedMemoryViewportSource, in a window under Xvfb
+  --rl        measure only a game as an environment of reinforcement learning, beside the package godot-rl
+              from PyPI, in five minutes or so; writes target/bench_rl.json
 """
 
 
 def main(arguments):
-    _, options = parse("bench", arguments, options=("--chart", "--pictures", "--python"))
+    _, options = parse("bench", arguments, options=("--chart", "--pictures", "--python", "--rl"))
     require_linux("bench", "this measures on Linux only")
     needs.check()
     godot = find_godot.find()
@@ -45,6 +48,9 @@ def main(arguments):
         return
     template = find_godot.template_or_none(godot, "nothing is measured in an exported game")
     addon.build()
+    if "--rl" in options:
+        bench_rl.measure(godot, template, bench_rl.pythons())
+        return
     library, _ = addon.library_here()
     say("building the segment crate's benchmarks")
     cargo = ["cargo", "bench", "--locked", "-p", "shm-segment", "--benches", "--no-run"]

@@ -3,11 +3,12 @@
 import shutil
 import sys
 
+import bench_rl
 import find_godot
 import needs
 import pypi
 import rust
-from common import LOGS, ROOT, TARGET, Failure, must, parse, run, say
+from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
 
 from . import test_bridge, wheel
 
@@ -62,4 +63,9 @@ def environment():
         partner.parent.mkdir(parents=True, exist_ok=True)
         must([compiler, "-std=c11", "-O2", "-o", partner, ROOT / "partners/c/partner.c", "-lm"])
         env["GSM_PARTNER"] = partner
+    if "GODOT" in env and SYSTEM == "Linux":
+        try:
+            env["GODOT_RL_PYTHON"] = bench_rl.godot_rl()
+        except Failure as failure:
+            say(f"no test of the bench beside godot_rl: {failure}")
     return env

@@ -281,7 +281,13 @@ class Game:
         needed = max(self._result_bytes, step_bytes)
         if needed > room:
             raise GameError(f"a message takes {needed} bytes, but the game's memory has room for {room}")
+        self._no_flags = bytes(count)
+        # glibc keeps as much freed memory as twice the largest block that was freed. So the arrays of a step
+        # take no new pages from the system.
+        np.empty(4 * self._result_bytes, np.uint8)
         self._step = bytearray(step_bytes)
+        # True if some agent does not act.
+        self._has_marks = False
         self._step_marks = np.frombuffer(self._step, np.uint8, count, marks)
         self._step_columns = _spaces.columns(self._action_fields, count, self._step, columns)
         self._reset = bytearray(columns + 8 * count)
@@ -333,10 +339,12 @@ class Game:
         a new episode instead. Raises ``ValueError`` for actions of another shape or type.
         """
         _spaces.put(self._action_fields, self._step_columns, actions)
-        if reset_mask is None:
-            self._step_marks[:] = ACT
-        else:
+        if reset_mask is not None:
             self._step_marks[:] = self._mask(reset_mask)
+            self._has_marks = True
+        elif self._has_marks:
+            self._step_marks[:] = ACT
+            self._has_marks = False
         self._send_numbered(STEP, self._step)
 
     def _mask(self, mask: Sequence[bool] | Array) -> Array:
@@ -369,8 +377,14 @@ class Game:
             for index, info in infos.items():
                 if not isinstance(index, int) or not 0 <= index < count or not isinstance(info, dict):
                     self._fail(GameError, "the game has sent infos of an unknown agent")
-        rewards = np.frombuffer(answer, np.float64, count, HEAD.size).copy()
-        flags = np.frombuffer(answer, np.uint8, count, HEAD.size + 8 * count)
+        flags_at = HEAD.size + 8 * count
+        rewards = np.ndarray(count, np.float64, answer, HEAD.size).copy()
+        if answer.startswith(self._no_flags, flags_at):
+            # As in most steps.
+            terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        else:
+            flags = np.ndarray(count, np.uint8, answer, flags_at)
+            terminated, truncated = (flags & TERMINATED) != 0, (flags & TRUNCATED) != 0
         arrays = _spaces.columns(self._fields, count, answer, self._columns_at)
         if self._copy:
             arrays = [array.copy() for array in arrays]
@@ -379,7 +393,7 @@ class Game:
             observations = arrays[0]
         else:
             observations = {field.name: array for field, array in zip(self._fields, arrays, strict=True)}
-        return Result(observations, rewards, (flags & TERMINATED) != 0, (flags & TRUNCATED) != 0, infos)
+        return Result(observations, rewards, terminated, truncated, infos)
 
     def render(self) -> Array:
         """Returns the picture of the game's window, as an array of height, width and three colours."""

@@ -125,6 +125,7 @@ def import_project(godot: str, project: pathlib.Path, timeout: float) -> None:
             raise GameTimeoutError(f"Godot has not imported {project} within {timeout} s") from None
         except OSError as error:
             raise GameEndedError(f"can't start {godot}: {error}") from error
+        # The exit code says nothing: some builds of Godot abort at the end of the first import.
         if not cache.exists():
             text = done.stdout.decode(errors="replace")[-TAIL:]
             raise GameEndedError(f"Godot could not import {project}:\n{text}")

@@ -46,9 +46,7 @@ def columns(fields: list[Field], count: int, buffer: bytes | bytearray, offset: 
     """Returns the values of all agents in a message, as arrays that share its bytes."""
     arrays = []
     for field in fields:
-        elements = math.prod(field.shape) * count
-        array = np.frombuffer(buffer, field.dtype, elements, offset)
-        arrays.append(array.reshape(count, *field.shape))
+        arrays.append(np.ndarray((count, *field.shape), field.dtype, buffer, offset))
         offset += field.column_bytes(count)
     return arrays
 
@@ -73,6 +71,9 @@ def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "a
         if given.shape != array.shape:
             name = what if field.name is None else f"{what}[{field.name!r}]"
             raise ValueError(f"{name} must have the shape {array.shape}, but has {given.shape}")
+        if given.dtype == array.dtype:
+            array[...] = given
+            continue
         # Whole numbers of any size and sign are taken for each other, and out of range by the game.
         is_whole = array.dtype.kind in "iu" and given.dtype.kind in "iub"
         try:

@@ -140,6 +140,8 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
         for game in self.games:
             game.connect()
         self._check()
+        # The program may still have the arrays.
+        self._observations = None if mask.all() else deepcopy(self._observations)
         infos = self._reset(mask, seeds, options)
         self._is_over[mask] = False
         return self._give(), infos
@@ -172,9 +174,11 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
     def step(self, actions: Values) -> tuple[Values, Array, Array, Array, dict[str, Any]]:
         """Lets all agents act, and all games go on by one step."""
         over = self._is_over
-        if self.autoreset_mode == AutoresetMode.DISABLED and over.any():
+        # Takes a tenth of the time of over.any().
+        is_any_over = np.count_nonzero(over) > 0
+        if is_any_over and self.autoreset_mode == AutoresetMode.DISABLED:
             raise ValueError("episodes are over; call reset(options={'reset_mask': mask}) first")
-        resets = over if self.autoreset_mode == AutoresetMode.NEXT_STEP and over.any() else None
+        resets = over if is_any_over and self.autoreset_mode == AutoresetMode.NEXT_STEP else None
         for index, game in enumerate(self.games):
             part = self._part(index)
             mine = None if resets is None or not resets[part].any() else resets[part]
@@ -182,27 +186,42 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
                 game.send_reset()
             else:
                 game.send_step(self._actions_of(actions, part), mine)
-        rewards = np.zeros(self.num_envs, np.float64)
-        terminated = np.zeros(self.num_envs, np.bool_)
-        truncated = np.zeros(self.num_envs, np.bool_)
-        found: list[tuple[int, dict[str, Any]]] = []
-        for index, game in enumerate(self.games):
-            part = self._part(index)
-            result = game.receive()
-            self._take(index, result)
-            rewards[part] = result.rewards
-            terminated[part] = result.terminated
-            truncated[part] = result.truncated
-            found += [(part.start + agent, info) for agent, info in result.infos.items()]
-        over = np.logical_or(terminated, truncated)
+        results = [game.receive() for game in self.games]
+        self._observations, rewards, terminated, truncated = self._joined(results)
+        over = terminated | truncated
         infos: dict[str, Any] = {}
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
-            infos = self._begin_again(over, dict(found))
+        found = {
+            index * self._count + agent: info
+            for index, result in enumerate(results)
+            for agent, info in result.infos.items()
+        }
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and np.count_nonzero(over):
+            infos = self._begin_again(over, found)
         else:
-            for env, info in found:
+            for env, info in found.items():
                 infos = self._add_info(infos, info, env)
         self._is_over = over
         return self._give(), rewards, terminated, truncated, infos
+
+    def _joined(self, results: list[Result]) -> tuple[Values, Array, Array, Array]:
+        """Returns the observations, rewards and ends of all games, each in one array."""
+        first = results[0]
+        if len(results) == 1:
+            return first.observations, first.rewards, first.terminated, first.truncated
+        observations: Values
+        if isinstance(first.observations, dict):
+            observations = {
+                name: np.concatenate([result.observations[name] for result in results])
+                for name in first.observations
+            }
+        else:
+            observations = np.concatenate([result.observations for result in results])
+        return (
+            observations,
+            np.concatenate([result.rewards for result in results]),
+            np.concatenate([result.terminated for result in results]),
+            np.concatenate([result.truncated for result in results]),
+        )
 
     def _begin_again(self, over: Array, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
         """Begins the episodes after those that are over, and returns the infos of the whole step."""
@@ -226,9 +245,9 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
             raise ValueError(f"actions must have {self.num_envs} rows, but have the shape {given.shape}")
         return given[part]
 
-    def _take(self, index: int, result: Result, mask: Array | None = None) -> None:
-        """Keeps the observations of a game, or of some of its agents."""
-        if len(self.games) == 1 and (mask is None or mask.all()):
+    def _take(self, index: int, result: Result, mask: Array) -> None:
+        """Keeps the observations of some agents of a game."""
+        if len(self.games) == 1 and mask.all():
             self._observations = result.observations
             return
         if isinstance(self.single_observation_space, gymnasium.spaces.Dict):
@@ -244,14 +263,10 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
     def _room(self, array: Array) -> Array:
         return np.zeros((self.num_envs, *array.shape[1:]), array.dtype)
 
-    def _put(self, whole: Array, index: int, array: Array, mask: Array | None) -> Array:
+    def _put(self, whole: Array, index: int, array: Array, mask: Array) -> Array:
         if not whole.flags.writeable:
             whole = whole.copy()
-        part = whole[self._part(index)]
-        if mask is None:
-            part[:] = array
-        else:
-            part[mask] = array[mask]
+        whole[self._part(index)][mask] = array[mask]
         return whole
 
     def _observation_of(self, env: int) -> Values:
@@ -259,12 +274,19 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
         return deepcopy(row(self.single_observation_space, self._observations, env))
 
     def _give(self) -> Values:
-        """Returns the observations, which the next step must not change."""
+        """Returns the observations, which the next step must not change.
+
+        A view of a message can't be changed, and is copied. Other arrays are new in each step.
+        """
         if not self._copy:
             return self._observations
         if isinstance(self._observations, dict):
-            return {name: array.copy() for name, array in self._observations.items()}
-        return self._observations.copy()
+            return {name: self._own(array) for name, array in self._observations.items()}
+        return self._own(self._observations)
+
+    @staticmethod
+    def _own(array: Array) -> Array:
+        return array if array.flags.writeable else array.copy()
 
     def render(self) -> tuple[Any, ...] | None:
         """Returns the pictures of the games' windows in the mode ``"rgb_array"``, one for each game."""
