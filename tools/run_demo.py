@@ -8,6 +8,7 @@ not end, or does not tell of the other's message. An exit code alone would not s
 import argparse
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import time
 
 from common import ROOT, Failure, interrupt, run, run_main, say
 
-PROJECT = ROOT / "demo"
+# Or a copy of it, as from its zip.
+PROJECT = pathlib.Path(os.environ.get("SHM_DEMO_PROJECT") or ROOT / "demo")
 
 # Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and the
 # last words of each side.
@@ -52,6 +54,14 @@ DEMOS = {
         "partner_ends": True,
         "godot": "pictures, and Python has left",
         "python": "Python saved 1280 x 720",
+    },
+    "water": {
+        "help": "a ball on water, which numpy computes in each frame",
+        "partner": "water.py",
+        "needs_package": True,
+        "partner_ends": False,
+        "godot": "Godot shows step ",
+        "python": "the ball is at",
     },
     "rl": {
         "help": "a game that a program learns to play; with --ray on a cluster of two nodes, on this machine",
