@@ -2,7 +2,7 @@
 
 Scenarios need several processes, kills, the editor or an export. The judge (harness/judge.py) reads the
 output of each test: an error that is printed must be announced. Segments and processes that a file leaves
-fail its last test.
+fail its last test. With pytest-xdist's option `-n 2`, files run two at a time (harness/workers.py).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import signal
 import subprocess
 
 import pytest
-from harness import gdscript, screen
+from harness import gdscript, screen, workers
 from harness.agent import Agent
 from harness.session import (
     LIVE_AGENT,
@@ -45,7 +45,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.option.seed is None:
-        config.option.seed = random.randrange(1_000_000)
+        # All workers have the order of the process that started them.
+        given = getattr(config, "workerinput", {}).get("seed")
+        config.option.seed = random.randrange(1_000_000) if given is None else given
     # Programs ignore SIGINT if the one that starts them does. A shell makes programs in the background do so.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,6 +67,8 @@ def pytest_sessionstart(session):
     godot = os.path.abspath(godot)
     config.stash[SESSION] = Session(godot, config.option.template, config.option.seed)
     config.add_cleanup(config.stash[SESSION].close)
+    if hasattr(config, "workerinput"):
+        workers.end_with(config.stash[SESSION])
     problem = config.stash[SESSION].problem()
     if problem:
         raise pytest.UsageError(problem)
@@ -89,9 +93,20 @@ def pytest_collection_modifyitems(config, items):
     chance = random.Random(config.option.seed)
     groups = list(files.values())
     chance.shuffle(groups)
+    groups.sort(key=lambda group: workers.rank(group[0].path.name))
     for group in groups:
         chance.shuffle(group)
     items[:] = [item for group in groups for item in group]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["seed"] = node.config.option.seed
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return workers.scheduler(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,8 +137,18 @@ def pytest_report_teststatus(report):
     """Shows the time and the notes of a test that passes."""
     if report.when != "call" or not report.passed:
         return None
-    told = "\n    ".join([f"PASSED ({report.duration:.2f} s)", *notes_of(report)])
+    told = f"PASSED ({report.duration:.2f} s)"
+    if not workers.is_from_worker(report):
+        told = "\n    ".join([told, *notes_of(report)])
     return "passed", ".", told
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report):
+    """Shows the notes of a worker's test below its name, which pytest-xdist prints last."""
+    if report.when == "call" and report.passed and workers.is_from_worker(report):
+        for note in notes_of(report):
+            print(f"\n    {note}", end="", flush=True)
 
 
 def notes_of(report):

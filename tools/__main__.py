@@ -40,6 +40,7 @@ COMMANDS = {
     "sanitize": ("sanitize", "run the tests of the segment crate under ThreadSanitizer or AddressSanitizer"),
     "soak": ("soak [MINUTES]", "run the randomised tests of the segment crate over and over"),
     "bench": ("bench", "build, then measure: calls, copies and round trips, beside other ways"),
+    "pictures": ("pictures [NAME]", "record a demo for the documentation, as a moving picture"),
     "lint": ("lint", "check formatting, warnings, licences, spelling, prose and scripts"),
     "cross": ("cross", "build the libraries of all systems, and check them"),
     "test-arm64": ("test-arm64", "run the segment crate's tests as programs for arm64, through QEMU"),

@@ -1,4 +1,4 @@
-"""Pythons of other systems, which this one emulates, and what the package's tests need there."""
+"""Pythons of other systems, which this one emulates, with the packages for the tests."""
 
 import shutil
 import zipfile
@@ -9,7 +9,7 @@ from common import ROOT, Failure, must
 
 # Their release.
 VERSION = "3.11"
-# What the tests need. All of it is for every system, or has wheels for each.
+# The packages for the tests. Each is for every system, or has a wheel for it.
 REQUIREMENTS = ROOT / "tools/requirements-emulated.txt"
 
 

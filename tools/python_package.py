@@ -1,4 +1,4 @@
-"""A Python that has the package of partners/python/ and numpy, for the demos and for tests."""
+"""A Python that has the package of partners/python/, numpy and gymnasium, for the demos and for tests."""
 
 import os
 import pathlib
@@ -15,11 +15,14 @@ def is_given():
     return bool(os.environ.get(VARIABLE))
 
 
-def python():
-    """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed."""
+def python(requirements="gym", folder="package-venv"):
+    """Builds the wheel, or takes the given one, and returns a Python in target/ that has it installed.
+
+    That Python also has what tools/requirements-NAME.txt lists, and is in this folder of target/.
+    """
     wheel.check_python()
     found = given_wheel() if is_given() else [wheel.build()]
-    program = pypi.programs("peers", "package-venv") / "python"
+    program = pypi.programs(requirements, folder) / "python"
     install(program, found)
     return program
 

@@ -8,15 +8,17 @@ not end, or does not tell of the other's message. An exit code alone would not s
 import argparse
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import threading
 import time
 
-from common import ROOT, Failure, interrupt, run_main, say
+from common import ROOT, Failure, interrupt, run, run_main, say
 
-PROJECT = ROOT / "demo"
+# Or a copy of it, as from its zip.
+PROJECT = pathlib.Path(os.environ.get("SHM_DEMO_PROJECT") or ROOT / "demo")
 
 # Of each demo: the help, the partner, whether it needs the Python package, whether it ends by itself, and the
 # last words of each side.
@@ -53,10 +55,28 @@ DEMOS = {
         "godot": "pictures, and Python has left",
         "python": "Python saved 1280 x 720",
     },
+    "water": {
+        "help": "a ball on water, which numpy computes in each frame",
+        "partner": "water.py",
+        "needs_package": True,
+        "partner_ends": False,
+        "godot": "Godot shows step ",
+        "python": "the ball is at",
+    },
+    "rl": {
+        "help": "a game that a program learns to play; with --ray on a cluster of two nodes, on this machine",
+        "partner": "../rl/train.py",
+        "needs_package": True,
+        # The partner starts the games itself.
+        "starts_godot": True,
+        "python": "Python played 16 new episodes",
+    },
 }
 
 # Most sides give up by themselves, after 40 seconds at most. This is for a side that hangs, or waits forever.
 TIME_LIMIT = 50
+# For a demo whose partner learns.
+LEARNING_TIME_LIMIT = 300
 HEAD_START = 1.0
 
 
@@ -110,9 +130,9 @@ def python_command(python, name, *options):
     return [python, "-u", str(PROJECT / "python" / DEMOS[name]["partner"]), *options]
 
 
-def problems(side, code, expected):
+def problems(side, code, expected, limit=TIME_LIMIT):
     if code is None:
-        yield f"{side.name} did not end within {TIME_LIMIT} seconds"
+        yield f"{side.name} did not end within {limit} seconds"
     elif code != 0:
         yield f"{side.name} ended with exit code {code}"
     if not any(expected in line for line in side.lines):
@@ -171,13 +191,31 @@ def run_window(godot, python, name):
     return code == 0
 
 
+def run_partner(godot, python, name, options):
+    """Runs a partner that starts Godot itself. Without a window, it ends by itself."""
+    command = [*python_command(python, name), "--godot", godot]
+    command += ["--ray", "local"] if options.ray else []
+    # Straight into the terminal, if there is one: it draws over its lines.
+    if options.window:
+        return run([*command, "--window"]) == 0
+    if options.picture:
+        with screen():
+            return run([*command, "--window", "--screenshot", os.path.abspath(options.picture)]) == 0
+    partner = Side("python", command, stdin=subprocess.DEVNULL)
+    try:
+        code = partner.wait(time.monotonic() + LEARNING_TIME_LIMIT)
+        found = list(problems(partner, code, DEMOS[name]["python"], LEARNING_TIME_LIMIT))
+    finally:
+        partner.end()
+    for problem in found:
+        say(f"failed: {problem}")
+    return not found
+
+
 def save_picture(godot, python, name, path):
     """Runs the demo once in a window, and saves a picture of it."""
-    display = os.environ.get("DISPLAY") or "an invisible screen"
-    say(f"{name}: a picture of the window on {display}")
     with contextlib.ExitStack() as stack:
-        if not os.environ.get("DISPLAY"):
-            os.environ["DISPLAY"] = stack.enter_context(invisible_screen())
+        stack.enter_context(screen())
         command = godot_command(godot, name, "--rendering-driver", "opengl3", "--audio-driver", "Dummy")
         command += ["--", "--auto", f"--screenshot={os.path.abspath(path)}"]
         window = Side("godot", command, stdin=subprocess.DEVNULL)
@@ -205,8 +243,12 @@ def type_texts(partner):
 
 
 @contextlib.contextmanager
-def invisible_screen():
-    """Yields the name of a screen of Xvfb."""
+def screen():
+    """Makes sure of a screen, of Xvfb if there is no other."""
+    if os.environ.get("DISPLAY"):
+        yield
+        return
+    say("a picture of the window on an invisible screen")
     command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
     try:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -214,9 +256,16 @@ def invisible_screen():
         raise Failure("a picture needs a screen: set DISPLAY, or install Xvfb") from error
     with server:
         try:
-            yield f":{server.stdout.readline().strip()}"
+            os.environ["DISPLAY"] = f":{server.stdout.readline().strip()}"
+            yield
         finally:
+            os.environ.pop("DISPLAY", None)
             server.terminate()
+
+
+def starts_godot(name):
+    """Returns whether the partner of a demo starts the games itself."""
+    return DEMOS[name].get("starts_godot", False)
 
 
 def check_name(name):
@@ -231,6 +280,7 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="the Python for the partner")
     parser.add_argument("--window", action="store_true")
     parser.add_argument("--picture", metavar="PATH")
+    parser.add_argument("--ray", action="store_true")
     parser.add_argument("name")
     options = parser.parse_args()
 
@@ -238,6 +288,8 @@ def main():
     # A shell makes programs in the background ignore it, and theirs too. It is what ends the partner.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if starts_godot(options.name):
+        return 0 if run_partner(options.godot, options.python, options.name, options) else 1
     if options.window:
         return 0 if run_window(options.godot, options.python, options.name) else 1
     if options.picture:

@@ -38,10 +38,11 @@ def runner(session, name, *options):
     ]
 
 
-def run_demo(session, name, *options):
+def run_demo(session, name, *options, **environment):
     """Runs both sides in both orders; returns what they said, without their names."""
     command = runner(session, name, *options)
-    code, lines = session.run(command, 110, cwd=session.folder)
+    environment = {**session.environment(), **environment}
+    code, lines = session.run(command, 110, cwd=session.folder, env=environment)
     told = "\n".join(lines)
     assert code == 0, told
     said = [plain(line).partition("] ")[2] for line in lines]

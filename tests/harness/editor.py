@@ -17,10 +17,19 @@ PROGRESS = re.compile(r"^(\x1b\[\d*m)*\[( *\d+%| DONE) \]|^\x1b\[0m$")
 
 
 class Editor:
-    def __init__(self, session, *arguments, addon=projects.ADDON, environment=None):
+    """A project may be given; otherwise it is a copy of projects/dock, with the addon in its folder."""
+
+    def __init__(
+        self,
+        session,
+        *arguments,
+        addon=projects.ADDON,
+        environment=None,
+        project=None,
+    ):
         self._session = session
-        self.project = projects.make(session, "dock", addon)
-        if addon:
+        self.project = project or projects.make(session, "dock", addon)
+        if addon and not project:
             projects.list_addon(self.project)
         self.orders = session.folder / session.name("orders")
         self.orders.mkdir()
@@ -67,10 +76,10 @@ class Editor:
         seen, self._seen = self._seen, len(errors)
         return errors[seen:]
 
-    def end(self, allowed=()):
+    def end(self, allowed=(), keep=False):
         """Asks it to quit; fails if it printed an error, or exits with anything but 0.
 
-        Errors with one of the texts `allowed` are none.
+        Errors with one of the texts `allowed` are none. With `keep`, the project stays.
         """
         self.run("func run(): plugin.get_tree().quit.call_deferred()")
         try:
@@ -80,4 +89,5 @@ class Editor:
         errors = [e for e in self.errors() if not any(text in e for text in allowed)]
         assert errors == [], self.printed()
         assert code == 0, self.printed()
-        shutil.rmtree(self.project)
+        if not keep:
+            shutil.rmtree(self.project)

@@ -37,7 +37,7 @@ class TestFile:
         }
         self._resource = "res://" + path.relative_to(project).as_posix()
 
-    def run(self, session, tests=None, project=PROJECT, game=None):
+    def run(self, session, tests=None, project=PROJECT, game=None, environment=None):
         """Runs tests in a project, or in an exported game, whose main scene has to be in_game.tscn."""
         tests = list(self.tests) if tests is None else tests
         editor = [session.godot, "--headless", "--path", project, "-s", RUNNER]
@@ -49,7 +49,8 @@ class TestFile:
             f"--seed={session.seed}",
             f"--prefix={session.name()}_",
         ]
-        code, lines = session.run(command, self.time_limit)
+        options = {"env": environment} if environment else {}
+        code, lines = session.run(command, self.time_limit, **options)
         judge = Judge(self.label, tests)
         for line in lines:
             judge.read(line)

@@ -39,6 +39,53 @@ def is_running(process):
         return False
 
 
+class Stopped:
+    """An editor that plays the scene, and stops it, as often as it is told to."""
+
+    def __init__(self, session):
+        self.folder = projects.make(session, "stopped")
+        projects.list_addon(self.folder)
+        self.log = self.folder / "log.txt"
+        self._seen = 0
+        with self.log.open("wb") as output:
+            # The project's settings start the game without a display, too.
+            command = [session.godot, "--headless", "--editor", "--path", self.folder]
+            self.process = session.start(command, stdout=output)
+
+    def play(self, *order):
+        """Plays the scene, and returns the game's PID and the code with which it begins to wait."""
+        waits = self.folder / "waits"
+        waits.unlink(missing_ok=True)
+        unfinished = self.folder / "order.new"
+        unfinished.write_text(" ".join(order), encoding="utf-8")
+        unfinished.rename(self.folder / "order")
+        wait_until(
+            lambda: waits.exists() and waits.read_text().endswith("\n"), TIME_LIMIT
+        )
+        return map(int, waits.read_text().split())
+
+    def stop(self):
+        (self.folder / "stop").touch()
+
+    def printed(self):
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def new_lines(self):
+        """Waits until the editor has stopped the game; returns what was printed since the last call."""
+        wait_until(lambda: SETTLED in self.printed()[self._seen :], TIME_LIMIT)
+        text = self.printed()
+        new, self._seen = text[self._seen :], len(text)
+        return new.splitlines()
+
+
+@pytest.fixture(scope="module")
+def editor(session):
+    """Returns one editor for all tests: to start one takes longer than a test."""
+    stopped = Stopped(session)
+    yield stopped
+    kill(stopped.process)
+
+
 @pytest.mark.parametrize(
     ("kind", "method", "owner"),
     [
@@ -49,43 +96,29 @@ def is_running(process):
     ],
 )
 def test_stop_ends_a_waiting_game_at_once(
-    session, agent, memory, name, cleanup, note, kind, method, owner
+    request, agent, memory, name, cleanup, note, kind, method, owner
 ):
     if not agent.run("func run(): return OS.has_feature('editor')"):
         pytest.skip("this Godot has no editor")
+    editor = request.getfixturevalue("editor")
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     if owner == "partner":
         assert memory.create(name, 4096) == OK
-    folder = projects.make(session, "stopped")
-    projects.list_addon(folder)
-    log = folder / "log.txt"
-    order = f"{kind} {name} {owner} {method}"
-    with log.open("wb") as output:
-        # The project's settings start the game without a display, too.
-        editor = session.start(
-            [session.godot, "--headless", "--editor", "--path", folder],
-            stdout=output,
-            env={**session.environment(), "STOPPED_ORDER": order},
-        )
-    cleanup.callback(kill, editor)
-
-    waits = folder / "waits"
-    wait_until(lambda: waits.exists() and waits.read_text().endswith("\n"), TIME_LIMIT)
-    game, code = map(int, waits.read_text().split())
+    game, code = editor.play(kind, name, owner, method)
     assert code == OK
+    # It waits already, and longer than the shortest sleep of a wait.
     time.sleep(0.3)
-    assert is_running(game), log.read_text(errors="replace")
+    assert is_running(game), editor.printed()
     start = time.monotonic()
-    (folder / "stop").touch()
+    editor.stop()
     wait_until(lambda: not is_running(game), 10)
     took = time.monotonic() - start
     note(f"gone {took:.3f} s after the click")
     assert took < 1
 
     # The editor goes on, and the game said nothing.
-    wait_until(lambda: SETTLED in log.read_text(errors="replace"), TIME_LIMIT)
-    assert editor.poll() is None
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = editor.new_lines()
+    assert editor.process.poll() is None
     assert [line for line in lines if line.startswith("it went on")] == []
     assert projects.errors_in(lines) == []
     # Its roles are free, and so is its name, which the next owner removes.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from harness import projects
+from harness.demos import PACKAGE, needs_package
 from harness.marks import segments_are_files
 from harness.session import REPOSITORY, file_of, kill, wait_until
 
@@ -58,7 +59,7 @@ def test_first_example_of_readme_works(session):
 
 @segments_are_files
 def test_two_programs_with_the_example_of_messages_greet_each_other(session):
-    code = block("Messages between games", "gdscript")
+    code = block("Messages", "gdscript")
     folder = project(session, code)
     memory = file_of(re.search(r'open\("(\w+)"', code)[1])
     assert not memory.exists(), "another game of this example runs already"
@@ -88,6 +89,31 @@ def test_two_programs_with_the_example_of_messages_greet_each_other(session):
         memory.unlink(missing_ok=True)
     told = "".join(path.read_text(encoding="utf-8") for path in folder.glob("output*"))
     assert projects.errors_in(told.splitlines()) == [], told
+
+
+@segments_are_files
+@needs_package
+def test_game_and_python_with_the_example_of_messages_greet_each_other(session):
+    code = block("Messages", "gdscript")
+    folder = project(session, code)
+    memory = file_of(re.search(r'open\("(\w+)"', code)[1])
+    assert not memory.exists(), "another game of this example runs already"
+    output = folder / "output"
+    with output.open("wb") as file:
+        command = [session.godot, "--headless", "--path", folder]
+        game = session.start(command, stdout=file)
+    try:
+        for run in range(2):
+            partner = [PACKAGE, "-c", block("Messages", "python")]
+            code, lines = session.run(partner, TIME_LIMIT)
+            vector = "Vector2(x=1.0, y=2.0)"
+            assert (code, lines) == (0, [f"{{'from': {game.pid}, 'at': {vector}}}"])
+            greeting = '{ "from": "Python", "numbers": [1, 2.5] }'
+            wait_until(lambda: output.read_text().count(greeting) == run + 1, TIME_LIMIT)
+    finally:
+        kill(game)
+        memory.unlink(missing_ok=True)
+    assert projects.errors_in(output.read_text().splitlines()) == []
 
 
 def test_readme_of_the_addon_names_every_class():

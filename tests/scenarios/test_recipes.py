@@ -28,7 +28,6 @@ from harness.session import (
     kill,
     wait_until,
 )
-from test_projects import open_in_editor
 
 pytestmark = linux_only
 
@@ -137,7 +136,7 @@ def test_camera_of_python_is_shown(session, name, tmp_path):
     source = recipe(CAMERA, "python").replace('"camera"', f'"{name}"')
     script = recipe(CAMERA, "gdscript").replace('"camera"', f'"{name}"') + SHOWS
     folder = project(session, "TextureRect", script)
-    open_in_editor(session, folder)
+    projects.open_in_editor(session, folder)
     game = start_game(session, folder)
     camera = Side(session, [PACKAGE, "-c", source], env=environment)
     # Red, green, blue.

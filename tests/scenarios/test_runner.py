@@ -1,8 +1,10 @@
 """The tests' own runner reports each failure, and nothing else. tests/fixtures has tests that fail."""
 
 import contextlib
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from harness.marks import linux_only, same_for_every_user
-from harness.session import PROJECT, Session, kill
+from harness.session import PROJECT, Session, kill, wait_until
 
 pytestmark = same_for_every_user
 
@@ -137,6 +139,41 @@ def test_failing_fixtures_are_reported(run_fixtures):
         """-- ('run', "func run():\\n\\tpush_error('surprise')", [])""",
     ):
         assert line in lines
+
+
+def test_two_workers_report_what_one_process_does(run_fixtures):
+    arguments = ["--seed", "5", "--filter", "_passes"]
+    _code, lines, _results = run_fixtures(*arguments, "-n", "2")
+    told = "\n".join(lines)
+    assert "seed 5 (--seed repeats it)" in lines
+    assert re.search("= 5 passed, 1 skipped in ", lines[-1]), told
+    assert re.search(r"\] PASSED \(\d\.\d\d s\) .*::test_that_passes", told)
+    assert re.search(r"scenario_that_passes *\n    a note", told)
+    code, lines, results = run_fixtures("--filter", "test_fails.gd", "-n", "2")
+    failed = {name for name in FAIL if name.startswith("test_fails.gd")}
+    assert (code, {name for name, _told in results["failure"]}) == (1, failed)
+
+
+@linux_only
+def test_interrupted_workers_leave_nothing(session, tmp_path):
+    command = [sys.executable, "-u", "-m", "pytest", PROJECT / "fixtures", "-n", "2"]
+    command += ["--godot", session.godot, "--filter", "test_hangs.gd"]
+    command += ["-o", f"cache_dir={tmp_path}"]
+    run = session.start(command, stdout=subprocess.DEVNULL)
+
+    def started():
+        return [line for line in command_lines() if b"test_hangs.gd" in line]
+
+    wait_until(lambda: any(b"--file=" in line for line in started()))
+    os.killpg(run.pid, signal.SIGINT)
+    run.wait(30)
+    wait_until(lambda: not started())
+
+
+def command_lines():
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_bytes()
 
 
 def test_no_selected_test_is_an_error(run_fixtures):

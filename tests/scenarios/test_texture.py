@@ -17,7 +17,6 @@ from harness.effort import rounds
 from harness.marks import linux_only, same_for_every_user
 from harness.session import LIVE_AGENT, PROJECT, REPOSITORY, file_of, wait_until
 from test_c_partner import program, start_partner  # noqa: F401
-from test_projects import godot, open_in_editor
 
 pytestmark = [
     same_for_every_user,
@@ -609,9 +608,9 @@ def test_editor_previews_a_scene(session, agent, name, cleanup):
     folder = projects.make(session, "preview")
     scene = folder / "scene.tscn"
     scene.write_text(scene.read_text().replace("NAME", name))
-    open_in_editor(session, folder)
+    projects.open_in_editor(session, folder)
     environment = {**session.environment(), "PREVIEW_NAME": name}
-    lines = godot(session, "--editor", "--path", folder, env=environment)
+    lines = projects.godot(session, "--editor", "--path", folder, env=environment)
     told = "\n".join(lines)
     assert "the editor ends: all is well" in told, told
     assert [line for line in lines if line.startswith("problem: ")] == []

@@ -22,7 +22,10 @@ macos = "res://addons/shared_memory/bin/two.dylib"
 [icons]
 SharedMemory = "res://addons/shared_memory/icon.svg"
 """
-COMPLETE = {"shared_memory.gdextension", "icon.svg", "bin/one.so", "bin/two.dylib"}
+LIBRARIES = {"bin/one.so", "bin/two.dylib"}
+COMPLETE = {"shared_memory.gdextension", "icon.svg", *LIBRARIES}
+PLUGIN = '[plugin]\n\nversion="1.2.3"\n'
+PROJECT = {"project.godot", "README.md", "LICENSE", "icon.svg", "python/.gdignore"}
 
 
 def run(tool, *arguments):
@@ -34,11 +37,18 @@ def run(tool, *arguments):
 def check(tmp_path):
     """Checks a package of these files; returns the exit code and what the tool prints."""
 
-    def run_check(files, *arguments):
-        archive = tmp_path / "package.zip"
-        with zipfile.ZipFile(archive, "w") as made:
-            for name in files:
-                made.writestr(ROOT + name, MANIFEST)
+    def run_check(files, *arguments, name="godot-shared-memory-1.2.3.zip", **changed):
+        root = "godot-shared-memory-demo/" if "demo" in name else ""
+        always = ("LICENSE", "README.md", "THIRD_PARTY_NOTICES.txt", "plugin.cfg")
+        made = {f"{root}{ROOT}{file}": MANIFEST for file in {*files, *always}}
+        made[f"{root}{ROOT}plugin.cfg"] = changed.get("plugin", PLUGIN)
+        made.update(changed.get("also", {}))
+        archive = tmp_path / name
+        with zipfile.ZipFile(archive, "w") as zipped:
+            for file, text in made.items():
+                entry = zipfile.ZipInfo(file)
+                entry.external_attr = changed.get("mode", 0o100644) << 16
+                zipped.writestr(entry, text)
         done = run("check_package.py", *arguments, archive)
         return done.returncode, done.stderr
 
@@ -61,17 +71,45 @@ def test_check_package_accepts_package_for_some_systems(check):
             ["--complete"],
             "the key macos names addons/shared_memory/bin/two.dylib",
         ),
-        ({"shared_memory.gdextension", "icon.svg"}, [], "there is no library"),
+        (COMPLETE - LIBRARIES, [], "there is no library"),
         (COMPLETE | {"bin/three.dll"}, ["--complete"], "bin/three.dll has no key"),
         (COMPLETE - {"icon.svg"}, [], "the icon of SharedMemory"),
         (COMPLETE | {"../other/file"}, [], "is outside"),
+        (COMPLETE | {".godot/cache"}, [], ".godot/cache was left by a program"),
     ],
-    ids=["key", "library", "stray", "icon", "outside"],
+    ids=["key", "library", "stray", "icon", "outside", "left"],
 )
 def test_check_package_refuses(check, files, arguments, problem):
     code, told = check(files, *arguments)
     assert code == 1
     assert problem in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"plugin": PLUGIN.replace("3", "4")}, "the plugin has version 1.2.4"),
+        ({"mode": 0o100755}, "LICENSE has the mode 100755"),
+        ({"also": {ROOT + "run.py": "#!/usr/bin/env python3"}}, "run.py has the mode"),
+        ({"also": {"LICENSE": ""}}, "LICENSE is outside of addons/shared_memory/"),
+        ({"name": "addon.zip"}, "addon.zip is not the name of a package"),
+        (
+            {"name": "godot-shared-memory-demo-1.2.3.zip"},
+            "there is no godot-shared-memory-demo/python/.gdignore",
+        ),
+    ],
+    ids=["version", "mode", "script", "root", "name", "demo"],
+)
+def test_check_package_refuses_change(check, changed, problem):
+    code, told = check(COMPLETE, **changed)
+    assert code == 1
+    assert problem in told
+
+
+def test_check_package_accepts_demos(check):
+    name = "godot-shared-memory-demo-1.2.3.zip"
+    files = {f"godot-shared-memory-demo/{file}": "" for file in PROJECT}
+    assert check(COMPLETE, name=name, also=files) == (0, "")
 
 
 class Release:
@@ -102,6 +140,14 @@ class Release:
 def release(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     return Release(importlib.import_module("official_godot"), tmp_path)
+
+
+def test_page_of_the_wheel_has_no_links_into_the_repository(monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    wheel = importlib.import_module("commands.wheel")
+    links = "[Rust](https://rustup.rs), [Install](#install)"
+    page = wheel.page(f"[the guide](../../docs/GYM.md#both), {links}")
+    assert page == f"the guide (`docs/GYM.md` of the repository), {links}"
 
 
 def test_tests_that_security_names_exist():

@@ -1,4 +1,4 @@
-"""build.sh package: the zip that users install."""
+"""build.sh package: the zip that users install, and that of the demos."""
 
 import hashlib
 import os
@@ -25,14 +25,19 @@ DATE = (1980, 1, 1, 0, 0, 0)
 HELP = """\
 Usage: ./build.sh package [--all [--tag TAG]]
 
-Builds the addon and makes target/package/godot-shared-memory-<version>.zip, with addons/ at its root:
-unpacked into a Godot project, it works there. Holds the libraries that are in addons/shared_memory/bin/, and
-the notices of everything linked into them, and the header for C and C++. The same files give the same zip.
+Builds the addon and makes two zips in target/package/:
 
-  --all   make the files of a release in target/package/all instead: godot-shared-memory-<version>.zip with
-          the libraries of all systems (see ./build.sh cross --help), the Python package's wheels for all of
-          them (see ./build.sh wheel --help), and a SHA-256 beside each
-  --tag   make it only if TAG is v<version>
+  godot-shared-memory-<version>.zip       addons/, which works in a Godot project where it is unpacked. It
+                                          holds the libraries that are in addons/shared_memory/bin/, the
+                                          notices of everything linked into them, and the header for C
+  godot-shared-memory-demo-<version>.zip  a Godot project: the demos, their programs in Python, and the addon
+
+Prints the path of each. The same files give the same zips.
+
+  --all   make the files of a release in target/package/all instead: both zips with the libraries of all
+          systems (see ./build.sh cross --help), the Python package's wheels for all of them (see
+          ./build.sh wheel --help), and a SHA-256 beside each
+  --tag   make them only if TAG is v<version>
 """
 
 
@@ -65,29 +70,51 @@ def main(arguments):
     text = notices.collect_all() if complete else notices.collect((), ["rustc"])
     texts.write_text(text, encoding="utf-8")
     say("zipping")
-    archive = folder / f"godot-shared-memory-{version}.zip"
-    make_zip(archive, contents(libraries, texts))
-    problems = check_package.problems_of(archive, complete)
+    installed = addon_files(libraries, texts)
+    archives = {
+        folder / f"{check_package.NAME}-{version}.zip": installed,
+        folder / f"{check_package.DEMO}-{version}.zip": demo_files(installed),
+    }
+    for archive, files in archives.items():
+        make_zip(archive, files)
+    problems = [problem for path in archives for problem in check_package.problems_of(path, complete)]
     if problems:
         raise Failure("\nbuild.sh: ".join(problems))
-    print(archive.as_posix())
+    for archive in archives:
+        print(archive.as_posix())
     if complete:
-        release = [archive, *(shutil.copy(built, folder) for built in wheel.build_all())]
+        release = [*archives, *(shutil.copy(built, folder) for built in wheel.build_all())]
         for file in map(pathlib.Path, release):
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
             # As `sha256sum --check` reads it.
             (folder / f"{file.name}.sha256").write_bytes(f"{digest}  {file.name}\n".encode())
 
 
-def contents(libraries, texts):
-    """Returns the files of the zip by their names in the addon's folder."""
-    files = {texts.name: texts}
-    for file in addon.FOLDER.rglob("*"):
-        parts = file.relative_to(addon.FOLDER).parts
-        if file.is_file() and parts[0] != "bin" and not any(part.startswith(".") for part in parts):
-            files["/".join(parts)] = file
+def addon_files(libraries, texts):
+    """Returns the files of the addon by their names in a project."""
+    files = {**files_in(addon.FOLDER, "bin"), texts.name: texts}
     files.update({name: ROOT / name for name in FOR_PARTNERS})
-    return {**files, **{f"bin/{file.name}": file for file in libraries.iterdir()}}
+    files.update({f"bin/{file.name}": file for file in libraries.iterdir()})
+    return {f"{check_package.ADDON}{name}": file for name, file in files.items()}
+
+
+def demo_files(installed):
+    """Returns the files of the project with the demos, which is a folder at the root of its zip."""
+    files = {**installed, **files_in(ROOT / "demo", "addons"), "LICENSE": ROOT / "LICENSE"}
+    return {f"{check_package.DEMO}/{name}": file for name, file in files.items()}
+
+
+def files_in(folder, without):
+    """Returns the files in a folder by their names there, except those in its subfolder `without`."""
+    files = {}
+    for file in folder.rglob("*"):
+        parts = file.relative_to(folder).parts
+        # Godot and Python leave folders with such names, and editors leave files.
+        named = parts[:-1] if file.name == check_package.IGNORE else parts
+        is_left = any(part.startswith((".", "__")) for part in named)
+        if file.is_file() and parts[0] != without and not is_left:
+            files["/".join(parts)] = file
+    return files
 
 
 def make_zip(archive, files):
@@ -95,11 +122,12 @@ def make_zip(archive, files):
     unfinished = archive.with_suffix(".new")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as output:
         for name, file in sorted(files.items()):
-            entry = zipfile.ZipInfo(f"addons/{addon.FOLDER.name}/{name}", DATE)
+            data = file.read_bytes()
+            entry = zipfile.ZipInfo(name, DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            # As on a Unix system, where the file is a plain one that everybody may read.
+            # As on a Unix system: a plain file that everybody may read, and run if it is a script.
             entry.create_system = 3
-            entry.external_attr = 0o100644 << 16
-            output.writestr(entry, file.read_bytes())
+            entry.external_attr = check_package.mode_of(data) << 16
+            output.writestr(entry, data)
             print(f"    {entry.filename}", file=sys.stderr)
     os.replace(unfinished, archive)

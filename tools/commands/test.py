@@ -22,15 +22,17 @@ Runs the tests of the Rust crates with cargo, and those for loom with loom, whic
 threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
 runs tests/ in a real Godot (see ./build.sh godot --help for which). Some tests exchange memory with numpy,
 with a package for Node.js and with the Python package. The first two come from PyPI and npm into target/, and
-the last is built, see ./build.sh demo --help. Where they can't be had, these tests are skipped. With FILTER:
-only the tests, of any kind, whose name contains it; names of tests/ are FILE:TEST. target/tests-venv has
-their pytest, for runs by hand:
+the last is built, see ./build.sh demo --help. Where they can't be had, these tests are skipped. Two files
+of tests/ run at a time. With FILTER: only the tests, of any kind, whose name contains it, one at a time;
+names of tests/ are FILE:TEST. target/tests-venv has their pytest, for runs by hand:
 target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
   --rights  leaves out the long ones of these that show the same whichever user runs them
 """
 
+# Tests of time fail if many programs share the processors.
+WORKERS = 2
 RUST_LOG, LOOM_LOG, GODOT_LOG = LOGS / "rust.log", LOGS / "loom.log", LOGS / "godot.log"
 ALL_LOGS = [RUST_LOG, LOOM_LOG, test_c.LOG, GODOT_LOG]
 
@@ -120,7 +122,10 @@ def has_godot_tests(godot, name_filter):
 def pytest_command(godot, name_filter):
     # The folder comes first: pytest learns of these options from it.
     python = pypi.programs("tests") / "python"
-    return [python, "-m", "pytest", ROOT / "tests", "--godot", godot, "--filter", name_filter]
+    command = [python, "-m", "pytest", ROOT / "tests", "--godot", godot, "--filter", name_filter]
+    # Few tests are sooner done, and easier to follow, one after the other.
+    in_parallel = not name_filter and (os.cpu_count() or 1) > 1
+    return [*command, "-n", WORKERS] if in_parallel else command
 
 
 def godot_tests(godot, template, name_filter, only_rights):

@@ -30,7 +30,9 @@ mod wrapped;
 use pyo3::prelude::*;
 
 /// Declares the module.
-#[pymodule]
+// While this crate copies a buffer of Python, only the interpreter's lock keeps other threads from writing to
+// it. So a build of CPython without that lock has to turn it on.
+#[pymodule(gil_used = true)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     shm_segment::guard_forks()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

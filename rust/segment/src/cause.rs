@@ -2,7 +2,7 @@
 
 use crate::{Error, layout};
 
-/// What an error is about, whichever call returned it.
+/// The topic of an error, whichever call returned it.
 ///
 /// A binding for another language has one code or class for each cause. So the list of errors is in one
 /// place only.

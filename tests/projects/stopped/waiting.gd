@@ -3,7 +3,7 @@ extends Node
 
 
 func _ready() -> void:
-	var order := OS.get_environment("STOPPED_ORDER").split(" ")
+	var order := FileAccess.get_file_as_string("res://order").split(" ")
 	var memory := SharedMemory.new()
 	var code := memory.create(order[1], 4096) if order[2] == "game" else memory.open(order[1])
 	var stream := SharedMemoryStream.new()

@@ -275,7 +275,8 @@ impl crate::Waited {
     /// Returns the result of a wait for `what`, which could take the time `timeout`.
     ///
     /// # Errors
-    /// [`Error::WaitTimedOut`] if the time is over, and [`Error::Stopped`] if the caller didn't want to go on.
+    /// [`Error::WaitTimedOut`] if the time is over, and [`Error::Stopped`] if the caller didn't want to go
+    /// on.
     pub const fn for_what(self, what: &'static str, timeout: Duration) -> Result<()> {
         match self {
             Self::Changed => Ok(()),
