@@ -481,6 +481,7 @@ def test_mask_begins_some_episodes(make: Callable[..., Any]) -> None:
     assert after[~mask, 2].tolist() == [1, 1]
 
 
+@linux
 def test_eight_games_at_once(make: Callable[..., Any]) -> None:
     envs = make(GodotVectorEnv, num_games=8, n=2)
     assert envs.num_envs == 16
@@ -551,6 +552,7 @@ time.sleep(60)
     assert not gsm.SharedMemory.exists(name)
 
 
+@linux
 def test_program_that_forgets_to_close_leaves_nothing(run: Callable[..., str], project: pathlib.Path) -> None:
     source = f"""
 from godot_shared_memory.gym import GodotEnv
