@@ -25,7 +25,7 @@ PREFIX = bench_measure.PREFIX + "rl-"
 # The pairs of each way. The ways take turns.
 RUNS = 5
 SECONDS = 1.0
-# Seconds, for a run that measures that long.
+# Seconds, for a run.
 PATIENCE = 60
 # Seconds until a game has started, if all start at once.
 START_SECONDS = 1.0
@@ -47,10 +47,11 @@ class Sides:
 
     def run(self, side, **plan):
         """Returns what drive.py has measured."""
-        plan = {"game": self.game, "prefix": PREFIX, "seconds": SECONDS, **plan}
+        plan = {"game": self.game, "prefix": PREFIX, "seconds": SECONDS, "patience": PATIENCE, **plan}
         command = [str(self.pythons[side]), str(SOURCES / "drive.py"), side, json.dumps(plan)]
         log = bench_measure.FOLDER / "rl.log"
-        patience = PATIENCE + plan["seconds"]
+        # It tells before where it hangs.
+        patience = PATIENCE + 5
         with open(log, "wb") as errors, process(command, stdout=subprocess.PIPE, stderr=errors) as driver:
             try:
                 told, _ = driver.communicate(timeout=patience)
@@ -59,8 +60,8 @@ class Sides:
         text = log.read_text(encoding="utf-8", errors="replace")
         error = re.search(r"^(?:SCRIPT )?ERROR:.*", text, re.MULTILINE)
         if error or driver.returncode != 0 or not told:
-            why = error[0] if error else f"no result within {patience} s; see {log}"
-            raise Failure(f"bench --rl: {side}: {why}")
+            why = error[0] if error else f"no result within {patience} s, or exit code {driver.returncode}"
+            raise Failure(f"bench --rl: {side}: {why}; see {log}:\n{text[-2000:]}")
         return json.loads(told)
 
     def alone(self, agents, bodies, games):

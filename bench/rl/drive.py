@@ -6,6 +6,7 @@ drive.py ours|godot_rl JSON, where JSON has the fields of `Plan`.
 import atexit
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import os
 import socket
@@ -41,6 +42,8 @@ class Plan:
     think: float = 0.0
     # In front of the names in memory.
     prefix: str = "bench-rl-"
+    # Seconds after which this program tells on stderr where it hangs.
+    patience: float = 60.0
 
     def command(self, side, *more):
         """Returns the command of a game."""
@@ -201,6 +204,7 @@ def processor_time(pid):
 
 def main():
     side, plan = sys.argv[1], Plan(**json.loads(sys.argv[2]))
+    faulthandler.dump_traceback_later(plan.patience)
     result = os.dup(1)
     # godot_rl prints to stdout.
     os.dup2(2, 1)

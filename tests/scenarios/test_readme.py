@@ -102,14 +102,17 @@ def test_game_and_python_with_the_example_of_messages_greet_each_other(session):
     with output.open("wb") as file:
         command = [session.godot, "--headless", "--path", folder]
         game = session.start(command, stdout=file)
+
+    def heard():
+        return output.read_text().count('{ "from": "Python", "numbers": [1, 2.5] }')
+
     try:
         for run in range(2):
             partner = [PACKAGE, "-c", block("Messages", "python")]
             code, lines = session.run(partner, TIME_LIMIT)
             vector = "Vector2(x=1.0, y=2.0)"
             assert (code, lines) == (0, [f"{{'from': {game.pid}, 'at': {vector}}}"])
-            greeting = '{ "from": "Python", "numbers": [1, 2.5] }'
-            wait_until(lambda: output.read_text().count(greeting) == run + 1, TIME_LIMIT)
+            wait_until(lambda count=run + 1: heard() == count, TIME_LIMIT)
     finally:
         kill(game)
         memory.unlink(missing_ok=True)
