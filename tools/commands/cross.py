@@ -98,10 +98,14 @@ def zigbuild(env):
     return [programs / "cargo-zigbuild"], {**env, **zigs}
 
 
-def check_libraries(libraries, *options):
-    """Checks what each library needs of its system."""
+def check_libraries(libraries, *options, foreign=None):
+    """Checks what each library needs of its system, and that none contains one of the `foreign` texts.
+
+    By default, these are the folders of this machine.
+    """
     say("checking the libraries")
     program = [pypi.programs("cross") / "python", ROOT / "tools/check_libraries.py"]
     limits = ["--glibc", OLDEST_GLIBC, "--macos", OLDEST_MACOS]
-    foreign = ["--foreign", ROOT, "--foreign", rust.cargo_home()]
-    must([*program, *limits, *foreign, *options, *libraries], "problems found in the libraries")
+    folders = (ROOT, rust.cargo_home()) if foreign is None else foreign
+    unwanted = [word for folder in folders for word in ("--foreign", folder)]
+    must([*program, *limits, *unwanted, *options, *libraries], "problems found in the libraries")

@@ -25,11 +25,12 @@ PYTHON = ".".join(map(str, MINIMUM))
 DATE = {"SOURCE_DATE_EPOCH": "315532800"}
 LINUX = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu")
 MANYLINUX = f"manylinux_{cross.OLDEST_GLIBC.replace('.', '_')}"
+MACOS = f"macosx_{cross.OLDEST_MACOS.replace('.', '_')}"
 # The end of a wheel's name, and that of a library as tools/check_libraries.py takes it.
 SYSTEMS = {
     f"{MANYLINUX}_x86_64": "linux.x86_64.so",
     f"{MANYLINUX}_aarch64": "linux.arm64.so",
-    f"macosx_{cross.OLDEST_MACOS.replace('.', '_')}_universal2": "macos.so",
+    ".".join(f"{MACOS}_{processor}" for processor in ("arm64", "universal2", "x86_64")): "macos.so",
     "win_amd64": "windows.x86_64.dll",
 }
 
@@ -145,10 +146,13 @@ def check(wheels):
     if set(found) != set(SYSTEMS) or len(wheels) != len(SYSTEMS):
         names = ", ".join(wheel.name for wheel in wheels)
         raise Failure(f"there must be a wheel for each of {', '.join(SYSTEMS)}, and there are {names}")
-    for wheel in wheels:
-        check_folders(wheel)
-    libraries = [extract(wheel, SYSTEMS[system]) for system, wheel in found.items()]
-    cross.check_libraries(libraries, "--entry", "PyInit__native", "--also", "python3.dll")
+    for system, wheel in found.items():
+        # For macOS, maturin gives cargo flags of its own, in the place of those that hide the crates' folder.
+        folders = [ROOT] if system.startswith("macosx") else [ROOT, rust.cargo_home()]
+        check_folders(wheel, folders)
+        library = extract(wheel, SYSTEMS[system])
+        symbols = ["--entry", "PyInit__native", "--also", "python3.dll"]
+        cross.check_libraries([library], *symbols, foreign=folders)
     programs = pypi.programs("wheels")
     must([programs / "abi3audit", "--strict", "--summary", *wheels], "a wheel needs more than the stable ABI")
     for system, wheel in found.items():
@@ -159,12 +163,12 @@ def check(wheels):
                 raise Failure(f"{wheel.name} has the tag {system}, but auditwheel says {told and told[1]}")
 
 
-def check_folders(wheel):
-    """Checks that no file in a wheel names a folder of this machine."""
+def check_folders(wheel, folders):
+    """Checks that no file in a wheel names one of these folders of this machine."""
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             content = archive.read(name)
-            for folder in (ROOT, rust.cargo_home()):
+            for folder in folders:
                 if str(folder).encode() in content:
                     raise Failure(f"{wheel.name}: {name} contains {folder}")
 
