@@ -2683,7 +2683,8 @@ static inline int gsmi_are_locks_clean(const gsm_memory *memory) {
 
 // Opens lock number `id`, 0 to 63, of a name. The first program makes the memory, for the users in `scope`.
 // The last one removes it. Fails with GSM_ERROR_LAYOUT, _SIZE or _FOREIGN if the name leads to other contents,
-// and with GSM_BUSY if another program is making or removing the memory. GSM_GLOBAL works on Linux only.
+// and with GSM_BUSY if another program takes more than a second to make or remove the memory. GSM_GLOBAL works
+// on Linux only.
 static inline gsm_error gsm_mutex_open(gsm_mutex *mutex, const char *name, uint32_t id, int scope) {
     gsm_memory *memory = &mutex->memory;
     uint64_t length = gsmi_total_length(GSMI_LOCKS, GSMI_ALL_LOCKS, GSMI_LINE), largest = length;
@@ -2696,7 +2697,7 @@ static inline gsm_error gsm_mutex_open(gsm_mutex *mutex, const char *name, uint3
 #ifndef __linux__
     largest = 16384;  // in whole pages
 #endif
-    for (int i = 0; i < 50; i++) {
+    for (uint64_t deadline = gsm_clock() + GSMI_SECOND;; gsmi_sleep(GSMI_MSEC)) {
         gsm_error error = gsm_memory_open(memory, name, GSM_READ_WRITE);
         if (error == GSM_ERROR_NOT_FOUND) error = gsmi_create_for_all(memory, name, length, scope);
         int is_open = error == GSM_OK;
@@ -2707,14 +2708,13 @@ static inline gsm_error gsm_mutex_open(gsm_mutex *mutex, const char *name, uint3
         if (error == GSM_OK) {
             error = gsmi_attach(&mutex->at, memory, GSMI_LOCKS, GSMI_LINE, GSMI_ALL_LOCKS, GSMI_SECOND);
             if (error == GSM_OK) return GSM_OK;
-            i = 50;
+            deadline = 0;
         }
         // The name of other contents is not for this program to remove.
         if (is_open) gsm_memory_close(memory);
-        if (i == 50 || (error != GSM_BUSY && error != GSM_ERROR_EXISTS)) return error;
-        gsmi_sleep(GSMI_MSEC);
+        int is_passing = error == GSM_BUSY || error == GSM_ERROR_EXISTS;
+        if (!is_passing || gsm_clock() >= deadline) return is_passing && deadline ? GSM_BUSY : error;
     }
-    return GSM_BUSY;
 }
 
 // Takes the lock if it is free. Returns 0 if another object or program holds it.

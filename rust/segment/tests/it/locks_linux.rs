@@ -442,6 +442,24 @@ fn a_foreign_lock_in_the_way_is_reported() {
 }
 
 #[test]
+fn a_program_that_is_slow_to_remove_the_name_is_waited_for() {
+    let name = Name::new();
+    let ours = open(&name);
+    let file = File::options().read(true).write(true).open(name.path()).unwrap();
+    // The name stays, as another program uses it.
+    set(&file, libc::F_RDLCK, 3);
+    drop(ours);
+    set(&file, libc::F_WRLCK, 3);
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| Lock::open(&name, 0, Scope::Local).map(drop));
+        thread::sleep(Duration::from_millis(300));
+        drop(file);
+        opening.join().unwrap().unwrap();
+    });
+    assert!(!name.exists());
+}
+
+#[test]
 fn locks_leave_no_descriptor_and_no_name() {
     in_another_process("locks_linux::locks_leave_no_descriptor_and_no_name", || {
         let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();

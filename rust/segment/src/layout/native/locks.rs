@@ -24,8 +24,9 @@ const GEOMETRY: Geometry = Geometry { count: LOCKS as u32, limit: LINE };
 /// The largest size of memory for locks. Other systems have whole pages, of up to 16 KiB.
 const LARGEST: u64 = if cfg!(target_os = "linux") { LENGTH } else { 16384 };
 
-/// The time for which to try again while another program is about to remove the name.
-const REMOVED_FOR: Duration = Duration::from_millis(50);
+/// The time for which to try again while another program is about to remove the name. That takes it some
+/// microseconds, but on a busy machine it may have to wait for a processor in the middle.
+const REMOVED_FOR: Duration = Duration::from_secs(1);
 
 pub(super) struct LocksLayout;
 
