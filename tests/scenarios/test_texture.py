@@ -353,7 +353,7 @@ func run(source):
 
 def test_example_of_the_readme_is_a_source(viewer, start_agent, name):
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    source = EXAMPLE.search(text)[1].replace('"camera"', f'"{name}"')
+    source = EXAMPLE.search(text)[1].replace('"game_camera"', f'"{name}"')
     game = start_agent(script=LIVE_AGENT)
     game.run(RUN_EXAMPLE, source)
     viewer.run(MAKE, name, {})

@@ -14,7 +14,7 @@ const ValueRows := preload("value_rows.gd")
 const HELP := """The format of a struct, as in Python's module struct.
 b h i q: signed integers of 1, 2, 4 and 8 bytes. B H I Q: unsigned ones.
 e f d: floats of 2, 4 and 8 bytes. 16s: a text of 16 bytes. x: a byte to skip.
-:name: gives the value before it a name. 4T{...}: four structs.
+I:frame: gives the value I the name frame, with a colon on both sides. 4T{...}: four structs.
 < little-endian, > big-endian, @ or nothing: as a C compiler aligns.
 pack(4) at the beginning: as #pragma pack(4).
 The help of SharedMemory.pack() has more."""
