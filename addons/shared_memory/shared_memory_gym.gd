@@ -83,6 +83,15 @@ const Field := preload("gym/field.gd")
 ## The version of the protocol. A program with another version is refused.
 const PROTOCOL := 1
 
+# The least and the greatest number of arguments of a method.
+const _PARAMETERS := {
+	"reset": [1, 2],
+	"act": [1, 1],
+	"observe": [0, 0],
+	"judge": [0, 0],
+	"human_action": [0, 0],
+	"script_action": [1, 1],
+}
 const _ARGUMENT := "--shared-memory-gym="
 const _PEER := &"SharedMemoryPeer"
 const _GROUP := &"gym_agents"
@@ -311,6 +320,8 @@ func _prepare() -> bool:
 	var wrong := _check_agents()
 	if wrong.is_empty():
 		wrong = _check_spaces()
+	if wrong.is_empty():
+		wrong = _check_parameters()
 	if not wrong.is_empty():
 		_stop(wrong)
 		return false
@@ -355,6 +366,36 @@ func _check_agents() -> String:
 			if not agent.has_method(method):
 				return "the agent %s has no method %s()" % [get_path_to(agent), method]
 	return ""
+
+
+# Godot only prints an error if a call has wrong arguments, and the agent would never act.
+func _check_parameters() -> String:
+	var type := TYPE_DICTIONARY
+	if _actions[0].key.is_empty():
+		type = Field.VARIANTS[_actions[0].kind]
+	for agent in _agents:
+		for method: Dictionary in agent.get_method_list():
+			var numbers: Array = _PARAMETERS.get(method.name, [])
+			var most: int = method.args.size()
+			if numbers.is_empty() or method.flags & METHOD_FLAG_VARARG:
+				continue
+			var path := get_path_to(agent)
+			if most < numbers[0] or most - method.default_args.size() > numbers[1]:
+				var takes := [path, method.name, most, numbers[0]]
+				return "the agent %s: %s() takes %d arguments, but gets %d" % takes
+			if method.name == "act" and not _is_taken(type, method.args[0].type):
+				var types := [path, type_string(method.args[0].type), type_string(type)]
+				return "the agent %s: act() takes %s, but action_space gives %s" % types
+	return ""
+
+
+# Returns whether a parameter of one type takes values of another one. Without a type, it takes all.
+func _is_taken(type: int, parameter: int) -> bool:
+	if parameter == TYPE_NIL or parameter == type:
+		return true
+	if type == TYPE_INT:
+		return parameter == TYPE_FLOAT or parameter == TYPE_BOOL
+	return parameter == TYPE_ARRAY and type != TYPE_DICTIONARY
 
 
 func _check_spaces() -> String:

@@ -247,6 +247,41 @@ func observe() -> Variant:
 func judge() -> Array:
 	return [0.0] if fault == 4 else [0.0, false]
 """,
+    # Its methods take other values than they get.
+    "typed": """extends Node
+
+var observation_space := SharedMemoryGym.box([1])
+var action_space := SharedMemoryGym.box([1])
+
+func reset(_random: RandomNumberGenerator) -> void:
+	pass
+
+func act(_action: int) -> void:
+	pass
+
+func observe() -> PackedFloat32Array:
+	return [0.0]
+
+func judge() -> Array:
+	return [0.0, false]
+""",
+    "short": """extends Node
+
+var observation_space := SharedMemoryGym.box([1])
+var action_space := SharedMemoryGym.discrete(2)
+
+func reset() -> void:
+	pass
+
+func act(_action: int) -> void:
+	pass
+
+func observe() -> PackedFloat32Array:
+	return [0.0]
+
+func judge() -> Array:
+	return [0.0, false]
+""",
 }
 
 
@@ -678,6 +713,18 @@ def test_game_without_agents_says_so(make: Callable[..., Any]) -> None:
     assert time.monotonic() - begin < 20
     with pytest.raises(GameError, match="2 agents, but GodotEnv needs one"):
         make(n=2)
+
+
+@pytest.mark.parametrize(
+    ("agent", "text"),
+    [
+        ("typed", r"Agent0: act\(\) takes int, but action_space gives PackedFloat32Array"),
+        ("short", r"Agent0: reset\(\) takes 0 arguments, but gets 1"),
+    ],
+)
+def test_methods_that_can_not_be_called_are_named(make: Callable[..., Any], agent: str, text: str) -> None:
+    with pytest.raises(GameError, match=text):
+        make(agent=agent)
 
 
 def test_arguments_are_checked(project: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -71,7 +71,7 @@ class Game:
     - ``fixed_fps``: frames per second of the game's time. With fewer than the project has physics ticks,
       several physics steps share the cost of a frame. ``_process`` is then called less often.
     - ``timeout``: seconds for an answer. Physics steps of the game count, too.
-    - ``start_timeout``: seconds for the game to start, and to import its project.
+    - ``start_timeout``: seconds for the game to start. The first import of a project may take 300 s more.
     - ``arguments``: arguments of the game itself, which ``OS.get_cmdline_user_args()`` returns.
     - ``env``: environment variables beside those of this program.
     - ``show_output``: the game prints to the output of this program. Otherwise, errors quote its last lines.
@@ -125,13 +125,15 @@ class Game:
         self._copy = copy
         self._number = 0
         self._has_left = False
-        self._end = time.monotonic() + start_timeout
         if join is not None:
             self._name = join
         else:
             self._name = SharedMemory.generate_name("gym")
             command = self._command(project, executable, godot, scene, headless, realtime, fixed_fps)
             command += ["--", f"--shared-memory-gym={self._name}", *arguments]
+        # The first import of a project has a limit of its own.
+        self._end = time.monotonic() + start_timeout
+        if join is None:
             self._process = _process.Process(command, self._name, env, show_output=show_output)
         if connect:
             self.connect()
@@ -151,7 +153,7 @@ class Game:
             if not (folder / "project.godot").is_file():
                 raise ValueError(f"project has no project.godot: {folder}")
             program = _process.find_godot(godot)
-            _process.import_project(program, folder, self._start_timeout)
+            _process.import_project(program, folder, max(self._start_timeout, _process.IMPORT_TIME))
             command = [program, "--path", os.fspath(folder)]
         else:
             assert executable is not None
@@ -207,8 +209,8 @@ class Game:
                 what = "no game has come" if self._process is None else "the game was not ready"
                 self._fail(
                     GameTimeoutError,
-                    f"{what} under the name {self._name} within {self._start_timeout} s; does its scene have "
-                    "a SharedMemoryGym?",
+                    f"{what} under the name {self._name} within {self._start_timeout} s; has its scene a "
+                    "SharedMemoryGym, has the project the addon, or does a script hang in _ready()?",
                 )
             time.sleep(LOOK)
 

@@ -20,6 +20,8 @@ from godot_shared_memory.gym._errors import GameEndedError, GameTimeoutError
 
 # Seconds for a game to end by itself, after its program has left.
 PATIENCE = 5.0
+# Seconds for the first import of a project, at least. It takes seconds, but a minute on a busy machine.
+IMPORT_TIME = 300.0
 # Bytes of the game's output in an error.
 TAIL = 4000
 
@@ -122,7 +124,10 @@ def import_project(godot: str, project: pathlib.Path, timeout: float) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise GameTimeoutError(f"Godot has not imported {project} within {timeout} s") from None
+            raise GameTimeoutError(
+                f"Godot has not imported {project} within {timeout} s; the machine may be busy: "
+                f"run 'godot --headless --path {project} --import' once"
+            ) from None
         except OSError as error:
             raise GameEndedError(f"can't start {godot}: {error}") from error
         # The exit code says nothing: some builds of Godot abort at the end of the first import.
