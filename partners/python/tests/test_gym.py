@@ -77,7 +77,28 @@ func _ready() -> void:
 	add_child(gym)
 """
 
+# Takes another action than it gets.
+TYPED = """extends Node
+
+var observation_space := SharedMemoryGym.box([1])
+var action_space := SharedMemoryGym.box([1])
+
+func reset(_random: RandomNumberGenerator) -> void:
+	pass
+
+func act(_action: int) -> void:
+	pass
+
+func observe() -> PackedFloat32Array:
+	return [0.0]
+
+func judge() -> Array:
+	return [0.0, false]
+"""
+
 AGENTS = {
+    "typed": TYPED,
+    "short": TYPED.replace("_random: RandomNumberGenerator", ""),
     # Walks to the left or to the right, until it is far away.
     "walker": """extends Node
 
@@ -246,41 +267,6 @@ func observe() -> Variant:
 
 func judge() -> Array:
 	return [0.0] if fault == 4 else [0.0, false]
-""",
-    # Its methods take other values than they get.
-    "typed": """extends Node
-
-var observation_space := SharedMemoryGym.box([1])
-var action_space := SharedMemoryGym.box([1])
-
-func reset(_random: RandomNumberGenerator) -> void:
-	pass
-
-func act(_action: int) -> void:
-	pass
-
-func observe() -> PackedFloat32Array:
-	return [0.0]
-
-func judge() -> Array:
-	return [0.0, false]
-""",
-    "short": """extends Node
-
-var observation_space := SharedMemoryGym.box([1])
-var action_space := SharedMemoryGym.discrete(2)
-
-func reset() -> void:
-	pass
-
-func act(_action: int) -> void:
-	pass
-
-func observe() -> PackedFloat32Array:
-	return [0.0]
-
-func judge() -> Array:
-	return [0.0, false]
 """,
 }
 
