@@ -13,7 +13,7 @@ from harness.constants import (
 )
 from harness.effort import rounds
 from harness.marks import linux_only, root_only
-from harness.session import file_of
+from harness.session import file_of, wait_until
 
 pytestmark = linux_only
 # Histories of three programs, and the events of each.
@@ -118,6 +118,8 @@ def test_wait_tells_of_a_death_and_goes_on_after_it(agent, start_agent, name):
     assert call(writer, "enqueue", "a") == [OK, OK]
     assert call(agent, "dequeue") == ["a", OK]
     agent.send("run", CALL, ["dequeue", [20_000]])
+    # The word by which a consumer says that it sleeps.
+    wait_until(lambda: any(file_of(name).read_bytes()[0x80:0x88]))
     writer.kill()
     assert agent.receive() == [None, ERR_CONNECTION_ERROR]
     agent.send("run", CALL, ["dequeue", [20_000]])

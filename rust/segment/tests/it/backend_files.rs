@@ -5,7 +5,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::SetAtEnd;
 use crate::common::backends::Place;
 use shm_segment::{Access, Backend, Error, Options, Scope, Segment};
 
@@ -183,7 +182,7 @@ fn a_new_file_shows_all_of_its_size_or_none() {
     let place = Place::new(Backend::File);
     let (path, done) = (place.path(), std::sync::atomic::AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let guard = SetAtEnd(&done);
+        let guard = crate::common::SetAtEnd(&done);
         let watcher = scope.spawn(|| {
             let mut seen = std::collections::BTreeSet::new();
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
