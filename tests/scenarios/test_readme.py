@@ -22,20 +22,20 @@ def block(title, language):
     ]
 
 
-def project(session, code):
-    """Makes a project whose scene has this script."""
+def project(session, title):
+    """Makes a project whose scene has the section's script; returns it, and the file of its memory."""
+    code = block(title, "gdscript")
+    memory = file_of(re.search(r'(?:create|open)\("(\w+)"', code)[1])
+    assert not memory.exists(), "another game of this example runs already"
     folder = projects.make(session, "readme")
     (folder / "main.gd").write_text(code, encoding="utf-8")
     projects.list_addon(folder)
-    return folder
+    return folder, memory
 
 
 @segments_are_files
 def test_first_example_of_readme_works(session):
-    code = block("First example", "gdscript")
-    folder = project(session, code)
-    memory = file_of(re.search(r'create\("(\w+)"', code)[1])
-    assert not memory.exists(), "another game of this example runs already"
+    folder, memory = project(session, "First example")
     game = session.start(
         [session.godot, "--headless", "--path", folder],
         stdout=subprocess.PIPE,
@@ -59,10 +59,7 @@ def test_first_example_of_readme_works(session):
 
 @segments_are_files
 def test_two_programs_with_the_example_of_messages_greet_each_other(session):
-    code = block("Messages", "gdscript")
-    folder = project(session, code)
-    memory = file_of(re.search(r'open\("(\w+)"', code)[1])
-    assert not memory.exists(), "another game of this example runs already"
+    folder, memory = project(session, "Messages")
     games = []
 
     def start():
@@ -94,10 +91,7 @@ def test_two_programs_with_the_example_of_messages_greet_each_other(session):
 @segments_are_files
 @needs_package
 def test_game_and_python_with_the_example_of_messages_greet_each_other(session):
-    code = block("Messages", "gdscript")
-    folder = project(session, code)
-    memory = file_of(re.search(r'open\("(\w+)"', code)[1])
-    assert not memory.exists(), "another game of this example runs already"
+    folder, memory = project(session, "Messages")
     output = folder / "output"
     with output.open("wb") as file:
         command = [session.godot, "--headless", "--path", folder]
