@@ -131,10 +131,9 @@ class Game:
             self._name = SharedMemory.generate_name("gym")
             command = self._command(project, executable, godot, scene, headless, realtime, fixed_fps)
             command += ["--", f"--shared-memory-gym={self._name}", *arguments]
-        # The first import of a project has a limit of its own.
-        self._end = time.monotonic() + start_timeout
-        if join is None:
             self._process = _process.Process(command, self._name, env, show_output=show_output)
+        # Not before: the first import of a project has a limit of its own.
+        self._end = time.monotonic() + start_timeout
         if connect:
             self.connect()
 
