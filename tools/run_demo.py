@@ -104,7 +104,10 @@ class Side:
             line = line.rstrip()
             self.lines.append(line)
             if line:
-                print(f"[{self.name}] {line}", flush=True)
+                # In one call: print() writes the line break in a second one, and the other side may write
+                # in between.
+                sys.stdout.write(f"[{self.name}] {line}\n")
+                sys.stdout.flush()
 
     def wait(self, deadline):
         """Returns the exit code, or None if it had not ended by then."""
