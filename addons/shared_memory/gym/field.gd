@@ -143,6 +143,7 @@ func decode(message: PackedByteArray, at: int, count: int) -> Array:
 
 
 func _check(integers: PackedInt64Array) -> void:
+	problem = ""
 	for index in integers.size():
 		var value := integers[index]
 		if value < first[index % length] or value > last[index % length]:
