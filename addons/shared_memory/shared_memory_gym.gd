@@ -60,7 +60,8 @@ extends Node
 ## [br][br]
 ## [b]Programs:[/b] A game that Python has started gets the name in the user argument
 ## [code]--shared-memory-gym=NAME[/code], and quits when that program ends. Otherwise any program
-## may join, leave, and join again, for example while the game runs in the editor.
+## may join, leave, and join again, for example while the game runs in the editor. One program plays
+## at a time, and one game at a time has a name.
 
 ## Emitted when a program takes over.
 signal program_connected
@@ -97,8 +98,8 @@ const _PEER := &"SharedMemoryPeer"
 const _MEMORY := &"SharedMemory"
 const _MUTEX := &"SharedMemoryMutex"
 const _GROUP := &"gym_agents"
-# The ends of other names: of the lock that a program holds that has started the game, and of the
-# memory with the PID of a game that programs may join.
+# The ends of two other names. The first is the lock of a program that has started the game. The
+# second is memory with the PID of a game that programs may join.
 const _PROGRAM := "-program"
 const _GAME := "-game"
 # Kinds of messages from the program.
@@ -116,8 +117,8 @@ const _TRUNCATED := 2
 # The kind and the number of a message.
 const _HEAD := 8
 # Milliseconds. The first is the time between attempts to open the name. The next is the time for a
-# program to come to the game that it has started, and for the game to end after the program's end.
-# The last are a sleep, and a look with a window.
+# program to come to the game that it has started. Then come the time for a game to end after its
+# program, a sleep, and a look with a window.
 const _TRY_EVERY := 500
 const _PATIENCE := 60_000
 const _GRACE := 5000
@@ -307,6 +308,9 @@ func _on_physics_frame() -> void:
 				return
 			if _peer == null:
 				break
+	if not is_inside_tree():
+		# An agent has changed the scene.
+		return
 	if _program or _is_started_by_program or mode == Mode.REMOTE:
 		_hold()
 	else:
@@ -425,6 +429,7 @@ func _prepare() -> bool:
 	_ages.fill(-1)
 	_is_over.resize(count)
 	_is_over.fill(1)
+	_steps_left = 0
 	_answer.resize(_get_answer_bytes())
 	_actions_at = _HEAD + _align(count)
 	_action_bytes = _actions_at
@@ -545,8 +550,8 @@ func _open_peer(size: int) -> void:
 		_problem = "another program has made the memory %s, with too little room" % memory_name
 
 
-# Two sides of a pair are connected, whoever they are. So a second game under the name would be
-# taken for the program of the first one.
+# A pair connects any two sides. So a second game under the name would be taken for the program of
+# the first one.
 func _claim_name() -> bool:
 	var claim: RefCounted = ClassDB.instantiate(_MEMORY)
 	var error: Error = claim.create(memory_name + _GAME, 8)

@@ -127,19 +127,21 @@ func _read_box(space: Dictionary) -> String:
 # Returns the value of each agent in a message.
 func decode(message: PackedByteArray, at: int, count: int) -> Array:
 	var bytes := message.slice(at, at + size * count)
+	var all: Variant = bytes
 	match kind:
 		FLOAT32:
-			return _cut(bytes.to_float32_array(), count)
+			all = bytes.to_float32_array()
 		FLOAT64:
-			return _cut(bytes.to_float64_array(), count)
-		BYTES:
-			return _cut(bytes, count)
+			all = bytes.to_float64_array()
 		INT32:
-			return _cut(bytes.to_int32_array(), count)
-	var integers := bytes.to_int64_array()
-	if not first.is_empty():
-		_check(integers)
-	return Array(integers) if kind == INTEGER else _cut(integers, count)
+			all = bytes.to_int32_array()
+		INT64, INTEGER:
+			all = bytes.to_int64_array()
+			if not first.is_empty():
+				_check(all)
+	if kind == INTEGER:
+		return Array(all)
+	return [all] if count == 1 else _cut(all, count)
 
 
 func _check(integers: PackedInt64Array) -> void:
@@ -152,8 +154,6 @@ func _check(integers: PackedInt64Array) -> void:
 
 
 func _cut(all: Variant, count: int) -> Array:
-	if count == 1:
-		return [all]
 	var values := []
 	values.resize(count)
 	for index in count:

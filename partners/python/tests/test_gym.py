@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,8 +137,10 @@ var action_space := SharedMemoryGym.discrete(9)
 var nothing: Variant
 var fault := 0
 
-func reset(_random: RandomNumberGenerator) -> void:
+func reset(_random: RandomNumberGenerator, options: Dictionary) -> void:
 	fault = 0
+	if options.has("scene"):
+		get_tree().change_scene_to_file(options.scene)
 
 func act(action: int) -> void:
 	fault = action
@@ -810,7 +813,7 @@ def test_game_of_one_agent_is_needed_for_single_actions(make: Callable[..., Any]
 def test_script_error_is_a_warning(make: Callable[..., Any]) -> None:
     env = make(agent="faulty")
     env.reset()
-    text = r"the game goes on: res://faulty\.gd:14: .*Nil.* \(in act\(\)\)$"
+    text = r"the game goes on: res://faulty\.gd:16: .*Nil.* \(in act\(\)\)$"
     with pytest.warns(GameScriptWarning, match=text) as seen:
         for _ in range(25):
             env.step(1)
@@ -821,7 +824,7 @@ def test_script_error_is_a_warning(make: Callable[..., Any]) -> None:
     env = make(agent="faulty")
     env.reset()
     env.step(1)
-    with pytest.warns(GameScriptWarning, match=r"res://faulty\.gd:14"):
+    with pytest.warns(GameScriptWarning, match=r"res://faulty\.gd:16"):
         env.close()
 
 
@@ -829,7 +832,7 @@ def test_script_error_is_a_warning(make: Callable[..., Any]) -> None:
 def test_script_error_is_part_of_the_error(make: Callable[..., Any], fault: int) -> None:
     env = make(agent="faulty", timeout=2)
     env.reset()
-    text = r"(?s)^the game has .*\nThe first error of a script: res://faulty\.gd:25: .*Nil.* \(in fail\(\)\)"
+    text = r"(?s)^the game has .*\nThe first error of a script: res://faulty\.gd:27: .*Nil.* \(in fail\(\)\)"
     with pytest.raises(GameError, match=text):
         for _ in range(3):
             env.step(fault)
@@ -849,6 +852,9 @@ def test_gym_that_leaves_the_tree_says_so(make: Callable[..., Any], fault: int) 
     with pytest.raises(GameError, match=r"^(the gym|the agent Agent0) has left the tree"):
         for _ in range(3):
             env.step(fault)
+    env.reset()
+    with pytest.raises(GameError, match="^the gym has left the tree"):
+        env.reset(options={"scene": "res://main.tscn"})
     env.reset()
     env.step(0)
 
@@ -889,9 +895,12 @@ def test_second_game_of_a_name_names_the_first(run_game: Callable[..., Running],
 
 
 def test_second_program_of_a_game_is_told(run_game: Callable[..., Running], name: str) -> None:
-    run_game("agent=walker")
+    running = run_game("agent=walker")
     with Game(join=name, timeout=20) as game:
-        with pytest.raises(GameError, match=f"another program plays the game under the name {name}"):
+        text = f"another program plays the game under the name {name}"
+        if sys.platform == "linux":
+            text += rf" \(processes .*\b{running.process.pid}\b"
+        with pytest.raises(GameError, match=text):
             Game(join=name)
         game.send_reset()
         game.receive()

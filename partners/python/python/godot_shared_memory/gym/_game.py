@@ -210,10 +210,13 @@ class Game:
                 except errors.InUseError:
                     busy_since = busy_since or time.monotonic()
                     if time.monotonic() > busy_since + BUSY:
+                        # Only Linux knows them.
+                        users = SharedMemory.get_users(self._name)
+                        whose = f" (processes {', '.join(map(str, users))})" if users else ""
                         self._fail(
                             GameError,
-                            f"another program plays the game under the name {self._name}; a game has one "
-                            "program at a time",
+                            f"another program plays the game under the name {self._name}{whose}; a game has "
+                            "one program at a time",
                         )
                 except (errors.BusyError, errors.UnavailableError):
                     pass
@@ -417,20 +420,20 @@ class Game:
 
         Rewards and ends are zero for agents that did not act. Raises ``GameError`` and its subclasses.
         """
-        answer, infos = self._take_answer()
         count = self._count
+        # Made while the game computes. In most steps, no episode ends.
+        terminated, truncated = np.zeros(count, BOOL), np.zeros(count, BOOL)
+        answer, infos = self._take_answer()
         # Each array is made from its place in the message. That is faster than slices and casts.
         rewards = np.ndarray(count, FLOAT64, answer, HEAD.size).copy()
         self.is_any_over = not answer.startswith(self._no_flags, self._flags_at)
-        if not self.is_any_over:
-            # As in most steps.
-            terminated, truncated = np.zeros(count, BOOL), np.zeros(count, BOOL)
-        else:
+        if self.is_any_over:
             flags = np.ndarray(count, UINT8, answer, self._flags_at)
             terminated, truncated = (flags & TERMINATED) != 0, (flags & TRUNCATED) != 0
-        arrays = [np.ndarray(shape, dtype, answer, at) for _, shape, dtype, at, _ in self._places]
-        if self._copy:
-            arrays = [array.copy() for array in arrays]
+        arrays = []
+        for _, shape, dtype, at, _ in self._places:
+            array: Array = np.ndarray(shape, dtype, answer, at)
+            arrays.append(array.copy() if self._copy else array)
         return Result(self._observations_of(arrays), rewards, terminated, truncated, infos)
 
     def receive_one(self) -> tuple[Values, float, bool, bool, dict[str, Any]]:

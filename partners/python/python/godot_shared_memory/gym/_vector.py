@@ -184,14 +184,8 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
             if self.autoreset_mode == AutoresetMode.NEXT_STEP:
                 resets = self._is_over
         self._send(actions, resets)
-        results = [game.receive() for game in self.games]
-        self._observations, rewards, terminated, truncated = self._joined(results)
-        self._is_any_over = True in [game.is_any_over for game in self.games]
+        self._observations, rewards, terminated, truncated, found = self._receive()
         infos: dict[str, Any] = {}
-        found: dict[int, dict[str, Any]] = {}
-        for part, result in zip(self._parts, results, strict=True):
-            for agent, info in result.infos.items():
-                found[part.start + agent] = info
         if self._is_any_over:
             self._is_over = terminated | truncated
         if self._is_any_over and self.autoreset_mode == AutoresetMode.SAME_STEP:
@@ -203,6 +197,9 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
 
     def _send(self, actions: Values, resets: Array | None) -> None:
         """Sends the actions to all games. The agents in ``resets`` begin an episode instead."""
+        if resets is None and len(self.games) == 1:
+            self.games[0].send_step(actions)
+            return
         shares = [actions] if len(self.games) == 1 else self.games[0].split(actions, self._parts)
         for game, part, share in zip(self.games, self._parts, shares, strict=True):
             mine = None if resets is None or not resets[part].any() else resets[part]
@@ -211,11 +208,18 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
             else:
                 game.send_step(share, mine)
 
-    def _joined(self, results: list[Result]) -> tuple[Values, Array, Array, Array]:
-        """Returns the observations, rewards and ends of all games, each in one array."""
-        first = results[0]
-        if len(results) == 1:
-            return first.observations, first.rewards, first.terminated, first.truncated
+    def _receive(self) -> Result:
+        """Returns the observations, rewards, ends and infos of all games, each in one array or dictionary."""
+        first = self.games[0].receive()
+        self._is_any_over = self.games[0].is_any_over
+        if len(self.games) == 1:
+            return first
+        results = [first, *(game.receive() for game in self.games[1:])]
+        self._is_any_over = any(game.is_any_over for game in self.games)
+        infos: dict[int, dict[str, Any]] = {}
+        for part, result in zip(self._parts, results, strict=True):
+            for agent, info in result.infos.items():
+                infos[part.start + agent] = info
         observations: Values
         if isinstance(first.observations, dict):
             observations = {
@@ -224,11 +228,12 @@ class GodotVectorEnv(VectorEnv[Values, Values, Array]):
             }
         else:
             observations = np.concatenate([result.observations for result in results])
-        return (
+        return Result(
             observations,
             np.concatenate([result.rewards for result in results]),
             np.concatenate([result.terminated for result in results]),
             np.concatenate([result.truncated for result in results]),
+            infos,
         )
 
     def _begin_again(self, over: Array, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
