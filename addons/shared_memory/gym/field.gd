@@ -35,10 +35,11 @@ const VARIANTS := [
 var key := ""
 var path := ""
 var kind := FLOAT32
-# Elements of one agent, bytes of them, and bytes of all agents.
+# Elements of one agent, bytes of them, and bytes of all agents with the padding after them.
 var length := 1
 var size := 0
 var column := 0
+var padding := 0
 # The shape of pictures, if the space can have them.
 var height := 0
 var width := 0
@@ -73,6 +74,7 @@ static func read(space: Variant, path: String, count: int, fields: Array, key :=
 		return "%s: %s" % [path, reason]
 	field.size = field.length * ELEMENT_BYTES[field.kind]
 	field.column = (field.size * count + 7) & ~7
+	field.padding = field.column - field.size * count
 	fields.append(field)
 	return ""
 
@@ -182,7 +184,8 @@ func encode(values: Array, answer: StreamPeerBuffer) -> bool:
 			var sizes := [length, value.size()]
 			return _refuse(index, "observe() must return %d elements, but returned %d" % sizes)
 		answer.put_data(value if kind == BYTES else value.to_byte_array())
-	answer.seek(answer.get_position() + column - size * values.size())
+	if padding > 0:
+		answer.seek(answer.get_position() + padding)
 	return true
 
 
