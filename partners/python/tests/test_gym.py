@@ -882,7 +882,11 @@ def test_second_game_of_a_name_names_the_first(run_game: Callable[..., Running],
     assert eventually(lambda: gsm.SharedMemory.exists(name), 20)
     second = run_game("agent=walker")
     assert second.process.stdout is not None
-    line = next(line for line in second.process.stdout if b"SharedMemoryGym: " in line).decode()
+    limit = threading.Timer(30, second.process.kill)
+    limit.start()
+    line = next((line for line in second.process.stdout if b"SharedMemoryGym: " in line), b"").decode()
+    limit.cancel()
+    limit.join()
     assert f"another game, the process {first.process.pid}, has the name {name}" in line
     with Game(join=name, timeout=20) as game:
         game.send_reset()
