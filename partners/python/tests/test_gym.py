@@ -32,6 +32,7 @@ from godot_shared_memory.gym import (  # noqa: E402
     GodotVectorEnv,
     SpaceMismatchError,
 )
+from godot_shared_memory.gym._process import Output  # noqa: E402
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 from gymnasium.vector import AutoresetMode, SyncVectorEnv  # noqa: E402
 
@@ -826,6 +827,33 @@ def test_script_error_is_a_warning(make: Callable[..., Any]) -> None:
     env.step(1)
     with pytest.warns(GameScriptWarning, match=r"res://faulty\.gd:16"):
         env.close()
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        (b"1\nSCRIPT ERROR: a\n   at: f (res://b.gd:3)\nmore", "res://b.gd:3: a (in f())"),
+        (b"SCRIPT ERROR: a\r\nb\r\n   at: f (res://b (1).gd:3)\r\n", "res://b (1).gd:3: a\r\nb (in f())"),
+        (b"\x1b[1;31mSCRIPT ERROR:\x1b[0m a\n  \x1b[90mat: f (b:3)\n\x1b[0m", "b:3: a (in f())"),
+        (b"SCRIPT ERROR: Parse Error: a\n   at: GDScript::reload (b:3)\n", "b:3: Parse Error: a"),
+        (b"SCRIPT ERROR: \xff\nat" + b" at: " * 2000, "\ufffd"),
+        (b"SCRIPT ERROR: a\n   at: f (b:3)", None),
+        (b"SCRIPT ERROR: " * 9 + b"(" * 9, None),
+        (b"no error", None),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_script_error_is_found_in_any_output(printed: bytes, found: str | None, step: int) -> None:
+    output = Output()
+    for begin in range(0, len(printed), step):
+        os.write(output.descriptor, printed[begin : begin + step])
+        error = output.find_script_error()
+    os.close(output.descriptor)
+    assert (None if error is None else str(error)) == found
+    assert output.get_tail().endswith(printed.decode(errors="replace").strip()[-4000:].strip())
+    output.close()
+    assert output.find_script_error() == error
+    assert output.get_tail() == ""
 
 
 @pytest.mark.parametrize("fault", [5, 7])

@@ -25,13 +25,13 @@ PATIENCE = 5.0
 IMPORT_TIME = 300.0
 # Bytes of the game's output in an error.
 TAIL = 4000
-# Bytes of an error of a script, at most. A game may print anything.
+# Bytes of an error of a script, and of a look at the output, at most. A game may print anything.
 ERROR_BYTES = 4096
-# A colour on a terminal, and an error of a script with its place: "at: observe (res://agent.gd:12)".
+LOOK_BYTES = 1 << 24
+# An error of a script with its place, as in "at: observe (res://agent.gd:12)". A terminal has colours.
+ERROR = b"SCRIPT ERROR:"
+PLACE = re.compile(rb"\r?\n +at: ([^\n]{0,200}?) \(([^\n]{1,1000})\)\r?\n")
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
-SCRIPT_ERROR = re.compile(
-    rb"SCRIPT ERROR: (.{1,2000}?)\r?\n +at: (.{0,200}?) \((.{1,1000}?)\)\r?\n", re.DOTALL
-)
 ADDON = "addons/shared_memory"
 # The end of the name of the lock that the program holds. The script of the addon has the same.
 PROGRAM = "-program"
@@ -41,8 +41,8 @@ class ScriptError(NamedTuple):
     """An error of a script that the game has printed."""
 
     text: str
-    function: str
-    place: str
+    function: str = ""
+    place: str = ""
 
     @property
     def is_of_parser(self) -> bool:
@@ -50,8 +50,14 @@ class ScriptError(NamedTuple):
         return self.text.startswith(("Parse Error", "Compile Error"))
 
     def __str__(self) -> str:
+        if not self.place:
+            return self.text
         where = "" if self.is_of_parser else f" (in {self.function}())"
         return f"{self.place}: {self.text}{where}"
+
+
+def _script_error(*parts: bytes) -> ScriptError:
+    return ScriptError(*(part.decode(errors="replace").strip() for part in parts))
 
 
 class Output:
@@ -72,16 +78,21 @@ class Output:
 
     def find_script_error(self) -> ScriptError | None:
         """Returns the first error of a script, or ``None``. Reads only what is new."""
-        while self._error is None and not self._file.closed:
-            read = self._file.read(1 << 20)
-            if not read:
-                break
-            text = COLOUR.sub(b"", self._unread + read)
-            found = SCRIPT_ERROR.search(text)
-            if found:
-                self._error = ScriptError(*(part.decode(errors="replace") for part in found.groups()))
-            # An error may have been printed in part.
-            self._unread = text[max(text.rfind(b"SCRIPT ERROR"), len(text) - ERROR_BYTES, 0) :]
+        if self._error is not None or self._file.closed:
+            return self._error
+        text = self._unread + self._file.read(LOOK_BYTES)
+        begin = text.find(ERROR)
+        if begin < 0:
+            # It may have been printed in part.
+            self._unread = text[-len(ERROR) :]
+            return None
+        self._unread = text[begin : begin + ERROR_BYTES]
+        found = COLOUR.sub(b"", self._unread[len(ERROR) :])
+        place = PLACE.search(found)
+        if place is not None:
+            self._error = _script_error(found[: place.start()], place[1], place[2])
+        elif len(self._unread) == ERROR_BYTES:
+            self._error = _script_error(found.partition(b"\n")[0])
         return self._error
 
     def get_tail(self) -> str:
