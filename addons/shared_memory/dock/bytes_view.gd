@@ -105,6 +105,8 @@ func show_look(look: Look, _segment: Dictionary) -> void:
 func show_problem(problem: String) -> void:
 	_place.text = problem
 	_place.tooltip_text = problem
+	for type: String in LONGEST:
+		_numbers[type].text = ""
 
 
 func _show_numbers() -> void:
