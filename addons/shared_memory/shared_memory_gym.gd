@@ -348,6 +348,9 @@ func _leave() -> void:
 		_lock.close()
 		_watcher.wait_to_finish()
 		_watcher = null
+		# A killed program leaves the name, and so does a lock that is closed during a wait for it.
+		if _lock.open(memory_name + _PROGRAM) == OK and _lock.try_lock():
+			ClassDB.instantiate(_MEMORY).remove(memory_name + _PROGRAM)
 	_lock = null
 
 

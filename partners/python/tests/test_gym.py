@@ -639,6 +639,7 @@ time.sleep(60)
     program.kill()
     assert eventually(lambda: not runs(int(pid)), 20)
     assert not gsm.SharedMemory.exists(name)
+    assert not gsm.SharedMemory.exists(name + "-program")
 
 
 @linux
