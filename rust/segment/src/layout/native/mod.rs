@@ -27,6 +27,7 @@
 //! ```
 
 mod bell;
+mod follow;
 mod handshake;
 mod header;
 mod incoming;
@@ -35,6 +36,7 @@ mod latest;
 mod lock_line;
 mod locks;
 mod looking;
+mod looks;
 mod message;
 mod named;
 mod pair;
@@ -51,13 +53,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::layout::Error;
 
+pub use follow::{Caused, Follower, Holder, Name};
 pub use incoming::Incoming;
 pub use locks::{LOCKS, Lock};
 pub(crate) use looking::messages_in;
 pub use message::{
     Descriptor, Element, Kind, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Meaning, Message, PixelFormat,
 };
-pub use named::{Departure, Look, Looks, Named, look};
+pub use looks::Looks;
+pub use named::{Departure, Look, Named, look};
 pub use pair::Event;
 pub use peer::{BUFFER_SIZES, Peer};
 pub use queue::{Filled, MAX_PRODUCERS, Place, Queue};
