@@ -60,7 +60,6 @@ pub(crate) use looking::messages_in;
 pub use message::{
     Descriptor, Element, Kind, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Meaning, Message, PixelFormat,
 };
-pub use looks::Looks;
 pub use named::{Departure, Look, Named, look};
 pub use pair::Event;
 pub use peer::{BUFFER_SIZES, Peer};
