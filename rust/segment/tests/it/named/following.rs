@@ -252,6 +252,34 @@ fn wait_tells_of_a_partner_that_ended_unless_another_thread_has_moved_on() {
     assert_eq!(tries.get(), 2);
 }
 
+/// Its role in the old memory ends in the same way as by its death. So no wait tells of that.
+#[test]
+fn producer_that_moves_along_has_not_ended() {
+    let name = Name::new();
+    let options = Options::new(&name);
+    let owner = Queue::create(&options, 1000, 2).unwrap();
+    let (producer, consumer) = (Object::<Queue>::open_by(&name), Object::<Queue>::open_by(&name));
+    producer.enqueue(b"1", LONG).unwrap();
+    assert_eq!(consumer.dequeue(LONG).unwrap(), b"1");
+    // So that the wait notices the end of the role before it looks at the name.
+    while !consumer.follower.is_due() {
+        sleep(Duration::from_millis(1));
+    }
+    consumer.follow();
+    drop(owner);
+    let _owner = Queue::create(&options, 2000, 2).unwrap();
+    assert!(producer.follower.looks_again_after(&Error::Stopped));
+    producer.follow();
+    assert_eq!(producer.memory().unwrap().1.capacity(), 4096);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| consumer.dequeue(LONG));
+        // Longer than the consumer stays for others, and than each of its sleeps.
+        sleep(Duration::from_millis(400));
+        producer.enqueue(b"2", LONG).unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), b"2");
+    });
+}
+
 /// To move is no end of the object, also at the end of the time.
 #[test]
 fn wait_that_is_over_when_the_memory_moves_has_timed_out() {
