@@ -25,8 +25,8 @@ const LEAST: Duration = Duration::from_micros(1);
 
 /// An object that holds memory, which any thread may use at any time.
 pub trait Holder<L> {
-    /// The memory that a change takes away. It is dropped while no lock is held, because its end
-    /// may run code of the program.
+    /// The memory that a change takes away. It is dropped while no lock is held, because its end may run code
+    /// of the program.
     type Left;
 
     /// Calls `work` with the memory, or with `None` if there is none that can be used. `work` may be called
@@ -146,6 +146,7 @@ impl<L> Follower<L> {
             None
         };
         drop(name);
+        // It may call this object.
         drop(left);
     }
 
@@ -190,7 +191,8 @@ impl<L> Follower<L> {
     /// the memory that it uses. If the object follows a name, calls it again when there was no memory, or
     /// when the name leads to other memory. There may be a new partner there, too.
     ///
-    /// `end` is asked after each attempt that failed, and may end the wait with another error.
+    /// `end` is asked after each attempt that failed, and may end the wait with another error. If it does, it
+    /// does so each time. The follower is not used before that.
     ///
     /// # Errors
     /// Those of `attempt` and `end`.
@@ -208,7 +210,8 @@ impl<L> Follower<L> {
             let result = attempt(rest, &used);
             let (Err(failure), Some(start)) = (&result, start) else { return result };
             let left = timeout.saturating_sub(start.elapsed());
-            let goes_on = self.goes_on_after(failure, holder, used.get(), left);
+            // Another thread may end the wait during a look or a sleep, too.
+            let goes_on = end().is_none() && self.goes_on_after(failure, holder, used.get(), left);
             if let Some(failure) = end() {
                 return Err(failure);
             }

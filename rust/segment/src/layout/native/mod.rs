@@ -3,7 +3,8 @@
 //! `docs/FORMAT.md` describes the bytes, the locks and the steps. Each step publishes with one store, so
 //! nothing needs repair after a death. The kernel's locks tell who has a role. The steps are in `latest.rs`,
 //! `lanes.rs` and `bell.rs`, over the accesses of `shared.rs`. `header.rs` lays memory out, and takes roles.
-//! [`Stream`], [`Queue`] and [`Lock`] put these together.
+//! [`Stream`], [`Queue`] and [`Lock`] put these together. `named.rs` makes and finds memory under a name, and
+//! `follow.rs` goes where the name leads.
 //!
 //! ```
 //! use std::time::Duration;

@@ -193,6 +193,21 @@ fn wait_without_memory_ends_in_time_or_with_the_object() {
     assert!(start.elapsed() < LONG / 2);
 }
 
+/// A child of a fork inherits the lock of another thread. So a wait that is over there asks for none.
+#[test]
+fn wait_that_is_ended_uses_the_follower_no_more() {
+    let object = Object::<Queue>::open_by(&Name::new());
+    thread::scope(|scope| {
+        object.follower.change(None, || {
+            let ending = scope.spawn(|| {
+                let attempt = |_, _: &Cell<_>| -> Result<()> { Err(Error::LeftOver) };
+                object.follower.wait(&object, LONG, attempt, || Some(Error::Stopped))
+            });
+            assert!(matches!(ending.join().unwrap(), Err(Error::Stopped)));
+        });
+    });
+}
+
 #[test]
 fn wait_without_a_name_ends_with_its_first_failure() {
     let name = Name::new();
