@@ -1,7 +1,7 @@
 //! Following a name: the steps of an object that uses the memory that its name leads to, now and later.
 //!
-//! An object is the [`Holder`] of that memory, and has a [`Follower`] that changes it. Each program has a holder
-//! of its own, which knows how other threads use the memory in the meantime.
+//! An object is the [`Holder`] of that memory, and has a [`Follower`] that changes it. Each binding has a
+//! holder of its own, which knows how other threads use the memory in the meantime.
 
 use std::cell::Cell;
 use std::fmt;
@@ -236,7 +236,7 @@ impl<L> Follower<L> {
             return false;
         }
         match failure.cause() {
-            // The name leads elsewhere, or the program has closed the memory. So the last attempt has not told
+            // The name leads elsewhere, or the program has closed the memory. So the attempt has not told
             // what there is at the end of the time.
             Some(Cause::Closed) => true,
             _ if rest.is_zero() => false,

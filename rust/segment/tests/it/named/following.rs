@@ -223,7 +223,7 @@ fn wait_without_a_name_ends_with_its_first_failure() {
     }
 }
 
-/// A side that stays for old messages sends none, but one that may wait does so once the name leads to memory.
+/// A side that stays for old messages sends none. If it may wait, it does so once the name leads to memory.
 #[test]
 fn wait_to_send_goes_on_where_the_name_leads() {
     let name = Name::new();
