@@ -98,13 +98,17 @@ def cargo_home():
     return pathlib.Path(os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo")
 
 
-def without_our_folders():
-    """Returns options of cargo that keep the folders of this machine out of panic messages in a library."""
+def remapped():
+    """Returns flags of rustc that keep the folders of this machine out of panic messages in a library."""
     library = debian.folder("toolchain") / "root/usr/lib/rustlib/src/rust"
     names = {ROOT: ".", cargo_home() / "registry/src": "crates", library: "rust"}
-    flags = [f"--remap-path-prefix={path}={name}" for path, name in names.items()]
+    return [f"--remap-path-prefix={path}={name}" for path, name in names.items()]
+
+
+def without_our_folders():
+    """Returns options of cargo that hand these flags to rustc."""
     # A string of JSON is one of TOML, too.
-    listed = ", ".join(json.dumps(flag, ensure_ascii=False) for flag in flags)
+    listed = ", ".join(json.dumps(flag, ensure_ascii=False) for flag in remapped())
     return ["--config", f"target.'cfg(all())'.rustflags=[{listed}]"]
 
 

@@ -19,6 +19,8 @@ MACOS = "universal2-apple-darwin"
 # For macOS, rustc would strip a library with a program that not every Rust comes with. Also, the library must
 # not be changed after it is signed.
 UNSTRIPPED = ["--config", "profile.release.strip=false"]
+# The folders of this machine, which nothing that is handed out may name.
+FOREIGN = (ROOT, rust.cargo_home())
 
 HELP = f"""\
 Usage: ./build.sh cross [SYSTEM...]
@@ -98,14 +100,10 @@ def zigbuild(env):
     return [programs / "cargo-zigbuild"], {**env, **zigs}
 
 
-def check_libraries(libraries, *options, foreign=None):
-    """Checks what each library needs of its system, and that none contains one of the `foreign` texts.
-
-    By default, these are the folders of this machine.
-    """
+def check_libraries(libraries, *options):
+    """Checks what each library needs of its system, and that none names a folder of this machine."""
     say("checking the libraries")
     program = [pypi.programs("cross") / "python", ROOT / "tools/check_libraries.py"]
     limits = ["--glibc", OLDEST_GLIBC, "--macos", OLDEST_MACOS]
-    folders = (ROOT, rust.cargo_home()) if foreign is None else foreign
-    unwanted = [word for folder in folders for word in ("--foreign", folder)]
+    unwanted = [word for folder in FOREIGN for word in ("--foreign", folder)]
     must([*program, *limits, *unwanted, *options, *libraries], "problems found in the libraries")

@@ -82,6 +82,8 @@ def build_all():
         build_for_linux(target, folder)
     say("building the wheel for macOS")
     _, env = cross.zigbuild(cross.macos_environment())
+    # There, maturin gives cargo flags of its own, in the place of those in the options. It adds to these.
+    env = {**env, "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(rust.remapped())}
     maturin(folder, *for_target(cross.MACOS), "--zig", *cross.UNSTRIPPED, env=env)
     build_for_windows(folder)
     wheels = sorted(folder.glob("*.whl"))
@@ -147,12 +149,10 @@ def check(wheels):
         names = ", ".join(wheel.name for wheel in wheels)
         raise Failure(f"there must be a wheel for each of {', '.join(SYSTEMS)}, and there are {names}")
     for system, wheel in found.items():
-        # For macOS, maturin gives cargo flags of its own, in the place of those that hide the crates' folder.
-        folders = [ROOT] if system.startswith("macosx") else [ROOT, rust.cargo_home()]
-        check_folders(wheel, folders)
+        check_folders(wheel, cross.FOREIGN)
         library = extract(wheel, SYSTEMS[system])
         symbols = ["--entry", "PyInit__native", "--also", "python3.dll"]
-        cross.check_libraries([library], *symbols, foreign=folders)
+        cross.check_libraries([library], *symbols)
     programs = pypi.programs("wheels")
     must([programs / "abi3audit", "--strict", "--summary", *wheels], "a wheel needs more than the stable ABI")
     for system, wheel in found.items():
