@@ -234,6 +234,8 @@ fn interesting() -> Vec<u64> {
         vec![0, 1, 7, 8, 16, 24, 1 << 31, u64::from(u32::MAX), 1 << 32, 1 << 62, 1 << 63, u64::MAX];
     // Positions, and the size and the tag of a record: a mark, padding, a request and an answer.
     values.extend([BUFFER - 8, BUFFER, BUFFER + 8, 16, u64::from(u32::MAX) | 1 << 32]);
+    // The positions between the records, and others in the records.
+    values.extend((40..=160).step_by(8));
     values.extend([1 << 62 | 1 << 32 | 32, 1 << 63 | 1 << 32 | 32, 3 << 62 | 1 << 32 | 32]);
     values
 }
@@ -256,7 +258,7 @@ fn each_word_of_a_pair_may_have_each_value() {
     let mut calls = 0;
     for at in words() {
         for value in interesting() {
-            // All of them take half a minute.
+            // All of them take a minute.
             if !is_thorough && random.below(4) != 0 {
                 continue;
             }
@@ -265,6 +267,11 @@ fn each_word_of_a_pair_may_have_each_value() {
             for side in &sides {
                 side.send(&message(&[7; 25]), Duration::ZERO).unwrap();
                 let _ = side.request(&message(&[7; 24]), Duration::ZERO, copy);
+                side.send(&message(&[7; 25]), Duration::ZERO).unwrap();
+            }
+            // The positions that each side has counted up to are hostile, too.
+            for side in &sides {
+                side.count().unwrap();
             }
             segment.store_u64(at, value).unwrap();
             let start = Instant::now();
