@@ -10,7 +10,7 @@ use crate::common::random::{Random, rounds, seed};
 use crate::common::{Name, SetAtEnd};
 use shm_segment::layout::Error;
 use shm_segment::layout::native::{Descriptor, Element, Kind, Meaning, Message, Peer, Queue};
-use shm_segment::{Access, Error as SegmentError, Options, Scope, Segment};
+use shm_segment::{Access, Error as SegmentError, Options, Scope, Segment, Waited};
 
 const BUFFER: u64 = 4096;
 const SIZE: u64 = 256 + 2 * (256 + BUFFER);
@@ -203,6 +203,23 @@ fn a_message_that_is_a_request_and_an_answer_counts_until_it_is_received() {
     assert_eq!(second.count().unwrap(), 1);
     second.receive(Duration::ZERO, |message| message.to_vec()).unwrap();
     assert_eq!(second.count().unwrap(), 0);
+}
+
+#[test]
+fn an_answer_with_the_number_0_is_late() {
+    let name = Name::new();
+    let ([first, second], segment) = connected(&name);
+    for _ in 0..2 {
+        first.send(&message(&[0; 17]), Duration::ZERO).unwrap();
+    }
+    // The tag of the record behind both marks. Its content begins with the number.
+    let tag = 256 + 256 + 2 * 24 + 4;
+    segment.store_u32(tag, segment.load_u32(tag).unwrap() | 1 << 31).unwrap();
+    // No request has this number, so the message behind it is the first.
+    assert_eq!(second.wait(Duration::ZERO).unwrap(), Waited::Changed);
+    assert_eq!(second.late_answers().unwrap(), 1);
+    assert_eq!(second.receive(Duration::ZERO, |message| message.to_vec()).unwrap(), [0; 17]);
+    assert!(matches!(second.receive(Duration::ZERO, |message| message.to_vec()), Err(Error::Empty)));
 }
 
 #[test]
