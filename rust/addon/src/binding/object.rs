@@ -145,8 +145,8 @@ impl<C> Clone for Reference<C> {
 
 impl<C> Drop for Reference<C> {
     fn drop(&mut self) {
-        // The drop of a `Variant` asks gdext for this function. But an object that the engine itself keeps, as
-        // metadata of a singleton, is freed after gdext has forgotten the engine's functions.
+        // The drop of a `Variant` asks gdext for this function. But an object that the engine itself keeps,
+        // as metadata of a singleton, is freed after gdext has forgotten the engine's functions.
         // SAFETY: the `Variant` is initialised, and nothing uses it after this. The engine's code is there as
         // long as the process.
         unsafe { (self.destroy)(self.object.var_sys_mut()) };

@@ -190,7 +190,7 @@ fn victim() {
         // Rust's own programs have a handler, for stack overflows; other programs have none.
         "sent" => drop(handle_with(libc::SIG_DFL, 0)),
         "detailed handler before" | "uninstalled" => {
-            drop(handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO))
+            handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO);
         }
         _ => {}
     }

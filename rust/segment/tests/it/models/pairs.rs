@@ -1,6 +1,6 @@
 //! The marks of a pair. No message reaches another partner than the one it was sent to, and none of a
-//! partner's is lost. Two sides that live always find each other. A side sends nothing to a dead partner if the
-//! mark of the next one is behind the messages that wait.
+//! partner's is lost. Two sides that live always find each other. A side sends nothing to a dead partner if
+//! the mark of the next one is behind the messages that wait.
 //!
 //! The decisions are those of the crate itself (`handshake.rs`). A step takes a record out, or puts one in. A
 //! side may die between any two steps, and another process then joins in its place.
