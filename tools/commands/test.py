@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import addon
+import again
 import find_godot
 import needs
 import peers
@@ -16,7 +17,7 @@ from common import LOGS, NOTHING_SELECTED, ROOT, SYSTEM, TARGET, Failure, must, 
 from . import test_c
 
 HELP = """\
-Usage: ./build.sh test [FILTER] [--godot] [--rights]
+Usage: ./build.sh test [FILTER] [--godot] [--rights] [--again]
 
 Runs the tests of the Rust crates with cargo, and those for loom with loom, which tries every order of the
 threads' steps; runs the tests of the header for C (see ./build.sh test-c --help); builds the addon, then
@@ -29,6 +30,8 @@ target/tests-venv/bin/python -m pytest tests --godot "$(./build.sh godot)".
 
   --godot   only the tests in Godot
   --rights  leaves out the long ones of these that show the same whichever user runs them
+  --again   if at most three tests of a kind fail, run these once more by themselves. A test that passes then
+            is named as unstable, and does not fail the command
 """
 
 # Tests of time fail if many programs share the processors.
@@ -38,8 +41,9 @@ ALL_LOGS = [RUST_LOG, LOOM_LOG, test_c.LOG, GODOT_LOG]
 
 
 def main(arguments):
-    words, options = parse("test", arguments, options=("--godot", "--rights"), most=1)
+    words, options = parse("test", arguments, options=("--godot", "--rights", again.OPTION), most=1)
     name_filter = words[0] if words else ""
+    is_again = again.OPTION in options
     needs.check(needs.VENV)
     # Before minutes of building.
     partner = build_partner()
@@ -51,15 +55,16 @@ def main(arguments):
     passed = {}
     if "--godot" not in options:
         say("tests of the Rust crates")
-        passed["Rust crates"] = rust_tests(name_filter, partner)
+        passed["Rust crates"] = rust_tests(name_filter, partner, is_again)
         say("the order of threads, tried by loom")
-        passed["with loom"] = loom_tests(name_filter)
+        passed["with loom"] = loom_tests(name_filter, is_again)
         say("the header for C")
         passed["header for C"] = test_c.run_all(name_filter)
     if not name_filter or has_godot_tests(godot, name_filter):
         addon.build()
         say(f"tests in {godot}")
-        passed["in Godot"] = godot_tests(godot, template, name_filter, "--rights" in options)
+        only_rights = "--rights" in options
+        passed["in Godot"] = godot_tests(godot, template, name_filter, only_rights, is_again)
     for log in ALL_LOGS:
         # Again at the end, where they are found: the output of a whole run has thousands of lines.
         for line in rust.failures_in(log):
@@ -92,25 +97,23 @@ def build_partner():
     return {"SHM_SEGMENT_PARTNER": program}
 
 
-def rust_tests(name_filter, partner):
+def rust_tests(name_filter, partner, is_again):
     command = ["cargo", "test", "--locked", "--no-fail-fast", "--workspace"]
-    return limited_tests(command, name_filter, RUST_LOG, 600, partner) and rust.nothing_left()
+    return limited_tests(command, name_filter, is_again, RUST_LOG, 600, partner) and rust.nothing_left()
 
 
-def loom_tests(name_filter):
+def loom_tests(name_filter, is_again):
     # Optimised, as it tries every order.
     crates = ["-p", "hazard", "-p", "shm-segment"]
     command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom*"]
-    return limited_tests(command, name_filter, LOOM_LOG, 300, rust.loom_env())
+    return limited_tests(command, name_filter, is_again, LOOM_LOG, 300, rust.loom_env())
 
 
-def limited_tests(command, name_filter, log, limit, env):
+def limited_tests(command, name_filter, is_again, log, limit, env):
     """Builds tests without a limit and runs them with one: cargo has none for a test that hangs."""
     arguments = ["--", name_filter] if name_filter else []
-    return (
-        run([*command, "--no-run"], env=env, log=log) == 0
-        and run([*command, *arguments], env=env, log=log, limit=limit) == 0
-    )
+    is_built = run([*command, "--no-run"], env=env, log=log) == 0
+    return is_built and again.run_cargo([*command, *arguments], is_again, env=env, log=log, limit=limit)
 
 
 def has_godot_tests(godot, name_filter):
@@ -128,7 +131,7 @@ def pytest_command(godot, name_filter):
     return [*command, "-n", WORKERS] if in_parallel else command
 
 
-def godot_tests(godot, template, name_filter, only_rights):
+def godot_tests(godot, template, name_filter, only_rights, is_again):
     """Runs tests/ in Godot, and returns whether they passed."""
     # The tests' user:// folders, and the settings that an export writes, are not the user's own.
     kinds = ("DATA", "CONFIG", "CACHE")
@@ -137,4 +140,4 @@ def godot_tests(godot, template, name_filter, only_rights):
     command += ["--template", template] if template else []
     command += ["-m", "not same_for_every_user"] if only_rights else []
     env = {**folders, **peers.prepare(), "PYTHONUNBUFFERED": "1"}
-    return run(command, env=env, log=GODOT_LOG) == 0
+    return again.run_pytest(command, is_again, env=env, log=GODOT_LOG)

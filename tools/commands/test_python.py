@@ -3,12 +3,13 @@
 import shutil
 import sys
 
+import again
 import bench_rl
 import find_godot
 import needs
 import pypi
 import rust
-from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, run, say
+from common import LOGS, ROOT, SYSTEM, TARGET, Failure, must, parse, say
 
 from . import test_bridge, wheel
 
@@ -17,17 +18,18 @@ LOG = LOGS / "python.log"
 SECONDS = 600
 
 HELP = """\
-Usage: ./build.sh test-python [FILTER]
+Usage: ./build.sh test-python [FILTER] [--again]
 
 Builds the Python package (see ./build.sh wheel --help), installs the wheel in target/wheel-venv, and runs
 partners/python/tests with it. Some tests talk to a real Godot (see ./build.sh godot --help for which), for
 which this also builds the addon; others to a partner in C. With FILTER: only the tests whose name contains
 it. If SHARED_MEMORY_WHEEL names a wheel, or a folder with wheels, that one is tested instead.
+With --again: if at most three tests fail, they run once more by themselves (see ./build.sh test --help).
 """
 
 
 def main(arguments):
-    words, _ = parse("test-python", arguments, most=1)
+    words, options = parse("test-python", arguments, options=(again.OPTION,), most=1)
     wheel.check_python()
     needs.check(needs.VENV)
     LOG.unlink(missing_ok=True)
@@ -40,9 +42,11 @@ def main(arguments):
     if not test_bridge.add_zenoh(python):
         say("no tests of the bridge: eclipse-zenoh can't be had here")
     # The folder of the package itself must not be found instead of the wheel.
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", wheel.FOLDER / "tests"]
+    cache = f"cache_dir={TARGET / 'pytest-cache-python'}"
+    command = [python, "-m", "pytest", "-o", cache, wheel.FOLDER / "tests"]
     command += ["-k", words[0]] if words else []
-    passed = run(command, env=environment(), log=LOG, limit=SECONDS, cwd=TARGET) == 0
+    is_again = again.OPTION in options
+    passed = again.run_pytest(command, is_again, env=environment(), log=LOG, limit=SECONDS, cwd=TARGET)
     say(f"the Python package: {'passed' if passed else 'FAILED'}; {rust.passed_in(LOG)} tests passed")
     sys.exit(not passed)
 
