@@ -125,6 +125,20 @@ func test_nothing_is_sent_where_the_name_has_gone() -> void:
 		assert_eq(_receive(owner), "there", "arrives")
 
 
+## A look comes every 100 ms, so it also comes in the last sleep of a wait.
+func test_wait_that_is_over_when_the_memory_moves_is_no_end() -> void:
+	for of_class: String in CLASSES:
+		var name := unique_name()
+		var object: RefCounted = ClassDB.instantiate(of_class)
+		object.open(name)
+		for round in 30:
+			var owner: RefCounted = ClassDB.instantiate(of_class)
+			owner.create(name, 100)
+			assert_true(object.wait(70) in [ERR_TIMEOUT, ERR_UNAVAILABLE], "round %d" % round)
+			assert_true(object.get_last_error() in [ERR_TIMEOUT, ERR_UNAVAILABLE], of_class)
+			owner.close()
+
+
 func test_no_message_is_lost_when_a_queue_moves() -> void:
 	var name := unique_name()
 	var owner := SharedMemoryQueue.new()

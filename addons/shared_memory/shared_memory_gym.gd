@@ -60,7 +60,8 @@ extends Node
 ## [br][br]
 ## [b]Programs:[/b] A game that Python has started gets the name in the user argument
 ## [code]--shared-memory-gym=NAME[/code], and quits when that program ends. Otherwise any program
-## may join, leave, and join again, for example while the game runs in the editor.
+## may join, leave, and join again, for example while the game runs in the editor. One program plays
+## at a time, and one game at a time has a name.
 
 ## Emitted when a program takes over.
 signal program_connected
@@ -94,7 +95,13 @@ const _PARAMETERS := {
 }
 const _ARGUMENT := "--shared-memory-gym="
 const _PEER := &"SharedMemoryPeer"
+const _MEMORY := &"SharedMemory"
+const _MUTEX := &"SharedMemoryMutex"
 const _GROUP := &"gym_agents"
+# The ends of two other names. The first is the lock of a program that has started the game. The
+# second is memory with the PID of a game that programs may join.
+const _PROGRAM := "-program"
+const _GAME := "-game"
 # Kinds of messages from the program.
 const _STEP := 1
 const _RESET := 2
@@ -110,9 +117,11 @@ const _TRUNCATED := 2
 # The kind and the number of a message.
 const _HEAD := 8
 # Milliseconds. The first is the time between attempts to open the name. The next is the time for a
-# program to come to the game that it has started. The last are a sleep, and a look with a window.
+# program to come to the game that it has started. Then come the time for a game to end after its
+# program, a sleep, and a look with a window.
 const _TRY_EVERY := 500
 const _PATIENCE := 60_000
+const _GRACE := 5000
 const _SLEEP := 1000
 const _LOOK := 8
 # Bytes of values whose size is not known beforehand, such as infos and errors.
@@ -168,8 +177,9 @@ var _actions: Array[Field] = []
 # The agents of the current step, and of a step in which all act.
 var _marks := PackedByteArray()
 var _all_act := PackedByteArray()
-# Zeros, to begin an answer with.
-var _no_rewards := PackedFloat64Array()
+var _do_all_act := false
+var _rewards := PackedFloat64Array()
+# The flags of a step in which no episode ends.
 var _no_flags := PackedByteArray()
 # The number of actions in the episode of each agent, or -1 before its first reset.
 var _ages := PackedInt32Array()
@@ -178,12 +188,21 @@ var _is_over := PackedByteArray()
 var _options := {}
 var _answer := StreamPeerBuffer.new()
 var _number := 0
+# The place of the actions in a message, and the size of that message.
+var _actions_at := 0
 var _action_bytes := 0
 # Physics steps until the answer, and the number of them that are left when agents are reset.
 var _steps_left := 0
 var _steps_after_reset := -1
 var _peer: RefCounted
 var _program := false
+# The memory that says which game has the name.
+var _claim: RefCounted
+# The lock of the program that has started the game, and the thread that waits for it.
+var _lock: RefCounted
+var _watcher: Thread
+# Set by that thread.
+var _is_orphan := false
 var _is_started_by_program := false
 var _is_ready := false
 var _is_broken := false
@@ -241,18 +260,12 @@ static func dict(spaces: Dictionary) -> Dictionary:
 	return {"type": "dict", "spaces": spaces}
 
 
-func _enter_tree() -> void:
-	# This comes before the physics frame of any node, and also in a paused tree. The process mode
-	# of this node must not be "always", because the agents below it would inherit it.
-	get_tree().physics_frame.connect(_on_physics_frame)
-
-
-func _exit_tree() -> void:
-	get_tree().physics_frame.disconnect(_on_physics_frame)
-	_release()
-	_peer = null
-	_program = false
-	_is_ready = false
+# Not _enter_tree() and _exit_tree(), which a script that extends this one may have.
+func _notification(what: int) -> void:
+	if what == NOTIFICATION_ENTER_TREE:
+		_enter()
+	elif what == NOTIFICATION_EXIT_TREE:
+		_leave()
 
 
 ## Returns [code]true[/code] if a program acts.
@@ -295,6 +308,9 @@ func _on_physics_frame() -> void:
 				return
 			if _peer == null:
 				break
+	if not is_inside_tree():
+		# An agent has changed the scene.
+		return
 	if _program or _is_started_by_program or mode == Mode.REMOTE:
 		_hold()
 	else:
@@ -305,6 +321,81 @@ func _on_physics_frame() -> void:
 #region Preparation
 
 
+func _enter() -> void:
+	# This comes before the physics frame of any node, and also in a paused tree. The process mode
+	# of this node must not be "always", because the agents below it would inherit it.
+	get_tree().physics_frame.connect(_on_physics_frame)
+	_read_arguments()
+	if _is_started_by_program:
+		_watch_program()
+
+
+func _leave() -> void:
+	get_tree().physics_frame.disconnect(_on_physics_frame)
+	if _program and _peer != null:
+		# A game that quits has no other frame, and its program shall hear of the exit code instead.
+		# The callable has a reference to the peer, but none to this node.
+		var text := "the gym has left the tree, because the game has changed its scene or freed the node"
+		var say_farewell := func(peer: RefCounted) -> void: peer.send(text)
+		get_tree().physics_frame.connect(say_farewell.bind(_peer), CONNECT_ONE_SHOT)
+	_release()
+	_peer = null
+	_claim = null
+	_program = false
+	_is_ready = false
+	_steps_left = 0
+	if _watcher != null:
+		_lock.close()
+		_watcher.wait_to_finish()
+		_watcher = null
+		# A killed program leaves the name, and so does a lock that is closed during a wait for it.
+		if _lock.open(memory_name + _PROGRAM) == OK and _lock.try_lock():
+			ClassDB.instantiate(_MEMORY).remove(memory_name + _PROGRAM)
+	_lock = null
+
+
+func _read_arguments() -> void:
+	for argument in OS.get_cmdline_user_args():
+		if argument.begins_with(_ARGUMENT):
+			memory_name = argument.trim_prefix(_ARGUMENT)
+			_is_started_by_program = true
+
+
+# The program holds a lock while it lives, and the system gives that back if the program is killed.
+func _watch_program() -> void:
+	if not ClassDB.class_exists(_MUTEX):
+		return
+	_lock = ClassDB.instantiate(_MUTEX)
+	if _lock.open(memory_name + _PROGRAM) != OK:
+		return
+	if _lock.try_lock():
+		# Without a death, the program has no such lock.
+		_is_orphan = _lock.was_abandoned()
+		_lock.close()
+	else:
+		_watcher = Thread.new()
+		_watcher.start(_wait_for_end_of_program)
+
+
+# Runs in a thread, so it can also end a game whose script hangs.
+func _wait_for_end_of_program() -> void:
+	var error := ERR_TIMEOUT
+	while error == ERR_TIMEOUT:
+		# Ends early when _leave() closes the lock.
+		error = _lock.lock(_PATIENCE)
+	if error != OK:
+		return
+	_is_orphan = true
+	var end := Time.get_ticks_msec() + _GRACE
+	while not _lock.get_name().is_empty():
+		if Time.get_ticks_msec() > end:
+			# Nobody else would remove the names of a game that is killed.
+			_lock.close()
+			ClassDB.instantiate(_MEMORY).remove(memory_name)
+			OS.kill(OS.get_process_id())
+		OS.delay_msec(20)
+
+
 # Finds the agents and the spaces. Everything of the scene is ready in the first physics frame.
 func _prepare() -> bool:
 	_agents.clear()
@@ -312,10 +403,7 @@ func _prepare() -> bool:
 		if is_ancestor_of(node):
 			_agents.append(node)
 	_has_window = DisplayServer.get_name() != "headless"
-	for argument in OS.get_cmdline_user_args():
-		if argument.begins_with(_ARGUMENT):
-			memory_name = argument.trim_prefix(_ARGUMENT)
-			_is_started_by_program = true
+	_read_arguments()
 	_end_of_patience = Time.get_ticks_msec() + _PATIENCE
 	var wrong := _check_agents()
 	if wrong.is_empty():
@@ -335,8 +423,7 @@ func _prepare() -> bool:
 		_takes_options.append(agent.get_method_argument_count(&"reset") > 1)
 		if not agent.tree_exiting.is_connected(_on_agent_exiting):
 			agent.tree_exiting.connect(_on_agent_exiting.bind(agent))
-	_no_rewards.resize(count)
-	_no_rewards.fill(0)
+	_rewards.resize(count)
 	_no_flags.resize(_align(count))
 	_no_flags.fill(0)
 	_all_act = _no_flags.duplicate()
@@ -345,8 +432,10 @@ func _prepare() -> bool:
 	_ages.fill(-1)
 	_is_over.resize(count)
 	_is_over.fill(1)
+	_steps_left = 0
 	_answer.resize(_get_answer_bytes())
-	_action_bytes = _HEAD + _align(count)
+	_actions_at = _HEAD + _align(count)
+	_action_bytes = _actions_at
 	for field in _actions:
 		_action_bytes += field.column
 	_is_ready = true
@@ -447,6 +536,8 @@ func _open() -> bool:
 
 
 func _open_peer(size: int) -> void:
+	if not _is_started_by_program and _claim == null and not _claim_name():
+		return
 	var peer: RefCounted = ClassDB.instantiate(_PEER)
 	var error: Error = peer.open(memory_name, size)
 	if error != OK:
@@ -460,6 +551,27 @@ func _open_peer(size: int) -> void:
 		# A program that had the name first has decided on the size.
 		peer.close()
 		_problem = "another program has made the memory %s, with too little room" % memory_name
+
+
+# A pair connects any two sides. So a second game under the name would be taken for the program of
+# the first one.
+func _claim_name() -> bool:
+	var claim: RefCounted = ClassDB.instantiate(_MEMORY)
+	var error: Error = claim.create(memory_name + _GAME, 8)
+	if error == OK:
+		claim.encode_u32(0, OS.get_process_id())
+		_claim = claim
+	# Any other error is also one of the peer, which tells of it.
+	if error != ERR_ALREADY_EXISTS:
+		return true
+	var owner := "another game"
+	if claim.open_read_only(memory_name + _GAME) == OK and claim.decode_u32(0) > 0:
+		owner += ", the process %d," % claim.decode_u32(0)
+	var text := "%s has the name %s; give this one another memory_name" % [owner, memory_name]
+	if text != _problem:
+		push_error("SharedMemoryGym: ", text)
+	_problem = text
+	return false
 
 
 # No program can join. A player or a script can go on.
@@ -492,8 +604,11 @@ func _receive() -> Variant:
 		match _peer.get_last_error():
 			ERR_DOES_NOT_EXIST, ERR_TIMEOUT:
 				if _is_started_by_program and not _program:
-					if Time.get_ticks_msec() > _end_of_patience:
-						_stop("no program came to the game that it has started")
+					var ended := "the program that has started the game has ended"
+					if not _is_orphan:
+						ended = "no program came to the game that it has started"
+					if _is_orphan or Time.get_ticks_msec() > _end_of_patience:
+						_stop(ended)
 						return null
 				if timeout != _SLEEP:
 					return null
@@ -519,7 +634,16 @@ func _obey(message: Variant) -> void:
 	elif not message is PackedByteArray or message.size() < _HEAD:
 		_fail("the program has sent neither bytes nor options")
 	else:
-		_obey_bytes(message)
+		_number = message.decode_u32(4)
+		match message.decode_u32(0):
+			_STEP:
+				_begin_step(message)
+			_RESET:
+				_begin_episodes(message)
+			_RENDER:
+				_send_picture()
+			var kind:
+				_fail("the program has sent a message of the unknown kind %d" % kind)
 
 
 func _greet(message: Variant) -> void:
@@ -549,50 +673,6 @@ func _greet(message: Variant) -> void:
 		_program = true
 		_problem = ""
 		program_connected.emit()
-
-
-func _obey_bytes(message: PackedByteArray) -> void:
-	var count := _agents.size()
-	_number = message.decode_u32(4)
-	match message.decode_u32(0):
-		_STEP:
-			if message.size() != _action_bytes:
-				_fail("actions have %d bytes, but %d arrived" % [_action_bytes, message.size()])
-				return
-			_marks = message.slice(_HEAD, _HEAD + _all_act.size())
-			var wrong := _act(message)
-			if not wrong.is_empty():
-				_fail(wrong)
-				return
-			_steps_left = steps_per_action
-			_steps_after_reset = -1
-			if _marks != _all_act:
-				_steps_after_reset = mini(steps_after_reset, steps_per_action)
-				if _steps_after_reset == _steps_left:
-					_reset_marked()
-		_RESET:
-			var seeds := _HEAD + _all_act.size()
-			if message.size() != seeds + count * 8:
-				_fail("a reset has %d bytes, but %d arrived" % [seeds + count * 8, message.size()])
-				return
-			_marks = message.slice(_HEAD, seeds)
-			for index in count:
-				if _marks[index] == _START_WITH_SEED:
-					_randoms[index].seed = message.decode_s64(seeds + index * 8)
-					if index == 0:
-						seed(_randoms[index].seed)
-				elif _marks[index] == _ACT:
-					_marks[index] = _REST
-			_reset_marked()
-			_options = {}
-			_steps_left = steps_after_reset
-			_steps_after_reset = -1
-			if _steps_left == 0:
-				_finish()
-		_RENDER:
-			_send_picture()
-		var kind:
-			_fail("the program has sent a message of the unknown kind %d" % kind)
 
 
 func _send(message: Variant) -> bool:
@@ -664,32 +744,72 @@ func _send_picture() -> void:
 #region Steps
 
 
-# Gives each agent its action. Returns an error.
-func _act(message: PackedByteArray) -> String:
+# With one agent, calls decide how long a step takes. So this function and _finish() make few.
+func _begin_step(message: PackedByteArray) -> void:
+	if message.size() != _action_bytes:
+		_fail("actions have %d bytes, but %d arrived" % [_action_bytes, message.size()])
+		return
+	_marks = message.slice(_HEAD, _actions_at)
+	_do_all_act = _marks == _all_act
 	var count := _agents.size()
-	var at := _HEAD + _all_act.size()
-	var columns: Array[Array] = []
+	var values: Array
+	if _actions[0].key.is_empty():
+		values = _actions[0].decode(message, _actions_at, count)
+	else:
+		values = _decode_dictionaries(message)
 	for field in _actions:
-		columns.append(field.decode(message, at, count))
 		if not field.problem.is_empty():
-			return field.problem
-		at += field.column
-	var is_dictionary := not _actions[0].key.is_empty()
-	var values := columns[0]
-	var all := _marks == _all_act
+			_fail(field.problem)
+			return
 	for index in count:
-		if not all and _marks[index] != _ACT:
+		if not _do_all_act and _marks[index] != _ACT:
 			continue
 		if _ages[index] < 0:
-			return "the agent %s acts before its first reset" % get_path_to(_agents[index])
-		if not is_dictionary:
-			_agents[index].act(values[index])
-			continue
-		var action := {}
-		for position in columns.size():
-			action[_actions[position].key] = columns[position][index]
-		_agents[index].act(action)
-	return ""
+			_fail("the agent %s acts before its first reset" % get_path_to(_agents[index]))
+			return
+		_agents[index].act(values[index])
+	_steps_left = steps_per_action
+	_steps_after_reset = -1
+	if not _do_all_act:
+		_steps_after_reset = mini(steps_after_reset, steps_per_action)
+		if _steps_after_reset == _steps_left:
+			_reset_marked()
+
+
+func _decode_dictionaries(message: PackedByteArray) -> Array:
+	var values := []
+	for index in _agents.size():
+		values.append({})
+	var at := _actions_at
+	for field in _actions:
+		var column := field.decode(message, at, values.size())
+		for index in values.size():
+			values[index][field.key] = column[index]
+		at += field.column
+	return values
+
+
+func _begin_episodes(message: PackedByteArray) -> void:
+	var count := _agents.size()
+	if message.size() != _actions_at + count * 8:
+		var sizes := [_actions_at + count * 8, message.size()]
+		_fail("a reset has %d bytes, but %d arrived" % sizes)
+		return
+	_marks = message.slice(_HEAD, _actions_at)
+	_do_all_act = false
+	for index in count:
+		if _marks[index] == _START_WITH_SEED:
+			_randoms[index].seed = message.decode_s64(_actions_at + index * 8)
+			if index == 0:
+				seed(_randoms[index].seed)
+		elif _marks[index] == _ACT:
+			_marks[index] = _REST
+	_reset_marked()
+	_options = {}
+	_steps_left = steps_after_reset
+	_steps_after_reset = -1
+	if _steps_left == 0:
+		_finish()
 
 
 func _reset_marked() -> void:
@@ -710,37 +830,37 @@ func _reset(index: int) -> void:
 func _finish() -> void:
 	if not _program:
 		return
-	var count := _agents.size()
-	# Packed arrays are shared, not copied, by an assignment.
-	var rewards := _no_rewards.duplicate()
-	var flags := _no_flags.duplicate()
 	var infos := {}
-	var all := _marks == _all_act
-	for index in count:
-		if not all and _marks[index] != _ACT:
+	# Empty if no episode ends, as in most steps.
+	var flags := PackedByteArray()
+	if not _do_all_act:
+		_rewards.fill(0)
+	for index in _agents.size():
+		if not _do_all_act and _marks[index] != _ACT:
 			continue
 		var judged: Variant = _agents[index].judge()
 		if not judged is Array or judged.size() < 2:
 			_fail_of(index, "judge() must return [reward, terminated]")
 			return
-		rewards[index] = judged[0]
+		_rewards[index] = judged[0]
 		_ages[index] += 1
-		if judged[1]:
-			flags[index] = _TERMINATED
+		var flag := _TERMINATED if judged[1] else 0
 		if max_episode_steps > 0 and _ages[index] >= max_episode_steps:
-			flags[index] |= _TRUNCATED
+			flag |= _TRUNCATED
+		if flag != 0:
+			if flags.is_empty():
+				flags = _no_flags.duplicate()
+			flags[index] = flag
 		if judged.size() > 2 and judged[2] is Dictionary:
 			infos[index] = judged[2]
+	var values := []
+	for agent in _agents:
+		values.append(agent.observe())
 	# A StreamPeerBuffer copies an array as a whole, and append_array() of PackedByteArray each byte.
 	_answer.seek(0)
-	_answer.put_u32(_STEP)
-	_answer.put_u32(_number)
-	_answer.put_data(rewards.to_byte_array())
-	_answer.put_data(flags)
-	var values := []
-	values.resize(count)
-	for index in count:
-		values[index] = _agents[index].observe()
+	_answer.put_u64(_number << 32 | _STEP)
+	_answer.put_data(_rewards.to_byte_array())
+	_answer.put_data(_no_flags if flags.is_empty() else flags)
 	for field in _observations:
 		if not field.encode(values, _answer):
 			_fail_of(field.wrong_agent, field.problem)

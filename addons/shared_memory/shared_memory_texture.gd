@@ -2,30 +2,30 @@
 @icon("icons/SharedMemoryTexture.svg")
 class_name SharedMemoryTexture
 extends ImageTexture
-## The newest picture that another program writes into shared memory.
+## The newest image that another program writes into shared memory.
 ##
 ## Use it wherever a [Texture2D] can stand: in a [TextureRect], a [Sprite2D], a material. Enter the
 ## name of a stream in [member memory_name]. The texture then shows each new [Image] of that stream,
-## in the editor, too. No script is needed.
+## in the editor, too. No script is needed. If nothing is shown, [member problem] tells why.
 ## [br][br]
 ## The other program may start later, crash, start again, or change the size and the format of its
-## pictures. It uses [SharedMemoryStream] in Godot, the package [code]godot_shared_memory[/code] in
+## images. It uses [SharedMemoryStream] in Godot, the package [code]godot_shared_memory[/code] in
 ## Python, or the native format of this addon in another language. See also
 ## [SharedMemoryViewportSource].
 ## [br][br]
 ## [b]Cost:[/b] The texture reads right before a frame is drawn. It copies and uploads at most one
-## picture per frame, and nothing while there is no new one. It never waits. Nodes that use the same
+## image per frame, and nothing while there is no new one. It never waits. Nodes that use the same
 ## resource share one copy, but each duplicate of the resource reads for itself. A texture takes one
 ## of the stream's places for readers.
 ## [br][br]
-## [b]Formats:[/b] Pictures of 8 bits per channel, also in BGR and BGRA, become
+## [b]Formats:[/b] Images of 8 bits per channel, also in BGR and BGRA, become
 ## [constant Image.FORMAT_RGBA8]. With the renderer Compatibility, grey stays
 ## [constant Image.FORMAT_L8]. The other renderers show that too bright in 3D, so grey becomes
 ## RGBA8 there. The engine uploads both formats as they are. Other formats are shown as they
-## arrive, and the engine may convert them first. A picture with more than 16384 pixels in a row or
+## arrive, and the engine may convert them first. An image with more than 16384 pixels in a row or
 ## column is not shown.
 ## [br][br]
-## [b]Scenes:[/b] The picture is never saved with a scene. Without the library of the addon, a scene
+## [b]Scenes:[/b] The image is never saved with a scene. Without the library of the addon, a scene
 ## still loads, and shows the placeholder.
 ## [br][br]
 ## [b]Note:[/b] If this program draws nothing, the texture reads in each process frame instead.
@@ -52,7 +52,7 @@ const _LOOK_EVERY := 100
 			memory_name = value
 			_forget_source()
 
-## The picture without a source. It is black if this is empty.
+## The image without a source. It is black if this is empty.
 @export var placeholder: Texture2D:
 	set(value):
 		if value == self:
@@ -65,7 +65,7 @@ const _LOOK_EVERY := 100
 			placeholder.changed.connect(_on_placeholder_changed)
 		_on_placeholder_changed()
 
-## If [code]true[/code], the last picture stays when the source has gone. If [code]false[/code], the
+## If [code]true[/code], the last image stays when the source has gone. If [code]false[/code], the
 ## placeholder comes back.
 @export var keep_last_picture := true:
 	set(value):
@@ -81,9 +81,15 @@ const _LOOK_EVERY := 100
 			if Engine.is_editor_hint():
 				_forget_source()
 
+## The reason why there is nothing to see, for the inspector: see [method get_problem]. It can't be
+## set, and is never saved.
+@export_custom(PROPERTY_HINT_MULTILINE_TEXT, "", PROPERTY_USAGE_EDITOR | PROPERTY_USAGE_READ_ONLY)
+var problem: String:
+	get = get_problem
+
 # A SharedMemoryStream, or null where there is no library or no name.
 var _stream: RefCounted
-# Filled in place by each picture.
+# Filled in place by each image.
 var _image := Image.new()
 var _shows_picture := false
 var _is_live := false
@@ -102,7 +108,7 @@ func _init() -> void:
 	_connect_to_frames()
 
 
-# The engine would read the picture back from the graphics card, and save it with each scene.
+# The engine would read the image back from the graphics card, and save it with each scene.
 func _get(property: StringName) -> Variant:
 	# Not null, which means that the engine goes on to look. The engine doesn't save false.
 	return false if property == &"image" else null
@@ -112,18 +118,18 @@ func _set(property: StringName, _value: Variant) -> bool:
 	return property == &"image"
 
 
-## Returns [code]true[/code] while there is a source: a program that has written a picture to the
+## Returns [code]true[/code] while there is a source: a program that has written an image to the
 ## stream, and that runs. It takes up to 0.2 seconds to notice its end. A program that hangs still
 ## runs.
 func is_live() -> bool:
 	return _is_live
 
 
-## Returns the picture that is shown, or [code]null[/code] for the placeholder. Unlike
+## Returns the image that is shown, or [code]null[/code] for the placeholder. Unlike
 ## [method Texture2D.get_image], this doesn't wait for the graphics card, and works with
 ## [code]--headless[/code].
 func get_picture() -> Image:
-	# Its pixels are copied only if the next picture comes while they are in use.
+	# Its pixels are copied only if the next image comes while they are in use.
 	return _image.duplicate() if _shows_picture else null
 
 
@@ -139,19 +145,19 @@ func get_problem() -> String:
 	return _problem
 
 
-## Returns the microseconds since the newest picture was written, or [code]-1[/code] without one. A
+## Returns the microseconds since the newest image was written, or [code]-1[/code] without one. A
 ## value that grows shows that the source hangs.
 func get_age_usec() -> int:
 	return _stream.get_age_usec() if _stream != null else -1
 
 
-## Returns the number of the picture that this texture has read last, or [code]0[/code] without one.
-## Each picture has a number that is [code]1[/code] higher than that of the previous one.
+## Returns the number of the image that this texture has read last, or [code]0[/code] without one.
+## Each image has a number that is [code]1[/code] higher than that of the previous one.
 func get_sequence() -> int:
 	return _stream.get_sequence() if _stream != null else 0
 
 
-## Returns how many pictures were written, but never shown, because newer ones replaced them. The
+## Returns how many images were written, but never shown, because newer ones replaced them. The
 ## count starts again with new memory under the name.
 func get_missed_count() -> int:
 	return _stream.get_missed_count() if _stream != null else 0
@@ -184,7 +190,7 @@ func _on_process_frame() -> void:
 	_frames_drawn = frames_drawn
 
 
-# Runs when no other thread uses the image: the engine has uploaded the last picture.
+# Runs when no other thread uses the image: the engine has uploaded the last one.
 func _update_picture() -> void:
 	var frame := Engine.get_process_frames()
 	if frame == _last_frame or not _wants_source():
@@ -225,16 +231,16 @@ func _open() -> void:
 		_stream = null
 
 
-# Reads and shows the newest picture, and returns whether there was one.
+# Reads and shows the newest image, and returns whether there was one.
 func _read() -> bool:
 	var shape: PackedInt32Array = _stream.get_message_shape()
 	if shape.size() != 3:
-		_problem = "the newest message is not a picture"
+		_problem = "the newest message is not an image"
 		return false
 	if not _fits(Vector2i(shape[0], shape[1])):
-		_problem = "a picture of %d x %d can't be shown" % [shape[0], shape[1]]
+		_problem = "an image of %d x %d can't be shown" % [shape[0], shape[1]]
 		return false
-	# Otherwise -1, the format of the message. So no picture in colour can become grey here.
+	# Otherwise -1, the format of the message. So no image in colour can become grey here.
 	var is_converted := (
 		_EIGHT_BITS.has(shape[2]) or (_converts_grey and shape[2] == Image.FORMAT_L8)
 	)

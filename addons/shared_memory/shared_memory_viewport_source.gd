@@ -2,27 +2,27 @@
 @icon("icons/SharedMemoryViewportSource.svg")
 class_name SharedMemoryViewportSource
 extends Node
-## Hands out the pictures of a viewport: other programs read them from shared memory.
+## Hands out the images of a viewport: other programs read them from shared memory.
 ##
 ## Add this node to the running scene, and enter the name of a stream in [member memory_name]. The
-## node makes that stream, and writes each picture of its viewport to it. Another Godot shows the
-## pictures with a [SharedMemoryTexture]. A program in another language reads them in the native
+## node makes that stream, and writes each image of its viewport to it. Another Godot shows the
+## images with a [SharedMemoryTexture]. A program in another language reads them in the native
 ## format of this addon.
 ## [br][br]
-## [b]Viewport:[/b] By default, the pictures are those of the viewport or window in which the node
+## [b]Viewport:[/b] By default, the images are those of the viewport or window in which the node
 ## is. A [SubViewport] should have [constant SubViewport.UPDATE_ALWAYS], unless it is visible.
-## Otherwise it is not drawn, and the node writes its old picture again.
+## Otherwise it is not drawn, and the node writes its old image again.
 ## [br][br]
 ## [b]Cost:[/b] With Godot 4.4 or newer and the renderer Forward+ or Mobile, the graphics card sends
-## the pixels while the game goes on. A picture arrives some frames later, usually two. With the
+## the pixels while the game goes on. An image arrives some frames later, usually two. With the
 ## renderer Compatibility, with an older Godot and with [member Viewport.use_hdr_2d], the game waits
-## for each picture. A higher [member frame_interval] makes that rarer.
+## for each image. A higher [member frame_interval] makes that rarer.
 ## [br][br]
-## [b]Pictures:[/b] They arrive in [constant Image.FORMAT_RGBA8]. A viewport without a renderer, as
+## [b]Images:[/b] They arrive in [constant Image.FORMAT_RGBA8]. A viewport without a renderer, as
 ## with [code]--headless[/code], has none. The node does nothing in the editor.
 
 const _STREAM := &"SharedMemoryStream"
-# The places for readers in the stream. Further readers may have to copy a picture again.
+# The places for readers in the stream. Further readers may have to copy an image again.
 const _READERS := 2
 # The time between two attempts to make the stream, in milliseconds.
 const _TRY_EVERY := 500
@@ -40,8 +40,8 @@ const _TRY_EVERY := 500
 		viewport_path = value
 		update_configuration_warnings()
 
-## The largest picture in pixels. A larger one is scaled down on the processor. The stream takes
-## four times the memory of such a picture.
+## The largest image in pixels. A larger one is scaled down on the processor. The stream takes
+## four times the memory of such an image.
 @export var max_size := Vector2i(1920, 1080):
 	set(value):
 		value = value.clamp(Vector2i.ONE, Vector2i(16384, 16384))
@@ -49,12 +49,12 @@ const _TRY_EVERY := 500
 			max_size = value
 			_close()
 
-## The number of frames between two pictures. With [code]1[/code], each frame is written.
+## The number of frames between two images. With [code]1[/code], each frame is written.
 @export_range(1, 600) var frame_interval := 1:
 	set(value):
 		frame_interval = maxi(value, 1)
 
-## If [code]false[/code], nothing is written. The last picture stays in the stream.
+## If [code]false[/code], nothing is written. The last image stays in the stream.
 @export var enabled := true
 
 var _writer: _Writer
@@ -94,7 +94,7 @@ func is_writing() -> bool:
 	return _writer != null
 
 
-## Returns why no pictures are written, in words for people. Returns an empty string if all is well.
+## Returns why no images are written, in words for people. Returns an empty string if all is well.
 func get_problem() -> String:
 	if _writer != null and _problem.is_empty():
 		return _writer.problem
@@ -199,7 +199,7 @@ class _Writer:
 	func close() -> void:
 		_stream = null
 
-	## Writes the picture. Only the main thread calls this.
+	## Writes the image. Only the main thread calls this.
 	func write(image: Image) -> void:
 		if _stream == null:
 			return

@@ -39,7 +39,7 @@ func press(key: Key) -> void:
 
 @pytest.fixture(autouse=True)
 def no_name_left(cleanup):
-    for name in ("godot_rl_demo", "godot_rl_progress"):
+    for name in ("godot_rl_demo", "godot_rl_demo-game", "godot_rl_progress"):
         cleanup.callback(file_of(name).unlink, missing_ok=True)
 
 

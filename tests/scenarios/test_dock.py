@@ -76,14 +76,16 @@ def test_list_shows_segments_and_their_end(editor, start_agent, memory, name, cl
     cleanup.callback(file_of(name).unlink, missing_ok=True)
     editor.run(WIDEN)
     assert memory.create(name, 4096) == OK
-    row = editor.run(ROW, name, "Owner", "alive")
-    expected = {"Name": name, "Size": "4.0 KiB", "Owner": "alive", "Layout": ""}
-    assert row == {**expected, "Msg/s": "", "Newest": "", "Scope": "user"}
+    row = editor.run(ROW, name, "Owner", "process, alive")
+    expected = {"Name": name, "Size": "4.0 KiB", "Owner": "process, alive"}
+    expected |= {"Layout": "", "Msg/s": "", "Newest": "", "Scope": "user"}
+    assert row == expected
     memory.close()
     assert editor.run(GONE, name)
     owner = start_agent()
     assert owner.memory().create(name, 64, 1) == OK
-    assert editor.run(ROW, name, "Owner", "alive")["Scope"] == "all users"
+    row = editor.run(ROW, name, "Owner", "process, alive")
+    assert row["Scope"] == "all users"
     owner.kill()
     assert editor.run(ROW, name, "Owner", "dead")["Size"] == "64 B"
 
@@ -164,8 +166,8 @@ def test_list_shows_memory_of_other_backends(
     keys = f"2 {sysv.get_native_name()}", f"3 {name}"
     facts = editor.run(BACKENDS, *keys)
     assert [byte for byte, _facts in facts] == [7, 8]
-    assert f"open in {agent.pid}" in facts[0][1]
-    assert "owner alive" in facts[1][1]
+    assert f"owner: unknown; open in process {agent.pid}" in facts[0][1]
+    assert f"owner: process {agent.pid}, alive" in facts[1][1]
     sysv.close()
     memfd.close()
 
@@ -228,6 +230,89 @@ def test_list_is_sorted_by_a_column(editor, make_foreign, name):
         )
     assert editor.run(SORT, name, 0, 0) == [first, absent, ninth, tenth]
     assert editor.run(STOP_WATCHING, absent)
+
+
+POINT = """
+func run(prefix, column):
+	await show_panel()
+	var list = panel()._list
+	list._filter.text = prefix
+	list._filter.text_changed.emit(prefix)
+	if column >= 0:
+		list._table.column_title_clicked.emit(column, 1)
+	await frames(2)
+	list._table.mouse_entered.emit()
+	return rows(list._table).map(func(row): return row[0])
+"""
+ORDER = """
+func run(name, is_there):
+	var table = panel()._list._table
+	await until(func(): return is_there == not panel()._list.segment_of("0 " + name).is_empty())
+	panel()._list.refresh()
+	return rows(table).map(func(row): return [row[0], row[1]])
+"""
+LEAVE = """
+func run():
+	var list = panel()._list
+	list._table.mouse_exited.emit()
+	list.refresh()
+	var names = rows(list._table).map(func(row): return row[0])
+	list._sort_column = 0
+	list._is_descending = false
+	list._filter.text = ""
+	list._filter.text_changed.emit("")
+	return names
+"""
+
+
+def test_rows_stay_in_place_under_the_mouse(editor, make_foreign, name):
+    for suffix in "b", "d", "f":
+        make_foreign(name + suffix, b"x")
+    b, d, f = (name + suffix for suffix in "bdf")
+    wait_until(lambda: editor.run(POINT, name, -1) == [b, d, f])
+    path = make_foreign(name + "c", b"x")
+    shown = editor.run(ORDER, name + "c", True)
+    assert shown == [[b, "1 B"], [d, "1 B"], [f, "1 B"], [name + "c", "1 B"]]
+    file_of(d).unlink()
+    shown = editor.run(ORDER, d, False)
+    assert shown == [[b, "1 B"], [d, "gone"], [f, "1 B"], [name + "c", "1 B"]]
+    make_foreign(d, b"xx")
+    assert editor.run(ORDER, d, True)[1] == [d, "2 B"]
+    path.unlink()
+    assert editor.run(ORDER, name + "c", False)[3] == [name + "c", "gone"]
+    # A word in the filter is obeyed at once.
+    assert editor.run(POINT, name, -1) == [b, d, f]
+    make_foreign(name + "e", b"x")
+    assert editor.run(ORDER, name + "e", True)[3] == [name + "e", "1 B"]
+    assert editor.run(LEAVE) == [b, d, name + "e", f]
+
+
+AGES = """
+func run(names):
+	await show_panel()
+	var ages = names.map(func(name): return row_of(name).get("Newest", ""))
+	return not ages.has("")
+"""
+WRITE_TO = """
+func run(number):
+	return Engine.get_meta("kept")[number].write("again")
+"""
+
+
+def test_rows_are_sorted_by_age_only_at_a_click(editor, agent, name):
+    editor.run(WIDEN)
+    first, second = name + "a", name + "b"
+    for each in first, second:
+        assert agent.run(MAKE, "SharedMemoryStream", each, "hello", 1) == [OK, OK]
+    wait_until(lambda: editor.run(AGES, [first, second]))
+    newest = [second, first]
+    assert editor.run(POINT, name, 5) == newest
+    assert agent.run(WRITE_TO, 0) == OK
+    assert [row[0] for row in editor.run(ORDER, first, True)] == newest
+    assert editor.run(LEAVE) == newest
+    assert editor.run(POINT, name, 5) == [first, second]
+    editor.run(LEAVE)
+    agent.run(END)
 
 
 # --- A dead leftover -----------------------------------------------------------------------------------
@@ -396,7 +481,8 @@ func run(memory, offset):
 	await frames(2)
 	await until(func(): return not view._hex.bytes_at_cursor().is_empty())
 	var hex = view._hex
-	return [hex.bytes_at_cursor()[0], hex._changed.keys(), view._values.text, hex._bytes.size()]
+	var values = [view._place.text, view._numbers["u8"].text, view._numbers["u16"].text]
+	return [hex.bytes_at_cursor()[0], hex._changed.keys(), values, hex._bytes.size()]
 """
 CHANGES = """
 func run(offset):
@@ -411,7 +497,7 @@ def test_changed_bytes_are_marked(editor, memory, name):
     assert memory.encode_u8(20, 7) == OK
     byte, changed, values, shown = editor.run(BYTES, name, 20)
     assert (byte, changed) == (7, [])
-    assert "byte 20 (0x14)   u8 7   u16 7" in values
+    assert values == ["byte 20 (0x14)", "u8 7", "u16 7"]
     assert shown < 10_000, "only what is visible is read"
     memory.encode_u8(20, 8)
     assert editor.run(CHANGES, 20) == [[20], 8]
@@ -443,7 +529,7 @@ def test_text_is_read_in_an_encoding(editor, memory, name):
     assert editor.run(TEXT, name, 2, "4") == "grüße"
 
 
-# --- Messages and pictures -----------------------------------------------------------------------------
+# --- Messages and images -------------------------------------------------------------------------------
 
 MESSAGE = """
 func run(memory):
@@ -462,7 +548,7 @@ class Keeper:
 func run(kind, name, value, readers):
 	var object = ClassDB.instantiate(kind)
 	Engine.set_meta("kept", Engine.get_meta("kept", []) + [object])
-	if value is Array and value.size() == 1 and value[0] is String and value[0] == "picture":
+	if value is Array and value.size() == 1 and value[0] is String and value[0] == "image":
 		value = Image.create_empty(5, 3, false, Image.FORMAT_RGB8)
 	if kind == "SharedMemoryStream":
 		return [object.create(name, 4096, readers), object.write(value)]
@@ -494,10 +580,60 @@ def test_newest_message_is_shown(editor, agent, name):
     agent.run(END)
 
 
-def test_picture_is_shown(editor, agent, name):
-    made = agent.run(MAKE, "SharedMemoryStream", name, ["picture"], 2)
+IMAGE = """
+func run(memory):
+	await show_panel()
+	await select(memory)
+	var view = await tab("Image")
+	await until(func(): return not view._note.text.is_empty())
+	await frames(5)
+	var image = view._picture.texture
+	var area = [] if image == null else [image.get_width(), image.get_height()]
+	return [view._note.text, area, view._settings.visible]
+"""
+
+
+def test_image_is_shown(editor, agent, name):
+    made = agent.run(MAKE, "SharedMemoryStream", name, ["image"], 2)
     assert made == [OK, OK]
-    assert message_of(editor, name) == ["Picture of 5 × 3, 45 bytes", [], [5, 3]]
+    assert message_of(editor, name) == ["Image of 5 × 3, RGB8, 45 bytes", [], [5, 3]]
+    assert editor.run(IMAGE, name) == ["Image of 5 × 3, RGB8, 45 bytes", [5, 3], False]
+    agent.run(END)
+
+
+def test_next_image_of_a_queue_is_shown(editor, agent, name):
+    made = agent.run(MAKE, "SharedMemoryQueue", name, ["image"], 0)
+    assert made == [OK, OK]
+    assert editor.run(ROW, name, "Layout", "queue")["Layout"] == "queue"
+    assert editor.run(IMAGE, name) == ["Image of 5 × 3, RGB8, 45 bytes", [5, 3], False]
+    agent.run(END)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout", "which"),
+    [
+        ("SharedMemoryStream", "stream", "The newest message"),
+        ("SharedMemoryQueue", "queue", "The next message of the queue"),
+    ],
+)
+def test_message_without_an_image_is_told(editor, agent, name, kind, layout, which):
+    assert agent.run(MAKE, kind, name, {"frame": 3}, 2) == [OK, OK]
+    assert editor.run(ROW, name, "Layout", layout)["Layout"] == layout
+    note = f"{which} is not an image. It is of type Dictionary: see the tab Message."
+    assert editor.run(IMAGE, name) == [note, [], False]
+    agent.run(END)
+
+
+def test_stream_without_a_message_is_told(editor, agent, name):
+    make = """
+func run(name):
+	var stream := SharedMemoryStream.new()
+	Engine.set_meta("kept", [stream])
+	return stream.create(name, 4096)
+"""
+    assert agent.run(make, name) == OK
+    assert editor.run(ROW, name, "Layout", "stream")["Layout"] == "stream"
+    assert editor.run(IMAGE, name) == ["There is no message.", [], False]
     agent.run(END)
 
 
@@ -546,7 +682,7 @@ RAW = """
 func run(memory, width, height, offset):
 	await show_panel()
 	await select(memory)
-	var view = await tab("Picture")
+	var view = await tab("Image")
 	view._width.value = width
 	view._height.value = height
 	view._format.select(2)
@@ -554,14 +690,15 @@ func run(memory, width, height, offset):
 	view._offset.text = offset
 	view._offset.text_changed.emit(offset)
 	await frames(2)
-	await until(func(): return not view._note.text.is_empty())
+	var note = func(): return view._note.text + view._bytes_note.text
+	await until(func(): return not note.call().is_empty())
 	await frames(5)
 	var image = null if view._picture.texture == null else view._picture._frames
-	return [view._note.text, [] if image == null else [image.get_width(), image.get_height()]]
+	return [note.call(), [] if image == null else [image.get_width(), image.get_height()]]
 """
 
 
-def test_bytes_are_shown_as_a_picture(editor, memory, name):
+def test_bytes_are_shown_as_an_image(editor, memory, name):
     assert memory.create(name, 16 * 9 * 3 + 2) == OK
     assert editor.run(RAW, name, 16, 9, "2") == ["432 of 432 bytes", [16, 9]]
     note, area = editor.run(RAW, name, 17, 9, "2")
@@ -576,7 +713,7 @@ EVERY_TAB = """
 func run(memory):
 	await show_panel()
 	await select(memory)
-	for name in ["Bytes", "Text", "Numbers", "Picture", "Message"]:
+	for name in ["Bytes", "Text", "Numbers", "Image", "Message"]:
 		var view = await tab(name)
 		if name == "Numbers":
 			view._format.text = "<16B"
@@ -920,6 +1057,7 @@ func press(key):
 
 func run(first, second):
 	await show_panel()
+	await until(func(): return row_of(second).get("Owner") == "dead")
 	await select(first)
 	var table = panel()._list._table
 	table.grab_focus()
@@ -1008,6 +1146,63 @@ func run(width):
 """
 
 
+FITTING = """
+func run(memory, width, height, format):
+	var other = load("res://addons/shared_memory/dock/panel.gd").new()
+	var box = Control.new()
+	EditorInterface.get_base_control().add_child(box)
+	box.add_child(other)
+	other.size = Vector2(width, height)
+	await until(func(): return other._list._table.item_of("0 " + memory) != null)
+	other._list._table.select_key("0 " + memory)
+	var view = other._view._tabs.get_tab_control(0)
+	other._view._tabs.current_tab = 0
+	await until(func(): return not view._numbers["i64"].text.is_empty())
+	await frames(3)
+	var fit = true
+	for label in view._numbers.values():
+		var font = label.get_theme_font("font")
+		var font_size = label.get_theme_font_size("font_size")
+		var text = font.get_string_size(label.text, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size)
+		fit = fit and text.x <= label.size.x
+		fit = fit and view.get_global_rect().encloses(label.get_global_rect())
+	var bytes = [fit, view._numbers["double"].text, view._grid.columns, view._hex._visible_rows()]
+	other._view._tabs.current_tab = 2
+	view = other._view._tabs.get_current_tab_control()
+	view._format.text = format
+	await frames(3)
+	var font = view._format.get_theme_font("font")
+	var font_size = view._format.get_theme_font_size("font_size")
+	var needed = font.get_string_size(format, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size).x
+	var style = view._format.get_theme_stylebox("normal").get_minimum_size().x
+	var numbers = [needed + style <= view._format.size.x, view._table.size.y > 40]
+	box.queue_free()
+	await frames(2)
+	return [bytes, numbers]
+"""
+
+
+def test_numbers_and_format_fit_at_the_default_size(editor, memory, name):
+    assert memory.create(name, 4096) == OK
+    format_ = "<I:frame: B:count: 4T{i:id: f:speed: 12s:driver:}:cars:"
+    for value, double in (
+        (-9218868437227405312, "double -2.225073e-308"),
+        (-4503599627370497, "double -1.797693e+308"),
+        (-4496888741029319872, "double -99999999.123456"),
+        (-4674685261256255423, "double -0.000123"),
+    ):
+        memory.encode_s64(0, value)
+        bytes_, numbers = editor.run(FITTING, name, 1018, 260, format_)
+        assert bytes_[:3] == [True, double, 3]
+        assert bytes_[3] >= 4
+        assert numbers == [True, True]
+    # In a dock at the side, down to the least width.
+    for width, columns in (400, 2), (200, 1):
+        bytes_, _numbers = editor.run(FITTING, name, width, 700, format_)
+        assert [bytes_[0], bytes_[2]] == [True, columns]
+        assert bytes_[3] > 4
+
+
 def test_narrow_panel_has_the_view_below_the_list(editor):
     vertical, columns, width, view = editor.run(NARROW, 320)
     assert vertical
@@ -1046,6 +1241,20 @@ func run(memory):
 	await until(func(): return panel()._view._facts.text.contains("open in game"))
 	return [marked, row_of(memory), panel()._view._facts.text]
 """
+USED = """
+func run(memory):
+	var item = panel()._list._table.item_of("0 " + memory)
+	await until(func(): return panel()._list.segment_of("0 " + memory)["is_game"])
+	await until(func(): return row_of(memory).get("Owner") == "process, alive")
+	item = panel()._list._table.item_of("0 " + memory)
+	return [item.get_text(2), item.get_tooltip_text(2), item.get_tooltip_text(0)]
+"""
+FACTS = """
+func run(memory):
+	await select(memory)
+	await until(func(): return panel()._view._facts.text.contains("also open in"))
+	return panel()._view._facts.text
+"""
 STOP = """
 func run(memory):
 	EditorInterface.stop_playing_scene()
@@ -1065,9 +1274,47 @@ def test_segments_of_the_running_game_are_marked(session, cleanup, agent, unique
     editor.run("func run(): await enable()")
     marked, row, facts = editor.run(PLAY, name + "cars")
     assert marked, row
-    assert "owner alive" in facts
-    assert editor.run(ROW, name + "other", "Owner", "alive")["Owner"] == "alive"
+    assert re.search(r"owner: game \d+, alive", facts), facts
+    # The game has it open, but the agent owns it.
+    assert editor.run(USED, name + "other") == [
+        "process, alive",
+        "Another process owns it, and runs.",
+        f"{name}other\nThe running game uses it.",
+    ]
+    facts = editor.run(FACTS, name + "other")
+    assert f"owner: process {agent.pid}, alive; also open in game " in facts
     assert editor.run(STOP, name + "cars")["Owner"] == "dead"
+    assert editor.run(ROW, name + "other", "Owner", "process, alive")
+
+
+OWNED_BY_EDITOR = """
+static var memory = SharedMemory.new()
+func run(name):
+	await show_panel()
+	memory.create(name, 64)
+	var owned = await until(func(): return row_of(name).get("Owner") == "editor, alive")
+	await select(name)
+	var facts = panel()._view._facts.text
+	memory.close()
+	return [owned, facts]
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", " ü\n (deleted)"])
+def test_memory_of_the_editor_is_told_from_that_of_others(editor, agent, name, suffix):
+    assert editor.run(OWNED_BY_EDITOR, name + suffix) == [
+        True,
+        "owner: this editor, alive; 64 bytes",
+    ]
+    memory = agent.memory()
+    assert memory.create(name, 64) == OK
+    opened = "func run(name): Engine.set_meta('used', SharedMemory.new()); Engine.get_meta('used').open(name)"
+    editor.run(opened, name)
+    assert editor.run(ROW, name, "Owner", "process, alive")["Owner"] == "process, alive"
+    facts = f"owner: process {agent.pid}, alive; also open in this editor"
+    assert facts in editor.run(FACTS, name)
+    editor.run("func run(): Engine.remove_meta('used')")
+    memory.close()
 
 
 AGAIN = """

@@ -243,7 +243,7 @@ def test_other_messages_are_not_shown(viewer, source, name):
     assert source.ask("write text 61").startswith("ok")
     assert viewer.run(PICTURE) == [[1, 1], L8, b"\7"]
     assert viewer.run(IS_LIVE) is True, "the source is still there"
-    assert viewer.run(PROBLEM) == "the newest message is not a picture"
+    assert viewer.run(PROBLEM) == "the newest message is not an image"
 
 
 def test_picture_too_large_for_a_texture_is_not_shown(
@@ -270,6 +270,30 @@ def test_bad_name_is_told_once(viewer, name):
     assert "contains '/'" in viewer.run(PROBLEM)
     viewer.run(SET, "memory_name", "")
     assert viewer.run(PROBLEM) == "memory_name is empty"
+
+
+# PROPERTY_USAGE_EDITOR, _READ_ONLY and _STORAGE.
+EDITOR, READ_ONLY, STORAGE = 1 << 2, 1 << 28, 1 << 1
+PROPERTY = """
+func run():
+	var texture = Engine.get_meta("texture")
+	texture.problem = "another"
+	for property in texture.get_property_list():
+		if property.name == "problem":
+			return [property.usage, texture.problem]
+"""
+
+
+def test_inspector_has_the_problem(viewer, source, name):
+    viewer.run(MAKE, name, {})
+    usage, problem = viewer.run(PROPERTY)
+    assert usage & (EDITOR | READ_ONLY | STORAGE) == EDITOR | READ_ONLY
+    assert source.ask("write bytes 61").startswith("ok")
+    wait_until(lambda: "not an image" in viewer.run(PROPERTY)[1], 10)
+    write(source, 1, 1, L8, b"\7")
+    wait_until(lambda: viewer.run(PROPERTY)[1] == "", 10)
+    viewer.run(SET, "memory_name", "")
+    assert viewer.run(PROPERTY)[1] == "memory_name is empty"
 
 
 # Counts the calls of a texture on its stream, between the two.
@@ -339,7 +363,7 @@ def test_several_nodes_read_once(viewer, source, name):
     viewer.run("func run(): Engine.get_meta('box').free()")
 
 
-EXAMPLE = re.compile(r"## Pictures without code\n.*?```gdscript\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"## Images without code\n.*?```gdscript\n(.*?)```", re.DOTALL)
 RUN_EXAMPLE = """
 func run(source):
 	var script = GDScript.new()
@@ -415,6 +439,8 @@ def test_saved_scene_has_no_pixels(viewer, start_source, name, tmp_path, cleanup
     assert max(sizes.values()) < 1500, sizes
     text = (tmp_path / "scene.tscn").read_text()
     assert "Image" not in text.replace("ImageTexture", ""), text
+    assert "problem" not in text, text
+    assert "problem" not in (tmp_path / "texture.tres").read_text()
     for file in sizes:
         viewer.run(FORGET)
         viewer.run(LOAD, str(tmp_path / file))

@@ -230,7 +230,7 @@ func _arrange() -> void:
 	_digits = maxi(4, ("%x" % maxi(_size - 1, 0)).length())
 	_columns = 4
 	for columns: int in [8, 16, 32]:
-		_columns = columns if _width_of(columns) <= size.x else _columns
+		_columns = columns if width_of(columns) <= size.x else _columns
 	_bar.max_value = ceili(_size / float(_columns))
 	_bar.page = _visible_rows()
 	_bar.visible = _bar.max_value > _bar.page
@@ -247,7 +247,7 @@ func _visible_rows() -> int:
 	return maxi(1, floori((size.y - 2 * MARGIN) / _cell.y))
 
 
-func _width_of(columns: int) -> float:
+func width_of(columns: int) -> float:
 	var groups := ceili(columns / float(GROUP))
 	return (_digits + 2 + columns * 4 + groups + 1) * _cell.x + 2 * MARGIN + _bar.size.x
 

@@ -9,7 +9,7 @@ extends RefCounted
 const Library := preload("library.gd")
 const Printable := preload("printable.gd")
 
-## An array or picture that takes more bytes is not copied, since the editor would stand still.
+## An array or image that takes more bytes is not copied, since the editor would stand still.
 const LONGEST_ARRAY := 1 << 25
 ## Other values take longer, because each part becomes a value of its own.
 const LONGEST_VALUE := 1 << 23
@@ -85,6 +85,9 @@ func read_message(layout: String) -> Variant:
 	var value: Variant = null
 	if messages.call(&"attach", _memory) == OK:
 		var length: int = messages.call(&"get_message_size" if is_stream else &"get_byte_count")
+		if not is_stream:
+			# No message is longer than that, however many there are.
+			length = mini(length, messages.call(&"get_max_message_size"))
 		var is_array: bool = is_stream and not messages.call(&"get_message_shape").is_empty()
 		var longest := LONGEST_ARRAY if is_array else LONGEST_VALUE
 		if length > longest:

@@ -64,12 +64,8 @@ func show_look(look: Look, segment: Dictionary) -> void:
 			show_problem("There is no message." if is_absent else look.problem)
 		return
 	if value is Image:
-		var image: Image = value
-		_note.text = (
-			"Picture of %d × %d, %d bytes"
-			% [image.get_width(), image.get_height(), image.get_data_size()]
-		)
-		_picture.show_image(image)
+		_note.text = Picture.text_of(value)
+		_picture.show_image(value)
 		_show_only(_picture)
 	else:
 		_note.text = WHICH[layout] + type_string(typeof(value))

@@ -15,10 +15,13 @@ const HELP := """The format of a struct, as in Python's module struct.
 b h i q: signed integers of 1, 2, 4 and 8 bytes. B H I Q: unsigned ones.
 e f d: floats of 2, 4 and 8 bytes. 16s: a text of 16 bytes. x: a byte to skip.
 I:frame: gives the value I the name frame, with a colon on both sides. 4T{...}: four structs.
+A name may have any characters except a colon, also spaces.
 < little-endian, > big-endian, @ or nothing: as a C compiler aligns.
 pack(4) at the beginning: as #pragma pack(4).
 The help of SharedMemory.pack() has more."""
 
+## The width of the format, in which a struct of some values can be read.
+const LEAST_WIDTH := 300
 ## A larger struct would have more values than a person reads, and make the editor stand still.
 const LARGEST := 1 << 20
 
@@ -36,19 +39,23 @@ var _mistake := ""
 
 func _init() -> void:
 	name = "Numbers"
-	var top := HBoxContainer.new()
+	# In a narrow panel, the format has a row for itself.
+	var top := HFlowContainer.new()
 	_format.placeholder_text = "Struct format, such as <I3f or I:frame: 3f:position:"
 	_format.tooltip_text = HELP
+	_format.custom_minimum_size.x = LEAST_WIDTH * EditorInterface.get_editor_scale()
 	_format.size_flags_horizontal = Control.SIZE_EXPAND_FILL
 	_format.text_changed.connect(_on_format_changed)
 	top.add_child(_format)
+	var place := HBoxContainer.new()
 	var label := Label.new()
 	label.text = "from byte"
-	top.add_child(label)
+	place.add_child(label)
 	_offset.offset_changed.connect(look_requested.emit)
-	top.add_child(_offset)
+	place.add_child(_offset)
 	_extent.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
-	top.add_child(_extent)
+	place.add_child(_extent)
+	top.add_child(place)
 	add_child(top)
 	_note.autowrap_mode = TextServer.AUTOWRAP_WORD_SMART
 	_note.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED

@@ -1,7 +1,7 @@
 @tool
 extends RefCounted
 ## Repeats some work at an interval. Work that takes long is repeated more seldom, so that the
-## editor stays usable with thousands of segments or with large pictures.
+## editor stays usable with thousands of segments or with large images.
 
 ## The work gets one part of the time in this many.
 const SHARE := 10

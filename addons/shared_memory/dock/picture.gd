@@ -1,9 +1,24 @@
 @tool
 extends TextureRect
-## A picture of any size, in the room that there is.
+## An image of any size, in the room that there is.
 
 ## Graphics cards take no larger textures everywhere.
 const LONGEST_SIDE := 4096
+## The names of the formats that programs use most.
+const FORMATS := {
+	Image.FORMAT_L8: "L8",
+	Image.FORMAT_LA8: "LA8",
+	Image.FORMAT_R8: "R8",
+	Image.FORMAT_RG8: "RG8",
+	Image.FORMAT_RGB8: "RGB8",
+	Image.FORMAT_RGBA8: "RGBA8",
+	Image.FORMAT_RF: "RF",
+	Image.FORMAT_RGF: "RGF",
+	Image.FORMAT_RGBF: "RGBF",
+	Image.FORMAT_RGBAF: "RGBAF",
+	Image.FORMAT_RH: "RH",
+	Image.FORMAT_RGBAH: "RGBAH",
+}
 const EXCHANGE := """shader_type canvas_item;
 uniform bool is_bgr;
 void fragment() {
@@ -50,7 +65,14 @@ func show_nothing() -> void:
 	texture = null
 
 
-## Shows the pixels of a small picture as they are.
+## Returns what a person wants to know of an image: its size, format and bytes.
+static func text_of(image: Image) -> String:
+	var format: String = FORMATS.get(image.get_format(), "format %d" % image.get_format())
+	var facts := [image.get_width(), image.get_height(), format, image.get_data_size()]
+	return "Image of %d × %d, %s, %d bytes" % facts
+
+
+## Shows the pixels of a small image as they are.
 func _choose_filter() -> void:
 	var is_enlarged := texture != null and texture.get_size() < size
 	texture_filter = TEXTURE_FILTER_NEAREST if is_enlarged else TEXTURE_FILTER_LINEAR

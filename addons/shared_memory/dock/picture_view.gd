@@ -1,8 +1,11 @@
 @tool
 extends VBoxContainer
-## The tab with the bytes as a picture, whose size and format the user gives.
+## The tab with an image.
+##
+## In a stream or queue, it is that of the message. Otherwise, the bytes are an image whose size and
+## format the user gives.
 
-## Emitted when another picture is to be shown.
+## Emitted when another image is to be shown.
 signal look_requested
 
 const Look := preload("look.gd")
@@ -10,6 +13,8 @@ const OffsetField := preload("offset_field.gd")
 const Picture := preload("picture.gd")
 const Remembered := preload("remembered.gd")
 
+## The layouts with messages, and the message that is shown.
+const MESSAGES := {"latest": "The newest message", "lanes": "The next message of the queue"}
 const MOST_PIXELS := 1 << 24
 const LONGEST_SIDE := 16384
 ## The formats, and the bytes of a pixel in each.
@@ -25,6 +30,8 @@ const FORMATS := {
 }
 
 var _key := ""
+var _settings := HFlowContainer.new()
+var _bytes_note := Label.new()
 var _width := SpinBox.new()
 var _height := SpinBox.new()
 var _format := OptionButton.new()
@@ -36,23 +43,23 @@ var _is_recalling := false
 
 
 func _init() -> void:
-	name = "Picture"
-	var top := HFlowContainer.new()
-	_add_number(top, _width, "", 1, "Pixels in a row.")
-	_add_number(top, _height, "×", 1, "Rows.")
+	name = "Image"
+	_add_number(_width, "", 1, "Pixels in a row.")
+	_add_number(_height, "×", 1, "Rows.")
 	for format: String in FORMATS:
 		_format.add_item(format)
 	_format.item_selected.connect(func(_index: int) -> void: _on_changed())
-	top.add_child(_format)
-	_add_label(top, "from byte")
+	_settings.add_child(_format)
+	_add_label("from byte")
 	_offset.offset_changed.connect(look_requested.emit)
-	top.add_child(_offset)
+	_settings.add_child(_offset)
 	var tip := "Bytes from one row to the next. 0: the rows follow each other without gaps."
-	_add_number(top, _stride, "stride", 0, tip)
+	_add_number(_stride, "stride", 0, tip)
 	_stride.max_value = LONGEST_SIDE * 16
-	add_child(top)
-	_note.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
-	_note.mouse_filter = Control.MOUSE_FILTER_PASS
+	_settings.add_child(_bytes_note)
+	add_child(_settings)
+	_note.autowrap_mode = TextServer.AUTOWRAP_WORD_SMART
+	_note.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
 	add_child(_note)
 	add_child(_picture)
 
@@ -60,6 +67,8 @@ func _init() -> void:
 ## Is about this segment from now on.
 func select(key: String) -> void:
 	_key = key
+	_picture.show_nothing()
+	_tell("", "")
 	_offset.follow(key)
 	_is_recalling = true
 	_width.value = Remembered.recall_last(key, "width", 320)
@@ -70,11 +79,42 @@ func select(key: String) -> void:
 
 
 ## Shows what is in the segment now.
-func show_look(look: Look, _segment: Dictionary) -> void:
+func show_look(look: Look, segment: Dictionary) -> void:
+	var layout: String = segment.get("layout", "")
+	_settings.visible = not MESSAGES.has(layout)
+	if MESSAGES.has(layout):
+		_show_message(look, layout)
+	else:
+		_show_bytes(look)
+
+
+## Shows why there is nothing to see.
+func show_problem(problem: String) -> void:
+	_picture.show_nothing()
+	_tell(problem, "")
+
+
+func _show_message(look: Look, layout: String) -> void:
+	var value: Variant = look.read_message(layout)
+	if value is Image:
+		_tell(Picture.text_of(value), "")
+		_picture.show_image(value)
+	elif value != null:
+		var type := type_string(typeof(value))
+		show_problem(
+			"%s is not an image. It is of type %s: see the tab Message." % [MESSAGES[layout], type]
+		)
+	# While the writer is busy, the image that is shown stays.
+	elif look.error != ERR_BUSY or _picture.texture == null:
+		var is_absent := look.error == ERR_DOES_NOT_EXIST
+		show_problem("There is no message." if is_absent else look.problem)
+
+
+func _show_bytes(look: Look) -> void:
 	var columns := int(_width.value)
 	var rows := int(_height.value)
-	var layout := _format.get_item_text(_format.selected)
-	var pixel: int = FORMATS[layout][1]
+	var format := _format.get_item_text(_format.selected)
+	var pixel: int = FORMATS[format][1]
 	var stride := int(_stride.value) if _stride.value > 0 else columns * pixel
 	var needed := stride * (rows - 1) + columns * pixel
 	var left := maxi(look.size - _offset.offset, 0)
@@ -83,39 +123,38 @@ func show_look(look: Look, _segment: Dictionary) -> void:
 	elif stride < columns * pixel:
 		show_problem("A row takes %d bytes, so the stride can't be less." % (columns * pixel))
 	elif needed > left:
-		var text := "The picture takes %d bytes, but the segment has only %d from byte %d on."
+		var text := "The image takes %d bytes, but the segment has only %d from byte %d on."
 		show_problem(text % [needed, left, _offset.offset])
 	else:
-		var image := Image.create_empty(columns, rows, false, FORMATS[layout][0])
+		var image := Image.create_empty(columns, rows, false, FORMATS[format][0])
 		if look.read_image(image, _offset.offset, 0 if _stride.value == 0 else stride) != OK:
 			show_problem(look.problem)
 			return
-		_picture.show_image(image, layout.begins_with("BGR"))
-		_note.text = "%d of %d bytes" % [needed, left]
-		_note.tooltip_text = ""
+		_picture.show_image(image, format.begins_with("BGR"))
+		_tell("", "%d of %d bytes" % [needed, left])
 
 
-## Shows why there is nothing to see.
-func show_problem(problem: String) -> void:
-	_picture.show_nothing()
-	_note.text = problem
-	_note.tooltip_text = problem
+## Shows a text in a row of its own, or a short one behind the settings.
+func _tell(text: String, short_text: String) -> void:
+	_note.text = text
+	_note.visible = not text.is_empty()
+	_bytes_note.text = short_text
 
 
-func _add_number(top: Control, box: SpinBox, text: String, least: int, tip: String) -> void:
+func _add_number(box: SpinBox, text: String, least: int, tip: String) -> void:
 	if not text.is_empty():
-		_add_label(top, text)
+		_add_label(text)
 	box.min_value = least
 	box.max_value = LONGEST_SIDE
 	box.tooltip_text = tip
 	box.value_changed.connect(func(_value: float) -> void: _on_changed())
-	top.add_child(box)
+	_settings.add_child(box)
 
 
-func _add_label(top: Control, text: String) -> void:
+func _add_label(text: String) -> void:
 	var label := Label.new()
 	label.text = text
-	top.add_child(label)
+	_settings.add_child(label)
 
 
 func _on_changed() -> void:

@@ -19,8 +19,11 @@ const Remembered := preload("remembered.gd")
 const Table := preload("table.gd")
 
 const TITLES := ["Name", "Size", "Owner", "Layout", "Msg/s", "Newest", "Scope"]
-const WIDTHS := [120, 80, 92, 60, 52, 62, 66]
-const SHARES := [4, 0, 1, 0, 0, 0, 0]
+const WIDTHS := [112, 72, 112, 60, 52, 62, 66]
+const SHARES := [1, 0, 0, 0, 0, 0, 0]
+const OWNER := 2
+const RATE := 4
+const AGE := 5
 ## More rows would make the editor slow. The filter finds the others.
 const MOST_ROWS := 2000
 ## In words that users know from the help.
@@ -33,6 +36,10 @@ var _summary := Label.new()
 var _game := Game.new()
 var _rates := Rates.new()
 var _segments := {}
+## The keys of the rows, from the first one on.
+var _order := PackedStringArray()
+var _is_order_due := true
+var _is_under_mouse := false
 var _sort_column := 0
 var _is_descending := false
 var _shown_columns := 0
@@ -44,7 +51,7 @@ func _init() -> void:
 	_filter.tooltip_text = "Shows the segments with this in their name."
 	_filter.clear_button_enabled = true
 	_filter.size_flags_horizontal = Control.SIZE_EXPAND_FILL
-	_filter.text_changed.connect(func(_text: String) -> void: refresh())
+	_filter.text_changed.connect(_on_filter_changed)
 	_filter.text_submitted.connect(func(_text: String) -> void: _table.grab_focus())
 	_summary.mouse_filter = Control.MOUSE_FILTER_PASS
 	_add.text = "Watch"
@@ -63,6 +70,8 @@ func _init() -> void:
 	_table.column_title_clicked.connect(_on_title_clicked)
 	_table.gui_input.connect(_on_table_input)
 	_table.resized.connect(_fit_columns)
+	_table.mouse_entered.connect(func() -> void: _is_under_mouse = true)
+	_table.mouse_exited.connect(func() -> void: _is_under_mouse = false)
 	add_child(_table)
 
 
@@ -79,6 +88,7 @@ func refresh() -> void:
 		var key := Library.key_of(segment)
 		segment["rate"] = _rates.follow(key, segment)
 		segment["is_game"] = _game.uses(segment)
+		segment["owner"] = _game.owner_of(segment)
 		_segments[key] = segment
 	_rates.keep(_segments)
 	_show()
@@ -111,19 +121,51 @@ func selected() -> Dictionary:
 
 func _show() -> void:
 	var wanted := _filter.text.to_lower()
-	var found: Array[Dictionary] = []
-	for segment: Dictionary in _segments.values():
+	var found := {}
+	for key: String in _segments:
+		var segment: Dictionary = _segments[key]
 		if wanted.is_empty() or segment["name"].to_lower().contains(wanted):
-			segment["order"] = _sort_value(segment)
-			found.append(segment)
-	found.sort_custom(_comes_before)
-	var rows: Array[Array] = []
-	for segment: Dictionary in found.slice(0, MOST_ROWS):
-		rows.append([Library.key_of(segment)] + _cells_of(segment))
-	_table.show_rows(rows)
-	for segment: Dictionary in found.slice(0, MOST_ROWS):
-		_decorate(_table.item_of(Library.key_of(segment)), segment)
+			found[key] = segment
 	_summarize(found.size())
+	_arrange(found)
+	var shown := _order.slice(0, MOST_ROWS)
+	var rows: Array[Array] = []
+	for key in shown:
+		rows.append([key] + _cells_of(found[key]))
+	_table.show_rows(rows)
+	for key in shown:
+		_decorate(_table.item_of(key), found[key])
+
+
+## Decides on the order of the rows.
+##
+## Nobody can click on a row that moves. So while the mouse is over the table, each row stays in
+## its place, also if its segment has gone. Rates and ages change all the time, so they are compared
+## only when the user asks for it, by a click on their title.
+func _arrange(found: Dictionary) -> void:
+	var is_kept := not _is_order_due and (_is_under_mouse or _sort_column in [RATE, AGE])
+	_is_order_due = false
+	var kept := PackedStringArray()
+	var added := found.duplicate()
+	for key in _order if is_kept else PackedStringArray():
+		if _is_under_mouse and not _segments.has(key):
+			found[key] = _gone(key)
+		if found.has(key):
+			kept.append(key)
+			added.erase(key)
+	for segment: Dictionary in added.values():
+		segment["order"] = _sort_value(segment)
+	var sorted := added.values()
+	sorted.sort_custom(_comes_before)
+	_order = kept
+	for segment: Dictionary in sorted:
+		_order.append(Library.key_of(segment))
+
+
+## Returns a segment that has gone, for its row.
+func _gone(key: String) -> Dictionary:
+	var name_of := key.substr(key.find(" ") + 1)
+	return {"name": name_of, "size": -1, "rate": -1.0, "is_game": false, "is_gone": true}
 
 
 func _cells_of(segment: Dictionary) -> Array:
@@ -131,7 +173,7 @@ func _cells_of(segment: Dictionary) -> Array:
 	var layout: String = segment.get("layout", "")
 	return [
 		Printable.name(segment["name"]),
-		"absent" if segment["size"] < 0 else Printable.size(segment["size"]),
+		_size_of(segment),
 		owner_of(segment),
 		LAYOUTS.get(layout, layout),
 		"" if rate < 0 else "%d" % roundi(rate),
@@ -140,19 +182,45 @@ func _cells_of(segment: Dictionary) -> Array:
 	]
 
 
+func _size_of(segment: Dictionary) -> String:
+	if segment["size"] >= 0:
+		return Printable.size(segment["size"])
+	return "gone" if segment.has("is_gone") else "absent"
+
+
 ## Returns whose a segment is, in a few words.
 static func owner_of(segment: Dictionary) -> String:
 	if segment["size"] < 0:
 		return ""
 	var state: String = ["", "alive", "dead"][segment["owner_state"]]
+	var whose: String = segment["owner"] if segment["owner_state"] == Library.Owner.ALIVE else ""
 	if not segment["is_mine"]:
-		return "other user" if state.is_empty() else "other user, %s" % state
-	if segment["is_game"]:
-		return "game" if state.is_empty() else "game, %s" % state
-	return "unknown" if state.is_empty() else state
+		whose = "other user"
+	if whose.is_empty():
+		return "unknown" if state.is_empty() else state
+	return whose if state.is_empty() else "%s, %s" % [whose, state]
 
 
-## Gives a row the colour of its kind. A row that has it already is not drawn again.
+## Returns the same in whole sentences.
+static func _about_owner(segment: Dictionary) -> String:
+	if segment["size"] < 0:
+		return ""
+	var process := "Another process"
+	if not segment["is_mine"]:
+		process = "A process of another user"
+	match segment["owner_state"]:
+		Library.Owner.ALIVE:
+			if segment["is_mine"] and segment["owner"] in ["game", "editor"]:
+				process = "The running game" if segment["owner"] == "game" else "This editor"
+			elif segment["is_mine"] and segment["owner"].is_empty():
+				process = "A process"
+			return "%s owns it, and runs." % process
+		Library.Owner.DEAD:
+			return "The process that owned it has ended, or has closed it."
+	return "It was made without this addon, or the system doesn't tell whether its owner runs."
+
+
+## Gives a row the colour and the tooltips of its kind. A row that has them is not drawn again.
 func _decorate(item: TreeItem, segment: Dictionary) -> void:
 	var color := &""
 	if segment["size"] < 0:
@@ -161,16 +229,20 @@ func _decorate(item: TreeItem, segment: Dictionary) -> void:
 		color = &"accent_color"
 	elif segment["owner_state"] == Library.Owner.DEAD:
 		color = &"warning_color"
-	if item.get_meta(&"color", &"none") == color:
+	var about := _about_owner(segment)
+	if item.get_meta(&"kind", []) == [color, about]:
 		return
-	item.set_meta(&"color", color)
-	for column in mini(_table.columns, 3):
+	item.set_meta(&"kind", [color, about])
+	var is_others: bool = segment["is_game"] and segment["owner"] != "game"
+	for column in [0, OWNER] if _table.columns > OWNER else [0]:
 		item.clear_custom_color(column)
-		if color != &"" and column != 1:
+		if color != &"" and not (column == OWNER and is_others):
 			item.set_custom_color(column, get_theme_color(color, &"Editor"))
 	item.set_icon(0, get_theme_icon(&"Play", &"EditorIcons") if segment["is_game"] else null)
 	var note := "\nThe running game uses it." if segment["is_game"] else ""
 	item.set_tooltip_text(0, Printable.name(segment["name"]) + note)
+	if _table.columns > OWNER:
+		item.set_tooltip_text(OWNER, about)
 
 
 func _summarize(shown: int) -> void:
@@ -224,12 +296,12 @@ func _sort_value(segment: Dictionary) -> Variant:
 	match _sort_column:
 		0:
 			return segment["name"]
-		2:
+		OWNER:
 			return owner_of(segment)
-		4:
+		RATE:
 			return segment["rate"]
 	# The others have no value in a segment that isn't there.
-	var keys := {1: "size", 3: "layout", 5: "newest_age_usec", 6: "scope"}
+	var keys := {1: "size", 3: "layout", AGE: "newest_age_usec", 6: "scope"}
 	return segment.get(keys[_sort_column], "" if _sort_column == 3 else -1)
 
 
@@ -253,8 +325,14 @@ func _watch_typed_name() -> void:
 func _on_title_clicked(column: int, _button: int) -> void:
 	_is_descending = column == _sort_column and not _is_descending
 	_sort_column = column
+	_is_order_due = true
 	_show_order()
 	_show()
+
+
+func _on_filter_changed(_text: String) -> void:
+	_is_order_due = true
+	refresh()
 
 
 func _on_row_selected(key: String) -> void:

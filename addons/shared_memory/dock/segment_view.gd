@@ -16,11 +16,14 @@ const MessageView := preload("message_view.gd")
 const NumbersView := preload("numbers_view.gd")
 const PictureView := preload("picture_view.gd")
 const Printable := preload("printable.gd")
+const Processes := preload("processes.gd")
 const Remembered := preload("remembered.gd")
 const TextView := preload("text_view.gd")
 
 ## The users of the segment are asked for at most this often.
 const USERS_MSEC := 3000
+## The most of the width that a name takes.
+const TITLE_SHARE := 0.5
 
 var _segment := {}
 var _is_there := false
@@ -29,13 +32,14 @@ var _facts := Label.new()
 var _remove := Button.new()
 var _more := Button.new()
 var _tabs := TabContainer.new()
-var _users := PackedInt32Array()
+var _users: Array[int] = []
+## Which of them owns the segment, or 0.
+var _owner := 0
 var _users_time := -USERS_MSEC
 
 
 func _init() -> void:
 	var top := HBoxContainer.new()
-	_title.size_flags_horizontal = Control.SIZE_EXPAND_FILL
 	_title.text_overrun_behavior = TextServer.OVERRUN_TRIM_ELLIPSIS
 	_title.mouse_filter = Control.MOUSE_FILTER_PASS
 	_title.auto_translate_mode = Node.AUTO_TRANSLATE_MODE_DISABLED
@@ -62,6 +66,7 @@ func _init() -> void:
 		_tabs.add_child(view)
 	_tabs.tab_changed.connect(_on_tab_changed)
 	add_child(_tabs)
+	resized.connect(_fit_title)
 	_show_nothing("Select a segment")
 
 
@@ -84,6 +89,7 @@ func update(segment: Dictionary, game: Array[int]) -> void:
 	_is_there = segment.get("size", -1) >= 0
 	_remove.visible = Library.is_leftover(segment)
 	_title.text = Printable.name(_segment["name"])
+	_fit_title()
 	_more.visible = true
 	if not _is_there:
 		var was_there: bool = _segment["size"] >= 0
@@ -92,13 +98,16 @@ func update(segment: Dictionary, game: Array[int]) -> void:
 		return
 	_segment = segment
 	if Time.get_ticks_msec() - _users_time > USERS_MSEC:
-		_users = Library.users_of(segment)
+		_users.assign(Library.users_of(segment))
+		_owner = Processes.owner_of(segment, _users) if OS.get_name() == "Linux" else 0
 		_users_time = Time.get_ticks_msec()
-	var facts := PackedStringArray([_size(), _owner(), _open_in(game)])
+	# The first ones matter most, because the others may be cut.
+	var facts := PackedStringArray([_owned_by(game), _open_in(game)])
 	if segment["incarnation"] != 0:
 		facts.append("%d messages" % segment["sequence"])
-	_facts.text = ", ".join(Array(facts).filter(func(fact: String) -> bool: return fact != ""))
-	_facts.tooltip_text = _facts.text.replace(", ", "\n")
+	facts.append("%d bytes" % segment["size"])
+	_facts.text = "; ".join(Array(facts).filter(func(fact: String) -> bool: return fact != ""))
+	_facts.tooltip_text = _facts.text.replace("; ", "\n")
 	_title.tooltip_text = _title.text
 
 
@@ -116,34 +125,47 @@ func look() -> void:
 
 func _show_nothing(text: String) -> void:
 	_title.text = text
+	_fit_title.call_deferred()
 	_remove.visible = false
 	_more.visible = false
 	_tabs.visible = false
 
 
-func _size() -> String:
-	var bytes: int = _segment["size"]
-	return "%d bytes" % bytes if bytes < 1024 else "%s (%d bytes)" % [Printable.size(bytes), bytes]
-
-
-func _owner() -> String:
-	var whose := "" if _segment["is_mine"] else " (another user)"
+func _owned_by(game: Array[int]) -> String:
+	var whose := "" if _segment["is_mine"] else "another user, "
 	match _segment["owner_state"]:
 		Library.Owner.ALIVE:
-			return "owner alive" + whose
+			if whose.is_empty() and _owner != 0:
+				whose = _name_of(_owner, game) + ", "
+			return "owner: %salive" % whose
 		Library.Owner.DEAD:
-			return "owner dead" + whose
-	return "owner unknown" + whose
+			return "owner: %sdead" % whose
+	return "owner: %sunknown" % whose
 
 
 func _open_in(game: Array[int]) -> String:
-	var users := PackedStringArray()
+	var others := PackedStringArray()
 	for user in _users:
-		if user == OS.get_process_id():
-			users.append("this editor")
-		else:
-			users.append("game %d" % user if user in game else str(user))
-	return "" if users.is_empty() else "open in " + " and ".join(users)
+		if user != _owner:
+			others.append(_name_of(user, game))
+	if others.is_empty():
+		return ""
+	return ("open in " if _owner == 0 else "also open in ") + " and ".join(others)
+
+
+func _name_of(process: int, game: Array[int]) -> String:
+	if process == OS.get_process_id():
+		return "this editor"
+	return "game %d" % process if process in game else "process %d" % process
+
+
+## The name takes the room that it needs, and the facts have the rest.
+func _fit_title() -> void:
+	var font := _title.get_theme_font(&"font")
+	var font_size := _title.get_theme_font_size(&"font_size")
+	var needed := font.get_string_size(_title.text, HORIZONTAL_ALIGNMENT_LEFT, -1, font_size)
+	var border := _title.get_theme_stylebox(&"normal").get_minimum_size()
+	_title.custom_minimum_size.x = minf(ceilf(needed.x + border.x) + 1, size.x * TITLE_SHARE)
 
 
 func _on_tab_changed(tab: int) -> void:

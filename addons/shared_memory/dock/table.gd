@@ -15,6 +15,7 @@ var _is_rebuilding := false
 
 func _init() -> void:
 	hide_root = true
+	hide_folding = true
 	select_mode = SELECT_ROW
 	allow_search = true
 	# The texts are those of other programs.

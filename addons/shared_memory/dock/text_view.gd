@@ -63,7 +63,7 @@ func select(key: String) -> void:
 ## Shows what is in the segment now.
 func show_look(look: Look, _segment: Dictionary) -> void:
 	var text := look.read_text(_offset.offset, LONGEST, _encoding.selected)
-	_note.text = "%d characters, up to the first NUL" % text.length()
+	_note.text = "%d characters, up to NUL" % text.length()
 	if text == _text.text:
 		return
 	var place := _text.scroll_vertical

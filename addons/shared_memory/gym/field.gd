@@ -35,10 +35,11 @@ const VARIANTS := [
 var key := ""
 var path := ""
 var kind := FLOAT32
-# Elements of one agent, bytes of them, and bytes of all agents.
+# Elements of one agent, bytes of them, and bytes of all agents with the padding after them.
 var length := 1
 var size := 0
 var column := 0
+var padding := 0
 # The shape of pictures, if the space can have them.
 var height := 0
 var width := 0
@@ -73,6 +74,7 @@ static func read(space: Variant, path: String, count: int, fields: Array, key :=
 		return "%s: %s" % [path, reason]
 	field.size = field.length * ELEMENT_BYTES[field.kind]
 	field.column = (field.size * count + 7) & ~7
+	field.padding = field.column - field.size * count
 	fields.append(field)
 	return ""
 
@@ -127,22 +129,25 @@ func _read_box(space: Dictionary) -> String:
 # Returns the value of each agent in a message.
 func decode(message: PackedByteArray, at: int, count: int) -> Array:
 	var bytes := message.slice(at, at + size * count)
+	var all: Variant = bytes
 	match kind:
 		FLOAT32:
-			return _cut(bytes.to_float32_array(), count)
+			all = bytes.to_float32_array()
 		FLOAT64:
-			return _cut(bytes.to_float64_array(), count)
-		BYTES:
-			return _cut(bytes, count)
+			all = bytes.to_float64_array()
 		INT32:
-			return _cut(bytes.to_int32_array(), count)
-	var integers := bytes.to_int64_array()
-	if not first.is_empty():
-		_check(integers)
-	return Array(integers) if kind == INTEGER else _cut(integers, count)
+			all = bytes.to_int32_array()
+		INT64, INTEGER:
+			all = bytes.to_int64_array()
+			if not first.is_empty():
+				_check(all)
+	if kind == INTEGER:
+		return Array(all)
+	return [all] if count == 1 else _cut(all, count)
 
 
 func _check(integers: PackedInt64Array) -> void:
+	problem = ""
 	for index in integers.size():
 		var value := integers[index]
 		if value < first[index % length] or value > last[index % length]:
@@ -151,8 +156,6 @@ func _check(integers: PackedInt64Array) -> void:
 
 
 func _cut(all: Variant, count: int) -> Array:
-	if count == 1:
-		return [all]
 	var values := []
 	values.resize(count)
 	for index in count:
@@ -181,7 +184,8 @@ func encode(values: Array, answer: StreamPeerBuffer) -> bool:
 			var sizes := [length, value.size()]
 			return _refuse(index, "observe() must return %d elements, but returned %d" % sizes)
 		answer.put_data(value if kind == BYTES else value.to_byte_array())
-	answer.seek(answer.get_position() + column - size * values.size())
+	if padding > 0:
+		answer.seek(answer.get_position() + padding)
 	return true
 
 

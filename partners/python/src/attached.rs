@@ -1,25 +1,19 @@
 //! Memory with a layout, which an object makes, finds under a name and follows there, or gets from the
 //! program.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, TryLockError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::prelude::*;
-use shm_segment::layout::Error as LayoutError;
-use shm_segment::layout::native::{Look, Looks, Named, Queue, Stream, look};
-use shm_segment::{Options, Segment, no_memory_text};
+use shm_segment::Segment;
+use shm_segment::layout::native::{Follower, Holder, Name, Named, Queue, Stream};
 
 use crate::error::{Cause, Failure, Result};
 use crate::exit::{self, Closable};
-use crate::forks::{Kept, Place, lock};
+use crate::forks::{Kept, Place};
 use crate::memory::Memory;
 use crate::waits;
-
-/// The longest sleep while there is no memory. A wait must end soon after another thread has closed the
-/// object.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// A layout in memory.
 pub(crate) trait Layout: Named + Send + Sync + 'static {
@@ -52,6 +46,11 @@ impl<L: Layout> Target<L> {
         exit::keep(Self { memory, layout, is_own })
     }
 
+    /// Returns a target with a `Memory` of its own.
+    fn own(segment: Segment, layout: L) -> Kept<Self> {
+        Self::keep(Memory::keep(segment), layout, true)
+    }
+
     pub(crate) fn segment(&self) -> &Segment {
         &self.memory.segment
     }
@@ -72,58 +71,55 @@ impl<L: Layout> Drop for Target<L> {
     }
 }
 
-/// The name that an object follows.
-struct Followed {
-    name: String,
-    /// The reason why there is no memory.
-    cause: Option<String>,
-}
-
 /// The memory of an object, and the name that it follows, if it does.
 pub(crate) struct Attached<L: Layout> {
     place: Place<Target<L>>,
-    looks: Looks,
-    followed: Mutex<Option<Followed>>,
+    /// Not used in a child of a fork. Another thread of the parent may have had its lock.
+    follower: Follower<L>,
     is_closed: AtomicBool,
+}
+
+impl<L: Layout> Holder<L> for Attached<L> {
+    type Left = Option<Kept<Target<L>>>;
+
+    fn with_open<R>(&self, work: impl Fn(Option<(&Segment, &L)>) -> R) -> R {
+        let target = self.place.get().filter(|target| !target.memory.is_closed());
+        work(target.as_ref().map(|target| (target.segment(), &target.layout)))
+    }
+
+    fn put(&self, found: Option<(Segment, L)>) -> (Self::Left, Result<(), String>) {
+        let target = found.map(|(segment, layout)| Target::own(segment, layout));
+        // Another thread may still wait with the previous layout. The new one may need the same roles.
+        let previous = self.place.replace(target);
+        if let Some(previous) = &previous {
+            previous.close();
+        }
+        (previous, Ok(()))
+    }
 }
 
 impl<L: Layout> Attached<L> {
     /// Returns the state of an object that has made its memory.
     pub(crate) fn made(segment: Segment, layout: L) -> Self {
-        Self::with(Some(Target::keep(Memory::keep(segment), layout, true)), None)
+        Self::with(Some(Target::own(segment, layout)))
     }
 
     /// Returns the state of an object for memory of the program.
     pub(crate) fn to(memory: Kept<Memory>, layout: L) -> Self {
-        Self::with(Some(Target::keep(memory, layout, false)), None)
+        Self::with(Some(Target::keep(memory, layout, false)))
     }
 
     /// Returns the state of an object that follows a name.
     pub(crate) fn following(name: &str) -> Result<Self> {
-        let mut cause = None;
-        let target = match look::<L>(&Options::new(name), None) {
-            Look::Same => None,
-            Look::Moved(segment, layout) => Some(Target::keep(Memory::keep(segment), layout, true)),
-            Look::Gone(LayoutError::Segment(error @ shm_segment::Error::InvalidName { .. })) => {
-                return Err(error.into());
-            }
-            Look::Gone(error) => {
-                cause = Some(error.to_string());
-                None
-            }
-        };
-        let attached = Self::with(target, Some(Followed { name: name.to_owned(), cause }));
-        attached.looks.done();
+        let (name, found) = Name::open(name)?;
+        let attached = Self::with(found.map(|(segment, layout)| Target::own(segment, layout)));
+        attached.follower.change(Some(name), || ());
         Ok(attached)
     }
 
-    fn with(target: Option<Kept<Target<L>>>, followed: Option<Followed>) -> Self {
-        Self {
-            place: Place::new(target),
-            looks: Looks::default(),
-            followed: Mutex::new(followed),
-            is_closed: AtomicBool::new(false),
-        }
+    fn with(target: Option<Kept<Target<L>>>) -> Self {
+        let place = Place::new(target);
+        Self { place, follower: Follower::default(), is_closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -136,55 +132,18 @@ impl<L: Layout> Attached<L> {
             return;
         }
         self.is_closed.store(true, Ordering::Release);
-        self.looks.end();
-        if let Some(target) = self.place.replace(None) {
-            target.close();
-        }
+        let left = self.follower.change(None, || self.put(None));
+        drop(left);
     }
 
     fn is_following(&self) -> bool {
-        !self.place.is_inherited() && lock(&self.followed).is_some()
+        !self.place.is_inherited() && self.follower.is_following()
     }
 
     /// Looks what the name leads to, if the object follows one and it is time.
     fn follow(&self) {
-        if self.looks.are_due() && !self.is_closed() {
-            self.look();
-        }
-    }
-
-    #[cold]
-    fn look(&self) {
-        let mut guard = match self.followed.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Another thread does it.
-            Err(TryLockError::WouldBlock) => return,
-        };
-        let Some(followed) = &mut *guard else { return self.looks.end() };
-        // Before the look, so that another thread can ask for one more.
-        self.looks.done();
-        let current = self.place.get().filter(|target| !target.memory.is_closed());
-        let open = current.as_ref().map(|target| (target.segment(), &target.layout));
-        let target = match look(&Options::new(&followed.name), open) {
-            Look::Same => return,
-            Look::Moved(segment, layout) => {
-                followed.cause = None;
-                Some(Target::keep(Memory::keep(segment), layout, true))
-            }
-            Look::Gone(error) => {
-                followed.cause = Some(error.to_string());
-                None
-            }
-        };
-        // Another thread may still wait with the previous layout. The new one may need the same roles.
-        let previous = self.place.replace(target);
-        if let Some(previous) = previous {
-            previous.close();
-        }
-        // Another thread may have closed the object since.
-        if self.is_closed() {
-            self.close();
+        if !self.is_closed() {
+            self.follower.follow(self);
         }
     }
 
@@ -194,13 +153,16 @@ impl<L: Layout> Attached<L> {
             return Err(Failure::closed());
         }
         self.follow();
-        match self.place.get() {
-            Some(target) if target.memory.is_closed() => {
-                if self.is_following() {
-                    self.looks.hurry();
-                }
-                Err(Failure::new(Cause::Closed, "the attached memory was closed"))
-            }
+        let closed = || Failure::new(Cause::Closed, "the attached memory was closed");
+        let mut target = self.place.get();
+        if target.as_ref().is_some_and(|target| target.memory.is_closed())
+            && self.follower.looks_again_after(&closed())
+        {
+            self.follow();
+            target = self.place.get();
+        }
+        match target {
+            Some(target) if target.memory.is_closed() => Err(closed()),
             Some(target) => Ok(target),
             None => Err(self.no_memory()),
         }
@@ -208,10 +170,8 @@ impl<L: Layout> Attached<L> {
 
     #[cold]
     fn no_memory(&self) -> Failure {
-        match &*lock(&self.followed) {
-            Some(Followed { name, cause }) => {
-                Failure::new(Cause::Unavailable, no_memory_text(name, cause.as_deref()))
-            }
+        match self.follower.no_memory() {
+            Some(text) => Failure::new(Cause::Unavailable, text),
             None => Failure::closed(),
         }
     }
@@ -226,15 +186,26 @@ impl<L: Layout> Attached<L> {
     where
         Failure: From<E>,
     {
-        if self.looks.are_due() {
+        if self.follower.is_due() {
             py.detach(|| self.follow());
         }
         let target = self.target()?;
-        let result = work(&target.layout, target.segment()).map_err(Failure::from);
-        if let Err(failure) = &result {
-            self.note(failure);
-        }
-        result
+        work(&target.layout, target.segment()).map_err(|error| self.noted(error.into(), &target))
+    }
+
+    /// Calls `work`, which may copy much and doesn't use Python, while other threads of Python go on.
+    pub(crate) fn copying<R: Send, E>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&L, &Segment) -> Result<R, E> + Send,
+    ) -> Result<R>
+    where
+        Failure: From<E>,
+    {
+        let target = self.target()?;
+        py.detach(|| {
+            work(&target.layout, target.segment()).map_err(|error| self.noted(error.into(), &target))
+        })
     }
 
     /// Returns whether other programs may come after a failure that says that the other side has ended. They
@@ -244,11 +215,14 @@ impl<L: Layout> Attached<L> {
         failure.cause() == Some(Cause::Connection) && is_own && !self.is_closed()
     }
 
-    /// Looks at the name in the next call if the memory has gone.
-    fn note(&self, failure: &Failure) {
+    /// Returns a failure of a call, and lets go of the memory if that is lost. Then the next call opens what
+    /// the name leads to.
+    fn noted(&self, failure: Failure, target: &Target<L>) -> Failure {
         if failure.cause() == Some(Cause::Lost) && self.is_following() {
-            self.looks.hurry();
+            target.memory.close();
+            self.follower.looks_again_after(&failure);
         }
+        failure
     }
 
     /// Calls `work` with the time that is left to wait, while other threads of Python go on. `work` may be
@@ -273,63 +247,29 @@ impl<L: Layout> Attached<L> {
     where
         Failure: From<E>,
     {
-        let start = Instant::now();
-        let mut rest = timeout;
-        loop {
-            let target = self.target();
-            let failure = match &target {
-                Ok(target) => {
-                    let is_wanted = || {
-                        self.follow();
-                        let is_here = self.place.get().is_some_and(|now| now.is(target));
-                        is_here && !target.memory.is_closed() && waits::goes_on()
-                    };
-                    match work(&target.layout, target.segment(), rest, &is_wanted) {
-                        Ok(result) => return Ok(result),
-                        Err(error) => Failure::from(error),
-                    }
-                }
-                Err(_) => self.no_memory(),
+        let attempt = |rest, used: &Cell<Option<u64>>| {
+            let target = self.target()?;
+            used.set(Some(target.segment().id()));
+            let is_wanted = || {
+                self.follow();
+                let is_here = self.place.get().is_some_and(|now| now.is(&target));
+                is_here && !target.memory.is_closed() && waits::goes_on()
             };
+            work(&target.layout, target.segment(), rest, &is_wanted).map_err(|error| {
+                let is_closed = target.memory.is_closed();
+                if is_closed { waits::stopped() } else { self.noted(error.into(), &target) }
+            })
+        };
+        let end = || {
             if waits::is_interrupted() {
-                return Err(Failure::Interrupted);
+                return Some(Failure::Interrupted);
             }
             if self.is_closed() {
-                return Err(waits::stopped());
+                return Some(waits::stopped());
             }
-            rest = timeout.saturating_sub(start.elapsed());
-            if rest.is_zero() || !self.is_following() {
-                return match target {
-                    Err(failure) => Err(failure),
-                    Ok(target) if target.memory.is_closed() => Err(waits::stopped()),
-                    Ok(_) => Err(failure),
-                };
-            }
-            let goes_on = match (failure.cause(), &target) {
-                (Some(Cause::Unavailable), Err(_)) => true,
-                (Some(Cause::Closed), _) => true,
-                (Some(Cause::Lost), _) => {
-                    self.looks.hurry();
-                    true
-                }
-                // The name may lead to other memory, with another partner.
-                (Some(Cause::Connection), Ok(target)) => {
-                    self.looks.hurry();
-                    self.follow();
-                    !self.place.get().is_some_and(|now| now.is(target))
-                }
-                _ => false,
-            };
-            if !goes_on {
-                return Err(failure);
-            }
-            if target.is_err() || failure.cause() == Some(Cause::Lost) {
-                sleep(SLICE.min(rest));
-            }
-            if !waits::goes_on() {
-                return Err(Failure::Interrupted);
-            }
-        }
+            (!waits::goes_on()).then_some(Failure::Interrupted)
+        };
+        self.follower.wait(self, timeout, attempt, end)
     }
 }
 

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use shm_segment::layout::Error as LayoutError;
+use shm_segment::layout::native::Caused;
 use shm_segment::values::variant::{Error as ValueError, WriteError};
 use shm_segment::{Error, argument_text};
 
@@ -70,6 +71,12 @@ impl Failure {
             Self::Ours(cause, _) => Some(*cause),
             Self::Python(_) | Self::Interrupted => None,
         }
+    }
+}
+
+impl Caused for Failure {
+    fn cause(&self) -> Option<Cause> {
+        self.cause()
     }
 }
 

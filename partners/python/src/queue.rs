@@ -57,11 +57,9 @@ impl Queue {
         })?;
         match taken {
             Some(taken) => Ok(taken),
-            None => {
-                let target = self.attached.target()?;
-                let take = || target.layout.dequeue(target.segment(), now, || true, Received::copy);
-                if_any(py.detach(take))
-            }
+            None => self
+                .attached
+                .copying(py, |queue, segment| if_any(queue.dequeue(segment, now, || true, Received::copy))),
         }
     }
 }
@@ -202,8 +200,8 @@ impl Queue {
 
     /// Returns the first value, and leaves it there. None if there is none.
     fn peek<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
-        let target = self.attached.target()?;
-        let peeked = if_any(py.detach(|| target.layout.peek(target.segment(), Received::copy)))?;
+        let peek = |queue: &Native, segment: &Segment| if_any(queue.peek(segment, Received::copy));
+        let peeked = self.attached.copying(py, peek)?;
         peeked.map(|received| received.into_value(py, self.max_memory)).transpose()
     }
 
@@ -216,10 +214,9 @@ impl Queue {
     #[pyo3(signature = (max_bytes = 1 << 20))]
     fn peek_raw<'py>(&self, py: Python<'py>, max_bytes: i64) -> Result<Bound<'py, PyList>> {
         let max_bytes = unsigned("max_bytes", max_bytes)?;
-        let target = self.attached.target()?;
-        let found = py.detach(|| {
+        let found = self.attached.copying(py, |queue, segment| {
             let (mut found, mut bytes) = (Vec::new(), 0_u64);
-            target.layout.look_ahead::<LayoutError>(target.segment(), |place, message| {
+            queue.look_ahead::<LayoutError>(segment, |place, message| {
                 let length = message.as_ref().map_or(0, |message| message.length());
                 bytes = bytes.saturating_add(length).saturating_add(RAW_OVERHEAD);
                 let is_wanted = found.is_empty() || bytes <= max_bytes;

@@ -112,10 +112,7 @@ impl Stream {
         })?;
         match taken {
             Some(taken) => Ok(taken),
-            None => {
-                let target = self.attached.target()?;
-                if_any(py.detach(|| target.layout.read(target.segment(), Received::copy)))
-            }
+            None => self.attached.copying(py, |stream, segment| if_any(stream.read(segment, Received::copy))),
         }
     }
 
@@ -209,12 +206,10 @@ impl Stream {
     ///
     /// Nothing is decoded, so `write_raw()` passes any message on. Raises the exceptions of `read`.
     fn read_raw<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
-        let target = self.attached.target()?;
-        let read = || {
-            let copy = |message: &Incoming<'_>, written: Written| Raw::of_stream(message, written.age());
-            target.layout.read_written::<_, LayoutError>(target.segment(), copy)
-        };
-        if_any(py.detach(read))?.map(|raw| raw.into_python(py)).transpose()
+        let copy = |message: &Incoming<'_>, written: Written| Raw::of_stream(message, written.age());
+        let read =
+            |stream: &Native, segment: &Segment| if_any(stream.read_written::<_, LayoutError>(segment, copy));
+        self.attached.copying(py, read)?.map(|raw| raw.into_python(py)).transpose()
     }
 
     /// Publishes a message that was written `message.age` seconds ago. None is an unknown age.

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +26,13 @@ from godot_shared_memory.gym import (  # noqa: E402
     Game,
     GameEndedError,
     GameError,
+    GameScriptWarning,
     GameTimeoutError,
     GodotEnv,
     GodotVectorEnv,
     SpaceMismatchError,
 )
+from godot_shared_memory.gym._process import Output  # noqa: E402
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 from gymnasium.vector import AutoresetMode, SyncVectorEnv  # noqa: E402
 
@@ -56,12 +59,14 @@ script = ExtResource("1")
 # Makes the gym that the arguments describe, as in "agent=walker n=4".
 MAIN = """extends Node
 
+const GYM := "res://addons/shared_memory/shared_memory_gym.gd"
+
 func _ready() -> void:
 	var settings := {"agent": "walker", "n": "1"}
 	for argument in OS.get_cmdline_user_args():
 		var parts := argument.split("=")
 		settings[parts[0]] = parts[1]
-	var gym := SharedMemoryGym.new()
+	var gym: SharedMemoryGym = load(settings.get("gym", GYM)).new()
 	gym.name = "Gym"
 	gym.memory_name = settings.get("name", "")
 	gym.steps_per_action = int(settings.get("steps", "1"))
@@ -96,8 +101,70 @@ func judge() -> Array:
 	return [0.0, false]
 """
 
+# Overrides what any node may override, without super().
+OWN_GYM = """extends SharedMemoryGym
+
+func _init() -> void:
+	pass
+
+func _enter_tree() -> void:
+	pass
+
+func _ready() -> void:
+	pass
+
+func _exit_tree() -> void:
+	pass
+
+func _process(_delta: float) -> void:
+	pass
+
+func _physics_process(_delta: float) -> void:
+	pass
+
+func _notification(_what: int) -> void:
+	pass
+"""
+
 AGENTS = {
     "typed": TYPED,
+    "broken": TYPED.replace("	pass", "	pas", 1),
+    "own_gym": OWN_GYM,
+    # Fails in ways that Godot only prints, and in ways that end the gym.
+    "faulty": """extends Node
+
+var observation_space := SharedMemoryGym.box([1])
+var action_space := SharedMemoryGym.discrete(9)
+var nothing: Variant
+var fault := 0
+
+func reset(_random: RandomNumberGenerator, options: Dictionary) -> void:
+	fault = 0
+	if options.has("scene"):
+		get_tree().change_scene_to_file(options.scene)
+
+func act(action: int) -> void:
+	fault = action
+	match action:
+		1: nothing.x = 3
+		2: get_tree().change_scene_to_file("res://main.tscn")
+		3: get_tree().reload_current_scene()
+		4: get_parent().queue_free()
+		5: get_tree().quit(3)
+	if action == 5 or action == 7:
+		fail()
+	while action >= 6:
+		pass
+
+func fail() -> void:
+	nothing.y = 4
+
+func observe() -> PackedFloat32Array:
+	return [0.0]
+
+func judge() -> Array:
+	return [0.0, false]
+""",
     "short": TYPED.replace("_random: RandomNumberGenerator", ""),
     # Walks to the left or to the right, until it is far away.
     "walker": """extends Node
@@ -295,7 +362,7 @@ def make(project: pathlib.Path) -> Iterator[Callable[..., Any]]:
     made: list[Any] = []
 
     def begin(kind: Any = GodotEnv, agent: str = "walker", timeout: float = 20, **settings: Any) -> Any:
-        own = {"n", "steps", "after", "max", "mode", "name"}
+        own = {"n", "steps", "after", "max", "mode", "name", "gym"}
         words = [f"agent={agent}", *(f"{key}={settings.pop(key)}" for key in own & settings.keys())]
         made.append(kind(project=project, arguments=words, timeout=timeout, **settings))
         return made[-1]
@@ -319,8 +386,9 @@ class Running:
         self.process.kill()
         self.process.communicate(timeout=30)
         # A killed game leaves its memory.
-        with contextlib.suppress(gsm.Error):
-            gsm.remove(name)
+        for left in (name, name + "-game"):
+            with contextlib.suppress(gsm.Error):
+                gsm.remove(left)
 
 
 @pytest.fixture
@@ -571,6 +639,36 @@ time.sleep(60)
     program.kill()
     assert eventually(lambda: not runs(int(pid)), 20)
     assert not gsm.SharedMemory.exists(name)
+    assert not gsm.SharedMemory.exists(name + "-program")
+
+
+@linux
+@pytest.mark.parametrize("when", ["at once", "while the game waits", "while a script hangs"])
+def test_game_ends_with_a_killed_program(start: Callable[..., Any], project: pathlib.Path, when: str) -> None:
+    source = """
+import sys, time
+from godot_shared_memory.gym import Game
+game = Game(project=sys.argv[1], arguments=["agent=faulty"], connect=False)
+print(game.pid, game._name)
+if sys.argv[2] == "while a script hangs":
+    game.connect()
+    game.send_reset()
+    game.receive()
+    game.send_action(6)
+    print("hangs")
+time.sleep(60)
+"""
+    program = start(source, os.fspath(project), when)
+    pid, name = program.line().split()
+    if when == "while the game waits":
+        assert eventually(lambda: gsm.SharedMemory.exists(name), 20)
+    elif when == "while a script hangs":
+        assert program.line() == "hangs"
+        time.sleep(0.3)
+    program.kill()
+    assert eventually(lambda: not runs(int(pid)), 20)
+    assert not gsm.SharedMemory.exists(name)
+    assert not gsm.SharedMemory.exists(name + "-program")
 
 
 @linux
@@ -654,9 +752,11 @@ def test_other_spaces_than_expected_are_named(make: Callable[..., Any]) -> None:
 def test_wrong_actions_are_refused(make: Callable[..., Any]) -> None:
     env = make(agent="picture")
     env.reset()
-    for action in ([1.0, 2.0], 1.0, ["a"], [[1.0]]):
-        with pytest.raises(ValueError, match="actions must"):
+    for action, given in (([1.0, 2.0], r"\(2,\)"), (1.0, r"\(\)"), ([[1.0]], r"\(1, 1\)")):
+        with pytest.raises(ValueError, match=rf"^action must have the shape \(1,\), but has {given}$"):
             env.step(action)
+    with pytest.raises(ValueError, match="^action must be of the type float32, but is <U1$"):
+        env.step(["a"])
     env.step(np.zeros(1, np.float64))
     env = make(agent="echo")
     with pytest.raises(ValueError, match="dictionary"):
@@ -670,6 +770,173 @@ def test_wrong_actions_are_refused(make: Callable[..., Any]) -> None:
     with pytest.raises(GameError, match="action_space: the value 2 is not from 0 to 1"):
         env.step(2)
     env.reset()
+
+
+@pytest.mark.parametrize("settings", [{"n": 4}, {"n": 2, "num_games": 2}])
+def test_wrong_actions_of_a_vector_are_named_with_its_shape(
+    make: Callable[..., Any], settings: dict[str, int]
+) -> None:
+    envs = make(GodotVectorEnv, agent="picture", **settings)
+    envs.reset()
+    for shape in ((4, 2), (2, 1), (5, 1), (4,)):
+        text = re.escape(f"actions must have the shape (4, 1), but has {shape}")
+        with pytest.raises(ValueError, match=f"^{text}$"):
+            envs.step(np.zeros(shape, np.float32))
+    envs.close()
+    envs = make(GodotVectorEnv, agent="echo", **settings)
+    envs.reset()
+    actions = dict(envs.action_space.sample())
+    actions["f64"] = actions["f64"][:3]
+    with pytest.raises(ValueError, match=re.escape("actions['f64'] must have the shape (4,), but has (3,)")):
+        envs.step(actions)
+
+
+def test_program_after_a_wrong_one_can_play(run_game: Callable[..., Running], name: str) -> None:
+    run_game("agent=walker")
+    for _ in range(2):
+        with Game(join=name, timeout=20) as game:
+            game.send_reset()
+            game.receive()
+            game.send_step(np.array([1]))
+            game.receive()
+            game.send_step(np.array([7]))
+            with pytest.raises(GameError, match="the value 7"):
+                game.receive()
+
+
+def test_game_of_one_agent_is_needed_for_single_actions(make: Callable[..., Any]) -> None:
+    game = make(Game, n=2)
+    with pytest.raises(ValueError, match="must have one agent, but has 2"):
+        game.send_action(1)
+    with pytest.raises(ValueError, match="must have one agent, but has 2"):
+        game.receive_one()
+
+
+def test_script_error_is_a_warning(make: Callable[..., Any]) -> None:
+    env = make(agent="faulty")
+    env.reset()
+    text = r"the game goes on: res://faulty\.gd:16: .*Nil.* \(in act\(\)\)$"
+    with pytest.warns(GameScriptWarning, match=text) as seen:
+        for _ in range(25):
+            env.step(1)
+            time.sleep(0.1)
+    assert [pathlib.Path(warning.filename) for warning in seen] == [pathlib.Path(__file__)]
+    # Only the first one is told.
+    env.close()
+    env = make(agent="faulty")
+    env.reset()
+    env.step(1)
+    with pytest.warns(GameScriptWarning, match=r"res://faulty\.gd:16"):
+        env.close()
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        (b"1\nSCRIPT ERROR: a\n   at: f (res://b.gd:3)\nmore", "res://b.gd:3: a (in f())"),
+        (b"SCRIPT ERROR: a\r\nb\r\n   at: f (res://b (1).gd:3)\r\n", "res://b (1).gd:3: a\r\nb (in f())"),
+        (b"\x1b[1;31mSCRIPT ERROR:\x1b[0m a\n  \x1b[90mat: f (b:3)\n\x1b[0m", "b:3: a (in f())"),
+        (b"SCRIPT ERROR: Parse Error: a\n   at: GDScript::reload (b:3)\n", "b:3: Parse Error: a"),
+        (b"SCRIPT ERROR: \xff\nat" + b" at: " * 2000, "\ufffd"),
+        (b"SCRIPT ERROR: a\n   at: f (b:3)", None),
+        (b"SCRIPT ERROR: " * 9 + b"(" * 9, None),
+        (b"no error", None),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_script_error_is_found_in_any_output(printed: bytes, found: str | None, step: int) -> None:
+    output = Output()
+    for begin in range(0, len(printed), step):
+        os.write(output.descriptor, printed[begin : begin + step])
+        error = output.find_script_error()
+    os.close(output.descriptor)
+    assert (None if error is None else str(error)) == found
+    assert output.get_tail().endswith(printed.decode(errors="replace").strip()[-4000:].strip())
+    output.close()
+    assert output.find_script_error() == error
+    assert output.get_tail() == ""
+
+
+@pytest.mark.parametrize("fault", [5, 7])
+def test_script_error_is_part_of_the_error(make: Callable[..., Any], fault: int) -> None:
+    env = make(agent="faulty", timeout=2)
+    env.reset()
+    text = r"(?s)^the game has .*\nThe first error of a script: res://faulty\.gd:27: .*Nil.* \(in fail\(\)\)"
+    with pytest.raises(GameError, match=text):
+        for _ in range(3):
+            env.step(fault)
+
+
+def test_parse_error_is_the_headline(make: Callable[..., Any]) -> None:
+    line = r"res://broken\.gd:7: Parse Error: .*pas"
+    error = pytest.raises(GameTimeoutError, match=rf"^{line}.*\nSo the game was not ready")
+    with pytest.warns(GameScriptWarning, match=line), error:
+        make(agent="broken", start_timeout=5)
+
+
+@pytest.mark.parametrize("fault", [2, 3, 4])
+def test_gym_that_leaves_the_tree_says_so(make: Callable[..., Any], fault: int) -> None:
+    env = make(agent="faulty")
+    env.reset()
+    with pytest.raises(GameError, match=r"^(the gym|the agent Agent0) has left the tree"):
+        for _ in range(3):
+            env.step(fault)
+    env.reset()
+    with pytest.raises(GameError, match="^the gym has left the tree"):
+        env.reset(options={"scene": "res://main.tscn"})
+    env.reset()
+    env.step(0)
+
+
+def test_joined_game_goes_on_after_a_change_of_scene(run_game: Callable[..., Running], name: str) -> None:
+    game = run_game("agent=faulty")
+    for _ in range(2):
+        with Game(join=name, timeout=20) as joined:
+            joined.send_reset()
+            joined.receive()
+            joined.send_step(np.array([2]))
+            with pytest.raises(GameError, match="the gym has left the tree"):
+                joined.receive()
+    assert game.process.poll() is None
+
+
+def test_script_that_extends_the_gym_may_override_the_methods_of_a_node(make: Callable[..., Any]) -> None:
+    env = make(gym="res://own_gym.gd")
+    env.reset()
+    env.step(1)
+
+
+def test_second_game_of_a_name_names_the_first(run_game: Callable[..., Running], name: str) -> None:
+    first = run_game("agent=walker")
+    assert eventually(lambda: gsm.SharedMemory.exists(name), 20)
+    second = run_game("agent=walker")
+    assert second.process.stdout is not None
+    limit = threading.Timer(30, second.process.kill)
+    limit.start()
+    line = next((line for line in second.process.stdout if b"SharedMemoryGym: " in line), b"").decode()
+    limit.cancel()
+    limit.join()
+    assert f"another game, the process {first.process.pid}, has the name {name}" in line
+    with Game(join=name, timeout=20) as game:
+        game.send_reset()
+        game.receive()
+    first.end(name)
+    # The second one takes its place.
+    with Game(join=name, timeout=20) as game:
+        game.send_reset()
+        game.receive()
+
+
+def test_second_program_of_a_game_is_told(run_game: Callable[..., Running], name: str) -> None:
+    running = run_game("agent=walker")
+    with Game(join=name, timeout=20) as game:
+        text = f"another program plays the game under the name {name}"
+        if sys.platform == "linux":
+            text += rf" \(processes .*\b{running.process.pid}\b"
+        with pytest.raises(GameError, match=text):
+            Game(join=name)
+        game.send_reset()
+        game.receive()
 
 
 @pytest.mark.parametrize(
@@ -720,6 +987,13 @@ def test_arguments_are_checked(project: pathlib.Path, tmp_path: pathlib.Path) ->
         Game(project=project, join="x")
     with pytest.raises(ValueError, match=r"project\.godot"):
         Game(project=tmp_path)
+    (tmp_path / "project.godot").write_text(PROJECT)
+    addon = re.escape(os.fspath(tmp_path / "addons" / "shared_memory"))
+    with pytest.raises(ValueError, match=f"project has no addon: there is no {addon}"):
+        Game(project=tmp_path, godot="/no/such/godot")
+    for argument in ({"num_games": 2}, {"autoreset_mode": "NextStep"}):
+        with pytest.raises(TypeError, match=f"{next(iter(argument))} is an argument of GodotVectorEnv"):
+            GodotEnv(project=project, **argument)
     with pytest.raises(ValueError, match="fixed_fps"):
         Game(project=project, fixed_fps=0)
     with pytest.raises(ValueError, match="timeout"):
@@ -944,6 +1218,17 @@ def test_answer_after_an_interruption_is_not_taken_for_the_next(make: Callable[.
     game.send_step(np.array([1]))  # Ctrl+C comes before receive().
     game.send_reset(seeds=[1])
     assert game.receive().observations[0, 2] == 0
+
+
+def test_project_that_was_opened_before_the_addon_came_is_imported(
+    project: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / "game"
+    shutil.copytree(project, folder)
+    (folder / ".godot/extension_list.cfg").unlink()
+    (folder / ".godot/global_script_class_cache.cfg").write_text("list=[]\n")
+    with Game(project=folder, arguments=["agent=walker"]) as game:
+        assert game.agents == ("Agent0",)
 
 
 GUIDE = pathlib.Path(__file__).parents[3] / "docs/GYM.md"

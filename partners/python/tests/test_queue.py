@@ -148,6 +148,30 @@ def test_a_producer_may_be_first(name: str) -> None:
         made[0].close()
 
 
+def test_a_wait_to_send_goes_on_where_the_name_leads(name: str) -> None:
+    with Queue.create(name, 4096) as consumer:
+        producer = Queue.open(name)
+        consumer.enqueue("left")
+    time.sleep(0.15)
+    with producer:
+        with pytest.raises(gsm.UnavailableError, match="leads elsewhere"):
+            producer.enqueue("x")
+        made: list[Queue] = []
+        thread = threading.Timer(0.1, lambda: made.append(Queue.create(name, 4096)))
+        thread.start()
+        producer.enqueue("x", 10)
+        thread.join()
+        assert made[0].dequeue() == "x"
+        made[0].close()
+
+
+def test_a_wait_that_is_over_when_the_memory_moves_is_no_end(name: str) -> None:
+    with Queue.open(name) as consumer:
+        for _ in range(30):
+            with Queue.create(name, 4096), pytest.raises((gsm.TimeoutError, gsm.UnavailableError)):
+                consumer.wait(0.07)
+
+
 def test_a_consumer_that_is_killed_is_noticed(name: str, start: Callable[..., Program]) -> None:
     with SharedMemory.create(name, 4096) as memory, Queue.attach(memory, 256) as producer:
         program = start(

@@ -398,6 +398,35 @@ def test_a_truncation_is_an_error(name: str) -> None:
             reader.read()
 
 
+@linux
+def test_truncated_memory_is_let_go_and_found_again(name: str) -> None:
+    path = pathlib.Path("/dev/shm") / name
+    with Stream.create(name, 100_000) as writer, Stream.open(name) as reader:
+        writer.write("x")
+        assert reader.read() == "x"
+        with path.open("r+b") as file:
+            content = file.read()
+            file.truncate(100)
+            time.sleep(0.02)
+            with pytest.raises(gsm.LostError):
+                reader.read()
+            with pytest.raises(gsm.UnavailableError, match=name):
+                reader.read()
+            file.seek(0)
+            file.write(content)
+        assert eventually(reader.is_attached)
+        assert reader.read() == "x"
+
+
+def test_memory_that_the_program_closes_is_opened_again(name: str) -> None:
+    with Stream.create(name, 64) as writer, Stream.open(name) as reader:
+        writer.write("x")
+        reader.get_memory().close()
+        assert reader.read() == "x"
+        reader.get_memory().close()
+        assert reader.is_attached()
+
+
 def test_many_threads_share_an_object(name: str) -> None:
     count = 200
     with Stream.create(name, 4096) as writer, Stream.open(name) as reader:

@@ -9,13 +9,14 @@
 
 mod named;
 
-use std::sync::Mutex;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use godot::global::Error as Code;
 use hazard::AtomicOption;
 use shm_segment::layout::Error;
+use shm_segment::layout::native::Follower;
 use shm_segment::{Segment, layout};
 
 use crate::args::signed;
@@ -24,15 +25,14 @@ use crate::error::{Failure, Result, code_of};
 use crate::last_error::{self, Fallible, LastError};
 use crate::shared_memory::SharedMemory;
 use crate::waiting;
-use named::Followed;
 pub(crate) use named::{AttachedByName, define_named};
 
 /// The state of an object of such a class. It is attached if there is a [`Target`].
 pub(crate) struct Attachment<L: AttachedLayout> {
     target: AtomicOption<Target<L>>,
-    followed: Followed<L>,
-    /// Locked while the target changes hands, for a short time. A look never waits for it.
-    change: Mutex<()>,
+    follower: Follower<L>,
+    /// The number of the memory that `poll()` has told of: its [`Segment::id`] and 1, or 0 for none.
+    told: AtomicU64,
     /// Counts the calls of a script that have changed the target or the name.
     changes: AtomicU64,
     last_error: LastError,
@@ -86,8 +86,8 @@ impl<L: AttachedLayout> Default for Attachment<L> {
     fn default() -> Self {
         Self {
             target: AtomicOption::default(),
-            followed: Followed::default(),
-            change: Mutex::default(),
+            follower: Follower::default(),
+            told: AtomicU64::default(),
             changes: AtomicU64::default(),
             last_error: LastError::default(),
             lock_timeout_msec: AtomicU64::new(DEFAULT_LOCK_TIMEOUT_MSEC),
@@ -125,12 +125,12 @@ impl<L: AttachedLayout> Attachment<L> {
     ) -> Result<T> {
         let mut work = Some(work);
         loop {
-            self.follow();
+            self.follower.follow(self);
             let result = self.target.with(|target| {
                 let target = target.ok_or_else(|| self.not_attached())?;
                 target.memory.try_with_same_segment(target.segment_id, |segment| {
                     let is_wanted = || {
-                        self.follow();
+                        self.follower.follow(self);
                         changes == self.changes() && self.target.holds(target) && target.memory.holds(segment)
                     };
                     let Some(work) = work.take() else { return Err(Error::Stopped.into()) };
@@ -139,7 +139,7 @@ impl<L: AttachedLayout> Attachment<L> {
             });
             match result {
                 // Another thread has closed the memory before the call could use it.
-                Err(failure) if self.looks_again_after(&failure) && work.is_some() => {}
+                Err(failure) if self.follower.looks_again_after(&failure) && work.is_some() => {}
                 result => return result,
             }
         }
@@ -152,22 +152,15 @@ impl<L: AttachedLayout> Attachment<L> {
         timeout: Duration,
         mut work: impl FnMut(&L, &Segment, Duration, &dyn Fn() -> bool) -> Result<T>,
     ) -> Result<T> {
-        let start = (!timeout.is_zero()).then(Instant::now);
         let changes = self.changes();
-        let mut rest = timeout;
-        loop {
-            let result =
-                self.try_once(changes, |layout, segment, is_wanted| work(layout, segment, rest, is_wanted));
-            let (Err(failure), Some(start)) = (&result, start) else { return result };
-            let goes_on = self.goes_on_after(failure, timeout.saturating_sub(start.elapsed()));
-            if changes != self.changes() {
-                return Err(Failure::detached_while_waiting());
-            }
-            if !goes_on {
-                return result;
-            }
-            rest = timeout.saturating_sub(start.elapsed());
-        }
+        let attempt = |rest, used: &Cell<Option<u64>>| {
+            self.try_once(changes, |layout, segment, is_wanted| {
+                used.set(Some(segment.id()));
+                work(layout, segment, rest, is_wanted)
+            })
+        };
+        let is_changed = || (changes != self.changes()).then(Failure::detached_while_waiting);
+        self.follower.wait(self, timeout, attempt, is_changed)
     }
 }
 
@@ -239,8 +232,9 @@ pub(crate) trait Attached: Fallible {
     }
 
     fn get_memory(&self) -> Option<Reference<SharedMemory>> {
-        self.attachment().follow();
-        self.attachment().memory()
+        let attachment = self.attachment();
+        attachment.follower.follow(attachment);
+        attachment.memory()
     }
 
     fn reset(&self) -> ErrorCode {

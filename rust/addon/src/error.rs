@@ -1,6 +1,7 @@
 //! The causes of the segment crate's errors as values of the engine's `Error`.
 
 use godot::global::Error as Code;
+use shm_segment::layout::native::Caused;
 use shm_segment::{Cause, Error, argument_text, layout};
 
 use crate::binding::{EnumArg, ErrorCode, ScriptEnum};
@@ -148,6 +149,13 @@ const fn code(cause: Cause, other: Code) -> Code {
         Cause::Connection => Code::ERR_CONNECTION_ERROR,
         Cause::Timeout => Code::ERR_TIMEOUT,
         Cause::System => other,
+    }
+}
+
+impl Caused for Failure {
+    fn cause(&self) -> Option<Cause> {
+        let causes = [Cause::Closed, Cause::Lost, Cause::Unavailable, Cause::Connection];
+        causes.into_iter().find(|cause| code(*cause, Code::FAILED) == self.code())
     }
 }
 

@@ -213,6 +213,10 @@ fn check_error(text: &str, error: &FormatError) {
     let at = |position: usize| text.chars().nth(position);
     match *error {
         FormatError::BadCharacter { character, position } => assert_eq!(at(position), Some(character)),
+        FormatError::BadWord { character, position } => {
+            assert_eq!(at(position), Some(character));
+            assert!(at(position + 1).is_some_and(char::is_alphabetic));
+        }
         FormatError::NativeOnly { character, position, prefix } => {
             assert!(at(position) == Some(character) && text.starts_with(prefix));
         }

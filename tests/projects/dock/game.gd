@@ -10,6 +10,8 @@ var _state := SharedMemoryStream.new()
 var _camera := SharedMemoryStream.new()
 var _commands := SharedMemoryQueue.new()
 var _cars := SharedMemory.new()
+## That of another program, which may be there.
+var _other := SharedMemory.new()
 var _picture := Image.create_empty(WIDTH, HEIGHT, false, Image.FORMAT_RGBA8)
 var _frame := 0
 
@@ -23,6 +25,8 @@ func _ready() -> void:
 		_cars.create(_name + "cars", SharedMemory.calcsize(CARS)),
 		_commands.enqueue({"command": "start", "level": 3}),
 	]
+	if SharedMemory.exists(_name + "other"):
+		results.append(_other.open(_name + "other"))
 	if results.any(func(result: int) -> bool: return result != OK):
 		printerr("the game fails: ", results)
 	var tile := Image.create_empty(1, HEIGHT, false, Image.FORMAT_RGBA8)

@@ -1,14 +1,11 @@
 //! Memory that an object makes or finds under a name, and follows there.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use godot::builtin::StringName;
 use godot::global::Error as Code;
-use shm_segment::layout::Error;
-use shm_segment::layout::native::{Look, Looks, Named, look};
-use shm_segment::{Backend, Options, Scope, Segment, no_memory_text};
+use shm_segment::layout::native::{Holder, Name, Named};
+use shm_segment::{Backend, Options, Scope, Segment};
 
 use super::{Attached, AttachedLayout, Attachment, Target};
 use crate::args::name_in;
@@ -19,120 +16,56 @@ use crate::shared_memory::SharedMemory;
 /// The signal of `poll()` when the object has found, lost or changed its memory.
 const SOURCE_CHANGED: &str = "source_changed";
 
-/// The longest sleep while there is no memory. A wait must end soon after another thread has closed the
-/// object.
-const SLICE: Duration = Duration::from_millis(10);
+impl<L: AttachedLayout> Holder<L> for Attachment<L> {
+    // To free it may run a script, which may call this object.
+    type Left = Option<Reference<SharedMemory>>;
 
-/// The name that an object follows, if it does.
-pub(super) struct Followed<L> {
-    looks: Looks,
-    name: Mutex<Option<Name<L>>>,
-    /// The number of the memory that `poll()` has told of: its [`Segment::id`] and 1, or 0 for none.
-    told: AtomicU64,
-}
-
-impl<L> Default for Followed<L> {
-    fn default() -> Self {
-        Self { looks: Looks::default(), name: Mutex::default(), told: AtomicU64::default() }
+    fn with_open<R>(&self, work: impl Fn(Option<(&Segment, &L)>) -> R) -> R {
+        self.target.with(|target| {
+            let Some(target) = target else { return work(None) };
+            let result = target.memory.try_with_same_segment(target.segment_id, |segment| {
+                Ok(work(Some((segment, &target.layout))))
+            });
+            // The script has closed the memory, or it was truncated.
+            result.unwrap_or_else(|_| work(None))
+        })
     }
-}
 
-type LookAt<L> = fn(&Options<'_>, Option<(&Segment, &L)>) -> Look<L>;
-
-/// A name, and the way to look at it.
-pub(super) struct Name<L> {
-    name: String,
-    look: LookAt<L>,
-    /// The reason why there is no memory.
-    cause: Option<Failure>,
+    fn put(&self, found: Option<(Segment, L)>) -> (Self::Left, Result<(), String>) {
+        let target = found.map(|(segment, layout)| Target::own(segment, layout)).transpose();
+        let result = target.as_ref().map_or_else(|failure| Err(failure.to_string()), |_| Ok(()));
+        (self.put_target(target.ok().flatten()), result)
+    }
 }
 
 impl<L: AttachedLayout> Attachment<L> {
-    /// Looks at the name that the object follows, if it does and it is time. Costs a look at a clock if it
-    /// isn't.
-    #[inline]
-    pub(super) fn follow(&self) {
-        if self.followed.looks.are_due() {
-            self.look();
-        }
-    }
-
-    #[cold]
-    fn look(&self) {
-        let change = match self.change.try_lock() {
-            Ok(change) => change,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Another thread does it.
-            Err(TryLockError::WouldBlock) => return,
-        };
-        let previous = self.memory();
-        let mut name = lock(&self.followed.name);
-        match &mut *name {
-            Some(name) => {
-                // Before the look, so that another thread can ask for one more.
-                self.followed.looks.done();
-                self.look_at(name);
-            }
-            // Another thread has closed the object before this one hurried.
-            None => self.followed.looks.end(),
-        }
-        drop((name, change));
-        // To free it may run a script, which may call this object.
-        drop(previous);
-    }
-
     pub(super) fn memory(&self) -> Option<Reference<SharedMemory>> {
         self.target.with(|target| target.map(|target| target.memory.clone()))
     }
 
-    fn look_at(&self, followed: &mut Name<L>) {
-        let options = Options::new(&followed.name);
-        let found = self.target.with(|target| {
-            let Some(target) = target else { return (followed.look)(&options, None) };
-            let found = target.memory.try_with_same_segment(target.segment_id, |segment| {
-                Ok((followed.look)(&options, Some((segment, &target.layout))))
-            });
-            // The script has closed the memory, or it was truncated.
-            found.unwrap_or_else(|_| (followed.look)(&options, None))
-        });
-        let target = match found {
-            Look::Same => return,
-            Look::Moved(segment, layout) => Target::own(segment, layout),
-            Look::Gone(error) => Err(error.into()),
-        };
-        followed.cause = target.as_ref().err().cloned();
-        self.put(target.ok());
-    }
-
-    /// Changes the target. The caller has locked `change`, and has the previous memory.
-    fn put(&self, target: Option<Target<L>>) {
+    /// Changes the target. Returns the previous memory, which the caller drops while it has no lock.
+    fn put_target(&self, target: Option<Target<L>>) -> Option<Reference<SharedMemory>> {
+        let previous = self.memory();
         // Another thread may still wait with the previous layout. The new one may need the same roles.
         let _ = match target {
             Some(target) => self.target.replace(target, Target::release),
             None => self.target.take(Target::release),
         };
+        previous
     }
 
     /// Changes the target and the name that the object follows.
     pub(super) fn replace(&self, target: Option<Target<L>>, followed: Option<Name<L>>) {
-        let change = lock(&self.change);
-        self.changes.fetch_add(1, Ordering::Release);
-        let previous = self.memory();
         if target.is_some() || followed.is_some() {
             self.was_attached.store(true, Ordering::Relaxed);
         }
         // A memory that the object has made itself, or that the script has attached, is no news.
-        let is_followed = followed.is_some();
-        let number = target.as_ref().filter(|_| !is_followed).map_or(0, Target::number);
-        self.followed.told.store(number, Ordering::Relaxed);
-        *lock(&self.followed.name) = followed;
-        if is_followed {
-            self.followed.looks.done();
-        } else {
-            self.followed.looks.end();
-        }
-        self.put(target);
-        drop(change);
+        let number = target.as_ref().filter(|_| followed.is_none()).map_or(0, Target::number);
+        let previous = self.follower.change(followed, || {
+            self.changes.fetch_add(1, Ordering::Release);
+            self.told.store(number, Ordering::Relaxed);
+            self.put_target(target)
+        });
         // To free it may run a script, which may call this object.
         drop(previous);
     }
@@ -140,11 +73,8 @@ impl<L: AttachedLayout> Attachment<L> {
     /// Returns the failure of a call that finds no memory.
     #[cold]
     pub(super) fn not_attached(&self) -> Failure {
-        match &*lock(&self.followed.name) {
-            Some(Name { name, cause, .. }) => {
-                let message = no_memory_text(name, cause.as_ref().map(Failure::message));
-                Failure::new(Code::ERR_UNAVAILABLE, message)
-            }
+        match self.follower.no_memory() {
+            Some(message) => Failure::new(Code::ERR_UNAVAILABLE, message),
             None => {
                 let message = "no memory is attached; call create(), open() or attach() first";
                 Failure::new(Code::ERR_UNCONFIGURED, message)
@@ -152,55 +82,11 @@ impl<L: AttachedLayout> Attachment<L> {
         }
     }
 
-    /// Looks at the name in the next call if the object follows one, and its memory was closed or truncated.
-    /// Returns whether that is so.
-    #[cold]
-    pub(super) fn looks_again_after(&self, failure: &Failure) -> bool {
-        let is_lost = matches!(failure.code(), Code::ERR_UNCONFIGURED | Code::ERR_FILE_CORRUPT);
-        let is_followed = is_lost && lock(&self.followed.name).is_some();
-        if is_followed {
-            self.followed.looks.hurry();
-            // Another thread may be looking.
-            drop(lock(&self.change));
-        }
-        is_followed
-    }
-
-    /// Returns whether a call that may wait for `rest` goes on after a failure. It does if the object follows
-    /// a name, and the failure is one of memory that the object has let go of.
-    #[cold]
-    pub(super) fn goes_on_after(&self, failure: &Failure, rest: Duration) -> bool {
-        if rest.is_zero() || lock(&self.followed.name).is_none() {
-            return false;
-        }
-        match failure.code() {
-            // There was none.
-            Code::ERR_UNAVAILABLE => {
-                std::thread::sleep(SLICE.min(rest));
-                true
-            }
-            // The name leads elsewhere, or the memory is gone.
-            Code::ERR_UNCONFIGURED | Code::ERR_FILE_CORRUPT => true,
-            Code::ERR_CONNECTION_ERROR => {
-                let before = self.number();
-                self.followed.looks.hurry();
-                self.follow();
-                self.number() != before
-            }
-            _ => false,
-        }
-    }
-
-    /// Returns a number for the memory that is attached; 0 for none.
-    fn number(&self) -> u64 {
-        self.target.with(|target| target.map_or(0, Target::number))
-    }
-
     /// Returns whether the memory is another one than the last time.
     fn has_other_memory(&self) -> bool {
-        self.follow();
-        let number = self.number();
-        self.followed.told.swap(number, Ordering::Relaxed) != number
+        self.follower.follow(self);
+        let number = self.target.with(|target| target.map_or(0, Target::number));
+        self.told.swap(number, Ordering::Relaxed) != number
     }
 }
 
@@ -259,18 +145,8 @@ pub(crate) trait AttachedByName: Attached<Layout: Named> {
     fn open(&self, name: EngineText<'_>) -> ErrorCode {
         let found = name_in(Backend::Native, &name).and_then(|name| {
             self.check_not_made(&name, Code::ERR_ALREADY_IN_USE)?;
-            let mut name = Name { name, look: look::<Self::Layout>, cause: None };
-            let target = match (name.look)(&Options::new(&name.name), None) {
-                Look::Same => None,
-                Look::Moved(segment, layout) => Some(Target::own(segment, layout)?),
-                Look::Gone(Error::Segment(error @ shm_segment::Error::InvalidName { .. })) => {
-                    return Err(error.into());
-                }
-                Look::Gone(error) => {
-                    name.cause = Some(error.into());
-                    None
-                }
-            };
+            let (name, found) = Name::open(&name)?;
+            let target = found.map(|(segment, layout)| Target::own(segment, layout)).transpose()?;
             self.attachment().replace(target, Some(name));
             Ok(())
         });
@@ -316,9 +192,4 @@ pub(crate) fn define_named<C: AttachedByName>(class: &mut Definition<C>) {
         fn close();
         const fn is_attached() -> bool;
     });
-}
-
-/// Locks a mutex. A panic can't leave its value half stored.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

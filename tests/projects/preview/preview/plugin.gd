@@ -33,6 +33,11 @@ func _run() -> void:
 	await _until(count, "the pictures move")
 	_check(changes[0] == 0, "changes of the list of properties: %d" % changes[0])
 
+	texture.memory_name = _name + "-absent"
+	await _until(_inspector_tells.bind("-absent"), "the inspector tells of an absent source")
+	texture.memory_name = _name
+	await _until(_inspector_tells.bind(""), "the inspector tells that all is well")
+
 	texture.preview_in_editor = false
 	_check(not texture.is_live() and texture.get_size() == Vector2.ONE, "the preview is off")
 	await get_tree().create_timer(0.5).timeout
@@ -65,6 +70,16 @@ func _run() -> void:
 	await _until(moves, "pictures after the library was loaded again")
 	printerr("the editor ends: ", "all is well" if _problems == 0 else "%d problems" % _problems)
 	get_tree().quit()
+
+
+## Returns whether the inspector has a line Problem with this text in it, or with no text.
+func _inspector_tells(text: String) -> bool:
+	var inspector := EditorInterface.get_inspector()
+	for line: EditorProperty in inspector.find_children("*", "EditorProperty", true, false):
+		if line.get_edited_property() == &"problem":
+			for field: TextEdit in line.find_children("*", "TextEdit", true, false):
+				return field.text.is_empty() if text.is_empty() else field.text.contains(text)
+	return false
 
 
 func _until(condition: Callable, what: String) -> void:

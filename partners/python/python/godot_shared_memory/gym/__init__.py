@@ -17,7 +17,13 @@ It needs Gymnasium 1.2 or newer: ``pip install godot-shared-memory[gym]``.
 """
 
 from godot_shared_memory.gym._env import GodotEnv
-from godot_shared_memory.gym._errors import GameEndedError, GameError, GameTimeoutError, SpaceMismatchError
+from godot_shared_memory.gym._errors import (
+    GameEndedError,
+    GameError,
+    GameScriptWarning,
+    GameTimeoutError,
+    SpaceMismatchError,
+)
 from godot_shared_memory.gym._game import Game, Result
 from godot_shared_memory.gym._vector import GodotVectorEnv
 
@@ -25,6 +31,7 @@ __all__ = [
     "Game",
     "GameEndedError",
     "GameError",
+    "GameScriptWarning",
     "GameTimeoutError",
     "GodotEnv",
     "GodotVectorEnv",

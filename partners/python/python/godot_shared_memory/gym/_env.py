@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 from godot_shared_memory.gym._errors import GameError
-from godot_shared_memory.gym._game import Game, Result
-from godot_shared_memory.gym._spaces import Values, row
+from godot_shared_memory.gym._game import Game
+from godot_shared_memory.gym._spaces import Values
 
 RENDER_MODES = ("human", "rgb_array")
 
@@ -43,6 +42,11 @@ class GodotEnv(gymnasium.Env[Values, Values]):
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 60}  # noqa: RUF012
 
     def __init__(self, *, render_mode: str | None = None, **arguments: Any) -> None:
+        for name in ("num_games", "autoreset_mode"):
+            if name in arguments:
+                raise TypeError(
+                    f"{name} is an argument of GodotVectorEnv; GodotEnv is one game with one agent"
+                )
         self._arguments = with_render_mode(render_mode, arguments)
         self.render_mode = render_mode
         self.game = self._start()
@@ -70,27 +74,13 @@ class GodotEnv(gymnasium.Env[Values, Values]):
         if self.game.is_closed:
             self.game = self._start()
         self.game.send_reset(seeds=[seed], options=options)
-        result = self.game.receive()
-        return self._only(result), result.infos.get(0, {})
+        observation, _, _, _, info = self.game.receive_one()
+        return observation, info
 
     def step(self, action: Values) -> tuple[Values, float, bool, bool, dict[str, Any]]:
         """Lets the agent act, and the game go on by ``steps_per_action`` physics steps."""
-        if isinstance(action, Mapping):
-            actions: Values = {name: np.asarray(value)[np.newaxis] for name, value in action.items()}
-        else:
-            actions = np.asarray(action)[np.newaxis]
-        self.game.send_step(actions)
-        result = self.game.receive()
-        return (
-            self._only(result),
-            float(result.rewards[0]),
-            bool(result.terminated[0]),
-            bool(result.truncated[0]),
-            result.infos.get(0, {}),
-        )
-
-    def _only(self, result: Result) -> Values:
-        return row(self.game.observation_space, result.observations, 0)
+        self.game.send_action(action)
+        return self.game.receive_one()
 
     def render(self) -> Any:
         """Returns the picture of the game's window in the mode ``"rgb_array"``, and ``None`` in others."""

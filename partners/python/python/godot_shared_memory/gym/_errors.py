@@ -1,4 +1,4 @@
-"""The exceptions of a game."""
+"""The exceptions and the warning of a game."""
 
 import builtins
 
@@ -19,3 +19,7 @@ class GameTimeoutError(GameError, builtins.TimeoutError):
 
 class SpaceMismatchError(GameError, ValueError):
     """The game has other spaces than those that were expected. The text names the field."""
+
+
+class GameScriptWarning(UserWarning):
+    """A script of the game has failed, and the game goes on. The text has its file and line."""

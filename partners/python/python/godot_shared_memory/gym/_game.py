@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pathlib
 import struct
+import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Self
@@ -18,13 +21,15 @@ from godot_shared_memory import _errors as errors
 from godot_shared_memory._native import Peer, SharedMemory
 from godot_shared_memory._types import OwnerState
 from godot_shared_memory.gym import _process, _spaces
-from godot_shared_memory.gym._errors import GameEndedError, GameError, GameTimeoutError
+from godot_shared_memory.gym._errors import GameEndedError, GameError, GameScriptWarning, GameTimeoutError
 from godot_shared_memory.gym._spaces import Array, Values
 
 # The version of the protocol.
 PROTOCOL = 1
 # The kind and the number of a message.
 HEAD = struct.Struct("<II")
+# The reward and the flags of a single agent.
+ONE = struct.Struct("<dB")
 STEP = 1
 RESET = 2
 RENDER = 3
@@ -35,10 +40,17 @@ REST = 2
 START_WITH_SEED = 3
 TERMINATED = 1
 TRUNCATED = 2
+# A type of an array is made faster from one of these than from its class.
+BOOL, UINT8, FLOAT64 = np.dtype(np.bool_), np.dtype(np.uint8), np.dtype(np.float64)
 # The limits of what a game may describe.
 MAX_AGENTS = 1 << 16
 # Seconds between two looks for a game that starts.
 LOOK = 0.005
+# Seconds between two looks at the output of a game.
+LISTEN = 1.0
+PACKAGE = "godot_shared_memory.gym"
+# Seconds for another program to leave a game. A program that was killed leaves it at once.
+BUSY = 5.0
 
 
 class Result(NamedTuple):
@@ -74,7 +86,8 @@ class Game:
     - ``start_timeout``: seconds for the game to start. The first import of a project may take 300 s more.
     - ``arguments``: arguments of the game itself, which ``OS.get_cmdline_user_args()`` returns.
     - ``env``: environment variables beside those of this program.
-    - ``show_output``: the game prints to the output of this program. Otherwise, errors quote its last lines.
+    - ``show_output``: the game prints to the output of this program. Otherwise, errors quote its last lines,
+      and the first error of a script is a ``GameScriptWarning``.
     - ``observation_space``, ``action_space``: the spaces of one agent, if they are to be checked.
     - ``copy``: observations are new arrays. Otherwise they are read-only views of the message.
 
@@ -125,6 +138,10 @@ class Game:
         self._copy = copy
         self._number = 0
         self._has_left = False
+        self._has_warned = False
+        self._next_look = 0.0
+        # True if ``receive`` has told of the end of an episode. Faster to ask than the arrays.
+        self.is_any_over = False
         if join is not None:
             self._name = join
         else:
@@ -149,8 +166,7 @@ class Game:
     ) -> list[str]:
         if project is not None:
             folder = pathlib.Path(project).resolve()
-            if not (folder / "project.godot").is_file():
-                raise ValueError(f"project has no project.godot: {folder}")
+            _process.check_addon(folder)
             program = _process.find_godot(godot)
             _process.import_project(program, folder, max(self._start_timeout, _process.IMPORT_TIME))
             command = [program, "--path", os.fspath(folder)]
@@ -184,12 +200,26 @@ class Game:
 
     def _meet(self) -> object:
         """Opens the memory of the game, greets it, and returns its answer."""
+        busy_since: float | None = None
         while True:
             # The game makes the memory, because it knows the size of its messages.
             info = SharedMemory.get_info(self._name) if self._peer is None else None
             if info is not None and info["owner_state"] == OwnerState.ALIVE:
-                with contextlib.suppress(errors.BusyError, errors.UnavailableError):
+                try:
                     self._peer = Peer(self._name, 4096)
+                except errors.InUseError:
+                    busy_since = busy_since or time.monotonic()
+                    if time.monotonic() > busy_since + BUSY:
+                        # Only Linux knows them.
+                        users = SharedMemory.get_users(self._name)
+                        whose = f" (processes {', '.join(map(str, users))})" if users else ""
+                        self._fail(
+                            GameError,
+                            f"another program plays the game under the name {self._name}{whose}; a game has "
+                            "one program at a time",
+                        )
+                except (errors.BusyError, errors.UnavailableError):
+                    pass
             if self._peer is not None:
                 try:
                     self._peer.send({"gym": PROTOCOL}, LOOK)
@@ -211,6 +241,7 @@ class Game:
                     f"{what} under the name {self._name} within {self._start_timeout} s; has its scene a "
                     "SharedMemoryGym, has the project the addon, or does a script hang in _ready()?",
                 )
+            self._listen()
             time.sleep(LOOK)
 
     def _take_in_time(self) -> object:
@@ -274,10 +305,14 @@ class Game:
         )
         _spaces.compare(self._expected[0], self.observation_space, "observation_space")
         _spaces.compare(self._expected[1], self.action_space, "action_space")
+        self._count = count
         marks = HEAD.size
         columns = marks + _spaces.align(count)
-        self._columns_at = HEAD.size + 8 * count + _spaces.align(count)
-        self._result_bytes = self._columns_at + sum(field.column_bytes(count) for field in self._fields)
+        self._flags_at = HEAD.size + 8 * count
+        columns_at = self._flags_at + _spaces.align(count)
+        self._places = _spaces.places(self._fields, count, columns_at)
+        self._is_dict = self._fields[0].name is not None
+        self._result_bytes = columns_at + sum(field.column_bytes(count) for field in self._fields)
         step_bytes = columns + sum(field.column_bytes(count) for field in self._action_fields)
         needed = max(self._result_bytes, step_bytes)
         if needed > room:
@@ -290,7 +325,12 @@ class Game:
         # True if some agent does not act.
         self._has_marks = False
         self._step_marks = np.frombuffer(self._step, np.uint8, count, marks)
-        self._step_columns = _spaces.columns(self._action_fields, count, self._step, columns)
+        self._step_columns = [
+            np.ndarray(place.shape, place.dtype, self._step, place.offset)
+            for place in _spaces.places(self._action_fields, count, columns)
+        ]
+        # The first agent's part of them.
+        self._step_rows = [column[0, ...] for column in self._step_columns]
         self._reset = bytearray(columns + 8 * count)
         self._reset_marks = np.frombuffer(self._reset, np.uint8, count, marks)
         self._reset_seeds = np.frombuffer(self._reset, np.int64, count, columns)
@@ -339,7 +379,7 @@ class Game:
         ``actions`` begins with the agents, as ``gymnasium.vector`` has it. The agents in ``reset_mask`` begin
         a new episode instead. Raises ``ValueError`` for actions of another shape or type.
         """
-        _spaces.put(self._action_fields, self._step_columns, actions)
+        _spaces.put(self._action_fields, self._step_columns, actions, "actions")
         if reset_mask is not None:
             self._step_marks[:] = self._mask(reset_mask)
             self._has_marks = True
@@ -347,6 +387,27 @@ class Game:
             self._step_marks[:] = ACT
             self._has_marks = False
         self._send_numbered(STEP, self._step)
+
+    def send_action(self, action: Values) -> None:
+        """As ``send_step``, in a game with one agent: ``action`` is its action. Then call ``receive_one``."""
+        self._check_one()
+        _spaces.put(self._action_fields, self._step_rows, action, "action")
+        if self._has_marks:
+            self._step_marks[:] = ACT
+            self._has_marks = False
+        self._send_numbered(STEP, self._step)
+
+    def split(self, actions: Values, parts: list[slice]) -> list[Values]:
+        """Returns the parts of the actions of several games like this one, for ``send_step`` of each.
+
+        Raises ``ValueError`` for actions of another shape.
+        """
+        count = sum(part.stop - part.start for part in parts)
+        return _spaces.split(self._action_fields, count, actions, parts, "actions")
+
+    def _check_one(self) -> None:
+        if self._count != 1:
+            raise ValueError(f"the game must have one agent, but has {self._count}")
 
     def _mask(self, mask: Sequence[bool] | Array) -> Array:
         array = np.asarray(mask)
@@ -359,42 +420,67 @@ class Game:
 
         Rewards and ends are zero for agents that did not act. Raises ``GameError`` and its subclasses.
         """
-        infos: dict[int, dict[str, Any]] = {}
+        count = self._count
+        # Made while the game computes. In most steps, no episode ends.
+        terminated, truncated = np.zeros(count, BOOL), np.zeros(count, BOOL)
+        answer, infos = self._take_answer()
+        # Each array is made from its place in the message. That is faster than slices and casts.
+        rewards = np.ndarray(count, FLOAT64, answer, HEAD.size).copy()
+        self.is_any_over = not answer.startswith(self._no_flags, self._flags_at)
+        if self.is_any_over:
+            flags = np.ndarray(count, UINT8, answer, self._flags_at)
+            terminated, truncated = (flags & TERMINATED) != 0, (flags & TRUNCATED) != 0
+        arrays = []
+        for _, shape, dtype, at, _ in self._places:
+            array: Array = np.ndarray(shape, dtype, answer, at)
+            arrays.append(array.copy() if self._copy else array)
+        return Result(self._observations_of(arrays), rewards, terminated, truncated, infos)
+
+    def receive_one(self) -> tuple[Values, float, bool, bool, dict[str, Any]]:
+        """As ``receive``, in a game with one agent: returns what ``gymnasium.Env.step`` does."""
+        self._check_one()
+        answer, infos = self._take_answer()
+        reward, flags = ONE.unpack_from(answer, HEAD.size)
+        arrays: list[Any] = []
+        for _, shape, dtype, at, is_number in self._places:
+            array: Any = np.ndarray(shape[1:], dtype, answer, at)
+            # A number is a copy, whatever it was read from.
+            arrays.append(array[()] if is_number else array.copy() if self._copy else array)
+        return (
+            self._observations_of(arrays),
+            reward,
+            flags & TERMINATED != 0,
+            flags & TRUNCATED != 0,
+            infos.get(0, {}),
+        )
+
+    def _observations_of(self, arrays: list[Any]) -> Values:
+        if not self._is_dict:
+            return arrays[0]
+        return {place.name: array for place, array in zip(self._places, arrays, strict=True)}
+
+    def _take_answer(self) -> tuple[bytes, dict[int, dict[str, Any]]]:
+        """Returns the answer to the last message, which has the right size, and the infos of agents."""
+        infos: dict[Any, Any] = {}
         while True:
             answer = self._take(self._timeout)
             if isinstance(answer, dict):
                 infos = answer
             elif not isinstance(answer, bytes) or len(answer) < HEAD.size:
                 self._fail(GameError, f"the game has answered with {type(answer).__name__}")
-            elif HEAD.unpack_from(answer)[1] != self._number:
+            elif HEAD.unpack_from(answer)[1] == self._number:
+                break
+            else:
                 # The answer to an earlier call that was interrupted, for example by Ctrl+C.
                 infos = {}
-            else:
-                break
         if len(answer) != self._result_bytes:
             self._fail(GameError, f"an answer has {self._result_bytes} bytes, but {len(answer)} arrived")
-        count = len(self.agents)
-        if infos:
-            for index, info in infos.items():
-                if not isinstance(index, int) or not 0 <= index < count or not isinstance(info, dict):
-                    self._fail(GameError, "the game has sent infos of an unknown agent")
-        flags_at = HEAD.size + 8 * count
-        rewards = np.ndarray(count, np.float64, answer, HEAD.size).copy()
-        if answer.startswith(self._no_flags, flags_at):
-            # As in most steps.
-            terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        else:
-            flags = np.ndarray(count, np.uint8, answer, flags_at)
-            terminated, truncated = (flags & TERMINATED) != 0, (flags & TRUNCATED) != 0
-        arrays = _spaces.columns(self._fields, count, answer, self._columns_at)
-        if self._copy:
-            arrays = [array.copy() for array in arrays]
-        observations: Values
-        if self._fields[0].name is None:
-            observations = arrays[0]
-        else:
-            observations = {field.name: array for field, array in zip(self._fields, arrays, strict=True)}
-        return Result(observations, rewards, terminated, truncated, infos)
+        for index, info in infos.items():
+            if not isinstance(index, int) or not 0 <= index < self._count or not isinstance(info, dict):
+                self._fail(GameError, "the game has sent infos of an unknown agent")
+        if time.monotonic() >= self._next_look:
+            self._listen()
+        return answer, infos
 
     def render(self) -> Array:
         """Returns the picture of the game's window, as an array of height, width and three colours."""
@@ -417,7 +503,28 @@ class Game:
         if self._process is not None:
             # A game that was never met doesn't know that it should end.
             self._process.wait(_process.PATIENCE if self._has_left else 0)
+            error = self._process.find_script_error()
             self._process.end()
+            self._warn(error)
+
+    def _listen(self) -> None:
+        """Warns of the first error of a script. Looks at the game's output from time to time."""
+        if self._process is None or self._has_warned:
+            self._next_look = math.inf
+        elif time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LISTEN
+            self._warn(self._process.find_script_error())
+
+    def _warn(self, error: _process.ScriptError | None) -> None:
+        if error is None or self._has_warned:
+            return
+        self._has_warned = True
+        # The place in the program, and not in this package.
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals["__name__"].startswith(PACKAGE):
+            level, frame = level + 1, frame.f_back
+        text = f"a script of the game has failed, and the game goes on: {error}"
+        warnings.warn(text, GameScriptWarning, stacklevel=level)
 
     def _send_numbered(self, kind: int, message: bytearray) -> None:
         self._number = (self._number + 1) & 0xFFFF_FFFF
@@ -462,9 +569,17 @@ class Game:
         self._fail(GameEndedError, text)
 
     def _fail(self, kind: type[GameError], text: str) -> NoReturn:
-        tail = "" if self._process is None else self._process.get_tail()
+        if self._process is not None:
+            error = self._process.find_script_error()
+            if error is not None and error.is_of_parser:
+                text = f"{error}\nSo {text}"
+            elif error is not None:
+                text += f"\nThe first error of a script: {error}"
+            text += self._process.get_tail()
+            # The exception tells of it.
+            self._has_warned = self._has_warned or error is not None
         self._break()
-        raise kind(text + tail)
+        raise kind(text)
 
     def _break(self) -> None:
         """Closes without patience."""

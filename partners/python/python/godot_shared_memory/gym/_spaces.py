@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from gymnasium import Space, spaces
@@ -31,6 +31,8 @@ class Field:
     path: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    # True if the value of an agent is a number, and not an array.
+    is_number: bool = False
 
     def column_bytes(self, count: int) -> int:
         """Returns the number of bytes of the values of all agents."""
@@ -42,13 +44,23 @@ def align(size: int) -> int:
     return (size + 7) & ~7
 
 
-def columns(fields: list[Field], count: int, buffer: bytes | bytearray, offset: int) -> list[Array]:
-    """Returns the values of all agents in a message, as arrays that share its bytes."""
-    arrays = []
+class Place(NamedTuple):
+    """The values of all agents in a message: their array, and where it begins."""
+
+    name: str | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    is_number: bool
+
+
+def places(fields: list[Field], count: int, offset: int) -> list[Place]:
+    """Returns the places of the values of all agents in a message. The first one begins at ``offset``."""
+    found = []
     for field in fields:
-        arrays.append(np.ndarray((count, *field.shape), field.dtype, buffer, offset))
+        found.append(Place(field.name, (count, *field.shape), field.dtype, offset, field.is_number))
         offset += field.column_bytes(count)
-    return arrays
+    return found
 
 
 def row(space: Space[Any], values: Values, index: int) -> Values:
@@ -58,19 +70,12 @@ def row(space: Space[Any], values: Values, index: int) -> Values:
     return values[index] if isinstance(space, spaces.Discrete) else values[index, ...]
 
 
-def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "actions") -> None:
+def put(fields: list[Field], arrays: list[Array], values: Values, what: str) -> None:
     """Writes the values into the arrays of a message. Raises ``ValueError`` if the space hasn't got them."""
     for field, array in zip(fields, arrays, strict=True):
-        if field.name is None:
-            value = values
-        else:
-            if not isinstance(values, Mapping) or field.name not in values:
-                raise ValueError(f"{what} must be a dictionary with {field.name!r}")
-            value = values[field.name]
-        given = np.asarray(value)
+        given = np.asarray(values if field.name is None else _part(values, field.name, what))
         if given.shape != array.shape:
-            name = what if field.name is None else f"{what}[{field.name!r}]"
-            raise ValueError(f"{name} must have the shape {array.shape}, but has {given.shape}")
+            raise ValueError(_wrong_shape(field, what, array.shape, given.shape))
         if given.dtype == array.dtype:
             array[...] = given
             continue
@@ -82,6 +87,30 @@ def put(fields: list[Field], arrays: list[Array], values: Values, what: str = "a
             name = what if field.name is None else f"{what}[{field.name!r}]"
             text = f"{name} must be of the type {array.dtype}, but is {given.dtype}"
             raise ValueError(text) from None
+
+
+def split(fields: list[Field], count: int, values: Values, parts: list[slice], what: str) -> list[Values]:
+    """Returns the values of each game. Raises ``ValueError`` if ``values`` are not of ``count`` agents."""
+    given: dict[str | None, Array] = {}
+    for field in fields:
+        array = np.asarray(values if field.name is None else _part(values, field.name, what))
+        if array.shape != (count, *field.shape):
+            raise ValueError(_wrong_shape(field, what, (count, *field.shape), array.shape))
+        given[field.name] = array
+    if None in given:
+        return [given[None][part] for part in parts]
+    return [{name: array[part] for name, array in given.items()} for part in parts]
+
+
+def _part(values: Values, name: str, what: str) -> Any:
+    if not isinstance(values, Mapping) or name not in values:
+        raise ValueError(f"{what} must be a dictionary with {name!r}")
+    return values[name]
+
+
+def _wrong_shape(field: Field, what: str, shape: tuple[int, ...], given: tuple[int, ...]) -> str:
+    name = what if field.name is None else f"{what}[{field.name!r}]"
+    return f"{name} must have the shape {shape}, but has {given}"
 
 
 def read(description: object, path: str, room: int) -> tuple[Space[Any], list[Field]]:
@@ -116,7 +145,7 @@ def _read_one(description: object, path: str, name: str | None, room: int) -> tu
     if kind == "discrete":
         n = _whole(description.get("n"), 1, (1 << 63) - 1, f"{path}: n")
         start = _whole(description.get("start"), -(1 << 63), (1 << 63) - n, f"{path}: start")
-        return spaces.Discrete(n, start=start), Field(name, path, whole, ())
+        return spaces.Discrete(n, start=start), Field(name, path, whole, (), is_number=True)
     if kind == "multi_discrete":
         given = description.get("nvec")
         if not isinstance(given, list) or not 0 < len(given) <= MAX_ELEMENTS:

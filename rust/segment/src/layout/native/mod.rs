@@ -3,7 +3,8 @@
 //! `docs/FORMAT.md` describes the bytes, the locks and the steps. Each step publishes with one store, so
 //! nothing needs repair after a death. The kernel's locks tell who has a role. The steps are in `latest.rs`,
 //! `lanes.rs` and `bell.rs`, over the accesses of `shared.rs`. `header.rs` lays memory out, and takes roles.
-//! [`Stream`], [`Queue`] and [`Lock`] put these together.
+//! [`Stream`], [`Queue`] and [`Lock`] put these together. `named.rs` makes and finds memory under a name, and
+//! `follow.rs` goes where the name leads.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,6 +28,7 @@
 //! ```
 
 mod bell;
+mod follow;
 mod handshake;
 mod header;
 mod incoming;
@@ -35,6 +37,7 @@ mod latest;
 mod lock_line;
 mod locks;
 mod looking;
+mod looks;
 mod message;
 mod named;
 mod pair;
@@ -51,13 +54,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::layout::Error;
 
+pub use follow::{Caused, Follower, Holder, Name};
 pub use incoming::Incoming;
 pub use locks::{LOCKS, Lock};
 pub(crate) use looking::messages_in;
 pub use message::{
     Descriptor, Element, Kind, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Meaning, Message, PixelFormat,
 };
-pub use named::{Departure, Look, Looks, Named, look};
+pub use named::{Departure, Look, Named, look};
 pub use pair::Event;
 pub use peer::{BUFFER_SIZES, Peer};
 pub use queue::{Filled, MAX_PRODUCERS, Place, Queue};

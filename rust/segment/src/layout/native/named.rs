@@ -1,17 +1,16 @@
 //! Memory that a stream or a queue makes and finds under a name by itself (`docs/FORMAT.md`, *By name*).
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::header::{Fields, Geometry, Header, INCARNATION_AT, Layout};
+use super::looks::INTERVAL;
 use super::{Result, lock};
 use crate::error::Taken;
 use crate::layout::{self, Error};
 use crate::name;
 use crate::options::{Access, Options};
-use crate::os;
 use crate::roles::{Role, RoleLock};
 use crate::segment::Segment;
 
@@ -187,43 +186,4 @@ fn is_used<L: Layout>(segment: &Segment, fields: &Fields) -> bool {
     let mut locks = L::roles(fields.geometry).map(|role| RoleLock { role, incarnation: fields.incarnation });
     // A reset that isn't finished is left to those who have the memory open.
     fields.incarnation != 0 && locks.any(|lock| segment.is_role_held(lock).unwrap_or(false))
-}
-
-/// Tells when it is time to look whether a name leads to another segment. A question costs a look at a clock.
-#[derive(Debug)]
-pub struct Looks(AtomicU64);
-
-/// The time between two looks, in steps of the coarse clock: about 100 ms.
-const INTERVAL: u64 = 100;
-const NEVER: u64 = u64::MAX;
-
-impl Default for Looks {
-    /// It is never time.
-    fn default() -> Self {
-        Self(AtomicU64::new(NEVER))
-    }
-}
-
-impl Looks {
-    /// Returns whether it is time.
-    #[inline]
-    pub fn are_due(&self) -> bool {
-        let next = self.0.load(Ordering::Relaxed);
-        next != NEVER && (next == 0 || os::coarse_clock() >= next)
-    }
-
-    /// Makes it time at once.
-    pub fn hurry(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-
-    /// Begins the next interval, after a look.
-    pub fn done(&self) {
-        self.0.store(os::coarse_clock().saturating_add(INTERVAL), Ordering::Relaxed);
-    }
-
-    /// Ends the looks, as at the beginning.
-    pub fn end(&self) {
-        self.0.store(NEVER, Ordering::Relaxed);
-    }
 }

@@ -11,7 +11,7 @@ use super::handshake::{Handshake, Mark};
 use super::header::{Geometry, Header, Layout, TRIES, new_incarnation};
 use super::incoming::Kept;
 use super::lanes::{End, Lane, Lanes, Producer, Record};
-use super::named::Looks;
+use super::looks::Looks;
 use super::queue::LanesLayout;
 use super::shared::Shared as _;
 use super::{Incoming, Result, lock};

@@ -28,6 +28,17 @@ pub enum FormatError {
         /// Its position.
         position: usize,
     },
+    /// The character is not a code, but the first of several letters, as in a name without its colons.
+    #[error(
+        "{character:?} at {position} is not a format character; a name has a ':' on each side, as in I:frame:, \
+         and may have any characters except ':'"
+    )]
+    BadWord {
+        /// The character.
+        character: char,
+        /// Its position.
+        position: usize,
+    },
     /// `n`, `N` and `P` have no standard size.
     #[error("{character:?} at {position} needs native sizes, but the prefix is {prefix:?}")]
     NativeOnly {
@@ -238,6 +249,9 @@ impl<'t> Parser<'t> {
         Ok(FieldKind::Code(code.ok_or_else(|| match self.prefix {
             Some(prefix) if Code::find(character, ByteOrder { native: true, ..self.order }).is_some() => {
                 FormatError::NativeOnly { character, position, prefix }
+            }
+            _ if character.is_alphabetic() && self.rest.starts_with(char::is_alphabetic) => {
+                FormatError::BadWord { character, position }
             }
             _ => FormatError::BadCharacter { character, position },
         })?))

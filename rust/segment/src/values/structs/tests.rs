@@ -45,7 +45,19 @@ fn a_bad_group_name_or_packing_is_refused_with_the_position() {
         ("B}", E::NotOpened { position: 1 }, "the '}' at 1 has no 'T{' before it"),
         ("T{B}}", E::NotOpened { position: 4 }, "the '}' at 4 has no 'T{' before it"),
         ("B 2T{T{B}", E::NotClosed { position: 3 }, "the group at 3 has no '}' at its end"),
-        ("éT{", E::BadCharacter { character: 'é', position: 0 }, "'é' at 0 is not a format character"),
+        ("é}T{", E::BadCharacter { character: 'é', position: 0 }, "'é' at 0 is not a format character"),
+        (
+            "I car count",
+            E::BadWord { character: 'a', position: 3 },
+            "'a' at 3 is not a format character; a name has a ':' on each side, as in I:frame:, and may have \
+             any characters except ':'",
+        ),
+        (
+            "I:car count 3f:position:",
+            E::BadWord { character: 'o', position: 16 },
+            "'o' at 16 is not a format character; a name has a ':' on each side, as in I:frame:, and may have \
+             any characters except ':'",
+        ),
         ("T{B:é:} T{", E::NotClosed { position: 8 }, "the group at 8 has no '}' at its end"),
         ("2T{4x 0i}", E::EmptyGroup { position: 1 }, "the group at 1 has no values"),
         ("T{}", E::EmptyGroup { position: 0 }, "the group at 0 has no values"),

@@ -1,5 +1,6 @@
 //! Streams and queues that make and find their memory under a name.
 
+mod following;
 mod leaving;
 mod program;
 mod table;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use std::{env, thread};
 
+use super::following::Object;
 use super::{NOW, incarnation_of, message};
 use crate::common::this_program;
-use shm_segment::layout::native::{Incoming, Look, Looks, Named, Queue, Stream, look};
+use shm_segment::layout::native::{Incoming, Named, Queue, Stream};
 use shm_segment::layout::{Error, Result};
 use shm_segment::{Options, Segment};
 
@@ -48,25 +49,26 @@ fn program() {
     let Ok(words) = env::var(VARIABLE) else { return };
     let words: Vec<&str> = words.split(' ').collect();
     let (size, number) = (words[2].parse().unwrap(), words[3].parse().unwrap());
-    let options = Options::new(words[4]);
+    let name = words[4];
+    let options = Options::new(name);
     let is_owner = words[1] == "true";
     match words[0] {
-        "Writer" => run(&options, owned(is_owner, || Stream::create(&options, size, 2)), |it, seen| {
+        "Writer" => run(name, owned(is_owner, || Stream::create(&options, size, 2)), |it, seen| {
             let sent = it.1.write(&it.0, &message(&seen.next(number)));
             sent.map(|()| seen.sent += 1)
         }),
-        "Reader" => run(&options, owned(is_owner, || Stream::create(&options, size, 2)), |it, seen| {
+        "Reader" => run(name, owned(is_owner, || Stream::create(&options, size, 2)), |it, seen| {
             if it.1.has_new_data(&it.0)? {
                 let read: Result<Vec<u8>> = it.1.read(&it.0, |message: &Incoming<'_>| message.to_vec());
                 seen.note(&read?, false);
             }
             Ok(())
         }),
-        "Producer" => run(&options, owned(is_owner, || Queue::create(&options, size, 2)), |it, seen| {
+        "Producer" => run(name, owned(is_owner, || Queue::create(&options, size, 2)), |it, seen| {
             let sent = it.1.enqueue(&it.0, &message(&seen.next(number)), NOW, || true);
             sent.map(|()| seen.sent += 1)
         }),
-        "Consumer" => run(&options, owned(is_owner, || Queue::create(&options, size, 2)), |it, seen| {
+        "Consumer" => run(name, owned(is_owner, || Queue::create(&options, size, 2)), |it, seen| {
             loop {
                 let read = it.1.dequeue(&it.0, NOW, || true, |message: &Incoming<'_>| message.to_vec());
                 seen.note(&read?, true);
@@ -108,31 +110,23 @@ impl Seen {
 
 /// Does `work` all the time, in what is owned, or in what the name leads to.
 fn run<L: Named>(
-    options: &Options<'_>,
+    name: &str,
     owned: Option<Result<(Segment, L)>>,
     work: impl Fn(&(Segment, L), &mut Seen) -> Result<()>,
 ) {
-    let (mut seen, looks, mut told) = (Seen::default(), Looks::default(), String::new());
     let is_owner = owned.is_some();
-    let mut why = "nothing".to_owned();
-    let mut open = match owned {
-        Some(made) => Some(made.unwrap_or_else(|error| panic!("{error}"))),
-        None => {
-            looks.hurry();
-            None
-        }
+    let object = match owned {
+        Some(made) => Object::with(made.unwrap_or_else(|error| panic!("{error}"))),
+        None => Object::open_by(name),
     };
+    let (mut seen, mut told, mut used) = (Seen::default(), String::new(), None);
     loop {
-        if looks.are_due() {
-            match look(options, open.as_ref().map(|(segment, layout)| (segment, layout))) {
-                Look::Same => {}
-                Look::Moved(segment, layout) => {
-                    seen.from.clear();
-                    open = Some((segment, layout));
-                }
-                Look::Gone(error) => (open, why) = (None, error.to_string()),
-            }
-            looks.done();
+        object.follow();
+        let open = object.memory();
+        if let Some((segment, _)) = open.as_deref()
+            && used.replace(segment.id()) != Some(segment.id())
+        {
+            seen.from.clear();
         }
         if let Some(open) = &open {
             match work(open, &mut seen) {
@@ -140,9 +134,9 @@ fn run<L: Named>(
                 Err(error) => panic!("is_owner {is_owner}: {error}"),
             }
         }
-        let state = match &open {
+        let state = match open.as_deref() {
             Some((segment, _)) => format!("in {} from {:?}", incarnation_of(segment), seen.from),
-            None => format!("none: {why}"),
+            None => format!("none: {}", object.follower.no_memory().unwrap()),
         };
         if state != told {
             println!("state: {state}");

@@ -109,7 +109,7 @@ fn problem(cast: Cast, running: &[Option<Running>]) -> Option<String> {
     if memories.len() > 1 || (running[0].is_some() && memories.contains(&None)) {
         return Some(told);
     }
-    if living.iter().any(|state| state.starts_with("none: ") && state.len() < 10) {
+    if living.iter().any(|state| state.ends_with(": it is gone")) {
         return Some(format!("{told}: it doesn't say why"));
     }
     if memories.contains(&None) {
