@@ -18,12 +18,15 @@
 // A STREAM has the newest value. One program writes, any number of programs read, and nobody waits:
 //
 //     gsm_stream stream;
-//     gsm_stream_attach(&stream, &memory, 0, 2);  // all of the memory, two readers that never retry
+//     gsm_stream_create(&stream, &memory, "camera", 640 * 480 * 4, 2, GSM_LOCAL);  // two readers never retry
 //     gsm_message picture = gsm_image(640, 480, GSM_RGBA8);
 //     gsm_stream_write(&stream, &picture, pixels);
+//     ...
+//     gsm_memory_close(&memory);                  // also ends the stream
 //
 //     char text[64];                              // elsewhere, in another program
 //     gsm_message message;
+//     gsm_stream_open(&stream, &memory, "camera");
 //     if (gsm_stream_wait(&stream, 1000) == GSM_OK &&
 //         gsm_stream_read(&stream, &message, text, sizeof text) == GSM_OK && gsm_kind(&message) == GSM_TEXT)
 //         printf("%.*s\n", (int)message.length, text);
@@ -31,10 +34,12 @@
 // A QUEUE has every message, in the order of each producer. Up to 64 programs put messages in, one takes out:
 //
 //     gsm_queue queue;
-//     gsm_queue_attach(&queue, &memory, 0, 1);
+//     gsm_queue_create(&queue, &memory, "orders", 4096, 1, GSM_LOCAL);  // or gsm_queue_open() elsewhere
 //     gsm_message hello = gsm_text(5);
 //     gsm_queue_enqueue(&queue, &hello, "hello", 1000);
 //     gsm_queue_dequeue(&queue, &message, text, sizeof text, 1000);
+//
+// gsm_stream_attach() and gsm_queue_attach() are for memory that is open already, such as a file.
 //
 // A PEER is one of two programs that talk. Both open the same name, either first, as often as they like:
 //
@@ -1491,6 +1496,28 @@ static inline gsm_error gsm_stream_attach(gsm_stream *stream, gsm_memory *memory
     return gsmi_attach(&stream->at, memory, GSMI_LATEST, limit, readers, GSMI_SECOND);
 }
 
+// Creates memory for a stream, and attaches to it: gsm_memory_create() and gsm_stream_attach() in one call.
+// `limit`: bytes of the longest message, from 1 on. `readers`: as for gsm_stream_attach().
+// gsm_memory_close() ends both. If this fails, nothing is left open.
+static inline gsm_error gsm_stream_create(gsm_stream *stream, gsm_memory *memory, const char *name,
+                                          uint64_t limit, uint32_t readers, int scope) {
+    memset(stream, 0, sizeof *stream);
+    memset(memory, 0, sizeof *memory);
+    if (limit < 1 || limit > GSMI_LONGEST || readers > GSMI_MOST_READERS) return GSM_ERROR_ARGUMENT;
+    gsm_error error = gsm_memory_create(memory, name, gsmi_total_length(GSMI_LATEST, readers, limit), scope);
+    if (error != GSM_OK) return error;
+    return gsmi_finish_opening(memory, gsm_stream_attach(stream, memory, limit, readers));
+}
+
+// Opens memory and attaches to the stream in it, whoever has created it. gsm_memory_close() ends both. If this
+// fails, nothing is left open.
+static inline gsm_error gsm_stream_open(gsm_stream *stream, gsm_memory *memory, const char *name) {
+    memset(stream, 0, sizeof *stream);
+    gsm_error error = gsm_memory_open(memory, name, GSM_READ_WRITE);
+    if (error != GSM_OK) return error;
+    return gsmi_finish_opening(memory, gsm_stream_attach(stream, memory, 0, 0));
+}
+
 // Gives the roles back. The memory stays open.
 static inline void gsm_stream_detach(gsm_stream *stream) {
     if (stream->has_pin) gsmi_give_back(stream->at.memory, stream->at.incarnation, GSMI_READER + stream->pin);
@@ -1794,6 +1821,13 @@ static inline gsm_error gsmi_find_count(const unsigned char *pairs, uint64_t pos
     return GSM_ERROR_INVALID_DATA;
 }
 
+// Returns the size of a ring with this capacity; 0 for 0.
+static inline uint64_t gsmi_ring_for(uint64_t capacity) {
+    uint64_t ring = capacity == 0 ? 0 : GSMI_SMALLEST_RING;
+    while (ring < capacity) ring *= 2;
+    return ring;
+}
+
 // Attaches to a queue, or lays memory of zeros out.
 // `capacity`: bytes of each producer's ring, at least; 0 to 2^30, rounded up to a power of two from 64 on.
 // `lanes`: producers at a time, at least; 0 to 64. An existing layout must have as much. A capacity of 0
@@ -1803,9 +1837,31 @@ static inline gsm_error gsm_queue_attach(gsm_queue *queue, gsm_memory *memory, u
                                          uint32_t lanes) {
     memset(queue, 0, sizeof *queue);
     if (capacity > GSMI_LARGEST_RING || lanes > GSMI_MOST_LANES) return GSM_ERROR_ARGUMENT;
-    uint64_t ring = capacity == 0 ? 0 : GSMI_SMALLEST_RING;
-    while (ring < capacity) ring *= 2;
-    return gsmi_attach(&queue->at, memory, GSMI_LANES, ring, lanes, GSMI_SECOND);
+    return gsmi_attach(&queue->at, memory, GSMI_LANES, gsmi_ring_for(capacity), lanes, GSMI_SECOND);
+}
+
+// Creates memory for a queue, and attaches to it: gsm_memory_create() and gsm_queue_attach() in one call.
+// `capacity`: bytes of each producer's ring, 1 to 2^30, rounded up as there. `lanes`: producers at a time, 1
+// to 64. gsm_memory_close() ends both. If this fails, nothing is left open.
+static inline gsm_error gsm_queue_create(gsm_queue *queue, gsm_memory *memory, const char *name,
+                                         uint64_t capacity, uint32_t lanes, int scope) {
+    memset(queue, 0, sizeof *queue);
+    memset(memory, 0, sizeof *memory);
+    if (capacity < 1 || capacity > GSMI_LARGEST_RING || lanes < 1 || lanes > GSMI_MOST_LANES)
+        return GSM_ERROR_ARGUMENT;
+    uint64_t size = gsmi_total_length(GSMI_LANES, lanes, gsmi_ring_for(capacity));
+    gsm_error error = gsm_memory_create(memory, name, size, scope);
+    if (error != GSM_OK) return error;
+    return gsmi_finish_opening(memory, gsm_queue_attach(queue, memory, capacity, lanes));
+}
+
+// Opens memory and attaches to the queue in it, whoever has created it. gsm_memory_close() ends both. If this
+// fails, nothing is left open.
+static inline gsm_error gsm_queue_open(gsm_queue *queue, gsm_memory *memory, const char *name) {
+    memset(queue, 0, sizeof *queue);
+    gsm_error error = gsm_memory_open(memory, name, GSM_READ_WRITE);
+    if (error != GSM_OK) return error;
+    return gsmi_finish_opening(memory, gsm_queue_attach(queue, memory, 0, 0));
 }
 
 // Gives the roles back. The memory stays open.

@@ -15,10 +15,8 @@ int main(void) {
     gsm_memory states, commands;
     gsm_stream stream;
     gsm_queue queue;
-    must("ball", gsm_memory_create(&states, "ball", 4096, GSM_LOCAL));
-    must("ball", gsm_stream_attach(&stream, &states, 0, 2));
-    must("ball_commands", gsm_memory_create(&commands, "ball_commands", 4096, GSM_LOCAL));
-    must("ball_commands", gsm_queue_attach(&queue, &commands, 0, 1));
+    must("ball", gsm_stream_create(&stream, &states, "ball", 64, 2, GSM_LOCAL));
+    must("ball_commands", gsm_queue_create(&queue, &commands, "ball_commands", 4096, 1, GSM_LOCAL));
 
     double angle = 0, speed = 1;  // radians, radians per second
     char command[64] = "";

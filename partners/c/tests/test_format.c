@@ -170,6 +170,51 @@ static void header_of_a_queue_is_as_documented(void) {
     tear_down();
 }
 
+static void a_stream_is_made_and_found_by_its_name(void) {
+    gsm_stream writer, reader;
+    gsm_queue queue;
+    gsm_memory other;
+    IS(GSM_ERROR_NOT_FOUND, gsm_stream_open(&reader, &two, test_name));
+    IS(GSM_ERROR_ARGUMENT, gsm_stream_create(&writer, &one, test_name, 0, 2, GSM_LOCAL));
+    IS(GSM_ERROR_ARGUMENT, gsm_stream_create(&writer, &one, test_name, UINT64_MAX, 2, GSM_LOCAL));
+    IS(GSM_ERROR_ARGUMENT, gsm_stream_create(&writer, &one, test_name, 100, 65, GSM_LOCAL));
+    OK(gsm_stream_create(&writer, &one, test_name, 100, 2, GSM_LOCAL));
+    // As much memory as the layout needs: 384 bytes, two pins, and four slots of 128 bytes and a message.
+    CHECK(one.size == 384 + 2 * 128 + 4 * 256 && get64(0x10) == one.size);
+    CHECK(gsm_stream_max_length(&writer) == 100 && get32(0x30) == 2);
+    IS(GSM_ERROR_EXISTS, gsm_stream_create(&reader, &other, test_name, 100, 2, GSM_LOCAL));
+    IS(GSM_ERROR_LAYOUT, gsm_queue_open(&queue, &other, test_name));
+    CHECK(other.data == NULL && queue.at.memory == NULL);
+    OK(gsm_stream_open(&reader, &two, test_name));
+    use_text(&writer, "hello");
+    expect_text(&reader, "hello");
+    gsm_memory_close(&two);
+    gsm_memory_close(&one);
+    IS(GSM_ERROR_NOT_FOUND, gsm_stream_open(&reader, &two, test_name));
+    CHECK(reader.at.memory == NULL);
+}
+
+static void a_queue_is_made_and_found_by_its_name(void) {
+    gsm_queue producer, consumer;
+    gsm_stream stream;
+    gsm_memory other;
+    IS(GSM_ERROR_NOT_FOUND, gsm_queue_open(&consumer, &two, test_name));
+    IS(GSM_ERROR_ARGUMENT, gsm_queue_create(&producer, &one, test_name, 0, 1, GSM_LOCAL));
+    IS(GSM_ERROR_ARGUMENT, gsm_queue_create(&producer, &one, test_name, UINT64_MAX, 1, GSM_LOCAL));
+    IS(GSM_ERROR_ARGUMENT, gsm_queue_create(&producer, &one, test_name, 1000, 0, GSM_LOCAL));
+    IS(GSM_ERROR_ARGUMENT, gsm_queue_create(&producer, &one, test_name, 1000, 65, GSM_LOCAL));
+    OK(gsm_queue_create(&producer, &one, test_name, 1000, 3, GSM_LOCAL));
+    CHECK(one.size == 256 + 3 * (256 + 1024) && get64(0x10) == one.size);
+    CHECK(get32(0x30) == 3 && get64(0x38) == 1024);
+    IS(GSM_ERROR_EXISTS, gsm_queue_create(&consumer, &other, test_name, 1000, 3, GSM_LOCAL));
+    IS(GSM_ERROR_LAYOUT, gsm_stream_open(&stream, &other, test_name));
+    CHECK(other.data == NULL && stream.at.memory == NULL);
+    OK(gsm_queue_open(&consumer, &two, test_name));
+    OK(put_text(&producer, "hello"));
+    expect_next(&consumer, "hello");
+    tear_down();
+}
+
 static void a_creator_lays_out_all_that_fits(void) {
     uint64_t state = test_seed;
     for (int i = 0; i < 200; i++) {
@@ -1002,6 +1047,8 @@ int main(int count, char **words) {
     RUN(files_hold_layouts_and_roles);
     RUN(header_of_a_stream_is_as_documented);
     RUN(header_of_a_queue_is_as_documented);
+    RUN(a_stream_is_made_and_found_by_its_name);
+    RUN(a_queue_is_made_and_found_by_its_name);
     RUN(a_creator_lays_out_all_that_fits);
     RUN(an_existing_layout_wins_if_it_is_large_enough);
     RUN(memory_without_a_layout_waits_for_its_creator);

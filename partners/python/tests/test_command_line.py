@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,6 +104,52 @@ def test_remove_removes_a_name(name: str) -> None:
 def test_what_is_not_there_is_an_error(command: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, name]) == 1
     assert name in capsys.readouterr().err
+
+
+def start_module(*arguments: str, output: int) -> subprocess.Popen[str]:
+    """Starts a command with this as its output."""
+    command = [sys.executable, "-m", "godot_shared_memory", *arguments]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)
+
+
+def assert_ends_quietly(program: subprocess.Popen[str]) -> None:
+    """Checks that a command says nothing about an output that nobody reads."""
+    try:
+        _, error = program.communicate(timeout=60)
+        assert (program.returncode, error) == (128 + signal.SIGPIPE, "")
+    finally:
+        program.kill()
+
+
+@not_windows
+@pytest.mark.parametrize("command", ["list", "show", "watch"])
+def test_it_ends_quietly_if_nobody_reads_its_output(command: str, name: str) -> None:
+    with Stream.create(name, 64) as stream:
+        stream.write("x")
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            program = start_module(command, *([] if command == "list" else [name]), output=writer)
+        finally:
+            os.close(writer)
+        assert_ends_quietly(program)
+
+
+@not_windows
+def test_watch_ends_quietly_if_its_reader_ends(name: str) -> None:
+    with Stream.create(name, 64) as stream:
+        stream.write("first")
+        program = start_module("watch", name, output=subprocess.PIPE)
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline().endswith(": 'first'\n")
+            program.stdout.close()
+            program.stdout = None
+            stream.write("second")
+        except BaseException:
+            program.kill()
+            raise
+        assert_ends_quietly(program)
 
 
 def test_it_runs_as_a_module() -> None:

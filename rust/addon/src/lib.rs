@@ -73,7 +73,8 @@ unsafe impl ExtensionLibrary for Extension {
             binding::unregister::<SharedMemoryQueue>();
             binding::unregister::<SharedMemoryStream>();
             binding::unregister::<SharedMemory>();
-            // No object is left. The engine may unload this library next, with the handler's code.
+            // The engine may unload this library next, with the handler's code. Only objects that the engine
+            // itself keeps are left, as metadata of a singleton. It frees them later.
             shm_segment::uninstall_fault_handler();
         }
     }

@@ -37,6 +37,14 @@ enum Call {
         is_refused: bool,
     },
     Peek,
+    /// Looks at the messages of a queue up to one of them.
+    LookAhead {
+        most: u8,
+    },
+    /// Takes a message of a queue out that was looked at, perhaps not the first of its lane.
+    TakeOut {
+        number: u8,
+    },
     Wait {
         wait: bool,
     },

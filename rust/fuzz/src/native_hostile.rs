@@ -44,6 +44,8 @@ enum Place {
 #[derive(Debug, Arbitrary)]
 enum Value {
     Small(u8),
+    /// A position in a ring, or near its end.
+    Position(u8),
     Near32Bits(i8),
     Near63Bits(i8),
     Near64Bits(u8),
@@ -55,9 +57,18 @@ enum Value {
 #[derive(Debug, Arbitrary)]
 enum Call {
     Attach,
-    Send { length: u16, wait: bool },
-    Receive { wait: bool },
+    Send {
+        length: u16,
+        wait: bool,
+    },
+    Receive {
+        wait: bool,
+    },
     Look,
+    /// Looks at all messages of a queue, and takes one of them out.
+    LookAhead {
+        number: u8,
+    },
     Count,
     Wait,
     Clear,
@@ -72,6 +83,7 @@ impl Store {
     fn put(&self, peer: &Segment) {
         let value = match self.value {
             Value::Small(value) => value.into(),
+            Value::Position(words) => u64::from(words) * 8,
             Value::Near32Bits(more) => (1_u64 << 32).wrapping_add_signed(more.into()),
             Value::Near63Bits(more) => (1_u64 << 63).wrapping_add_signed(more.into()),
             Value::Near64Bits(less) => u64::MAX - u64::from(less),
@@ -81,7 +93,8 @@ impl Store {
         let word = match self.place {
             Place::Header(word) => word % 16,
             Place::Waiting(word) => 16 + word % 16,
-            Place::Line(word) => 32 + word % 128,
+            // Both lanes of a pair.
+            Place::Line(word) => 32 + word % 192,
             Place::Any(word) => return self.store(peer, u64::from(word) * 4 % SIZE, value),
         };
         self.store(peer, u64::from(word) * 8, value);
@@ -267,6 +280,7 @@ impl Attached {
                     Call::Clear => side(true).request(&bytes(&[6; 30]), SHORT, copy),
                     Call::Reset => side(false).wait_connected(SHORT).map(drop),
                     Call::Release => side(true).is_connected().map(drop),
+                    Call::LookAhead { number } => side(number % 2 == 0).count().map(drop),
                     _ => {
                         side(true).count()?;
                         side(false).available().map(|size| assert!(size <= 4 * SIZE))
@@ -296,6 +310,18 @@ impl Attached {
                 Call::Receive { wait } => queue.dequeue(segment, timeout(*wait), || true, copy),
                 Call::Wait => queue.wait(segment, SHORT, || true).map(drop),
                 Call::Look => queue.peek(segment, copy),
+                Call::LookAhead { number } => {
+                    let mut places = Vec::new();
+                    queue.look_ahead(segment, |place, message| {
+                        places.push(place);
+                        message.map_or(Ok(()), copy)?;
+                        Ok::<_, Error>(true)
+                    })?;
+                    let Some(place) = places.get(usize::from(*number) % places.len().max(1)) else {
+                        return Ok(());
+                    };
+                    queue.take_out(segment, *place).map(drop)
+                }
                 Call::Clear => queue.clear(segment),
                 Call::Reset => queue.reset(segment),
                 _ => queue.filled(segment).map(|filled| assert!(filled.bytes <= queue.capacity())),

@@ -55,7 +55,10 @@ enum Call {
     IsConnected,
     Wait,
     WaitConnected,
-    Count,
+    /// Counts, and counts again while the tail is further back, where a hostile program may store it.
+    Count {
+        back: u8,
+    },
     /// Stores another tag and shape into the last message, as a newer or a hostile program may.
     Spoil {
         tag: [u8; 4],
@@ -167,6 +170,33 @@ fn catch_up(peer: &Peer, model: &mut Model<'_>, at: usize) {
     assert_eq!(peer.is_connected().unwrap(), model.is_connected(at));
 }
 
+/// Counts messages while the tail is this far before the end of those that were just counted.
+fn count_back(peer: &Peer, model: &mut Model<'_>, at: usize, back: u64) {
+    let Some(counted) = model.counted(at) else { return };
+    let tail = counted.end.saturating_sub(back);
+    if (counted.head..counted.first_end).contains(&tail) {
+        // The first message isn't whole. That stays an error.
+        return;
+    }
+    let is_invalid = |error: &Error| matches!(error, Error::Invalid { layout: "native pair", .. });
+    model.with_tail(at, tail, || {
+        let (count, available, connected) = (peer.count(), peer.available(), peer.is_connected());
+        if tail == counted.end {
+            assert_eq!((count.unwrap(), connected.unwrap()), (counted.messages, counted.is_connected));
+        } else {
+            assert!(count.as_ref().is_err_and(is_invalid), "{count:?}");
+            assert!(connected.as_ref().is_err_and(is_invalid), "{connected:?}");
+        }
+        match tail.checked_sub(counted.head) {
+            Some(bytes) if tail.is_multiple_of(8) => {
+                assert_eq!(available.unwrap(), bytes + counted.kept_bytes)
+            }
+            _ => assert!(available.as_ref().is_err_and(is_invalid), "{available:?}"),
+        }
+    });
+    assert_eq!(peer.count().unwrap(), model.count(at));
+}
+
 impl Pair<'_> {
     fn make(&mut self, number: usize, at: usize, call: &Call, short: Duration) {
         let Some(peer) = &self.sides[at] else {
@@ -231,10 +261,12 @@ impl Pair<'_> {
                 let is_connected = peer.wait_connected(NO_WAIT).unwrap() == Waited::Changed;
                 assert_eq!(is_connected, model.look_at_partner(at));
             }
-            Call::Count => {
+            Call::Count { back } => {
                 assert_eq!(peer.count().unwrap(), model.count(at));
                 assert_eq!(peer.available().unwrap(), model.available(at));
                 assert_eq!(peer.late_answers().unwrap(), model.late_answers(at));
+                // Mostly words. After the end of the input, all numbers are 0.
+                count_back(peer, model, at, u64::from(back.wrapping_add(2)) * 4);
             }
             Call::Spoil { tag, shape } => model.spoil(at, *tag, numbers(*shape)),
         }

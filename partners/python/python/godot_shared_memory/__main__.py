@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ OWNERS = {gsm.OwnerState.UNKNOWN: "unknown", gsm.OwnerState.ALIVE: "alive", gsm.
 LAYOUTS = {"latest": "stream", "lanes": "queue", "pair": "peer", "locks": "mutex"}
 SHOWN_BYTES = 256
 SHOWN_CHARACTERS = 200
+# The exit code that a shell tells of a program that was ended by SIGPIPE.
+NO_READER = 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,12 +44,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             watch(options.name, options.seconds)
         else:
             gsm.remove(options.name)
+        # Here, an error can still be treated.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+        return NO_READER
     except gsm.Error as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def drop_output() -> None:
+    """Leads the output nowhere. Otherwise, Python would tell at its end that it can't write the rest."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def list_all() -> None:

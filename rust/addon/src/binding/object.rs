@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -84,9 +85,13 @@ impl This {
 /// A counted reference to an object of one of the addon's classes.
 pub(crate) struct Reference<C> {
     /// The reference that the engine counts.
-    object: Variant,
+    object: ManuallyDrop<Variant>,
     instance: NonNull<Instance<C>>,
+    destroy: Destroy,
 }
+
+/// The engine's function that drops a `Variant`.
+type Destroy = unsafe extern "C" fn(sys::GDExtensionVariantPtr);
 
 // SAFETY: the classes extend `RefCounted`, which counts references atomically. `C` is `Send` and `Sync`.
 unsafe impl<C: Class> Send for Reference<C> {}
@@ -113,7 +118,8 @@ impl<C: Class> Reference<C> {
         }
         let instance = NonNull::new(std::ptr::with_exposed_provenance_mut(instance))?;
         // SAFETY: `object` lives by this function's contract, and isn't null, as it is in the map.
-        Some(Self { object: unsafe { new_reference(object) }?, instance })
+        let object = ManuallyDrop::new(unsafe { new_reference(object) }?);
+        Some(Self { object, instance, destroy: interface_fn!(variant_destroy) })
     }
 }
 
@@ -133,7 +139,17 @@ unsafe fn new_reference(mut object: sys::GDExtensionObjectPtr) -> Option<Variant
 
 impl<C> Clone for Reference<C> {
     fn clone(&self) -> Self {
-        Self { object: self.object.clone(), instance: self.instance }
+        Self { object: self.object.clone(), instance: self.instance, destroy: self.destroy }
+    }
+}
+
+impl<C> Drop for Reference<C> {
+    fn drop(&mut self) {
+        // The drop of a `Variant` asks gdext for this function. But an object that the engine itself keeps,
+        // as metadata of a singleton, is freed after gdext has forgotten the engine's functions.
+        // SAFETY: the `Variant` is initialised, and nothing uses it after this. The engine's code is there as
+        // long as the process.
+        unsafe { (self.destroy)(self.object.var_sys_mut()) };
     }
 }
 
@@ -186,13 +202,18 @@ impl<C: Class> Return for Option<Reference<C>> {
             unsafe { reference.instance.as_ref() }.this.0
         });
         // The engine takes over the reference.
-        std::mem::forget(value);
+        mem::forget(value);
         // SAFETY: a ptrcall returns an object as a pointer, to which `to` points by this function's contract.
         unsafe { to.cast::<sys::GDExtensionObjectPtr>().write(object) };
     }
 
     fn to_variant(self) -> Variant {
-        self.map(|reference| reference.object).unwrap_or_default()
+        let take = |reference: Reference<C>| {
+            let object = &mut ManuallyDrop::new(reference).object;
+            // SAFETY: nothing uses the reference after this, and it isn't dropped.
+            unsafe { ManuallyDrop::take(object) }
+        };
+        self.map(take).unwrap_or_default()
     }
 
     fn failed() -> Self {

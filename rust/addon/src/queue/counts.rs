@@ -47,14 +47,15 @@ impl QueueLayout {
     fn byte_count(&self, segment: &Segment) -> Result<u64> {
         match self {
             Self::Native(queue) => Ok(queue.filled(segment)?.bytes),
-            Self::Lsm(_) => Ok(self.count(segment)? * self.slot_size(segment)?),
+            // Another program may change one of the two words before the other one is read.
+            Self::Lsm(_) => Ok(self.count(segment)?.saturating_mul(self.slot_size(segment)?)),
         }
     }
 
     fn byte_capacity(&self, segment: &Segment) -> Result<u64> {
         match self {
             Self::Native(queue) => Ok(queue.capacity()),
-            Self::Lsm(_) => Ok(self.capacity(segment)? * self.slot_size(segment)?),
+            Self::Lsm(_) => Ok(self.capacity(segment)?.saturating_mul(self.slot_size(segment)?)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use shm_segment::layout::Error;
-use shm_segment::layout::native::{Filled, Queue};
+use shm_segment::layout::native::{Filled, Place, Queue};
 use shm_segment::{Segment, Waited};
 
 use super::letters::{Letter, numbers};
@@ -141,6 +141,8 @@ impl Model<'_> {
                     (result, expected) => panic!("{result:?} instead of {expected:?}"),
                 }
             }
+            Call::LookAhead { most } => drop(self.look_ahead(at, usize::from(*most) % 16 + 1)),
+            Call::TakeOut { number } => self.take_out(at, (*number).into()),
             Call::Wait { .. } => {
                 let result = queue.wait(segment, timeout, || true);
                 if !self.is_consumer(at, result.as_ref().err()) {
@@ -214,6 +216,51 @@ impl Model<'_> {
     fn first(&self, from: usize) -> Option<usize> {
         let count = self.lanes.len();
         (0..count).map(|step| (from + step) % count).find(|lane| !self.lanes[*lane].records.is_empty())
+    }
+
+    /// Looks at this many messages at most. Returns their places, each with its lane and number there.
+    fn look_ahead(&mut self, at: usize, most: usize) -> Vec<(Place, usize, usize)> {
+        let Side { segment, queue, .. } = &self.sides[at];
+        let mut found = Vec::new();
+        let result = queue.look_ahead(segment, |place, message| {
+            found.push((place, message.map_or(Ok(None), |message| Letter::of(message).map(Some))?));
+            Ok::<_, Error>(found.len() < most)
+        });
+        if !self.is_consumer(at, result.as_ref().err()) {
+            return Vec::new();
+        }
+        result.unwrap();
+        // One of each lane in turn, of those that are not at their end.
+        let count = self.lanes.len();
+        let lanes = |step: usize| (self.next + step) % count;
+        let longest = self.lanes.iter().map(|lane| lane.records.len()).max().unwrap_or(0);
+        let turns = (0..longest).flat_map(|number| (0..count).map(move |step| (lanes(step), number)));
+        let expected: Vec<_> =
+            turns.filter(|(lane, number)| *number < self.lanes[*lane].records.len()).take(most).collect();
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.into_iter().zip(expected);
+        let check = |((place, letter), (lane, number)): ((Place, Option<Letter>), (usize, usize))| {
+            assert_eq!(letter, self.lanes[lane].records[number].read());
+            (place, lane, number)
+        };
+        pairs.map(check).collect()
+    }
+
+    fn take_out(&mut self, at: usize, number: usize) {
+        let places = self.look_ahead(at, usize::MAX);
+        let Some((place, lane, in_lane)) = places.get(number % places.len().max(1)) else { return };
+        let Side { segment, queue, .. } = &self.sides[at];
+        assert_eq!(queue.take_out(segment, *place).unwrap(), *in_lane == 0);
+        if *in_lane != 0 {
+            return;
+        }
+        // It is not there any more.
+        assert!(!queue.take_out(segment, *place).unwrap());
+        let taken = &mut self.lanes[*lane];
+        if let Some(record) = taken.records.pop_front() {
+            (taken.head, taken.taken) = (record.end, taken.taken + 1);
+        }
+        self.next = (*lane + 1) % self.lanes.len();
     }
 
     /// Makes this side the consumer, unless the call rightly failed for want of the role.

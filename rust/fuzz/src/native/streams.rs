@@ -131,7 +131,7 @@ impl Model<'_> {
                     other => panic!("{other:?}"),
                 }
             }
-            Call::Look | Call::Clear => {
+            Call::Look | Call::LookAhead { .. } | Call::TakeOut { .. } | Call::Clear => {
                 assert_eq!(stream.has_new_data(segment).unwrap(), self.is_new(at));
                 assert_eq!(stream.message_count(segment).unwrap(), self.sequence - self.first);
                 assert_eq!(

@@ -66,6 +66,17 @@ struct Side {
     is_death_said: bool,
 }
 
+/// The messages that a side has counted.
+pub(super) struct Counted {
+    pub(super) messages: u64,
+    /// The positions of the first one, behind it, and behind the last one.
+    pub(super) head: u64,
+    pub(super) first_end: u64,
+    pub(super) end: u64,
+    pub(super) kept_bytes: u64,
+    pub(super) is_connected: bool,
+}
+
 pub(super) struct Model<'a> {
     keeper: &'a Segment,
     ring: u64,
@@ -487,14 +498,41 @@ impl<'a> Model<'a> {
     pub(super) fn count(&mut self, at: usize) -> u64 {
         self.look_at_partner(at);
         let is_message = matches!(self.settle(at), Some(Head::Message(..)));
-        let side = self.sides[at].as_ref().unwrap();
-        let records = self.lanes[1 - at].records.iter().filter(|_| is_message);
+        let records = self.before_border(at).filter(|_| is_message);
         let counts = |record: &&Record| match record.meaning() {
             Meaning::Message { number, .. } => !matches!(number, Some((ANSWER, _))),
             Meaning::Mark { .. } | Meaning::NoMark => false,
         };
-        let messages = records.take_while(|record| !side.is_border(record)).filter(counts);
-        (messages.count() + side.kept.len()) as u64
+        let kept = self.sides[at].as_ref().unwrap().kept.len();
+        (records.filter(counts).count() + kept) as u64
+    }
+
+    /// Returns the records up to the mark of another partner.
+    fn before_border(&self, at: usize) -> impl Iterator<Item = &Record> {
+        let side = self.sides[at].as_ref().unwrap();
+        self.lanes[1 - at].records.iter().take_while(|record| !side.is_border(record))
+    }
+
+    /// Returns the messages that the side has just counted. `None` without any in the ring.
+    pub(super) fn counted(&mut self, at: usize) -> Option<Counted> {
+        let messages = self.count(at);
+        if !matches!(self.settle(at), Some(Head::Message(..))) {
+            return None;
+        }
+        let lane = &self.lanes[1 - at];
+        let (head, first_end) = (lane.head, lane.records.front()?.end);
+        let end = self.before_border(at).last()?.end;
+        let is_connected = self.look_at_partner(at);
+        let kept_bytes = self.side(at).kept_bytes;
+        Some(Counted { messages, head, first_end, end, kept_bytes, is_connected })
+    }
+
+    /// Calls `look` while the lane to this side has another tail.
+    pub(super) fn with_tail(&self, at: usize, tail: u64, look: impl FnOnce()) {
+        let lane = &self.lanes[1 - at];
+        self.keeper.store_u64(lane.at, tail).unwrap();
+        look();
+        self.keeper.store_u64(lane.at, lane.tail).unwrap();
     }
 
     pub(super) fn available(&mut self, at: usize) -> u64 {

@@ -14,7 +14,7 @@ pub(super) const ANSWER: u32 = 1 << 31;
 pub(super) struct Record {
     pub(super) tag: u32,
     pub(super) bytes: Vec<u8>,
-    end: u64,
+    pub(super) end: u64,
 }
 
 /// A record by its meaning.
@@ -35,10 +35,10 @@ pub(super) enum Meaning {
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    at: u64,
+    pub(super) at: u64,
     size: u64,
-    head: u64,
-    tail: u64,
+    pub(super) head: u64,
+    pub(super) tail: u64,
     put: u64,
     taken: u64,
     pub(super) records: VecDeque<Record>,

@@ -10,7 +10,7 @@ use crate::common::random::{Random, rounds, seed};
 use crate::common::{Name, SetAtEnd};
 use shm_segment::layout::Error;
 use shm_segment::layout::native::{Descriptor, Element, Kind, Meaning, Message, Peer, Queue};
-use shm_segment::{Access, Error as SegmentError, Options, Scope, Segment};
+use shm_segment::{Access, Error as SegmentError, Options, Scope, Segment, Waited};
 
 const BUFFER: u64 = 4096;
 const SIZE: u64 = 256 + 2 * (256 + BUFFER);
@@ -206,6 +206,23 @@ fn a_message_that_is_a_request_and_an_answer_counts_until_it_is_received() {
 }
 
 #[test]
+fn an_answer_with_the_number_0_is_late() {
+    let name = Name::new();
+    let ([first, second], segment) = connected(&name);
+    for _ in 0..2 {
+        first.send(&message(&[0; 17]), Duration::ZERO).unwrap();
+    }
+    // The tag of the record behind both marks. Its content begins with the number.
+    let tag = 256 + 256 + 2 * 24 + 4;
+    segment.store_u32(tag, segment.load_u32(tag).unwrap() | 1 << 31).unwrap();
+    // No request has this number, so the message behind it is the first.
+    assert_eq!(second.wait(Duration::ZERO).unwrap(), Waited::Changed);
+    assert_eq!(second.late_answers().unwrap(), 1);
+    assert_eq!(second.receive(Duration::ZERO, |message| message.to_vec()).unwrap(), [0; 17]);
+    assert!(matches!(second.receive(Duration::ZERO, |message| message.to_vec()), Err(Error::Empty)));
+}
+
+#[test]
 fn a_tail_that_goes_back_behind_counted_messages_is_an_error() {
     let name = Name::new();
     let ([first, second], segment) = connected(&name);
@@ -234,6 +251,8 @@ fn interesting() -> Vec<u64> {
         vec![0, 1, 7, 8, 16, 24, 1 << 31, u64::from(u32::MAX), 1 << 32, 1 << 62, 1 << 63, u64::MAX];
     // Positions, and the size and the tag of a record: a mark, padding, a request and an answer.
     values.extend([BUFFER - 8, BUFFER, BUFFER + 8, 16, u64::from(u32::MAX) | 1 << 32]);
+    // The positions between the records, and others in the records.
+    values.extend((40..=160).step_by(8));
     values.extend([1 << 62 | 1 << 32 | 32, 1 << 63 | 1 << 32 | 32, 3 << 62 | 1 << 32 | 32]);
     values
 }
@@ -256,7 +275,7 @@ fn each_word_of_a_pair_may_have_each_value() {
     let mut calls = 0;
     for at in words() {
         for value in interesting() {
-            // All of them take half a minute.
+            // All of them take a minute.
             if !is_thorough && random.below(4) != 0 {
                 continue;
             }
@@ -265,6 +284,11 @@ fn each_word_of_a_pair_may_have_each_value() {
             for side in &sides {
                 side.send(&message(&[7; 25]), Duration::ZERO).unwrap();
                 let _ = side.request(&message(&[7; 24]), Duration::ZERO, copy);
+                side.send(&message(&[7; 25]), Duration::ZERO).unwrap();
+            }
+            // The positions that each side has counted up to are hostile, too.
+            for side in &sides {
+                side.count().unwrap();
             }
             segment.store_u64(at, value).unwrap();
             let start = Instant::now();

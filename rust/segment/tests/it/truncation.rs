@@ -189,7 +189,9 @@ fn victim() {
         "handler before" => drop(handle_with(exit_42 as *const () as usize, 0)),
         // Rust's own programs have a handler, for stack overflows; other programs have none.
         "sent" => drop(handle_with(libc::SIG_DFL, 0)),
-        "detailed handler before" => drop(handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO)),
+        "detailed handler before" | "uninstalled" => {
+            handle_with(exit_43 as *const () as usize, libc::SA_SIGINFO);
+        }
         _ => {}
     }
     let segment = full_segment(&name);
@@ -206,7 +208,19 @@ fn victim() {
             let other = Name::new();
             drop(full_segment(&other));
         }
-        "uninstalled" => shm_segment::uninstall_fault_handler(),
+        "uninstalled while mapped" => {
+            shm_segment::uninstall_fault_handler();
+            File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
+            assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
+            drop((name, segment));
+            std::process::exit(44);
+        }
+        "uninstalled" => {
+            drop((name, segment));
+            shm_segment::uninstall_fault_handler();
+            let now = handle_with(exit_42 as *const () as usize, 0);
+            std::process::exit(if now.sa_sigaction == exit_43 as *const () as usize { 44 } else { 1 });
+        }
         _ => {}
     }
     if role == "sent" || role == "sent, with a handler" || role == "sent, ignored" {
@@ -229,9 +243,7 @@ fn victim() {
     }
     // In every role, our own faults are caught.
     File::options().write(true).open(name.path()).unwrap().set_len(0).unwrap();
-    if role != "uninstalled" {
-        assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
-    }
+    assert!(matches!(segment.read(0, &mut [0]), Err(Error::Truncated { .. })));
     // Faults in other mappings are not.
     let stranger = Name::new();
     std::fs::write(stranger.path(), [1; 4096]).unwrap();
@@ -248,7 +260,12 @@ fn victim() {
 #[test]
 fn a_foreign_fault_ends_the_process() {
     assert_eq!(ends("nothing else"), -libc::SIGBUS);
-    assert_eq!(ends("uninstalled"), -libc::SIGBUS);
+}
+
+#[test]
+fn an_uninstalled_handler_stays_while_memory_is_mapped() {
+    assert_eq!(ends("uninstalled"), 44);
+    assert_eq!(ends("uninstalled while mapped"), 44);
 }
 
 #[test]

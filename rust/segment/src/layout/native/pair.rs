@@ -388,7 +388,8 @@ impl Pair {
             } else {
                 let number = number_in(direct, &mut record)?;
                 match number {
-                    Some(Number::Answer(number)) if number != inbox.awaited => {
+                    // No request has the number 0, with which a hostile partner may keep `next` busy.
+                    Some(Number::Answer(number)) if number == 0 || number != inbox.awaited => {
                         inbox.pass(direct, record.end)?;
                         inbox.past.late_answers += 1;
                     }

@@ -208,8 +208,14 @@ fn install() -> io::Result<()> {
 }
 
 /// Puts the previous handler back, if ours is the current one. For a library that is about to be unloaded.
+///
+/// While memory is mapped, the handler stays, and the library stays loaded: somebody is left who uses both.
 pub fn uninstall() {
     let _guard = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
+    if blocks().flat_map(|block| &block.slots).any(|slot| slot.taken.load(Ordering::Acquire)) {
+        pin();
+        return;
+    }
     replacement::release();
     // SAFETY: the pointer is null, or leads to an action that is never freed.
     let Some(below) = (unsafe { BELOW.load(Ordering::Acquire).as_ref() }) else { return };

@@ -1,5 +1,6 @@
 //! The marks of a pair. No message reaches another partner than the one it was sent to, and none of a
-//! partner's is lost. Two sides that live always find each other.
+//! partner's is lost. Two sides that live always find each other. A side sends nothing to a dead partner if
+//! the mark of the next one is behind the messages that wait.
 //!
 //! The decisions are those of the crate itself (`handshake.rs`). A step takes a record out, or puts one in. A
 //! side may die between any two steps, and another process then joins in its place.
@@ -21,6 +22,10 @@ enum Rule {
     JoinByAnAnswerOnly,
     SendBehindTheAnswer,
     PassMarksWithoutRoom,
+    /// Sends to a partner whose messages wait, without a look behind them.
+    SendWithoutALook,
+    /// Ends a partner at once that was found dead, whose messages wait.
+    EndWhileMessagesWait,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +43,8 @@ enum Record {
 struct Side {
     handshake: Handshake,
     is_announced: bool,
+    /// The partner that was found dead before all of its messages were received; 0: none.
+    dead: u64,
     sent: u8,
     received: u8,
 }
@@ -62,6 +69,7 @@ struct Bounds {
 const WRONG: &str = "a message reached another partner";
 const LOST: &str = "a message was lost";
 const APART: &str = "the sides don't find each other";
+const TO_DEAD: &str = "a message was sent to a dead partner";
 
 /// Writes a record. Returns false if there is no room.
 fn put(state: &mut State, side: usize, record: Record, bounds: &Bounds) -> bool {
@@ -76,8 +84,30 @@ impl Side {
     /// Returns the partner for whom messages may be sent.
     fn open(&self, bounds: &Bounds) -> u64 {
         let is_early = bounds.without == Rule::SendBehindTheAnswer;
-        if is_early { self.handshake.partner } else { self.handshake.open() }
+        let partner = if is_early { self.handshake.partner } else { self.handshake.open() };
+        if partner == self.dead { 0 } else { partner }
     }
+
+    fn end_partner(&mut self) {
+        self.handshake.end_partner();
+        self.dead = 0;
+    }
+
+    fn note_death(&mut self, bounds: &Bounds) {
+        if bounds.without == Rule::EndWhileMessagesWait {
+            self.end_partner();
+        } else {
+            self.dead = self.handshake.partner;
+        }
+    }
+}
+
+/// Returns whether the mark of another partner is in the ring that a side receives.
+fn has_border(state: &State, index: usize) -> bool {
+    let Some(side) = &state.sides[index] else { return false };
+    let is_border =
+        |record: &Record| matches!(record, Record::Mark(mark) if side.handshake.ends_partner(*mark));
+    state.rings[1 - index].iter().any(is_border)
 }
 
 /// Does the next step of a side that receives. Returns false if there is nothing to do.
@@ -107,10 +137,11 @@ fn advance(state: &mut State, index: usize, bounds: &Bounds) -> Result<bool, &'s
 fn take(state: &mut State, index: usize, side: &mut Side, bounds: &Bounds) -> Result<bool, &'static str> {
     let own = side.handshake.own;
     let Some(record) = state.rings[1 - index].first().cloned() else {
-        // The lock of the other side is free, and then nothing is there.
-        let has_ended = state.sides[1 - index].is_none() && side.handshake.partner != 0;
+        // The lock of the other side is free, or was so, and then nothing is there.
+        let partner = side.handshake.partner;
+        let has_ended = partner != 0 && (state.sides[1 - index].is_none() || side.dead == partner);
         if has_ended {
-            side.handshake.end_partner();
+            side.end_partner();
         }
         return Ok(has_ended);
     };
@@ -126,7 +157,7 @@ fn take(state: &mut State, index: usize, side: &mut Side, bounds: &Bounds) -> Re
             side.received += 1;
         }
         Record::Mark(mark) if side.handshake.ends_partner(mark) => {
-            side.handshake.end_partner();
+            side.end_partner();
             return Ok(true);
         }
         Record::Mark(mark) => pass(side, mark, bounds),
@@ -155,6 +186,25 @@ fn pass(side: &mut Side, mark: Mark, bounds: &Bounds) {
     }
 }
 
+/// Sends a message, if there is room, and if the partner isn't found dead first.
+fn send(mut state: State, index: usize, bounds: &Bounds) -> Result<State, &'static str> {
+    let is_replaced = has_border(&state, index);
+    let side = state.sides[index].as_mut().unwrap();
+    if is_replaced && bounds.without != Rule::SendWithoutALook {
+        side.note_death(bounds);
+        return Ok(state);
+    }
+    let message = Record::Message { from: side.handshake.own, to: side.open(bounds), number: side.sent };
+    if put(&mut state, index, message, bounds) {
+        if is_replaced {
+            return Err(TO_DEAD);
+        }
+        state.messages += 1;
+        state.sides[index].as_mut().unwrap().sent += 1;
+    }
+    Ok(state)
+}
+
 fn next(bounds: &Bounds, state: &State, steps: &mut Steps<State>) -> Result<(), &'static str> {
     check_convergence(state.clone(), bounds)?;
     for index in 0..2 {
@@ -164,6 +214,7 @@ fn next(bounds: &Bounds, state: &State, steps: &mut Steps<State>) -> Result<(), 
                 joined.sides[index] = Some(Side {
                     handshake: Handshake::new(state.next),
                     is_announced: false,
+                    dead: 0,
                     sent: 0,
                     received: 0,
                 });
@@ -179,15 +230,13 @@ fn next(bounds: &Bounds, state: &State, steps: &mut Steps<State>) -> Result<(), 
         if advance(&mut advanced, index, bounds)? {
             steps.push((["0 receives", "1 receives"][index], advanced));
         }
-        let open = side.open(bounds);
-        if open != 0 && state.messages < bounds.messages {
-            let mut sent = state.clone();
-            let message = Record::Message { from: side.handshake.own, to: open, number: side.sent };
-            if put(&mut sent, index, message, bounds) {
-                sent.messages += 1;
-                sent.sides[index].as_mut().unwrap().sent += 1;
-                steps.push((["0 sends", "1 sends"][index], sent));
-            }
+        if state.sides[1 - index].is_none() && side.dead != side.handshake.partner {
+            let mut found = state.clone();
+            found.sides[index].as_mut().unwrap().note_death(bounds);
+            steps.push((["0 finds it dead", "1 finds it dead"][index], found));
+        }
+        if side.open(bounds) != 0 && state.messages < bounds.messages {
+            steps.push((["0 sends", "1 sends"][index], send(state.clone(), index, bounds)?));
         }
     }
     Ok(())
@@ -228,6 +277,8 @@ fn messages_reach_the_partner_they_were_sent_to() {
         (Rule::JoinByAnAnswerOnly, &[WRONG, LOST, APART]),
         (Rule::SendBehindTheAnswer, &[LOST, WRONG]),
         (Rule::PassMarksWithoutRoom, &[APART]),
+        (Rule::SendWithoutALook, &[TO_DEAD]),
+        (Rule::EndWhileMessagesWait, &[WRONG, LOST]),
     ] {
         must_fail(rule, faults, run(rule));
     }
