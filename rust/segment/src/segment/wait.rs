@@ -1,7 +1,7 @@
 //! Waiting until another process, or another thread, changes a word.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Segment;
@@ -15,8 +15,9 @@ use crate::error::Result;
 /// round trip.
 const SLICES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(40));
 
-/// The longest time of spinning: about as long as the system takes to wake a thread.
-const SPIN: Duration = Duration::from_micros(10);
+/// The longest time of spinning: about as long as the system takes to wake a thread on another processor.
+/// So a spin in vain doubles the cost of a wait at most.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// The way in which a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +66,14 @@ impl Segment {
             let elapsed = start.elapsed();
             let rest = timeout.saturating_sub(elapsed);
             if rest.is_zero() {
+                self.note_sleep(elapsed);
                 return Ok(Waited::TimedOut);
             }
             let slice = (elapsed / 2).clamp(SLICES.0, SLICES.1).min(rest);
-            let slept = self.memory.sleep(offset, expected, slice, elapsed);
-            slept.map_err(|fault| self.fault(fault, offset, 4))?;
+            let woken = self.memory.sleep(offset, expected, slice, elapsed);
+            woken.map_err(|fault| self.fault(fault, offset, 4))?;
             if self.load_u32(offset)? != expected {
+                self.note_sleep(start.elapsed());
                 return Ok(Waited::Changed);
             }
             if !is_wanted() {
@@ -89,7 +92,12 @@ impl Segment {
         self.memory.wake(offset).map_err(|fault| self.fault(fault, offset, 4))
     }
 
-    /// Calls `look` for some microseconds until it finds something, if spinning has helped lately.
+    /// Takes the time of a wait that slept, for the next [`spin`](Self::spin).
+    pub(crate) fn note_sleep(&self, waited: Duration) {
+        self.spins.note_sleep(waited);
+    }
+
+    /// Calls `look` for some microseconds until it finds something, if that is likely to help.
     pub(crate) fn spin<T, E>(
         &self,
         timeout: Duration,
@@ -116,19 +124,26 @@ impl Segment {
     }
 }
 
-/// The number of coming waits of a segment that don't spin.
+/// Decides which waits of a segment spin before they sleep.
 ///
-/// Spinning pays off only if the other side runs on another processor and answers without sleeping. Otherwise
-/// it does harm: the system then wakes the other side on a second processor, which takes longer. So after a
-/// spin that failed, most waits do without.
+/// Spinning pays off only if the other side runs on another processor and answers soon. Otherwise it does
+/// harm: it takes time of a processor, and the system then wakes the other side on a second one, which takes
+/// longer. So a wait spins if the last one was short. After each spin in vain, more of the coming waits do
+/// without.
 #[derive(Debug)]
-pub(super) struct Spins(AtomicU8);
+pub(super) struct Spins {
+    /// The number of coming waits that don't spin.
+    pause: AtomicU16,
+    /// The pause after the last spin in vain. A spin that helps makes it zero.
+    penalty: AtomicU16,
+    is_last_long: AtomicBool,
+}
 
 impl Default for Spins {
     fn default() -> Self {
         // The system's answer takes longer than any spin. So the first wait doesn't ask for it.
         has_processors();
-        Self(AtomicU8::new(0))
+        Self { pause: AtomicU16::new(0), penalty: AtomicU16::new(0), is_last_long: AtomicBool::new(false) }
     }
 }
 
@@ -140,38 +155,77 @@ fn has_processors() -> bool {
 }
 
 impl Spins {
-    const PAUSE: u8 = 63;
+    const LONGEST_PAUSE: u16 = 1023;
+    /// A wait that sleeps and takes longer would not have ended in a spin. It includes the time in which the
+    /// system wakes this side, and the other one.
+    const LONG: Duration = Duration::from_micros(200);
 
     /// Counts a wait, and returns whether it spins.
     fn take_turn(&self) -> bool {
-        let left = self.0.load(Ordering::Relaxed);
+        if self.is_last_long.load(Ordering::Relaxed) {
+            return false;
+        }
+        let left = self.pause.load(Ordering::Relaxed);
         if left > 0 {
-            self.0.store(left - 1, Ordering::Relaxed);
+            self.pause.store(left - 1, Ordering::Relaxed);
             return false;
         }
         has_processors()
     }
 
     fn note(&self, is_success: bool) {
-        self.0.store(if is_success { 0 } else { Self::PAUSE }, Ordering::Relaxed);
+        let last = self.penalty.load(Ordering::Relaxed);
+        let penalty = if is_success { 0 } else { (2 * last + 1).min(Self::LONGEST_PAUSE) };
+        if penalty != last {
+            self.penalty.store(penalty, Ordering::Relaxed);
+        }
+        if penalty > 0 {
+            self.pause.store(penalty, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the time of a wait that slept.
+    pub(super) fn note_sleep(&self, waited: Duration) {
+        self.is_last_long.store(waited > Self::LONG, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Spins;
 
+    /// Returns the number of waits until one spins.
+    fn pause(spins: &Spins) -> u32 {
+        (0..10_000).find(|_| spins.take_turn()).expect("a wait that spins")
+    }
+
     #[test]
-    fn after_a_failed_spin_most_waits_do_without() {
-        let has_processors = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-        let spins = Spins::default();
-        assert_eq!(spins.take_turn(), has_processors);
-        spins.note(false);
-        for _ in 0..Spins::PAUSE {
-            assert!(!spins.take_turn());
+    fn each_spin_in_vain_makes_the_pause_longer() {
+        if !super::has_processors() {
+            return;
         }
-        assert_eq!(spins.take_turn(), has_processors);
+        let spins = Spins::default();
+        let pauses = [0; 12].map(|_| {
+            let waits = pause(&spins);
+            spins.note(false);
+            waits
+        });
+        assert_eq!(pauses, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023]);
+        assert_eq!(pause(&spins), 1023);
         spins.note(true);
-        assert_eq!(spins.take_turn(), has_processors);
+        assert_eq!(pause(&spins), 0);
+        spins.note(false);
+        assert_eq!(pause(&spins), 1);
+    }
+
+    #[test]
+    fn after_a_long_wait_none_spins() {
+        let spins = Spins::default();
+        spins.note_sleep(Duration::from_millis(1));
+        assert!((0..10_000).all(|_| !spins.take_turn()));
+        spins.note_sleep(Duration::from_micros(60));
+        assert_eq!(spins.take_turn(), super::has_processors());
     }
 }

@@ -115,6 +115,7 @@ impl Wait<'_> {
             let elapsed = self.timer.elapsed();
             let rest = self.timer.timeout.saturating_sub(elapsed);
             if rest.is_zero() {
+                self.segment.note_sleep(elapsed);
                 return Ok(Ended::TimedOut);
             }
             let longest = if may_write { (elapsed / 2).clamp(SLICES.0, SLICES.1) } else { UNWOKEN };
@@ -125,6 +126,7 @@ impl Wait<'_> {
             }
             // Before the partner is asked for, which takes as long as a short wait.
             if let Some(found) = look()? {
+                self.segment.note_sleep(self.timer.elapsed());
                 return Ok(self.found(found));
             }
             // Then look again: a partner may have published something before its end.
