@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -74,10 +75,11 @@ class Session:
             options["env"] = self.environment()
         options.setdefault("stdin", subprocess.DEVNULL)
         options["start_new_session"] = True
-        process = Process(
-            [str(part) for part in command], stderr=subprocess.STDOUT, **options
-        )
-        self._groups[process.pid] = process
+        with kept_signals():
+            process = Process(
+                [str(part) for part in command], stderr=subprocess.STDOUT, **options
+            )
+            self._groups[process.pid] = process
         return process
 
     def run(self, command, time_limit, **options):
@@ -136,6 +138,31 @@ class Process(subprocess.Popen):
             except ProcessLookupError:
                 self.is_over = True
         return code
+
+
+@contextlib.contextmanager
+def kept_signals():
+    """Keeps signals that would end this process until the end of the block.
+
+    Otherwise, one that comes while a process starts would end this one, and nobody would know of the other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Signals are for the main thread.
+        yield
+        return
+    came = []
+    kept = (signal.SIGINT, signal.SIGTERM)
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in kept
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def kill(process):

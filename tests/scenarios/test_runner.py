@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from harness.marks import linux_only, same_for_every_user
-from harness.session import PROJECT, Session, kill, wait_until
+from harness.session import PROJECT, Process, Session, kill, wait_until
 
 pytestmark = same_for_every_user
 
@@ -168,6 +168,25 @@ def test_interrupted_workers_leave_nothing(session, tmp_path):
     os.killpg(run.pid, signal.SIGINT)
     run.wait(30)
     wait_until(lambda: not started())
+
+
+@linux_only
+def test_process_that_starts_during_a_signal_is_ended(session, monkeypatch):
+    class Interrupted(Process):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("harness.session.Process", Interrupted)
+    own = Session(session.godot, session.template, session.seed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            own.start([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        assert [left for left in own.leftovers() if "input()" in left]
+    finally:
+        signal.signal(signal.SIGINT, before)
+        own.close()
 
 
 def command_lines():
