@@ -206,9 +206,10 @@ impl Lane {
         if let Some(count) = self.passed(shared, 0)? {
             return Ok(count);
         }
-        // It moves too fast. Both counts are of the last few messages.
+        // It moves too fast. Both counts are of the last few messages, and the larger one may be of a message
+        // that isn't published yet. The smaller one never is, and is above those of all earlier looks.
         let count = |pair: u64| shared.load_u64(self.at + COUNTS_AT + pair * 16 + 8);
-        Ok(count(0)?.max(count(1)?))
+        Ok(count(0)?.min(count(1)?))
     }
 
     /// Returns how many messages were ever put in, and how many of these were taken out.
