@@ -6,6 +6,7 @@ test is told apart from one that fails each time: it is named as unstable, here 
 
 import re
 
+import rust
 from common import LOGS, run, say
 
 OPTION = "--again"
@@ -30,13 +31,17 @@ def run_pytest(command, is_again, *, log, **options):
 
 
 def run_cargo(command, is_again, *, log, **options):
-    """Runs `cargo test`, with all its arguments before `--`. Returns whether all tests passed."""
+    """Runs `cargo test --no-fail-fast`. Returns whether all tests passed."""
     code = run(command, log=log, **options)
     if not is_again or code != CARGO_FAILED:
         return code == 0
     text = log.read_text(encoding="utf-8", errors="replace")
     failed = re.findall(r"^test (\S+) \.\.\. FAILED$", text, re.MULTILINE)
-    # Without names, cargo would run every test, or have failed for another reason.
+    counts = re.findall(r"^test result: FAILED\. .*; (\d+) failed", text, re.MULTILINE)
+    targets = re.findall(r"^error: (\d+) targets? failed", text, re.MULTILINE)
+    # Otherwise, an example of the documentation has failed, too, or a test program has crashed.
+    if sum(map(int, counts)) != len(failed) or targets != [str(len(counts))]:
+        return False
     options_of_cargo = command[: command.index("--")] if "--" in command else command
     return _passes_again([*options_of_cargo, "--", "--exact", *failed], failed, log=log, **options)
 
@@ -46,7 +51,9 @@ def _passes_again(command, failed, *, log, **options):
         return False
     say(f"again, by themselves: {' '.join(failed)}")
     # Its output is kept apart, so that no test is counted twice.
-    if run(command, log=log.with_suffix(".again.log"), **options) != 0:
+    log = log.with_suffix(".again.log")
+    log.unlink(missing_ok=True)
+    if run(command, log=log, **options) != 0 or rust.passed_in(log) < len(failed):
         return False
     with open(LOG, "a", encoding="utf-8") as file:
         for name in failed:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from harness.session import REPOSITORY
 
-# Fails as often as `failures` says, counted in a file; prints one line per test, as cargo does.
+# Fails as often as `failures` says, counted in a file; prints lines as cargo does.
 CARGO = """
 import pathlib, sys
 count = pathlib.Path("count")
@@ -16,6 +16,11 @@ names = sys.argv[sys.argv.index("--exact") + 1:] if "--exact" in sys.argv else [
 is_failed = runs < {failures}
 for name in names:
     print(f"test {{name}} ... {{'FAILED' if is_failed and name == 'a::two' else 'ok'}}")
+if is_failed:
+    print("test result: FAILED. 1 passed; {failed} failed; 0 ignored")
+    print("error: {targets} target failed:")
+else:
+    print(f"test result: ok. {{len(names) if {is_found} else 0}} passed; 0 failed; 0 ignored")
 sys.exit({code} if is_failed else 0)
 """
 TESTS = """
@@ -73,9 +78,10 @@ def pytest_command(tmp_path, failures):
     return [sys.executable, "-m", "pytest", "-rf", "-n", "2", "test_it.py"]
 
 
-def cargo_command(tmp_path, failures, code=101):
+def cargo_command(tmp_path, failures, **facts):
+    facts = {"code": 101, "failed": 1, "targets": 1, "is_found": True, **facts}
     script = tmp_path / "cargo.py"
-    script.write_text(CARGO.format(failures=failures, code=code), encoding="utf-8")
+    script.write_text(CARGO.format(failures=failures, **facts), encoding="utf-8")
     return [sys.executable, str(script), "test"]
 
 
@@ -112,3 +118,16 @@ def test_run_that_ends_early_is_not_repeated(judge, tmp_path):
     command = cargo_command(tmp_path, failures=1, code=124)
     assert judge("run_cargo", command) == ("failed", "")
     assert (tmp_path / "count").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "facts", [{"failed": 2}, {"targets": 2}], ids=["example", "crash"]
+)
+def test_failure_without_a_name_to_repeat_fails(judge, tmp_path, facts):
+    command = cargo_command(tmp_path, failures=1, **facts)
+    assert judge("run_cargo", command) == ("failed", "")
+
+
+def test_second_run_that_finds_no_test_fails(judge, tmp_path):
+    command = cargo_command(tmp_path, failures=1, is_found=False)
+    assert judge("run_cargo", command) == ("failed", "")

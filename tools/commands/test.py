@@ -105,7 +105,7 @@ def rust_tests(name_filter, partner, is_again):
 def loom_tests(name_filter, is_again):
     # Optimised, as it tries every order.
     crates = ["-p", "hazard", "-p", "shm-segment"]
-    command = ["cargo", "test", "--locked", "--release", *crates, "--test", "loom*"]
+    command = ["cargo", "test", "--locked", "--no-fail-fast", "--release", *crates, "--test", "loom*"]
     return limited_tests(command, name_filter, is_again, LOOM_LOG, 300, rust.loom_env())
 
 
